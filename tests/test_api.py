@@ -1,0 +1,58 @@
+"""The shape of the package: names, order of imports, light import, size of functions."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import transpde
+
+PACKAGE = Path(transpde.__file__).parent
+# Each module imports from earlier ones only.
+ORDER = [
+    "checks", "fields", "measures", "kernels", "attention", "stepping", "flow", "distances",
+    "theory", "energy", "ensembles", "plotting", "figures", "widgets", "exercises",
+]  # fmt: skip
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_every_public_name_resolves_and_is_documented():
+    assert sorted(transpde.__all__) == sorted(set(transpde.__all__))
+    for name in transpde.__all__:
+        assert getattr(transpde, name).__doc__, name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_to_earlier_modules(path):
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if own == "__init__":
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("transpde."):
+            used = [node.module.split(".")[1]]
+        elif isinstance(node, ast.ImportFrom) and node.module == "transpde":
+            used = [alias.name for alias in node.names if alias.name in ORDER]
+        else:
+            continue
+        assert all(ORDER.index(m) < ORDER.index(own) or m == own for m in used), (own, used)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_functions_are_short_and_never_assert(path):
+    tree = ast.parse(path.read_text())
+    assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            lines = sum(s.end_lineno - s.lineno + 1 for s in node.body)
+            if ast.get_docstring(node):
+                lines -= node.body[0].end_lineno - node.body[0].lineno + 1
+            assert lines <= 40, f"{node.name}: {lines} lines"
+
+
+def test_import_brings_no_optional_library():
+    optional = ["matplotlib", "ipywidgets", "joblib", "tqdm"]
+    code = f"import sys, transpde; print([m for m in {optional} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

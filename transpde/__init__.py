@@ -1,0 +1,27 @@
+"""The dynamics of deep Transformers as a partial differential equation, computed exactly.
+
+`attention(measure)` is a velocity field, `flow(measure, attention, time)` integrates it.
+"""
+
+from transpde.attention import L2, Attention, Softmax
+from transpde.distances import bures, wasserstein
+from transpde.fields import AffineField
+from transpde.flow import Trajectory, flow, layers
+from transpde.measures import Gaussian, Measure, Particles
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "L2",
+    "AffineField",
+    "Attention",
+    "Gaussian",
+    "Measure",
+    "Particles",
+    "Softmax",
+    "Trajectory",
+    "bures",
+    "flow",
+    "layers",
+    "wasserstein",
+]

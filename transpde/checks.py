@@ -1,0 +1,147 @@
+"""Validators: each returns the cleaned, read-only array or raises `ValueError`.
+
+A message names the argument, the requirement, what came, and what to do. Input is copied, never
+changed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Array",
+    "covariance_matrix",
+    "finite_array",
+    "increasing_times",
+    "positive_integer",
+    "positive_number",
+    "probability_weights",
+    "same_size",
+]
+
+Array = NDArray[Any]
+
+
+def finite_array(name: str, value: Any, shape: str) -> Array:
+    """Return `value` as a read-only float array of the given shape.
+
+    Args:
+        name: the argument's name, for the message.
+        value: anything array-like.
+        shape: axis names such as ``"n d"``; a leading ``...`` allows any number of leading axes.
+
+    Raises:
+        ValueError: entries that are not real and finite, a wrong number of axes, an empty axis.
+    """
+    array = _real(name, value)
+    axes = shape.split()
+    stacked = axes[0] == "..."
+    wanted = len(axes) - stacked
+    if array.ndim < wanted or (array.ndim > wanted and not stacked):
+        raise ValueError(f"{name}: must have shape ({', '.join(axes)}); got shape {array.shape}.")
+    if array.size == 0:
+        raise ValueError(
+            f"{name}: must have at least one entry along each axis ({', '.join(axes)}); "
+            f"got shape {array.shape}."
+        )
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(
+            f"{name}: every entry must be finite; got {array[where]} at index {where}. "
+            "Remove or replace it first."
+        )
+    return frozen(array)
+
+
+def _real(name: str, value: Any) -> Array:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: must be an array of real numbers; got {value!r}.") from error
+    if array.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{name}: must be an array of real numbers; got entries of type {array.dtype}."
+        )
+    return np.array(array, dtype=np.float64)
+
+
+def frozen(array: Array) -> Array:
+    """Make an array read-only, so that a measure or an attention cannot change under its owner."""
+    array.setflags(write=False)
+    return array
+
+
+def same_size(name: str, size: int, other_name: str, other_size: int, axis: str) -> None:
+    """Raise `ValueError` unless two arguments agree in the length of an axis."""
+    if size != other_size:
+        raise ValueError(
+            f"{name}: its {axis} must be that of {other_name}, {other_size}; got {size}."
+        )
+
+
+def probability_weights(name: str, value: Any, n: int) -> Array:
+    """Return `n` non-negative weights that sum to one, or raise `ValueError`."""
+    weights = finite_array(name, value, "n")
+    same_size(name, weights.size, "points", n, "length")
+    if weights.min() < 0:
+        raise ValueError(
+            f"{name}: must be non-negative; got {weights.min()} at index {int(weights.argmin())}."
+        )
+    if abs(weights.sum() - 1.0) > 1e-9:
+        raise ValueError(
+            f"{name}: must sum to one; got a sum of {weights.sum()}. Divide by the sum first."
+        )
+    return weights
+
+
+def covariance_matrix(name: str, value: Any) -> Array:
+    """Return a stack (..., d, d) of symmetric positive semidefinite matrices, or raise."""
+    matrix = finite_array(name, value, "... d d")
+    same_size(name, matrix.shape[-1], "its rows", matrix.shape[-2], "number of columns")
+    size = np.abs(matrix).max(axis=(-2, -1), keepdims=True)
+    gap = np.abs(matrix - np.swapaxes(matrix, -2, -1))
+    if (gap > 1e-10 * size).any():
+        raise ValueError(
+            f"{name}: must be symmetric; got a difference of {gap.max()} from its transpose. "
+            "Use (S + S.T) / 2."
+        )
+    lowest = np.linalg.eigvalsh(matrix).min(axis=-1)
+    if (lowest < -1e-10 * size[..., 0, 0]).any():
+        raise ValueError(
+            f"{name}: must be positive semidefinite; got an eigenvalue of {lowest.min()}."
+        )
+    return matrix
+
+
+def positive_number(name: str, value: Any, *, infinite: bool = False) -> float:
+    """Return a float that is > 0 (and finite unless `infinite`), or raise `ValueError`."""
+    allowed = "a positive number" if infinite else "a positive finite number"
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: must be {allowed}; got {value!r}.") from error
+    if not number > 0 or (np.isinf(number) and not infinite):
+        raise ValueError(f"{name}: must be {allowed}; got {value!r}.")
+    return number
+
+
+def positive_integer(name: str, value: Any) -> int:
+    """Return an integer >= 1, or raise `ValueError`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name}: must be an integer of at least 1; got {value!r}.")
+    return int(value)
+
+
+def increasing_times(name: str, value: Any) -> Array:
+    """Return strictly increasing times that start at 0, or raise `ValueError`."""
+    times = finite_array(name, value, "T")
+    if times[0] != 0:
+        raise ValueError(f"{name}: an array of times must start at 0; got {times[0]}.")
+    if times.size < 2 or (np.diff(times) <= 0).any():
+        raise ValueError(
+            f"{name}: must be strictly increasing with at least two entries; got {value!r}."
+        )
+    return times

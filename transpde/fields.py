@@ -1,0 +1,77 @@
+"""Velocity fields: maps from points to velocities that can be added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from transpde.checks import Array, finite_array, frozen, same_size
+
+__all__ = ["AffineField", "VelocityField"]
+
+VelocityField = Callable[[Array], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class AffineField:
+    r"""Affine velocity field $x \mapsto Bx + c$.
+
+    Args:
+        linear: B, shape (..., d, d); leading axes make a stack of fields.
+        offset: c, shape (..., d); zero when left out.
+
+    Raises:
+        ValueError: entries that are not finite, shapes that do not match.
+
+    Example:
+        >>> import transpde as tp
+        >>> field = tp.AffineField([[0.0, 1.0], [-1.0, 0.0]], [1.0, 0.0])
+        >>> field([2.0, 3.0])
+        array([ 4., -2.])
+    """
+
+    linear: Array
+    offset: Array
+
+    def __init__(self, linear: Any, offset: Any = None) -> None:
+        B = finite_array("linear", linear, "... d d")
+        same_size("linear", B.shape[-1], "its rows", B.shape[-2], "number of columns")
+        c = np.zeros(B.shape[-1]) if offset is None else finite_array("offset", offset, "... d")
+        same_size("offset", c.shape[-1], "linear", B.shape[-1], "dimension")
+        object.__setattr__(self, "linear", B)
+        object.__setattr__(self, "offset", frozen(c))
+
+    @classmethod
+    def trusted(cls, linear: Array, offset: Array) -> AffineField:
+        """Make a field from arrays that are already checked (inside a solver step)."""
+        field = object.__new__(cls)
+        object.__setattr__(field, "linear", linear)
+        object.__setattr__(field, "offset", offset)
+        return field
+
+    def __call__(self, x: Any) -> Array:
+        """Return the velocities at `x`, of shape (..., n, d) or (d,)."""
+        x = np.asarray(x, dtype=np.float64)
+        same_size("x", x.shape[-1], "the field", self.linear.shape[-1], "dimension")
+        points = x[None, :] if x.ndim == 1 else x
+        velocity = points @ np.swapaxes(self.linear, -2, -1) + self.offset[..., None, :]
+        return velocity[..., 0, :] if x.ndim == 1 else velocity
+
+    def __add__(self, other: Any) -> Any:
+        """Add another affine field (the sum is affine); leave other operands to themselves."""
+        if not isinstance(other, AffineField):
+            return NotImplemented
+        same_size("other", other.linear.shape[-1], "the field", self.linear.shape[-1], "dimension")
+        return AffineField.trusted(self.linear + other.linear, self.offset + other.offset)
+
+    def select(self, stack: tuple[int, ...], index: Array) -> AffineField:
+        """Return the fields of the chosen cases of a stack, counted along the flattened stack."""
+        d = self.linear.shape[-1]
+        if self.linear.ndim == 2 and self.offset.ndim == 1:
+            return self
+        B = np.broadcast_to(self.linear, (*stack, d, d)).reshape(-1, d, d)
+        c = np.broadcast_to(self.offset, (*stack, d)).reshape(-1, d)
+        return AffineField.trusted(B[index], c[index])

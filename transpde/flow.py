@@ -1,0 +1,289 @@
+r"""The flow $\partial_t \mu + \nabla\cdot(\mu\,\Gamma_\mu) = 0$, and residual layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from transpde.attention import Attention
+from transpde.checks import (
+    Array,
+    frozen,
+    increasing_times,
+    positive_integer,
+    positive_number,
+)
+from transpde.measures import Gaussian, Measure, Particles
+from transpde.stepping import METHODS, AttentionInTime, Integration, Options
+
+__all__ = ["Trajectory", "flow", "layers"]
+
+RECORDS = 129  # recorded times when only an end is given
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """A measure along depth.
+
+    Attributes:
+        times: physical times (T,), shared by a stack.
+        states: coordinates (T, ..., N) at these times; NaN after a case's own end.
+        stop: why each case ended: "time", "stationary" or "blow-up".
+        end: the time each case reached; the blow-up time itself for "blow-up".
+        blowup_time: the blow-up time, inf where none was reached.
+        final: the measure at the end; for a blow-up the last one computed before it.
+
+    For a stack `stop`, `end` and `blowup_time` are arrays of the stack's shape, else scalars.
+    """
+
+    times: Array
+    states: Array
+    stop: Any
+    end: Any
+    blowup_time: Any
+    final: Measure
+    _advance: Callable[[Measure, float, float], Measure] = field(repr=False)
+
+    def __call__(self, t: float) -> Measure:
+        """Return the measure at time `t`, integrated from the last recorded time before it.
+
+        Beyond the end a single case raises `ValueError`; the cases of a stack are NaN.
+        """
+        t = float(t)
+        if not t >= 0 or (self.final.stack == () and t > self.end):
+            raise ValueError(f"t: must lie between 0 and the end, {self.end:.12g}; got {t:.12g}.")
+        j = int(np.searchsorted(self.times, t, side="right")) - 1
+        start = self.final.unpack(self.states[j])
+        if t == self.times[j]:
+            return start
+        if not start.stack:
+            return self._advance(start, float(self.times[j]), t)
+        running = np.asarray(self.end) >= t
+        state = np.full(self.states.shape[1:], np.nan)
+        if running.any():
+            state[running] = self._advance(start, float(self.times[j]), t).pack()[running]
+        return self.final.unpack(state)
+
+    def __getitem__(self, i: int) -> Measure:
+        """Return the measure at the i-th recorded time."""
+        return self.final.unpack(self.states[i])
+
+    def __len__(self) -> int:
+        """Return the number of recorded times."""
+        return len(self.times)
+
+    @property
+    def points(self) -> Array:
+        """Tokens (T, n, d) of a flow of particles."""
+        if not isinstance(self.final, Particles):
+            raise AttributeError("points: a flow of Gaussians has `means` and `covariances`.")
+        return frozen(self.states.reshape(len(self.times), *self.final.points.shape))
+
+    def _gaussians(self, name: str) -> Gaussian:
+        if not isinstance(self.final, Gaussian):
+            raise AttributeError(f"{name}: a flow of particles has `points`; see `path[i].mean`.")
+        return self.final.unpack(self.states)
+
+    @property
+    def means(self) -> Array:
+        """Means (T, ..., d) of a flow of Gaussians."""
+        return frozen(self._gaussians("means").mean)
+
+    @property
+    def covariances(self) -> Array:
+        """Covariances (T, ..., d, d) of a flow of Gaussians; `OverflowError` if too large."""
+        return frozen(self._gaussians("covariances").covariance)
+
+    @property
+    def directions(self) -> Array:
+        """Covariances over their traces, (T, ..., d, d), for a flow of Gaussians."""
+        return frozen(self._gaussians("directions").direction)
+
+    @property
+    def log_sizes(self) -> Array:
+        """Logarithms of the traces of the covariances, (T, ...), for a flow of Gaussians."""
+        return frozen(self._gaussians("log_sizes").log_size)
+
+
+def flow(
+    measure: Measure,
+    attention: AttentionInTime,
+    time: Any,
+    *,
+    method: str = "DOP853",
+    rtol: float = 1e-10,
+    atol: float = 1e-12,
+    stationary: float | None = None,
+) -> Trajectory:
+    r"""Integrate the Transformer PDE from `measure` over depth `time`.
+
+    Args:
+        measure: `Particles`, a `Gaussian` or a stack of Gaussians.
+        attention: an attention, or a callable t -> attention. Parameters with leading axes give
+            each case of a stack its own.
+        time: a positive depth, recorded at 129 equal times, or increasing times from 0. `inf`
+            where an end is certain: a single case is then recorded at the solver's own steps, a
+            stack at time 0 alone.
+        method: a solver of `scipy.integrate`: "DOP853" (default), "RK45", "RK23", and for stiff
+            flows "Radau", "BDF", "LSODA".
+        rtol: relative tolerance, held in the maximum norm over all cases and coordinates.
+        atol: absolute tolerance, in the units of the tokens.
+        stationary: if given, a case also ends when the norm of the covariance's derivative (the
+            tokens' velocity) is at most this number times its size over 1 + t.
+
+    Raises:
+        TypeError: a measure for which the attention has no field.
+        ValueError: bad times, tolerances or method.
+        RuntimeError: the solver fails, or no end is found.
+
+    Source: `castin2025unified`; the change of time is ours (chapter on Gaussian preservation).
+
+    Example:
+        >>> import transpde as tp
+        >>> gaussian = tp.Gaussian(mean=[0.0], factor=[[1.0]])
+        >>> path = tp.flow(gaussian, tp.Softmax([[1.0]], [[1.0]], [[1.0]]), time=1.0)
+        >>> path.stop, round(path.blowup_time, 9)
+        ('blow-up', 0.5)
+    """
+    times, horizon = _requested_times(time)
+    rtol, atol = positive_number("rtol", rtol), positive_number("atol", atol)
+    if stationary is not None:
+        stationary = positive_number("stationary", stationary)
+    if method not in METHODS:
+        raise ValueError(f"method: must be one of {', '.join(METHODS)}; got {method!r}.")
+    _check_attention(measure, attention)
+    options = Options(method, rtol, atol, stationary)
+
+    def advance(start: Measure, since: float, until: float) -> Measure:
+        later = attention if isinstance(attention, Attention) else lambda t: attention(since + t)
+        span = np.array([0.0, until - since])
+        run = Integration(start, later, span, until - since, options).to_the_end()
+        return start.unpack(run.final.reshape(*start.stack, -1))
+
+    return _trajectory(
+        Integration(measure, attention, times, horizon, options).to_the_end(), advance
+    )
+
+
+def _trajectory(
+    run: Integration, advance: Callable[[Measure, float, float], Measure]
+) -> Trajectory:
+    """Return what an integration recorded, with the stack's own axes."""
+    times, records, shape = run.times, run.records, run.measure.stack
+    if times is None and not shape:
+        times = np.array([t for t, _ in run.steps])
+        records = np.array([state for _, state in run.steps])
+    elif times is None:
+        times = np.zeros(1)
+
+    def shaped(values: Array) -> Any:
+        return frozen(values.reshape(shape)) if shape else values[0].item()
+
+    return Trajectory(
+        times=frozen(times),
+        states=frozen(records.reshape(len(times), *shape, -1)),
+        stop=shaped(run.stop),
+        end=shaped(run.end),
+        blowup_time=shaped(np.where(run.stop == "blow-up", run.end, np.inf)),
+        final=run.measure.unpack(run.final.reshape(*shape, -1)),
+        _advance=advance,
+    )
+
+
+def layers(
+    measure: Measure,
+    attention: AttentionInTime | Sequence[Attention],
+    depth: int,
+    step: float,
+) -> Trajectory:
+    r"""Apply `depth` residual layers $x \mapsto x + h\,\Gamma_\mu(x)$, all tokens at once.
+
+    Args:
+        measure: `Particles`, a `Gaussian` or a stack of Gaussians.
+        attention: one attention for all layers, a sequence of `depth` of them, or a callable
+            t -> attention called at t = 0, h, 2h, ...
+        depth: the number of layers.
+        step: the step h of each layer.
+
+    Raises:
+        TypeError: a measure for which the attention has no field.
+        ValueError: a depth that is not an integer >= 1, a step that is not positive, a sequence
+            of another length than `depth`.
+
+    Source: `castin2025unified`; as an Euler scheme of a flow `chen2018neural`.
+
+    Example:
+        >>> import transpde as tp
+        >>> tokens = tp.Particles([[1.0], [3.0]])
+        >>> attention = tp.Softmax([[0.0]], [[0.0]], [[1.0]])
+        >>> tp.layers(tokens, attention, depth=2, step=0.5).final.points.ravel()
+        array([3.5, 5.5])
+    """
+    depth, step = positive_integer("depth", depth), positive_number("step", step)
+    at = _layer_attention(attention, depth, step)
+    _check_attention(measure, at(0))
+    current, states = measure, [measure.pack()]
+    for i in range(depth):
+        current = current.push(at(i)(current), step)
+        states.append(current.pack())
+
+    def advance(start: Measure, since: float, until: float) -> Measure:
+        return start.push(at(round(since / step))(start), until - since)
+
+    shape = measure.stack
+    return Trajectory(
+        times=frozen(step * np.arange(depth + 1)),
+        states=frozen(np.array(states)),
+        stop=np.full(shape, "time") if shape else "time",
+        end=np.full(shape, depth * step) if shape else depth * step,
+        blowup_time=np.full(shape, np.inf) if shape else np.inf,
+        final=current,
+        _advance=advance,
+    )
+
+
+def _layer_attention(
+    attention: AttentionInTime | Sequence[Attention], depth: int, step: float
+) -> Callable[[int], Attention]:
+    if isinstance(attention, Attention):
+        return lambda i: attention
+    if isinstance(attention, Sequence):
+        if len(attention) != depth:
+            raise ValueError(
+                f"attention: a sequence must hold one attention a layer, {depth}; "
+                f"got {len(attention)}."
+            )
+        return lambda i: attention[i]
+    return lambda i: attention(i * step)
+
+
+def _check_attention(measure: Measure, attention: Any) -> None:
+    if not isinstance(measure, Measure):
+        raise TypeError(f"measure: must be a measure; got {type(measure).__name__}.")
+    first = attention(0.0) if _is_callable_of_time(attention) else attention
+    if not isinstance(first, Attention):
+        raise TypeError(
+            "attention: must be an attention or a callable t -> attention; "
+            f"got {type(first).__name__}."
+        )
+    if measure.stack and not isinstance(attention, Attention):
+        raise TypeError(
+            "attention: parameters in time are for a single measure; got a stack of shape "
+            f"{measure.stack}. Flow its cases one by one: measure[i]."
+        )
+    first(measure)
+
+
+def _is_callable_of_time(attention: Any) -> bool:
+    return callable(attention) and not isinstance(attention, Attention)
+
+
+def _requested_times(time: Any) -> tuple[Array | None, float]:
+    if np.ndim(time) == 0:
+        horizon = positive_number("time", time, infinite=True)
+        return (None if np.isinf(horizon) else np.linspace(0.0, horizon, RECORDS)), horizon
+    times = increasing_times("time", time)
+    return times, float(times[-1])

@@ -1,0 +1,375 @@
+r"""Probability measures on R^d, and how a velocity field moves them.
+
+A measure has coordinates: `pack` writes them in one vector, `unpack` reads them back, and
+`advect(field)` is their time derivative when every point of the measure follows the field.
+`push(field, step)` applies one residual layer $x \mapsto x + h\,\Gamma(x)$ exactly.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from transpde.checks import (
+    Array,
+    covariance_matrix,
+    finite_array,
+    frozen,
+    positive_integer,
+    probability_weights,
+    same_size,
+)
+from transpde.fields import AffineField, VelocityField
+
+__all__ = ["Gaussian", "Measure", "Particles"]
+
+
+class Measure(ABC):
+    """A probability measure with coordinates that a velocity field can move."""
+
+    stack: tuple[int, ...] = ()
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """The dimension d of the space."""
+
+    @abstractmethod
+    def pack(self) -> Array:
+        """Return the coordinates as an array (..., N), leading axes those of the stack."""
+
+    @abstractmethod
+    def unpack(self, state: Array) -> Self:
+        """Return the measure of the same kind with coordinates `state`."""
+
+    @abstractmethod
+    def advect(self, field: VelocityField) -> Array:
+        """Return the time derivative of the coordinates under a velocity field."""
+
+    def normalised(self) -> Self:
+        """Return the same measure with coordinates of order one where that is free."""
+        return self
+
+    @abstractmethod
+    def push(self, field: VelocityField, step: float) -> Self:
+        """Return the push-forward by x -> x + step * field(x)."""
+
+    @abstractmethod
+    def rate(self, field: VelocityField) -> Array:
+        """Return a bound on the relative speed of the shape: it sets the clock of `flow`."""
+
+    @abstractmethod
+    def growth(self, field: VelocityField) -> Array:
+        """Return d log tr(covariance) / dt where it can lead to a blow-up, else 0."""
+
+    @abstractmethod
+    def relative_speed(self, field: VelocityField) -> Array:
+        """Return the speed of the coordinates relative to their size."""
+
+
+@dataclass(frozen=True, eq=False)
+class Particles(Measure):
+    r"""Weighted tokens $\mu = \sum_i w_i \delta_{x_i}$.
+
+    Args:
+        points: tokens, shape (n, d), one a row.
+        weights: shape (n,), non-negative with sum one; 1/n each when left out.
+
+    Raises:
+        ValueError: entries that are not finite, wrong shapes, weights that are not a probability.
+
+    Example:
+        >>> import transpde as tp
+        >>> tp.Particles([[0.0, 0.0], [2.0, 4.0]]).mean
+        array([1., 2.])
+    """
+
+    points: Array
+    weights: Array
+
+    def __init__(self, points: Any, weights: Any = None) -> None:
+        x = finite_array("points", points, "n d")
+        n = x.shape[0]
+        w = np.full(n, 1.0 / n) if weights is None else probability_weights("weights", weights, n)
+        object.__setattr__(self, "points", x)
+        object.__setattr__(self, "weights", frozen(w))
+
+    def _at(self, points: Array) -> Particles:
+        # No check: the solver may pass NaN when a step fails, and then shortens the step.
+        particles = object.__new__(Particles)
+        object.__setattr__(particles, "points", points)
+        object.__setattr__(particles, "weights", self.weights)
+        return particles
+
+    @property
+    def dimension(self) -> int:
+        """The dimension d of the space."""
+        return int(self.points.shape[1])
+
+    @property
+    def mean(self) -> Array:
+        """The mean, shape (d,)."""
+        return self.weights @ self.points
+
+    @property
+    def covariance(self) -> Array:
+        """The covariance, shape (d, d)."""
+        centred = self.points - self.mean
+        return (centred.T * self.weights) @ centred
+
+    def sample(self, n: int, seed: int | np.random.Generator) -> Particles:
+        """Return `n` independent draws as particles of equal weight."""
+        n = positive_integer("n", n)
+        chosen = np.random.default_rng(seed).choice(len(self.points), size=n, p=self.weights)
+        return Particles(self.points[chosen])
+
+    def pack(self) -> Array:
+        """Return the points as one vector."""
+        return self.points.ravel()
+
+    def unpack(self, state: Array) -> Particles:
+        """Return particles of the same weights at the points in `state`."""
+        return self._at(state.reshape(self.points.shape))
+
+    def advect(self, field: VelocityField) -> Array:
+        """Return the velocities of the points as one vector."""
+        return field(self.points).ravel()
+
+    def push(self, field: VelocityField, step: float) -> Particles:
+        """Return the particles after x -> x + step * field(x)."""
+        return self._at(self.points + step * field(self.points))
+
+    def rate(self, field: VelocityField) -> Array:
+        """Return 0: particles move in physical time."""
+        return np.zeros(())
+
+    def growth(self, field: VelocityField) -> Array:
+        """Return 0: a bounded mean of tokens cannot blow up in finite time."""
+        return np.zeros(())
+
+    def relative_speed(self, field: VelocityField) -> Array:
+        """Return the root mean square speed over the root mean square size."""
+        return _ratio(np.linalg.norm(field(self.points)), np.linalg.norm(self.points))
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian(Measure):
+    r"""Gaussian $N(m, \Sigma)$ with $\Sigma = e^{s} X X^\top$, of any rank.
+
+    The factor keeps the covariance positive semidefinite and its rank at most r without any
+    projection; the scale s lets a covariance be far larger or smaller than a float.
+
+    Args:
+        mean: m, shape (..., d); leading axes make a stack of Gaussians.
+        factor: X, shape (..., d, r), any r >= 1.
+        log_scale: s, shape (...); 0 when left out.
+
+    Raises:
+        ValueError: entries that are not finite, shapes that do not match.
+
+    Example:
+        >>> import transpde as tp
+        >>> tp.Gaussian(mean=[0.0, 0.0], factor=[[1.0], [2.0]]).covariance
+        array([[1., 2.],
+               [2., 4.]])
+    """
+
+    mean: Array
+    factor: Array
+    log_scale: Array
+
+    def __init__(self, mean: Any, factor: Any, log_scale: Any = 0.0) -> None:
+        m = finite_array("mean", mean, "... d")
+        X = finite_array("factor", factor, "... d r")
+        s = finite_array("log_scale", log_scale, "...")
+        same_size("factor", X.shape[-2], "mean", m.shape[-1], "number of rows")
+        try:
+            stack = np.broadcast_shapes(m.shape[:-1], X.shape[:-2], s.shape)
+        except ValueError as error:
+            raise ValueError(
+                "factor: its leading axes must match those of mean and log_scale; got "
+                f"{X.shape[:-2]}, {m.shape[:-1]} and {s.shape}."
+            ) from error
+        self._set(
+            np.broadcast_to(m, stack + m.shape[-1:]),
+            np.broadcast_to(X, stack + X.shape[-2:]),
+            np.broadcast_to(s, stack),
+        )
+
+    def _set(self, mean: Array, factor: Array, log_scale: Array) -> None:
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "factor", factor)
+        object.__setattr__(self, "log_scale", log_scale)
+
+    @classmethod
+    def _of(cls, mean: Array, factor: Array, log_scale: Array) -> Gaussian:
+        gaussian = object.__new__(cls)
+        gaussian._set(mean, factor, log_scale)
+        return gaussian
+
+    @classmethod
+    def from_covariance(cls, mean: Any, covariance: Any) -> Gaussian:
+        r"""Return the Gaussian of given mean (..., d) and covariance (..., d, d).
+
+        The factor has as many columns as the largest rank in the stack: eigenvalues under
+        $d \cdot 2^{-52}$ of the largest count as zero.
+
+        Raises:
+            ValueError: a covariance that is not symmetric positive semidefinite.
+        """
+        Sigma = covariance_matrix("covariance", covariance)
+        values, vectors = np.linalg.eigh(Sigma)
+        floor = Sigma.shape[-1] * np.finfo(float).eps * values[..., -1:]
+        kept = np.where(values > floor, values, 0.0)
+        rank = max(1, int((kept > 0).sum(axis=-1).max()))
+        return cls(mean, (vectors * np.sqrt(kept)[..., None, :])[..., -rank:])
+
+    @property
+    def stack(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The leading axes: () for one Gaussian."""
+        return self.mean.shape[:-1]
+
+    @property
+    def dimension(self) -> int:
+        """The dimension d of the space."""
+        return int(self.mean.shape[-1])
+
+    @property
+    def covariance(self) -> Array:
+        """The covariance, shape (..., d, d); `OverflowError` where a float cannot hold it."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            X = self.factor * np.exp(self.log_scale / 2)[..., None, None]
+            Sigma = X @ np.swapaxes(X, -2, -1)
+        if np.isinf(Sigma).any():
+            raise OverflowError(
+                "covariance: larger than a floating point number holds; "
+                "use `direction` (covariance over trace) and `log_size` (log of the trace)."
+            )
+        return Sigma
+
+    @property
+    def direction(self) -> Array:
+        """The covariance over its trace, shape (..., d, d); zero for a point mass."""
+        size = self._square_norm()[..., None, None]
+        return _ratio(self.factor @ np.swapaxes(self.factor, -2, -1), size)
+
+    @property
+    def log_size(self) -> Array:
+        """The logarithm of the trace of the covariance, shape (...)."""
+        with np.errstate(divide="ignore"):
+            return self.log_scale + np.log(self._square_norm())
+
+    def _square_norm(self) -> Array:
+        return (self.factor**2).sum(axis=(-2, -1))
+
+    def normalised(self) -> Gaussian:
+        """Return the same Gaussian with a factor of Frobenius norm 1 (a zero factor is kept)."""
+        size = self._square_norm()
+        X = _ratio(self.factor, np.sqrt(size)[..., None, None])
+        return Gaussian._of(self.mean, X, self.log_scale + np.log(np.where(size == 0, 1.0, size)))
+
+    def __getitem__(self, case: Any) -> Gaussian:
+        """Return the chosen case, or cases, of a stack."""
+        if not self.stack:
+            raise TypeError("a single Gaussian has no cases to choose from.")
+        return Gaussian._of(self.mean[case], self.factor[case], self.log_scale[case])
+
+    def _single(self, task: str) -> None:
+        if self.stack:
+            raise ValueError(
+                f"{task} needs a single Gaussian; got a stack of shape {self.stack}. "
+                "Choose a case first: measure[0]."
+            )
+
+    def sample(self, n: int, seed: int | np.random.Generator) -> Particles:
+        """Return `n` independent draws as particles of equal weight."""
+        self._single("sample")
+        n = positive_integer("n", n)
+        X = self.factor * np.exp(self.log_scale / 2)
+        return Particles(
+            self.mean + np.random.default_rng(seed).normal(size=(n, X.shape[1])) @ X.T
+        )
+
+    def quadrature(self, nodes: int) -> Particles:
+        """Return the tensor Gauss-Hermite rule of `nodes` points an axis as weighted particles.
+
+        It has nodes**r points for a factor of r columns and integrates polynomials up to degree
+        2 * nodes - 1 in each of the r coordinates exactly.
+        """
+        self._single("quadrature")
+        positive_integer("nodes", nodes)
+        X = self.factor * np.exp(self.log_scale / 2)
+        z, w = np.polynomial.hermite_e.hermegauss(nodes)
+        r = X.shape[1]
+        grid = np.stack(np.meshgrid(*[z] * r, indexing="ij"), axis=-1).reshape(-1, r)
+        weights = np.prod(np.meshgrid(*[w / w.sum()] * r, indexing="ij"), axis=0).ravel()
+        return Particles(self.mean + grid @ X.T, weights / weights.sum())
+
+    def pack(self) -> Array:
+        """Return (m, X, s) as one vector a case, shape (..., d + d r + 1)."""
+        factor = self.factor.reshape(*self.stack, -1)
+        return np.concatenate([self.mean, factor, self.log_scale[..., None]], axis=-1)
+
+    def unpack(self, state: Array) -> Gaussian:
+        """Return Gaussians of the same dimension and number of factor columns."""
+        d, r = self.factor.shape[-2:]
+        factor = state[..., d : d + d * r].reshape(*state.shape[:-1], d, r)
+        return Gaussian._of(state[..., :d], factor, state[..., -1])
+
+    def advect(self, field: VelocityField) -> Array:
+        r"""Return $(\dot m, \dot X, \dot s) = (Bm + c,\; BX - bX,\; 2b)$ as one vector a case.
+
+        The number $b = \langle X, BX\rangle/\|X\|_F^2$ sends all growth into s: the norm of the
+        factor is kept, so that neither overflows when the covariance does.
+        """
+        B = _linear_part(field)
+        BX = B @ self.factor
+        b = self._radial(BX)
+        dX = BX - b[..., None, None] * self.factor
+        parts = [field(self.mean[..., None, :])[..., 0, :]]
+        parts += [dX.reshape(*dX.shape[:-2], -1), 2 * b[..., None]]
+        return np.concatenate(parts, axis=-1)
+
+    def _radial(self, BX: Array) -> Array:
+        inner = (self.factor * BX).sum(axis=(-2, -1))
+        return _ratio(inner, self._square_norm())
+
+    def push(self, field: VelocityField, step: float) -> Gaussian:
+        """Return the exact push-forward by the affine map x -> x + step * field(x)."""
+        B = _linear_part(field)
+        mean = self.mean + step * field(self.mean[..., None, :])[..., 0, :]
+        return Gaussian._of(mean, self.factor + step * (B @ self.factor), self.log_scale)
+
+    def rate(self, field: VelocityField) -> Array:
+        """Return the Frobenius norm of the linear part B of the field, shape (...)."""
+        B = _linear_part(field)
+        return np.sqrt((B**2).sum(axis=(-2, -1)))
+
+    def growth(self, field: VelocityField) -> Array:
+        """Return d log tr(covariance) / dt, shape (...)."""
+        return 2 * self._radial(_linear_part(field) @ self.factor)
+
+    def relative_speed(self, field: VelocityField) -> Array:
+        """Return the norm of the covariance's derivative over its norm, shape (...)."""
+        Sigma = self.direction
+        BSigma = _linear_part(field) @ Sigma
+        rate = BSigma + np.swapaxes(BSigma, -2, -1)
+        norms = [np.sqrt((M**2).sum(axis=(-2, -1))) for M in (rate, Sigma)]
+        return _ratio(*norms)
+
+
+def _linear_part(field: VelocityField) -> Array:
+    if not isinstance(field, AffineField):
+        raise TypeError(
+            "advect: only an affine field keeps a Gaussian Gaussian; "
+            f"got {type(field).__name__}. Sample the measure first: measure.sample(n, seed)."
+        )
+    return field.linear
+
+
+def _ratio(a: Any, b: Any) -> Any:
+    """Return a / b, and 0 where b is 0: a point mass neither moves its shape nor grows."""
+    return np.divide(a, np.where(b == 0, 1.0, b))

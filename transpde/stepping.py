@@ -1,0 +1,250 @@
+r"""Stepping a stack of measures through time with the solvers of `scipy.integrate`.
+
+Each case runs on its own clock, $d\tau = (1/T + \rho)\,dt$ with $\rho$ the `rate` of its
+velocity field: 0 for particles, $\|B\|_F$ for a Gaussian under $x \mapsto Bx + c$. On this clock a
+covariance at most grows exponentially, and a finite blow-up time t* is reached only as
+$\tau \to \infty$, exponentially fast. So t* is a number that the solver computes to its tolerance,
+not the moment at which a norm passes a threshold. The physical time of a case is one more
+coordinate of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import integrate
+
+from transpde.attention import Attention
+from transpde.checks import Array
+from transpde.fields import VelocityField
+from transpde.measures import Measure
+
+__all__ = ["METHODS", "AttentionInTime", "Integration", "Options"]
+
+AttentionInTime = Attention | Callable[[float], Attention]
+
+METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
+BLOWUP_TAIL = 1e-13  # the time left, relative to the time gone, at which a blow-up is declared
+MAX_STEPS = 200_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to step: a method of scipy, its tolerances, the tolerance of a stationary state."""
+
+    method: str
+    rtol: float
+    atol: float
+    stationary: float | None
+
+
+class _MaxNormDOP853(integrate.DOP853):  # type: ignore[misc]
+    """DOP853 with the error of each coordinate held to the tolerance, ended cases left out.
+
+    scipy takes a root mean square over all coordinates, which would let one case of a stack of B
+    exceed the tolerance by a factor of sqrt(B).
+    """
+
+    running: Array
+
+    def _estimate_error_norm(self, K: Array, h: float, scale: Array) -> float:
+        e5 = (K.T @ self.E5 / scale) ** 2
+        e3 = (K.T @ self.E3 / scale) ** 2
+        size = np.sqrt(e5 + 0.01 * e3)
+        error = np.abs(h) * np.divide(e5, size, out=np.zeros_like(e5), where=size > 0)
+        return float(error.reshape(self.running.size, -1)[self.running].max())
+
+
+class Integration:
+    """One integration: the cases still running, and what is recorded of all of them.
+
+    Args:
+        measure: the start; cases with NaN coordinates are left alone.
+        attention: an attention or a callable of time.
+        times: times to record, the first 0 and the last the horizon; None: the solver's own.
+        horizon: the time at which every case ends at the latest, or inf.
+        options: how to step.
+    """
+
+    def __init__(
+        self,
+        measure: Measure,
+        attention: AttentionInTime,
+        times: Array | None,
+        horizon: float,
+        options: Options,
+    ) -> None:
+        self.measure, self.attention, self.options = measure.normalised(), attention, options
+        self.times, self.horizon = times, horizon
+        start = self.measure.pack().reshape(int(np.prod(measure.stack)), -1)
+        self.records = np.full((1 if times is None else len(times), *start.shape), np.nan)
+        self.records[0] = start
+        self.steps = [(0.0, start[0])]  # the solver's own steps, kept when no times are given
+        self.next_record = np.ones(len(start), dtype=int)
+        self.end = np.zeros(len(start))
+        self.stop = np.full(len(start), "time", dtype="<U10")
+        self.final = start.copy()
+        self.index = np.flatnonzero(np.isfinite(start).all(axis=1))  # the cases the solver holds
+        self.running = np.ones(len(self.index), dtype=bool)  # which of those have not ended
+        # The clock counts physical time in units of each case's first relative time scale.
+        self.unit = np.ones(len(start))
+        held = start[self.index]
+        self.unit[self.index] = 1 / self._speed_and_rate(held, np.zeros(len(held)))[1]
+        self.solver = self._solver(np.column_stack([held, np.zeros(len(held))]), None)
+
+    # --- the right-hand side -----------------------------------------------------------------
+
+    def _field(self, state: Array, clock: Array) -> tuple[Measure, VelocityField]:
+        """Return the measure of the cases that the solver holds, and its velocity field."""
+        if not self.measure.stack:
+            held, time = self.measure.unpack(state[0]), float(clock[0] * self.unit[0])
+            now = self.attention if isinstance(self.attention, Attention) else self.attention(time)
+            return held, now(held)
+        held = self.measure.unpack(state)
+        return held, self.attention.select(self.measure.stack, self.index)(held)  # type: ignore[union-attr]
+
+    def _speed_and_rate(self, state: Array, clock: Array) -> tuple[Array, Array]:
+        held, velocity = self._field(state, clock)
+        rate = 1 / self.horizon + np.broadcast_to(held.rate(velocity), len(state))
+        if (rate == 0).any():
+            raise ValueError(
+                "time: must be finite here; got inf, and a measure that does not change its shape "
+                "has no certain end."
+            )
+        return held.advect(velocity).reshape(len(state), -1), rate
+
+    def _derivative(self, _: float, flat: Array) -> Array:
+        z = flat.reshape(len(self.index), -1)
+        speed, rate = self._speed_and_rate(z[:, :-1], z[:, -1])
+        return np.asarray(
+            (np.column_stack([speed, 1 / self.unit[self.index]]) / rate[:, None]).ravel()
+        )
+
+    def _solver(self, z: Array, first_step: float | None) -> Any:
+        name = self.options.method
+        kind = _MaxNormDOP853 if name == "DOP853" else getattr(integrate, name)
+        # The other methods take a root mean square: this share of the tolerance bounds each case.
+        share = 1.0 if name == "DOP853" else np.sqrt(len(z))
+        solver = kind(
+            self._derivative,
+            0.0,
+            z.ravel(),
+            np.inf,
+            rtol=max(self.options.rtol / share, 1e-13),
+            atol=self.options.atol / share,
+            first_step=first_step,
+        )
+        solver.running = self.running
+        return solver
+
+    # --- stepping ----------------------------------------------------------------------------
+
+    def to_the_end(self) -> Integration:
+        """Step until every case has ended."""
+        for _ in range(MAX_STEPS):
+            message = self.solver.step()
+            if self.solver.status == "failed":
+                raise RuntimeError(f"flow: the solver failed {self._where()}: {message}")
+            self._record()
+            self._find_ends()
+            if not self.running.any():
+                return self
+            if self.running.mean() <= 0.5:
+                self._drop_ended()
+        raise RuntimeError(
+            f"flow: no end after {MAX_STEPS} steps {self._where()}. "
+            'Shorten `time`, loosen `rtol`, or take method="Radau" for a stiff flow.'
+        )
+
+    def _where(self) -> str:
+        return f"at time {self._now()[self.running].min():.6g}"
+
+    def _now(self) -> Array:
+        """Return the physical time of each case that the solver holds."""
+        return self._states()[:, -1] * self.unit[self.index]
+
+    def _states(self) -> Array:
+        return self.solver.y.reshape(len(self.index), -1)
+
+    def _record(self) -> None:
+        """Write down every requested time that the last step passed."""
+        now = self._now()
+        if self.times is None:
+            self.steps.append((float(now[0]), self._states()[0, :-1].copy()))
+            return
+        due, passed = self.next_record[self.index], np.searchsorted(self.times, now, side="right")
+        wanted = [
+            (row, j)
+            for row in np.flatnonzero(self.running & (passed > due))
+            for j in range(due[row], passed[row])
+        ]
+        if wanted:
+            rows, js = np.array(wanted).T
+            targets = self.times[js] / self.unit[self.index[rows]]
+            step = _StepPolynomial(self.solver, len(self.index))
+            self.records[js, self.index[rows]] = step.at_clock(rows, targets)
+            self.next_record[self.index] = np.maximum(due, passed)
+
+    def _find_ends(self) -> None:
+        z, now = self._states(), self._now()
+        held, velocity = self._field(z[:, :-1], z[:, -1])
+        growth = np.broadcast_to(held.growth(velocity), len(now))
+        tail = np.divide(1.0, growth, out=np.full(len(now), np.inf), where=growth > 0)
+        on_time = self.running & (now >= self.horizon)
+        blown = self.running & ~on_time & (tail < BLOWUP_TAIL * now)
+        still = np.zeros_like(blown)
+        if self.options.stationary is not None:
+            slow = held.relative_speed(velocity) * (1 + now) <= self.options.stationary
+            still = self.running & ~on_time & ~blown & slow
+        self._close(on_time, "time", np.full_like(now, self.horizon), self.records[-1, self.index])
+        self._close(blown, "blow-up", now + tail, z[:, :-1])
+        self._close(still, "stationary", now, z[:, :-1])
+        self.running &= ~(on_time | blown | still)
+
+    def _close(self, rows: Array, why: str, end: Array, state: Array) -> None:
+        cases = self.index[rows]
+        self.stop[cases], self.end[cases], self.final[cases] = why, end[rows], state[rows]
+
+    def _drop_ended(self) -> None:
+        z = self._states()[self.running]
+        self.index = self.index[self.running]
+        self.running = np.ones(len(self.index), dtype=bool)
+        self.solver = self._solver(z, self.solver.step_size)
+
+
+class _StepPolynomial:
+    """The solver's interpolant on its last step, evaluated case by case.
+
+    It is a polynomial of degree at most 7 in the solver's variable for DOP853: eight Chebyshev
+    points hold it exactly, and the barycentric formula reads it back anywhere.
+    """
+
+    NODES = (1 - np.cos(np.pi * np.arange(8) / 7)) / 2
+    SIGNS = np.array([0.5, -1, 1, -1, 1, -1, 1, -0.5])
+
+    def __init__(self, solver: Any, cases: int) -> None:
+        values = solver.dense_output()(solver.t_old + self.NODES * (solver.t - solver.t_old))
+        values[:, -1] = solver.y
+        self.values = values.reshape(cases, -1, 8)
+
+    def _weights(self, x: Array) -> Array:
+        """Return the barycentric weights (len(x), 8) at positions x in [0, 1] of the step."""
+        gap = x[:, None] - self.NODES
+        exact = gap == 0
+        weights = self.SIGNS / np.where(exact, 1.0, gap)
+        weights = np.where(exact.any(axis=1, keepdims=True), exact, weights)
+        return weights / weights.sum(axis=1, keepdims=True)
+
+    def at_clock(self, rows: Array, targets: Array) -> Array:
+        """Return the coordinates of the cases `rows` where their clocks show `targets`."""
+        clocks = self.values[rows, -1]
+        low, high = np.zeros(len(rows)), np.ones(len(rows))
+        for _ in range(52):  # bisection: a clock is increasing, and 2**-52 is the last digit
+            middle = (low + high) / 2
+            late = (self._weights(middle) * clocks).sum(axis=1) >= targets
+            low, high = np.where(late, low, middle), np.where(late, middle, high)
+        weights = self._weights((low + high) / 2)
+        return np.einsum("cnk,ck->cn", self.values[rows, :-1], weights)
