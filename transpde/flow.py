@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -21,11 +21,13 @@ from transpde.stepping import METHODS, AttentionInTime, Integration, Options
 
 __all__ = ["Trajectory", "flow", "layers"]
 
+M = TypeVar("M", bound=Measure)
+
 RECORDS = 129  # recorded times when only an end is given
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
+class Trajectory(Generic[M]):
     """A measure along depth.
 
     Attributes:
@@ -44,10 +46,10 @@ class Trajectory:
     stop: Any
     end: Any
     blowup_time: Any
-    final: Measure
-    _advance: Callable[[Measure, float, float], Measure] = field(repr=False)
+    final: M
+    _advance: Callable[[Any, float, float], Any] = field(repr=False)
 
-    def __call__(self, t: float) -> Measure:
+    def __call__(self, t: float) -> M:
         """Return the measure at time `t`, integrated from the last recorded time before it.
 
         Beyond the end a single case raises `ValueError`; the cases of a stack are NaN.
@@ -67,7 +69,7 @@ class Trajectory:
             state[running] = self._advance(start, float(self.times[j]), t).pack()[running]
         return self.final.unpack(state)
 
-    def __getitem__(self, i: int) -> Measure:
+    def __getitem__(self, i: int) -> M:
         """Return the measure at the i-th recorded time."""
         return self.final.unpack(self.states[i])
 
@@ -109,7 +111,7 @@ class Trajectory:
 
 
 def flow(
-    measure: Measure,
+    measure: M,
     attention: AttentionInTime,
     time: Any,
     *,
@@ -117,7 +119,7 @@ def flow(
     rtol: float = 1e-10,
     atol: float = 1e-12,
     stationary: float | None = None,
-) -> Trajectory:
+) -> Trajectory[M]:
     r"""Integrate the Transformer PDE from `measure` over depth `time`.
 
     Args:
@@ -170,7 +172,7 @@ def flow(
 
 def _trajectory(
     run: Integration, advance: Callable[[Measure, float, float], Measure]
-) -> Trajectory:
+) -> Trajectory[Any]:
     """Return what an integration recorded, with the stack's own axes."""
     times, records, shape = run.times, run.records, run.measure.stack
     if times is None and not shape:
@@ -194,11 +196,11 @@ def _trajectory(
 
 
 def layers(
-    measure: Measure,
+    measure: M,
     attention: AttentionInTime | Sequence[Attention],
     depth: int,
     step: float,
-) -> Trajectory:
+) -> Trajectory[M]:
     r"""Apply `depth` residual layers $x \mapsto x + h\,\Gamma_\mu(x)$, all tokens at once.
 
     Args:

@@ -229,7 +229,7 @@ class Gaussian(Measure):
 
     @property
     def stack(self) -> tuple[int, ...]:  # type: ignore[override]
-        """The leading axes: () for one Gaussian."""
+        """Leading axes of the stack, () for one Gaussian."""
         return self.mean.shape[:-1]
 
     @property

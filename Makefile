@@ -1,0 +1,105 @@
+# Every target first makes .venv from requirements.lock when it is missing or old, so there is no
+# set-up step. Stamps carry the checksum of what they were made from: right after any git operation,
+# where file times are not.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+PY := .venv/bin/python
+STAGE := tools/stage
+sum = $(shell cat $(1) 2>/dev/null | cksum | cut -d' ' -f1)
+
+# With the folder's own name: an environment that was moved no longer works.
+VENV := .venv/.lock-$(shell { cat requirements.lock; pwd; } | cksum | cut -d' ' -f1)
+INSTALLED := .venv/.installed-$(call sum,pyproject.toml)
+VENDOR := book/_static/vendor/.lock-$(call sum,package-lock.json tools/vendor)
+# Names and contents, so that a deleted or renamed page counts as a change. Generated files do not.
+BOOK := _build/.sources-$(shell find book transpde _config.yml _toc.yml CHANGELOG.md requirements.lock \
+  package-lock.json -type f -not -path '*/__pycache__/*' -not -path '*/.*' -not -path 'book/_static/vendor/*' \
+  -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 cksum | cksum | cut -d' ' -f1)
+
+# One thread and no hash randomness: the same numbers on every machine. A reader's own matplotlib
+# and IPython settings must not change a figure either.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export PYTHONHASHSEED := 0
+export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
+export IPYTHONDIR := $(CURDIR)/.venv/ipython
+# In a kernel this variable would switch off the inline figures, so it is set for the unit tests only.
+unexport MPLBACKEND
+
+.PHONY: help book test lint unit notebooks fresh-book check-wheel check-environment figures notebook \
+  lock environment clean distclean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r t d; do printf '%-20s%s\n' "$$t" "$$d"; done
+
+book: $(BOOK) ## build the book (nothing to do when no source changed)
+	@echo 'The book is built: open _build/html/index.html'
+
+test: lint unit notebooks fresh-book check-wheel check-environment ## everything the project promises
+	@echo 'All checks passed.'
+
+lint: $(INSTALLED) ## ruff (code and notebooks) and mypy
+	@$(STAGE) 'ruff check' $(PY) -m ruff check .
+	@$(STAGE) 'ruff format' $(PY) -m ruff format --check .
+	@$(STAGE) 'mypy' $(PY) -m mypy
+
+unit: $(INSTALLED) ## unit tests and docstring examples
+	@$(STAGE) 'unit tests' env MPLBACKEND=Agg $(PY) -m pytest --doctest-modules tests transpde
+
+# pytest says 5 where it finds no notebook: a failure here, as it should be.
+notebooks: $(INSTALLED) ## run every notebook and compare with its stored outputs
+	@$(STAGE) 'notebooks' $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 book
+
+fresh-book: ## build the book from nothing, warnings as errors
+	@rm -rf _build
+	@$(MAKE) --no-print-directory book
+
+# Always from nothing: Sphinx re-reads changed pages only, so an incremental build forgets the warnings
+# of the pages it skips (a broken link passes at the second try) and keeps files that should be gone.
+$(BOOK): $(INSTALLED) $(VENDOR)
+	@rm -rf _build
+	@$(STAGE) 'book' .venv/bin/jupyter-book build . -W -n --keep-going -q
+	@touch $@
+
+check-wheel: $(INSTALLED) ## build the wheel, install it alone elsewhere, run a flow
+	@$(STAGE) 'wheel' tools/check-wheel
+
+check-environment: $(INSTALLED) ## install environment.yml's packages, run a notebook there, render Binder's image
+	@$(STAGE) 'environment' tools/check-environment $(NB)
+
+figures: $(INSTALLED) ## recompute every reproduced figure
+	@test -d transpde/figures || { echo 'figures: not written yet' >&2; exit 1; }
+	@$(STAGE) 'figures' $(PY) -m transpde.figures --all
+
+notebook: $(INSTALLED) ## run one notebook in place: make notebook NB=book/gaussian/preservation.ipynb
+	@test -n '$(NB)' || { echo 'Say which one: make notebook NB=book/gaussian/preservation.ipynb' >&2; exit 1; }
+	@$(STAGE) '$(NB)' $(PY) tools/execute.py $(NB)
+
+lock: ## resolve again what pyproject.toml and package.json ask for (UPGRADE=1 takes newer releases)
+	@$(STAGE) 'lock' tools/lock $(if $(UPGRADE),--upgrade)
+	@$(MAKE) --no-print-directory environment
+
+environment: $(INSTALLED) ## write environment.yml from the lock
+	@$(PY) tools/environment.py
+
+clean: ## remove what was built, keep what was installed
+	rm -rf _build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+distclean: clean ## remove what was installed, too
+	rm -rf .venv node_modules book/_static/vendor
+
+$(VENV):
+	@$(STAGE) 'python environment' tools/venv
+	@touch $@
+
+# Without build isolation the build backend is the locked one.
+$(INSTALLED): $(VENV)
+	@$(STAGE) 'transpde, editable' $(PY) -m pip install -qq --no-build-isolation --no-deps --editable .
+	@rm -f .venv/.installed-* && touch $@
+
+$(VENDOR):
+	@$(STAGE) 'browser code' tools/vendor
+	@touch $@

@@ -1,0 +1,842 @@
+"""The chapter contract and the claim ledger's hold on the repository, as plain functions.
+
+Each check takes a notebook and returns its problems as sentences that name the cell; none knows
+pytest. ``test_book.py`` applies them to the book, ``test_guards.py`` shows that each one bites.
+
+A *cell number* in a message counts from 1, markdown cells included, as an editor shows them.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import nbformat
+import yaml
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# --- the limits, all of them --------------------------------------------------------------------
+
+CODE_CELLS = (10, 15)  # cells tagged exercise or solution are not counted
+MAX_CELL_LINES = 25
+MEDIAN_CELL_LINES = (1, 8)
+PROSE_WORDS = (1500, 2500)  # without exercises, solutions and folded proofs
+WORDS_BEFORE_PICTURE = 500
+MIN_ALT_LENGTH = 40
+MIN_EXERCISES = 5
+MAX_SUMMARY_LINES = 10
+MAX_EXPLORERS = 3  # a chapter's cells whose output nbval does not compare
+COLAB_CELLS = 0  # cells that may install something
+MAX_NOTEBOOK_BYTES = 600_000
+MAX_BOOK_BYTES = 12_000_000
+
+SECTIONS = ("The question", "Limits", "Exercises", "Summary")  # in this order
+HEADER_WORDS = ("Prerequisites", "Reading time", "Running time")
+EXERCISE_KINDS = ("computation", "proof", "open")
+NOTEBOOK_KINDS = ("chapter", "reproduction")
+
+STATEMENTS = ("prf:theorem", "prf:proposition", "prf:lemma", "prf:corollary", "prf:definition")
+PROVABLE = ("prf:theorem", "prf:proposition", "prf:lemma")
+DIGEST = re.compile(r"^data digest: [0-9a-f]{12}$", re.MULTILINE)
+
+FORBIDDEN_CODE = (
+    (r"\bnp\.random\.(?!default_rng\b|Generator\b)\w+", "legacy random numbers: use default_rng"),
+    (r"\bRandomState\b", "legacy random numbers: use default_rng"),
+    (r"(?<!\.)\brandom\.\w+\(", "the random module: use np.random.default_rng(seed)"),
+    (r"\bdefault_rng\(\s*\)", "an unseeded generator"),
+    (r";[ \t]*$", "a trailing ';', which nbval ignores: end with plt.show() or _ = ..."),
+    (r"""["'](?:/\w|~/|[A-Za-z]:[\\/])""", "an absolute path"),
+    (r"#\s*NBVAL_", "an nbval comment: use a cell tag"),
+)
+INSTALL = re.compile(
+    r"\b(?:pip3?|conda|mamba|apt|apt-get)\s+install\b|^\s*(?:!|%pip|%conda)", re.MULTILINE
+)
+ABSOLUTE_PATH = re.compile(r"(?:^|[\s\"'(<])(?:/[\w.+-]+){2,}/[\w.+-]+", re.MULTILINE)
+FORBIDDEN_WORDS = re.compile(
+    r"\b(?:obviously|clearly|easy to see|trivially|simply(?! connected))\b", re.IGNORECASE
+)
+
+
+# --- reading MyST -------------------------------------------------------------------------------
+
+
+class Block(NamedTuple):
+    """A fenced block: a directive when it has a name, else literal code."""
+
+    name: str
+    argument: str
+    options: dict[str, str]
+    body: str
+
+    @property
+    def is_dropdown(self) -> bool:
+        return self.name == "dropdown" or "dropdown" in self.options.get("class", "").split()
+
+
+class Piece(NamedTuple):
+    """A part of a notebook in reading order: text, a fenced block, or a code cell."""
+
+    cell: int
+    content: str | Block | NotebookNode
+    gate: Block | None  # the exercise-start or solution-start that encloses it
+
+
+FENCE = re.compile(r"^\s*(?P<fence>`{3,}|~{3,}|:{3,}) *(?:\{(?P<name>[^}]+)\})?(?P<rest>[^`]*)$")
+OPTION = re.compile(r"^:(?P<key>[\w-]+):(?P<value>.*)$")
+LITERAL = ("math", "code", "code-block", "code-cell", "eval-rst", "bibliography", "raw", "image")
+EXERCISE = ("exercise", "exercise-start")
+SOLUTION = ("solution", "solution-start")
+ENDS = ("exercise-end", "solution-end")
+
+
+def blocks(text: str) -> list[str | Block]:
+    """The text cut at its outermost fences: plain parts and blocks, in order."""
+    parts: list[str | Block] = []
+    plain: list[str] = []
+    lines = iter(text.splitlines())
+    for line in lines:
+        opening = FENCE.match(line)
+        if opening is None:
+            plain.append(line)
+            continue
+        inner = list(_until_closed(lines, opening["fence"]))
+        parts += ["\n".join(plain), _block(opening, inner)]
+        plain = []
+    return [*parts, "\n".join(plain)]
+
+
+def _until_closed(lines: Iterator[str], fence: str) -> Iterator[str]:
+    for line in lines:
+        bare = line.strip()
+        if len(bare) >= len(fence) and set(bare) == {fence[0]}:
+            return
+        yield line
+
+
+def _block(opening: re.Match[str], lines: list[str]) -> Block:
+    options: dict[str, str] = {}
+    while opening["name"] and lines and (option := OPTION.match(lines[0].strip())):
+        options[option["key"]] = option["value"].strip()
+        lines = lines[1:]
+    return Block(opening["name"] or "", opening["rest"].strip(), options, "\n".join(lines))
+
+
+def is_literal(block: Block) -> bool:
+    """Whether the block's body is code, math or data, not text."""
+    return not block.name or block.name in LITERAL
+
+
+def is_aside(block: Block) -> bool:
+    """Whether the block does not count as the chapter's own prose."""
+    return is_literal(block) or block.is_dropdown or block.name in EXERCISE + SOLUTION
+
+
+def nested(block: Block, inside: tuple[Block, ...] = ()) -> Iterator[tuple[Block, tuple]]:
+    """The block and all blocks in it, each with those that enclose it, the outermost first."""
+    yield block, inside
+    if not is_literal(block):
+        for part in blocks(block.body):
+            if isinstance(part, Block):
+                yield from nested(part, (*inside, block))
+
+
+def text_of(part: str | Block, skipped: Callable[[Block], bool]) -> str:
+    """The running text of a part, option lines and skipped blocks left out."""
+    if isinstance(part, str):
+        return part
+    if skipped(part):
+        return ""
+    # The arguments of figures, exercises' ends and solutions are addresses, not text.
+    title = "" if part.name in (*SOLUTION, *ENDS, "figure") else part.argument
+    return "\n".join([title, *(text_of(inner, skipped) for inner in blocks(part.body))])
+
+
+MARKUP = (
+    (r"<!--.*?-->", " "),
+    (r"\$\$.*?\$\$(?: *\([\w:-]+\))?", " "),
+    (r"\\begin\{(\w+\*?)\}.*?\\end\{\1\}", " "),
+    (r"(?<!\\)\$[^$]+\$", " "),
+    (r"^\([\w:.-]+\)=\s*$", " "),
+    (r"\{(?:cite[\w:]*|doi|eq|math)\}`[^`]*`", " "),
+    (r"\{[\w:-]+\}`([^`<]*)(?:<[^>]*>)?`", r" \1 "),
+    (r"`[^`]*`", " "),
+    (r"\]\([^)]*\)", "]"),
+    (r"<?https?://\S+", " "),
+)
+
+
+def plain(text: str) -> str:
+    """The text without math, code, citations, labels and addresses."""
+    for pattern, replacement in MARKUP:
+        text = re.sub(pattern, replacement, text, flags=re.DOTALL | re.MULTILINE)
+    return text
+
+
+def count_words(text: str) -> int:
+    return len(re.findall(r"[^\W\d_][\w'’-]*", plain(text)))
+
+
+# --- reading notebooks --------------------------------------------------------------------------
+
+
+def read(path: Path) -> NotebookNode:
+    """A page as a notebook; a markdown page becomes one of a single markdown cell."""
+    if path.suffix == ".md":
+        cell = nbformat.v4.new_markdown_cell(path.read_text(encoding="utf-8"))
+        return nbformat.v4.new_notebook(cells=[cell])
+    return nbformat.read(path, as_version=4)
+
+
+def pieces(notebook: NotebookNode) -> Iterator[Piece]:
+    """The notebook in reading order, each piece with the gate (exercise, solution) it is in."""
+    gate: Block | None = None
+    for number, cell in enumerate(notebook.cells, start=1):
+        parts = blocks(cell.source) if cell.cell_type == "markdown" else [cell]
+        for part in parts:
+            if isinstance(part, Block) and part.name in ENDS:
+                gate = None
+            yield Piece(number, part, gate)
+            if isinstance(part, Block) and part.name.endswith("-start"):
+                gate = part
+
+
+def markdown(notebook: NotebookNode) -> Iterator[tuple[Piece, str | Block]]:
+    """The pieces that are text or blocks, with their content typed as such."""
+    for piece in pieces(notebook):
+        if isinstance(piece.content, str | Block):
+            yield piece, piece.content
+
+
+def code_cells(notebook: NotebookNode) -> list[tuple[int, NotebookNode]]:
+    cells = enumerate(notebook.cells, start=1)
+    return [(number, cell) for number, cell in cells if cell.cell_type == "code"]
+
+
+def all_blocks(notebook: NotebookNode) -> Iterator[tuple[Piece, Block, tuple[Block, ...]]]:
+    """Every block at any depth, with its piece and the blocks that enclose it."""
+    for piece, part in markdown(notebook):
+        if isinstance(part, Block):
+            for block, inside in nested(part):
+                yield piece, block, inside
+
+
+def headings(notebook: NotebookNode) -> list[tuple[int, int, str]]:
+    """(cell, level, text) of each heading."""
+    return [
+        (piece.cell, len(marks), text.strip())
+        for piece, part in markdown(notebook)
+        if isinstance(part, str)
+        for marks, text in re.findall(r"^(#{1,6}) +(.+)$", part, re.MULTILINE)
+    ]
+
+
+def tags(cell: NotebookNode) -> set[str]:
+    return set(cell.metadata.get("tags", ()))
+
+
+def has_picture(cell: NotebookNode) -> bool:
+    return any(
+        kind.startswith("image/")
+        for out in cell.get("outputs", ())
+        for kind in out.get("data", ())
+    )
+
+
+def printed(cell: NotebookNode) -> str:
+    """What the cell's outputs show as text."""
+    shown = [
+        out.get("text", "") or out.get("data", {}).get("text/plain", "")
+        for out in cell.get("outputs", ())
+    ]
+    return "\n".join(shown)
+
+
+# --- checks of every notebook -------------------------------------------------------------------
+
+
+def check_execution(notebook: NotebookNode) -> list[str]:
+    """Every cell was run, in order, from a fresh kernel: nbval passes an unexecuted cell."""
+    found, counts = [], []
+    for number, cell in code_cells(notebook):
+        counts.append(cell.get("execution_count"))
+        if counts[-1] is None:
+            found.append(f"cell {number}: not executed")
+        if "outputs" not in cell:
+            found.append(f"cell {number}: no outputs field")
+    if None not in counts and counts != list(range(1, len(counts) + 1)):
+        found.append(f"execution counts are {counts}: restart the kernel and run all")
+    return found
+
+
+def check_outputs(notebook: NotebookNode) -> list[str]:
+    """No warning, no error, no path of somebody's machine in the outputs."""
+    found = []
+    for number, cell in code_cells(notebook):
+        for out in cell.get("outputs", ()):
+            if out.get("name") == "stderr":
+                found.append(f"cell {number}: writes to stderr: {out.text.strip()[:60]!r}")
+            if out.output_type == "error" and "raises-exception" not in tags(cell):
+                found.append(f"cell {number}: ends in an error: {out.ename}")
+        if path := ABSOLUTE_PATH.search(printed(cell)):
+            found.append(f"cell {number}: prints an absolute path {path.group().strip()!r}")
+    return found
+
+
+def check_code(notebook: NotebookNode) -> list[str]:
+    """Cells are short and compile; no legacy randomness, no absolute path, no suppression."""
+    found = []
+    for number, cell in code_cells(notebook):
+        length = count_lines(cell)
+        if length > MAX_CELL_LINES:
+            found.append(f"cell {number}: {length} lines, at most {MAX_CELL_LINES}")
+        if length == 0:
+            found.append(f"cell {number}: empty")
+        try:
+            compile(cell.source, f"cell {number}", "exec")
+        except SyntaxError as error:
+            found.append(f"cell {number}: does not compile: {error.msg}")
+        for pattern, message in FORBIDDEN_CODE:
+            if re.search(pattern, cell.source, re.MULTILINE):
+                found.append(f"cell {number}: {message}")
+    return found
+
+
+def count_lines(cell: NotebookNode) -> int:
+    return sum(bool(line.strip()) for line in cell.source.splitlines())
+
+
+def check_installs(notebook: NotebookNode) -> list[str]:
+    """No cell installs anything, unless it is one of the few tagged colab."""
+    found, colab = [], 0
+    for number, cell in enumerate(notebook.cells, start=1):
+        colab += "colab" in tags(cell)
+        if INSTALL.search(cell.source) and "colab" not in tags(cell):
+            found.append(f"cell {number}: an install command or a shell escape")
+    if colab > COLAB_CELLS:
+        found.append(f"{colab} cells tagged colab, at most {COLAB_CELLS}")
+    return found
+
+
+def check_tags(notebook: NotebookNode) -> list[str]:
+    """Only explorers, few of them, escape the comparison of outputs; no cell escapes the run."""
+    found, explorers = [], 0
+    for number, cell in code_cells(notebook):
+        own = tags(cell)
+        explorers += "explorer" in own
+        if "nbval-ignore-output" in own and "explorer" not in own:
+            found.append(f"cell {number}: nbval-ignore-output on a cell that is no explorer")
+        for tag in sorted(own & {"nbval-skip", "skip-execution"}):
+            found.append(f"cell {number}: tagged {tag}: it would never be checked")
+    if explorers > MAX_EXPLORERS:
+        found.append(f"{explorers} explorer cells, at most {MAX_EXPLORERS}")
+    return found
+
+
+def check_figures(notebook: NotebookNode) -> list[str]:
+    """A picture has an alt text, a caption, a name, and prints a digest of its data."""
+    found = []
+    for number, cell in code_cells(notebook):
+        if not has_picture(cell):
+            continue
+        found += [f"cell {number}: {problem}" for problem in _figure_problems(cell)]
+        if "explorer" not in tags(cell) and not DIGEST.search(printed(cell)):
+            found.append(f"cell {number}: prints no line 'data digest: <12 hex digits>'")
+    return found
+
+
+def _figure_problems(cell: NotebookNode) -> list[str]:
+    settings = cell.metadata.get("mystnb", {})
+    alt = settings.get("image", {}).get("alt", "").strip()
+    caption = settings.get("figure", {}).get("caption", "").strip()
+    name = settings.get("figure", {}).get("name", "")
+    found = []
+    if len(alt) < MIN_ALT_LENGTH:
+        found.append(f"alt text of {len(alt)} characters, at least {MIN_ALT_LENGTH}")
+    if alt.lower().startswith(("figure", "image of")):
+        found.append("alt text must state the finding, not start with 'Figure' or 'Image of'")
+    if alt and alt == caption:
+        found.append("alt text repeats the caption")
+    if not caption:
+        found.append("figure has no caption")
+    if not name.startswith("fig-"):
+        found.append(f"figure name {name!r} must start with 'fig-'")
+    return found
+
+
+def check_prose(notebook: NotebookNode) -> list[str]:
+    """No computed number written by hand; no word that tells the reader it is easy."""
+    exempt = {str(number) for number in settings_of(notebook).get("prose_numbers", ())}
+    texts = [(piece.cell, text_of(part, is_literal)) for piece, part in markdown(notebook)]
+    for number, cell in code_cells(notebook):
+        settings = cell.metadata.get("mystnb", {})
+        texts.append((number, settings.get("image", {}).get("alt", "")))
+        texts.append((number, settings.get("figure", {}).get("caption", "")))
+    found = []
+    for number, text in texts:
+        clean = plain(text)
+        for decimal in re.findall(r"(?<![\w.])\d+\.\d+(?:e[+-]?\d+)?(?!\w|\.\d)", clean):
+            if decimal not in exempt:
+                found.append(f"cell {number}: number {decimal} in prose: print it from a cell")
+        for word in FORBIDDEN_WORDS.findall(clean):
+            found.append(f"cell {number}: {word!r} in prose: give the reason instead")
+    return found
+
+
+def settings_of(notebook: NotebookNode) -> dict[str, Any]:
+    """The notebook's own settings: its metadata ``transpde``."""
+    return notebook.metadata.get("transpde", {})
+
+
+def check_kind(notebook: NotebookNode) -> list[str]:
+    """The settings are known ones: a misspelt key would change nothing, silently."""
+    settings = settings_of(notebook)
+    found = [f"unknown setting {key!r}" for key in settings.keys() - {"kind", "prose_numbers"}]
+    if settings.get("kind", "chapter") not in NOTEBOOK_KINDS:
+        found.append(f"unknown kind {settings['kind']!r}; one of {', '.join(NOTEBOOK_KINDS)}")
+    return found
+
+
+def check_title(notebook: NotebookNode) -> list[str]:
+    """The page opens with its one title."""
+    levels = [level for _, level, _ in headings(notebook)]
+    if levels[:1] != [1] or levels.count(1) != 1:
+        return ["the notebook must have one H1 title, before every other heading"]
+    return []
+
+
+def check_statements(notebook: NotebookNode) -> list[str]:
+    """Every statement has a label, and a folded proof unless it is cited."""
+    found: list[str] = []
+    unproved: list[str] = []
+    for piece, block, inside in all_blocks(notebook):
+        if block.name == "prf:proof" and block.is_dropdown:
+            # sphinx-togglebutton wants a title, which a proof lacks: its script then stops, and
+            # nothing further down the page folds.
+            found.append(f"cell {piece.cell}: fold the proof in a {{dropdown}}, not by its class")
+        if piece.gate or any(outer.name in SOLUTION for outer in inside):
+            continue  # a solution may prove what it likes, as it likes
+        if block.name in STATEMENTS and not block.options.get("label"):
+            found.append(f"cell {piece.cell}: a {block.name} without a label")
+        if block.name in PROVABLE and "{cite" not in block.body + block.argument:
+            unproved.append(block.options.get("label", "?"))
+        if block.name != "prf:proof":
+            continue
+        if not any(outer.is_dropdown for outer in inside):
+            found.append(f"cell {piece.cell}: a proof that is not folded in a {{dropdown}}")
+        if not re.match(r"\s*[^\W_]", block.body):
+            # sphinx-proof puts "Proof." on this line, which spoils a formula, a list or a fence.
+            found.append(f"cell {piece.cell}: a proof must begin with a word")
+        unproved = unproved[:-1]
+    return found + [f"statement {label} has neither a proof nor a citation" for label in unproved]
+
+
+# --- checks of chapters -------------------------------------------------------------------------
+
+
+def check_sections(notebook: NotebookNode) -> list[str]:
+    """The sections every chapter has, in order, and the header block."""
+    found, place = [], 0
+    texts = [text.lower() for _, _, text in headings(notebook)]
+    for section in SECTIONS:
+        later = [i for i, text in enumerate(texts) if text.startswith(section.lower())]
+        if not later:
+            found.append(f"no section {section!r}")
+        elif later[0] < place:
+            found.append(f"section {section!r} is out of order: {', '.join(SECTIONS)}")
+        place = max([place, *later[:1]])
+    if not any("what fails" in text for text in texts):
+        found.append("no heading that holds 'What fails'")
+    opening = [text_of(part, is_literal) for _, part in markdown(notebook)]
+    if not any(all(word in text for word in HEADER_WORDS) for text in opening):
+        found.append(f"no block that gives {', '.join(HEADER_WORDS)}")
+    return found
+
+
+def check_length(notebook: NotebookNode) -> list[str]:
+    """The number of code cells and their median length."""
+    own = [cell for _, cell in code_cells(notebook) if not tags(cell) & {"exercise", "solution"}]
+    found = []
+    low, high = CODE_CELLS
+    if not low <= len(own) <= high:
+        found.append(f"{len(own)} code cells outside exercises, not {low} to {high}")
+    low, high = MEDIAN_CELL_LINES
+    middle = median(map(count_lines, own)) if own else low
+    if not low <= middle <= high:
+        found.append(f"median code cell of {middle:g} lines, at most {high}")
+    return found
+
+
+def check_words(notebook: NotebookNode) -> list[str]:
+    """A computed picture comes early, and the chapter is neither a note nor a treatise."""
+    words, before = 0, None
+    for piece in pieces(notebook):
+        if isinstance(piece.content, NotebookNode):
+            if before is None and has_picture(piece.content):
+                before = words
+        elif piece.gate is None:
+            words += count_words(text_of(piece.content, is_aside))
+    found = []
+    if before is None or before >= WORDS_BEFORE_PICTURE:
+        came = "no picture" if before is None else f"first picture after {before} words"
+        found.append(f"{came}: it must come before word {WORDS_BEFORE_PICTURE}")
+    low, high = PROSE_WORDS
+    if not low <= words <= high:
+        found.append(f"{words} words of prose, not {low} to {high}")
+    return found
+
+
+class Task(NamedTuple):
+    """An exercise with all its text, gated cells included."""
+
+    cell: int
+    label: str
+    kind: str | None
+    text: str
+
+
+def exercises(notebook: NotebookNode) -> list[Task]:
+    parts = list(markdown(notebook))
+    found = []
+    for piece, block, _ in all_blocks(notebook):
+        if block.name not in EXERCISE:
+            continue
+        gated = [text_of(part, is_literal) for inner, part in parts if inner.gate == block]
+        kind = re.match(rf"\W*({'|'.join(EXERCISE_KINDS)})\b", block.argument, re.IGNORECASE)
+        found.append(
+            Task(
+                cell=piece.cell,
+                label=block.options.get("label", ""),
+                kind=kind[1].lower() if kind else None,
+                text="\n".join([block.body, *gated]),
+            )
+        )
+    return found
+
+
+def check_exercises(notebook: NotebookNode) -> list[str]:
+    """Enough exercises of all kinds, each citing a statement and, unless open, solved."""
+    tasks = exercises(notebook)
+    solved = {block.argument for _, block, _ in all_blocks(notebook) if block.name in SOLUTION}
+    found = []
+    if len(tasks) < MIN_EXERCISES:
+        found.append(f"{len(tasks)} exercises, at least {MIN_EXERCISES}")
+    for kind in EXERCISE_KINDS:
+        if kind not in {task.kind for task in tasks}:
+            found.append(f"no exercise of kind {kind!r}")
+    for task in tasks:
+        where = f"cell {task.cell}: exercise {task.label!r}"
+        if not task.label:
+            found.append(f"{where} has no label")
+        if task.kind is None:
+            found.append(f"{where}: its title must start with one of {', '.join(EXERCISE_KINDS)}")
+        if not re.search(r"\{(?:prf:ref|ref|numref|eq)\}`", task.text):
+            found.append(f"{where} cites no statement")
+        if task.kind in ("computation", "proof") and task.label not in solved:
+            found.append(f"{where} has no solution")
+    return found + _solution_problems(notebook)
+
+
+def _solution_problems(notebook: NotebookNode) -> list[str]:
+    """Solutions are folded and answer a known exercise; gated code cells carry their tag."""
+    known = {task.label for task in exercises(notebook)}
+    found = []
+    for piece, block, _ in all_blocks(notebook):
+        if block.name not in SOLUTION:
+            continue
+        if not block.is_dropdown:
+            found.append(f"cell {piece.cell}: solution not folded (':class: dropdown')")
+        if block.argument not in known:
+            found.append(f"cell {piece.cell}: solution to unknown exercise {block.argument!r}")
+    for piece in pieces(notebook):
+        if isinstance(piece.content, NotebookNode) and piece.gate is not None:
+            tag = piece.gate.name.removesuffix("-start")
+            if tag not in tags(piece.content):
+                found.append(
+                    f"cell {piece.cell}: code inside {piece.gate.name} not tagged {tag!r}"
+                )
+    return found
+
+
+def check_summary(notebook: NotebookNode) -> list[str]:
+    """The last section, the summary, fits on a card."""
+    text = "\n".join(text_of(part, is_literal) for _, part in markdown(notebook))
+    section = re.search(r"^#+ +summary[^\n]*\n(.*?)(?=^#|\Z)", text, re.I | re.M | re.S)
+    lines = [line for line in (section[1] if section else "").splitlines() if line.strip()]
+    if len(lines) > MAX_SUMMARY_LINES:
+        return [f"summary of {len(lines)} lines, at most {MAX_SUMMARY_LINES}"]
+    if section and not lines:
+        return ["the summary is empty"]
+    return []
+
+
+ALWAYS = (
+    check_kind,
+    check_title,
+    check_execution,
+    check_outputs,
+    check_code,
+    check_installs,
+    check_tags,
+    check_figures,
+    check_prose,
+    check_statements,
+)
+CHAPTER_ONLY = (check_sections, check_length, check_words, check_exercises, check_summary)
+
+
+def notebook_problems(notebook: NotebookNode) -> list[str]:
+    """All problems of a notebook, by the contract of its kind."""
+    is_chapter = settings_of(notebook).get("kind", "chapter") != "reproduction"
+    checks = ALWAYS + CHAPTER_ONLY if is_chapter else ALWAYS
+    return [problem for check in checks for problem in check(notebook)]
+
+
+def problems(path: Path) -> list[str]:
+    """All problems of a notebook file."""
+    size = path.stat().st_size
+    found = notebook_problems(read(path))
+    if size > MAX_NOTEBOOK_BYTES:
+        found.append(f"{size} bytes, at most {MAX_NOTEBOOK_BYTES}")
+    return found
+
+
+# --- the table of contents ----------------------------------------------------------------------
+
+
+def toc_entries(root: Path) -> list[str]:
+    """Every file the table of contents names, without extension, in order."""
+
+    def walk(node: object) -> Iterator[str]:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key in ("root", "file"):
+                    yield re.sub(r"\.(?:ipynb|md)$", "", value)
+                else:
+                    yield from walk(value)
+        elif isinstance(node, list):
+            for item in node:
+                yield from walk(item)
+
+    toc = root / "_toc.yml"
+    return list(walk(yaml.safe_load(toc.read_text(encoding="utf-8")))) if toc.is_file() else []
+
+
+def page_path(root: Path, page: str) -> Path | None:
+    """The source file of a page named without extension."""
+    candidates = (root / f"{page}{suffix}" for suffix in (".ipynb", ".md"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def toc_problems(root: Path) -> list[str]:
+    """Entries without a file, files twice, and notebooks that no reader would find."""
+    entries = toc_entries(root)
+    found = [] if entries else ["_toc.yml is missing or lists nothing"]
+    found += [f"_toc.yml: {page} has no file" for page in entries if not page_path(root, page)]
+    found += [f"_toc.yml: {page} twice" for page, n in Counter(entries).items() if n > 1]
+    for path in sorted((root / "book").rglob("*.ipynb")):
+        page = path.relative_to(root).with_suffix("").as_posix()
+        hidden = any(part.startswith((".", "_")) for part in path.relative_to(root).parts)
+        if page not in entries and not hidden:
+            found.append(f"{page}.ipynb is not in _toc.yml")
+    return found
+
+
+def chapters(root: Path) -> list[Path]:
+    """The notebooks of the table of contents, in order."""
+    paths = (page_path(root, page) for page in toc_entries(root))
+    return [path for path in paths if path is not None and path.suffix == ".ipynb"]
+
+
+# --- the claim ledger ---------------------------------------------------------------------------
+
+
+def _load_extension() -> Any:
+    """The module that holds the ledger's schema; it is on Sphinx's path, not on Python's."""
+    path = ROOT / "book" / "_ext" / "claims.py"
+    spec = importlib.util.spec_from_file_location("claims", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot load {path.name}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+claims = _load_extension()
+LABELS = (
+    r"^\(([\w:.-]+)\)=",  # (label)=
+    r"\$\$ *\(([\w:.-]+)\)",  # $$ ... $$ (label)
+    r"\{[^{}]*\bname=[\"']?([\w:.-]+)",  # {name=label}
+)
+
+
+def labels(notebook: NotebookNode) -> set[str]:
+    """Every label the page defines."""
+    found = set(named_figures(notebook))
+    for _, block, _ in all_blocks(notebook):
+        found |= {block.options[key] for key in ("label", "name") if key in block.options}
+    for _, part in markdown(notebook):
+        text = text_of(part, is_literal)
+        found |= {name for pattern in LABELS for name in re.findall(pattern, text, re.MULTILINE)}
+    return found
+
+
+def named_figures(notebook: NotebookNode) -> list[str]:
+    """The names of figures: of cells that draw one, and of figure directives."""
+    cells = [cell.metadata.get("mystnb", {}) for _, cell in code_cells(notebook)]
+    names = [settings.get("figure", {}).get("name") for settings in cells]
+    drawn = [b.options.get("name") for _, b, _ in all_blocks(notebook) if b.name == "figure"]
+    return [name for name in names + drawn if name]
+
+
+def statement_labels(notebook: NotebookNode) -> list[str]:
+    found = [b.options.get("label") for _, b, _ in all_blocks(notebook) if b.name in STATEMENTS]
+    return [label for label in found if label]
+
+
+def ledger_problems(rows: object, root: Path) -> list[str]:
+    """Rows that break the schema or point at nothing; the schema comes first."""
+    found: list[str] = claims.ledger_problems(rows)
+    if found or not isinstance(rows, list):
+        return found
+    for row in rows:
+        problems_of_row = [
+            *_anchor_problems(row, root),
+            *_function_problems(row),
+            *_test_problems(row, root),
+            *_source_problems(row, root),
+        ]
+        found += [f"{row['id']}: {problem}" for problem in problems_of_row]
+    return found
+
+
+def _anchor_problems(row: dict[str, Any], root: Path) -> list[str]:
+    path = page_path(root, row["chapter"])
+    if path is None:
+        return [f"no such chapter {row['chapter']!r}"]
+    page = read(path)
+    found = []
+    if row["anchor"] not in labels(page):
+        found.append(f"dead anchor {row['anchor']!r} in {row['chapter']}")
+    holds_proof = any(block.name == "prf:proof" for _, block, _ in all_blocks(page))
+    if row["status"] == "proved" and not holds_proof:
+        found.append(f"'proved', but {row['chapter']} holds no proof")
+    return found
+
+
+def _function_problems(row: dict[str, Any]) -> list[str]:
+    name = row.get("function")
+    if not name:
+        return []
+    if any(part.startswith("_") for part in name.split(".")):
+        return [f"function {name} is not public"]
+    return [] if find_object(name) else [f"no such function {name}"]
+
+
+def find_object(name: str) -> bool:
+    """Whether the dotted name is an importable module or an attribute found in one."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[length:]:
+            if not hasattr(found, part):
+                return False
+            found = getattr(found, part)
+        return True
+    return False
+
+
+def _test_problems(row: dict[str, Any], root: Path) -> list[str]:
+    node_id = row.get("test")
+    if not node_id:
+        return []
+    file, _, name = node_id.partition("::")
+    path = root / file
+    if not path.is_file():
+        return [f"no such test file {file}"]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    test = _find_test(tree, name.partition("[")[0].split("::"))
+    if test is None:
+        return [f"no such test {node_id}"]
+    if row["status"] == "verified" and (reason := _why_skipped(tree, test)):
+        return [f"'verified', but {node_id} may be skipped: {reason}"]
+    return []
+
+
+def _find_test(tree: ast.Module, names: list[str]) -> list[ast.stmt] | None:
+    """The classes and the function that the names lead to, or None."""
+    body, trail = tree.body, []
+    for depth, name in enumerate(names, start=1):
+        kinds = ast.FunctionDef if depth == len(names) else ast.ClassDef
+        node = next((n for n in body if isinstance(n, kinds) and n.name == name), None)
+        if node is None:
+            return None
+        trail.append(node)
+        body = node.body
+    return trail
+
+
+SKIPPING = re.compile(
+    r"\b(?:skipif|importorskip|skipTest)\b"
+    r"|\b(?:pytest|mark|unittest)\.(?:skip|xfail)\b"
+    r"|\bimport\b.*\b(?:skip|xfail)\b"
+)
+
+
+def _why_skipped(tree: ast.Module, trail: list[ast.stmt]) -> str | None:
+    """The code that could keep the test from running: its own, its fixtures' or the module's."""
+    fixtures = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
+    pending, suspects = list(trail), []
+    while pending:
+        node = pending.pop()
+        suspects.append(node)
+        if isinstance(node, ast.FunctionDef):
+            used = (fixtures.get(a.arg) for a in node.args.args)
+            pending += [fixture for fixture in used if fixture and fixture not in suspects]
+    # Of a class only its decorators and its mark concern the test, not its other methods.
+    lines = [_own_code(node) for node in suspects]
+    definitions = ast.FunctionDef | ast.ClassDef
+    lines += [ast.unparse(node) for node in tree.body if not isinstance(node, definitions)]
+    skipping = (line for text in lines for line in text.splitlines() if SKIPPING.search(line))
+    return next((line.strip() for line in skipping), None)
+
+
+def _own_code(node: ast.stmt) -> str:
+    if isinstance(node, ast.ClassDef):
+        marks = [n for n in node.body if isinstance(n, ast.Assign)]
+        return "\n".join(ast.unparse(part) for part in [*node.decorator_list, *marks])
+    return ast.unparse(node)
+
+
+def _source_problems(row: dict[str, Any], root: Path) -> list[str]:
+    key, path = row.get("source"), root / "book" / "references.bib"
+    if not key:
+        return []
+    entries = path.read_text(encoding="utf-8") if path.is_file() else ""
+    known = re.findall(r"^\s*@\w+\s*\{\s*([^,\s]+)\s*,", entries, re.MULTILINE)
+    return [] if key in known else [f"no entry {key!r} in references.bib"]
+
+
+def missing_rows(rows: list[dict[str, Any]], root: Path) -> list[str]:
+    """Labelled statements and named figures of the book that the ledger leaves out."""
+    held = {(row.get("chapter"), row.get("anchor")) for row in rows}
+    found = []
+    for page in toc_entries(root):
+        path = page_path(root, page)
+        if path is None:
+            continue
+        notebook = read(path)
+        named = [*statement_labels(notebook), *named_figures(notebook)]
+        found += [f"{page}: {name} has no row" for name in named if (page, name) not in held]
+    return found

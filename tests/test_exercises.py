@@ -1,0 +1,104 @@
+"""Checkers: the solution passes, every wrong answer is met with its reason, nothing raises."""
+
+import numpy as np
+import pytest
+
+from transpde.exercises import gaussian_preservation as check
+
+inv, eye = np.linalg.inv, np.eye(3)
+
+
+def top(X, A):
+    return np.linalg.eigvalsh(X.T @ (A + A.T) @ X)[-1]
+
+
+RIGHT = {
+    check.softmax_linear: lambda Q, K, V, Sigma: V @ Sigma @ K.T @ Q,
+    check.l2_linear: lambda Q, K, V, Sigma: (
+        2 * V @ inv(eye + 2 * Sigma @ K.T @ K) @ Sigma @ K.T @ Q
+    ),
+    check.blowup_time: lambda X, A: 1 / top(X, A) if top(X, A) > 0 else np.inf,
+}
+
+WRONG = [
+    (check.softmax_linear, lambda Q, K, V, S: np.zeros((3, 3)), "the field is not zero"),
+    (
+        check.softmax_linear,
+        lambda Q, K, V, S: V @ S @ Q.T @ K,
+        "A and its transpose are exchanged",
+    ),
+    (check.softmax_linear, lambda Q, K, V, S: S @ V @ K.T @ Q, "the covariance stands between"),
+    (check.softmax_linear, lambda Q, K, V, S: S @ K.T @ Q, "the value matrix is missing"),
+    (check.softmax_linear, lambda Q, K, V, S: V @ K.T @ Q, "the covariance is missing"),
+    (
+        check.softmax_linear,
+        lambda Q, K, V, S: 2 * V @ S @ K.T @ Q,
+        "the largest error of an entry",
+    ),
+    (
+        check.softmax_linear,
+        lambda Q, K, V, S: S[0],
+        r"the shape must be \(3, 3\); yours is \(3,\)",
+    ),
+    (check.softmax_linear, lambda Q, K, V, S: None, "your function returned nan"),
+    (check.softmax_linear, lambda Q, K, V, S: "B", "your function returned str, not numbers"),
+    (check.softmax_linear, lambda Q, K: Q, "your function raised TypeError"),
+    (check.l2_linear, lambda Q, K, V, S: V @ S @ K.T @ Q, "this is the softmax head"),
+    (
+        check.l2_linear,
+        lambda Q, K, V, S: V @ inv(eye + 2 * S @ K.T @ K) @ S @ K.T @ Q,
+        "a factor 2 is missing",
+    ),
+    (
+        check.l2_linear,
+        lambda Q, K, V, S: 2 * V @ inv(eye + S @ K.T @ K) @ S @ K.T @ Q,
+        "inside the inverse the factor 2",
+    ),
+    (
+        check.l2_linear,
+        lambda Q, K, V, S: 2 * V @ inv(eye + 2 * S @ K @ K.T) @ S @ K.T @ Q,
+        "key-transpose times key is needed",
+    ),
+    (
+        check.l2_linear,
+        lambda Q, K, V, S: 2 * V @ (eye + 2 * S @ K.T @ K) @ S @ K.T @ Q,
+        "the inverse is missing",
+    ),
+    (check.blowup_time, lambda X, A: 1 / top(X, A), "nothing blows up when"),
+    (check.blowup_time, lambda X, A: 1 / top(np.eye(3), A), "the start is missing"),
+    (check.blowup_time, lambda X, A: 2 / top(X, A), "a factor 2 is lost"),
+    (
+        check.blowup_time,
+        lambda X, A: 1 / np.abs(np.linalg.eigvalsh(X.T @ (A + A.T) @ X)).max(),
+        "not the largest modulus",
+    ),
+    (check.blowup_time, lambda X, A: top(X, A), "the largest error"),
+    (check.blowup_time, lambda X, A: np.nan, "your function returned nan"),
+]
+
+
+@pytest.mark.parametrize("checker", RIGHT, ids=lambda c: c.__name__)
+def test_the_solution_is_right(checker):
+    assert checker(RIGHT[checker]).startswith("Right: ")
+
+
+@pytest.mark.parametrize(("checker", "answer", "reason"), WRONG)
+def test_a_wrong_answer_is_told_why(checker, answer, reason):
+    verdict = checker(answer)
+    assert verdict.startswith("Not yet: ")
+    with pytest.raises(ValueError, match=reason):
+        raise ValueError(verdict)
+
+
+@pytest.mark.parametrize("checker", RIGHT, ids=lambda c: c.__name__)
+def test_every_checker_has_three_wrong_answers(checker):
+    assert sum(c is checker for c, _, _ in WRONG) >= 3
+
+
+def test_an_answer_cannot_change_the_question():
+    def vandal(Q, K, V, Sigma):
+        B = V @ Sigma @ K.T @ Q
+        Q[:] = 0
+        return B
+
+    assert check.softmax_linear(vandal).startswith("Right: ")

@@ -1,0 +1,254 @@
+"""The reproduced figures: digests, manifests, key numbers, the command line."""
+
+import json
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from transpde import figures
+from transpde.figures import trad_explosion
+from transpde.figures.__main__ import main
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The folder that one run of the command wrote."""
+    out = tmp_path_factory.mktemp("figures") / "new"
+    command = ["--only", "trad_explosion", "--out", str(out), "--format", "svg"]
+    assert main([*command, "--format", "png"]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def manifest(made):
+    return json.loads((made / "trad_explosion.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def stored(made):
+    return figures.load("trad_explosion", made)
+
+
+# --- digest ----------------------------------------------------------------------------------
+
+
+def test_digest_is_stable():
+    assert figures.digest([1.0, 2.0]) == "8a0f50e8bef6"
+
+
+def test_digest_ignores_noise_of_machines():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=2000)
+    noisy = values + 1e-13 * rng.uniform(-1, 1, size=2000)
+    assert figures.digest(noisy) == figures.digest(values)
+
+
+def test_digest_ignores_noise_at_the_middle_of_two_roundings():
+    values = np.append(np.arange(0.5e-6, 1e-4, 1e-6), 1.0)
+    for noise in (1e-13, -1e-13):
+        assert figures.digest(values + noise) == figures.digest(values)
+
+
+def test_digest_has_one_zero_and_one_nan():
+    assert figures.digest([0.0, -1e-9, 1.0]) == figures.digest([-0.0, 0.0, 1.0])
+    other_nan = np.array([0x7FF8000000000001], dtype=np.uint64).view(float)[0]
+    assert figures.digest([1.0, np.nan]) == figures.digest([1.0, -other_nan])
+    assert figures.digest([1.0, np.nan]) != figures.digest([1.0, np.inf])
+    assert figures.digest([1.0, -np.inf]) != figures.digest([1.0, np.inf])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 5), st.floats(2e-6, 1e-2))
+def test_digest_sees_what_is_larger(place, change):
+    values = np.array([0.3, -1.0, 0.5, 0.0, 0.25, 1.0])
+    changed = values.copy()
+    changed[place] += change
+    assert figures.digest(changed) != figures.digest(values)
+
+
+def test_digest_sees_shape_size_order_and_split():
+    values = np.arange(1.0, 7.0)
+    others = [values.reshape(2, 3), 2 * values, values[::-1], values[:5]]
+    digests = {figures.digest(other) for other in [values, *others]}
+    assert len(digests | {figures.digest(values[:3], values[3:])}) == 6
+    assert figures.digest(np.zeros(2)) != figures.digest(np.zeros(3))
+
+
+def test_digest_does_not_see_type_or_memory_order():
+    values = np.arange(6).reshape(2, 3)
+    assert figures.digest(values) == figures.digest(np.asfortranarray(values.astype(float)))
+    assert len(figures.digest(np.zeros(0), 1.0)) == 12
+
+
+def test_digest_with_fewer_digits():
+    assert figures.digest([1.0, 0.5], digits=3) == figures.digest([1.0, 0.5 + 1e-4], digits=3)
+    with pytest.raises(ValueError, match="digits: must be at most 9"):
+        figures.digest(1.0, digits=12)
+
+
+# --- the blow-up disc ------------------------------------------------------------------------
+
+# As printed by the authors' script.
+PRINTED_QUERY = [[-0.096784, 0.422202], [-0.225462, -0.637943]]
+PRINTED_KEY = [[-0.016286, 1.044217], [-1.084880, -2.205925]]
+PRINTED_ANGLES = [22, 37, 62, 80, 98, 117, 124, 126, 121, 110, 92, 73, 52, 30, 18, 7, 7, 8]
+
+
+def test_trad_explosion_has_the_parameters_of_the_script():
+    Q, K = trad_explosion.parameters()
+    np.testing.assert_allclose(Q, PRINTED_QUERY, atol=5.01e-7)
+    np.testing.assert_allclose(K, PRINTED_KEY, atol=5.01e-7)
+    A = K.T @ Q
+    np.testing.assert_allclose(np.linalg.eigvalsh(A + A.T), [0.16145, 4.02715], atol=5e-6)
+
+
+def test_trad_explosion_starts_inside_the_disc():
+    S = trad_explosion.starts()
+    assert S.shape == (1184, 2, 2)
+    np.testing.assert_allclose(np.trace(S, axis1=1, axis2=2), 1.0)
+    assert np.linalg.eigvalsh(S).min() > 0
+
+
+def test_trad_explosion_key_numbers(manifest):
+    numbers = manifest["numbers"]
+    assert numbers["starts"] == numbers["blown_up"] == 1184
+    assert numbers["blowup_time_error"] <= 1e-8
+    assert numbers["blowup_time_min"] == pytest.approx(0.353144931593, rel=1e-9)
+    assert numbers["blowup_time_median"] == pytest.approx(0.693785357686, rel=1e-9)
+    assert numbers["blowup_time_max"] == pytest.approx(8.937338687589, rel=1e-9)
+    assert numbers["limit_distance_from_circle"] <= 1e-9
+    assert numbers["distance_from_lines"] <= 1e-9
+    np.testing.assert_allclose(numbers["source"], [0.764909, -0.516403], atol=1e-6)
+
+
+def test_trad_explosion_limits_are_spread_as_in_the_script(manifest):
+    angles = np.array(manifest["numbers"]["limit_angles_by_10_degrees"])
+    assert angles.sum() == 1184
+    assert np.abs(angles - PRINTED_ANGLES).max() <= 2
+
+
+def test_trad_explosion_stored_paths_run_from_the_starts_to_the_limits(stored):
+    paths, ends = stored.arrays["paths"], stored.arrays["ends"]
+    S = trad_explosion.starts()
+    start = np.stack([S[:, 0, 0] - S[:, 1, 1], 2 * S[:, 0, 1]], axis=-1)
+    np.testing.assert_allclose(paths[0], start, atol=1e-7)
+    assert np.linalg.norm(paths[-1] - ends, axis=1).max() < 1e-4
+    S = S * stored.arrays["blowup_times"][:, None, None]  # all blow up at time 1
+    M = np.array(stored.parameters["A"])
+    t = stored.arrays["times"][3]
+    exact = np.linalg.inv(np.linalg.inv(S) - t * (M + M.T))
+    exact /= np.trace(exact, axis1=1, axis2=2)[:, None, None]
+    np.testing.assert_allclose(paths[3][:, 0], exact[:, 0, 0] - exact[:, 1, 1], atol=2e-7)
+    np.testing.assert_allclose(paths[3][:, 1], 2 * exact[:, 0, 1], atol=2e-7)
+
+
+def test_trad_explosion_drawing_has_every_ray_and_the_source(stored):
+    figure = figures.draw("trad_explosion", stored, Figure())
+    ax = figure.axes[0]
+    rays, ends = ax.collections[:2]
+    assert len(rays.get_segments()) == 1184
+    assert np.abs(np.linalg.norm(ends.get_offsets(), axis=1) - 1).max() < 1e-6
+    first = np.array([segment[0] for segment in rays.get_segments()])
+    np.testing.assert_allclose(first[:, 1], rays.get_array())  # coloured by the initial w
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), stored.arrays["source"][None])
+
+
+# --- files and manifest ----------------------------------------------------------------------
+
+
+def test_make_writes_pictures_data_and_manifest(made, manifest):
+    written = {path.name for path in made.iterdir()}
+    assert written == {*manifest["files"], "trad_explosion.json"}
+    assert set(manifest["files"]) == {f"trad_explosion.{end}" for end in ("svg", "png", "npz")}
+    assert (made / "trad_explosion.npz").stat().st_size <= 100_000
+
+
+def test_manifest_says_how_the_data_were_made(manifest):
+    Q, K = trad_explosion.parameters()
+    np.testing.assert_array_equal(manifest["parameters"]["query"], Q)  # to the last digit
+    np.testing.assert_array_equal(manifest["parameters"]["key"], K)
+    assert manifest["seed"] == 33
+    assert manifest["scheme"] == {"method": "DOP853", "rtol": 1e-10, "atol": 1e-12}
+    assert "blow-up" in manifest["horizon"]
+    assert set(manifest["versions"]) == {"python", "numpy", "scipy", "matplotlib", "transpde"}
+    assert manifest["platform"]
+    for task in ("data", "drawing"):
+        assert set(manifest["seconds"][task]) == {"wall", "cpu"}
+        assert manifest["seconds"][task]["cpu"] > 0
+
+
+def test_manifest_has_the_digest_of_each_array(manifest, stored):
+    assert set(manifest["arrays"]) == set(stored.arrays)
+    for name, array in stored.arrays.items():
+        assert manifest["arrays"][name]["sha256"] == figures.digest(array)
+        assert manifest["arrays"][name]["shape"] == list(array.shape)
+
+
+def test_pictures_do_not_depend_on_the_day_or_the_style(made, stored, tmp_path, monkeypatch):
+    monkeypatch.setattr(trad_explosion, "data", lambda: stored)
+    with matplotlib.rc_context({"lines.linewidth": 9, "svg.hashsalt": "other"}):
+        figures.make("trad_explosion", tmp_path, "svg")
+    assert (tmp_path / "trad_explosion.svg").read_bytes() == (
+        made / "trad_explosion.svg"
+    ).read_bytes()
+    assert figures.load("trad_explosion", tmp_path).numbers == stored.numbers
+
+
+def test_unknown_names_and_formats(tmp_path):
+    with pytest.raises(ValueError, match="'trad_explosoin'; the nearest: trad_explosion"):
+        figures.data("trad_explosoin")
+    with pytest.raises(ValueError, match="'zzz'; known: trad_explosion"):
+        figures.draw("zzz")
+    with pytest.raises(ValueError, match="format: must be one of png, pdf, svg; got 'gif'"):
+        figures.make("trad_explosion", tmp_path, "gif")
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+def test_command_lists_figures(capsys):
+    for arguments in ([], ["--list"], ["--list", "--all"]):
+        assert main(arguments) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines] == figures.names()
+        assert all(figures.describe(line.split()[0]) in line for line in lines)
+
+
+def test_command_all_makes_each_once_and_says_what(tmp_path, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(figures, "make", lambda *given: calls.append(given) or [tmp_path / "x"])
+    assert main(["--all", "--out", str(tmp_path)]) == 0
+    assert calls == [(name, tmp_path, ["png"]) for name in figures.names()]
+    assert f"trad_explosion: {tmp_path / 'x'}" in capsys.readouterr().out
+
+
+def test_command_says_where_it_cannot_write(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["--all", "--out", str(tmp_path / "file" / "below")]) == 1
+    assert "cannot write to the folder" in capsys.readouterr().err
+
+
+def test_command_with_an_unknown_name():
+    command = [sys.executable, "-m", "transpde.figures", "--only", "explosion"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert run.stderr == (
+        "transpde.figures: name: no figure is called 'explosion'; the nearest: trad_explosion.\n"
+    )
+
+
+def test_draw_without_a_figure_makes_one_of_pyplot(stored):
+    from matplotlib import pyplot as plt
+
+    figure = figures.draw("trad_explosion", stored)
+    assert plt.fignum_exists(figure.number)
+    assert tuple(figure.get_size_inches()) == trad_explosion.SIZE
+    plt.close(figure)

@@ -1,0 +1,125 @@
+"""The frame of the project: locks, versions, addresses and the files that must agree."""
+
+import importlib.util
+import json
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import transpde
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def project_files() -> list[Path]:
+    """Text files that are, or would be, committed."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    paths = [ROOT / name for name in listing.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:4096]]
+
+
+@pytest.fixture(scope="module")
+def texts() -> dict[str, str]:
+    return {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in project_files()}
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    return tomllib.loads(read("pyproject.toml"))["project"]
+
+
+def test_lock_has_hashes_and_no_address():
+    lock = read("requirements.lock")
+    entries = re.split(r"^(?=[a-z0-9])", lock, flags=re.M)[1:]
+    assert len(entries) > 50
+    for entry in entries:
+        assert re.match(r"[a-z0-9.-]+==\S+", entry), entry.splitlines()[0]
+        assert "--hash=sha256:" in entry, entry.splitlines()[0]
+    assert "://" not in lock
+
+
+def test_lock_meets_what_pyproject_asks(project):
+    """Every direct requirement is locked at a version it allows: the lock is not older than it."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    locked = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", read("requirements.lock"), re.M))
+    extras = project["optional-dependencies"].values()
+    for line in [*project["dependencies"], *(line for extra in extras for line in extra)]:
+        requirement = Requirement(line)
+        if requirement.name != "transpde":
+            assert locked[canonicalize_name(requirement.name)] in requirement.specifier, line
+
+
+def test_judges_are_pinned(project):
+    """Another release of ruff or mypy would judge the same lines differently."""
+    for tool in ("ruff", "mypy"):
+        pins = [line for line in project["optional-dependencies"]["test"] if line.startswith(tool)]
+        assert pins, tool
+        assert re.fullmatch(rf"{tool}==[\d.]+", pins[0]), pins[0]
+        assert f"\n{pins[0]} " in read("requirements.lock")
+
+
+def test_package_lock_has_no_address():
+    lock = json.loads(read("package-lock.json"))
+    wanted = json.loads(read("package.json"))["dependencies"]
+    assert lock["packages"][""]["dependencies"] == wanted
+    for name, entry in lock["packages"].items():
+        assert "resolved" not in entry, name
+        assert not name or "integrity" in entry, name
+
+
+def test_environment_is_what_its_script_writes():
+    spec = importlib.util.spec_from_file_location("environment", ROOT / "tools" / "environment.py")
+    environment = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(environment)
+    assert read("environment.yml") == environment.text(), "run: make environment"
+
+
+def test_versions_agree(project):
+    cited = re.search(r"^version: (\S+)$", read("CITATION.cff"), re.M).group(1)
+    assert {transpde.__version__, cited} == {project["version"]}
+
+
+def test_public_address_agrees(texts):
+    """_config.yml says where the project lives; every other mention is that."""
+    import yaml
+
+    repository = yaml.safe_load(read("_config.yml"))["repository"]
+    owner, name = repository["url"].removeprefix("https://github.com/").split("/")
+    hosts = re.compile(
+        r"(?:github\.com|raw\.githubusercontent\.com|v2/gh|(?:colab\.research\.google\.com|/)/github)"
+        r"/([\w.-]+)/(transpde|" + re.escape(name) + r")\b"
+    )
+    pages = re.compile(r"https?://([\w-]+)\.github\.io/([\w.-]+)")
+    mentions = 0
+    for file, text in texts.items():
+        for found in [*hosts.findall(text), *pages.findall(text)]:
+            assert found == (owner, name), f"{file}: {'/'.join(found)}"
+            mentions += 1
+    assert mentions >= 4
+
+
+def test_no_machine_path_and_no_registry_address(texts):
+    path = re.compile(r"(?:^|[^\w.])/(?:work|root|farm|tmp|home)/[\w.-]+")
+    registry = re.compile(r'"resolved": *"http|--(?:extra-)?index-u[r]l')
+    for file, text in texts.items():
+        assert not (found := path.search(text)), f"{file}: {found.group()}"
+        assert not (found := registry.search(text)), f"{file}: {found.group()}"
+
+
+def test_files_are_small(texts):
+    for file in texts:
+        limit = 600_000 if file.endswith(".ipynb") else 1_000_000
+        assert (ROOT / file).stat().st_size <= limit, f"{file} is larger than {limit} bytes"

@@ -1,0 +1,103 @@
+"""Run notebooks in place and store their outputs in a form that gives small diffs.
+
+    python tools/execute.py NOTEBOOK...
+
+A cell that raises, or writes to stderr, fails the run and leaves the file as it was.
+"""
+
+import base64
+import io
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from PIL import Image, ImageChops
+
+TIMEOUT = 120  # seconds a cell
+WIDGET = "application/vnd.jupyter.widget-view+json"
+# The largest change of a colour (of 255) that a palette may cost: lines and text stay as they
+# were, a smooth shading that would show bands keeps its full colours.
+TOLERANCE = 16
+
+
+def lighter(png: str) -> str:
+    """The same picture as a smaller PNG: no metadata, a palette where that is invisible."""
+    image: Any = Image.open(io.BytesIO(base64.b64decode(png)))
+    if "A" in image.getbands() and image.getchannel("A").getextrema() == (255, 255):
+        image = image.convert("RGB")
+    candidates = [image]
+    if image.mode == "RGB":
+        palette = image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        change = ImageChops.difference(image, palette.convert("RGB")).getextrema()
+        if max(high for _, high in change) <= TOLERANCE:
+            candidates.append(palette)
+    files = [base64.b64decode(png)]
+    for candidate in candidates:
+        buffer = io.BytesIO()
+        candidate.save(buffer, "png", optimize=True)
+        files.append(buffer.getvalue())
+    return base64.b64encode(min(files, key=len)).decode("ascii")
+
+
+def outputs(notebook: Any) -> list[Any]:
+    """All outputs of all code cells."""
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def check(notebook: Any) -> None:
+    """Refuse what nbval would pass in silence: empty code cells, and words on stderr."""
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        if not cell.source.strip():
+            raise SystemExit(f"cell {number} is an empty code cell: remove it")
+        for output in cell.outputs:
+            if output.get("name") == "stderr":
+                raise SystemExit(f"cell {number} writes to stderr:\n{output.text}")
+
+
+def normalise(notebook: Any) -> None:
+    """Drop what differs from run to run or machine to machine and says nothing to a reader."""
+    shows_widgets = any(WIDGET in output.get("data", {}) for output in outputs(notebook))
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    if not shows_widgets:
+        notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        for key in ("execution", "collapsed", "scrolled", "ExecuteTime"):
+            cell.metadata.pop(key, None)
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]
+    for output in outputs(notebook):
+        if png := output.get("data", {}).get("image/png"):
+            output["data"]["image/png"] = lighter(png)
+
+
+def execute(path: Path) -> None:
+    """Run one notebook in its own folder and write it back."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    client.execute()
+    check(notebook)
+    normalise(notebook)
+    nbformat.validate(notebook)
+    nbformat.write(notebook, path)
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    os.environ.pop("MPLBACKEND", None)  # in a kernel it would switch off the inline figures
+    for argument in sys.argv[1:]:
+        execute(Path(argument))

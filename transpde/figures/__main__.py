@@ -1,0 +1,62 @@
+"""The command line of the figures: list them, or make some or all."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from transpde import figures
+from transpde.figures.record import FORMATS, make_writable
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, 1 where a file cannot be written, 2 for a wrong argument."""
+    given = _parser().parse_args(arguments)
+    wanted = figures.names() if given.all else list(dict.fromkeys(given.only))
+    if given.list or not wanted:
+        width = max(map(len, figures.names()))
+        print("\n".join(f"{name:{width}}  {figures.describe(name)}" for name in figures.names()))
+        return 0
+    try:
+        for name in wanted:
+            figures.describe(name)
+        make_writable(given.out)
+        for name in _progress(wanted):
+            files = figures.make(name, given.out, given.format or ["png"])
+            print(f"{name}: {', '.join(str(path) for path in files)}")
+    except (ValueError, OSError) as error:
+        print(f"transpde.figures: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ValueError) else 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m transpde.figures",
+        description="Recompute the book's reproduced figures. Without arguments: list them.",
+    )
+    parser.add_argument("--list", action="store_true", help="list the figures")
+    parser.add_argument("--all", action="store_true", help="make every figure")
+    parser.add_argument(
+        "--only", metavar="NAME", action="append", default=[], help="make this one (repeatable)"
+    )
+    parser.add_argument("--out", type=Path, default=Path("figures-out"), help="where to write")
+    parser.add_argument(
+        "--format", choices=FORMATS, action="append", help="of the pictures (repeatable)"
+    )
+    return parser
+
+
+def _progress(wanted: list[str]) -> Iterable[str]:
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return wanted
+    bar: Iterable[str] = tqdm(wanted, unit="figure", file=sys.stderr)
+    return bar
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Drawings of tokens, Gaussians, flows and attention matrices: `plot_*(..., ax=None) -> Axes`.
+
+Nothing here shows, saves or changes a global style. Without `ax` the current axes are used.
+"""
+
+try:
+    import matplotlib as _matplotlib  # noqa: F401
+except ImportError as error:
+    raise ImportError("transpde.plotting needs matplotlib: pip install transpde[plot]") from error
+
+from transpde.plotting.covariances import (
+    cone_coordinates,
+    disc_coordinates,
+    plot_cone,
+    plot_disc,
+)
+from transpde.plotting.flows import plot_field, plot_flow, plot_particles, plot_snapshots
+from transpde.plotting.gaussians import plot_ellipse, plot_ellipses
+from transpde.plotting.results import fitted_order, plot_attention_matrix, plot_convergence
+from transpde.plotting.styles import STYLES, attention_style
+
+__all__ = [
+    "STYLES",
+    "attention_style",
+    "cone_coordinates",
+    "disc_coordinates",
+    "fitted_order",
+    "plot_attention_matrix",
+    "plot_cone",
+    "plot_convergence",
+    "plot_disc",
+    "plot_ellipse",
+    "plot_ellipses",
+    "plot_field",
+    "plot_flow",
+    "plot_particles",
+    "plot_snapshots",
+]

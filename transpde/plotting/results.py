@@ -1,0 +1,161 @@
+"""Attention matrices, and errors with their orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.patches import Polygon
+from matplotlib.ticker import MaxNLocator
+
+from transpde.checks import Array, finite_array, same_size
+from transpde.plotting.styles import AMOUNT, GREY, SIGNED, STYLES, axes_on
+
+__all__ = ["fitted_order", "plot_attention_matrix", "plot_convergence"]
+
+
+def plot_attention_matrix(
+    matrix: Any, *, ax: Axes | None = None, colorbar: bool = False, cmap: str | None = None
+) -> Axes:
+    """Draw an attention matrix: row i holds what token i takes from each token j.
+
+    Args:
+        matrix: shape (n, n), from `attention.matrix(measure)`.
+        ax: axes to draw on.
+        colorbar: add a scale beside the image.
+        cmap: a colour map; one for amounts, or a diverging one where entries are negative.
+
+    Raises:
+        ValueError: an array of another shape.
+
+    Example:
+        >>> ax = plot_attention_matrix(attention.matrix(tokens), colorbar=True)  # doctest: +SKIP
+    """
+    matrix = np.asarray(matrix)
+    if matrix.ndim == 3:
+        raise ValueError(
+            f"matrix: must have shape (n, n); got shape {matrix.shape}. "
+            "Choose a head first: matrix[0]."
+        )
+    P = finite_array("matrix", matrix, "n n")
+    same_size("matrix", P.shape[1], "its rows", P.shape[0], "number of columns")
+    ax = axes_on(ax)
+    low, high = float(P.min()), float(np.abs(P).max())
+    image = ax.imshow(
+        P,
+        cmap=cmap or (AMOUNT if low >= 0 else SIGNED),
+        vmin=0.0 if low >= 0 else -high,
+        vmax=high,
+        interpolation="nearest",
+    )
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.set(xlabel="key token $j$", ylabel="query token $i$")
+    if colorbar:
+        plt.colorbar(image, ax=ax, fraction=0.046, pad=0.04).outline.set_visible(False)
+    return ax
+
+
+def fitted_order(x: Any, errors: Any) -> float:
+    r"""Return the slope of $\log e$ against $\log x$ by least squares.
+
+    Args:
+        x: positive numbers (N,), not all equal, such as steps or numbers of tokens.
+        errors: positive numbers (N,).
+
+    Raises:
+        ValueError: fewer than two distinct x, numbers that are not positive, unequal lengths.
+
+    Example:
+        >>> from transpde.plotting import fitted_order
+        >>> fitted_order([0.1, 0.2, 0.4], [0.01, 0.04, 0.16])
+        2.0
+    """
+    x, errors = _positive("x", x), _positive("errors", errors)
+    same_size("errors", len(errors), "x", len(x), "length")
+    if np.ptp(x) == 0:
+        raise ValueError(f"x: must hold at least two distinct numbers; got {x}.")
+    s = np.log(x) - np.log(x).mean()
+    return float(s @ np.log(errors) / (s @ s))
+
+
+def plot_convergence(
+    x: Any,
+    errors: Any,
+    *,
+    order: float | None = None,
+    label: str = "error",
+    ax: Axes | None = None,
+    **lines: Any,
+) -> Axes:
+    """Draw errors against x in log-log, with the fitted order in the legend.
+
+    Args:
+        x: positive numbers (N,), such as steps or numbers of tokens.
+        errors: positive numbers (N,).
+        order: the expected slope, drawn as a triangle under the data.
+        label: what the errors are of, for the legend.
+        ax: axes to draw on.
+        **lines: passed to `Axes.loglog`; for an attention, `**attention_style(attention)`.
+
+    Raises:
+        ValueError: numbers that are not positive, unequal lengths.
+
+    Example:
+        >>> ax = plot_convergence(steps, errors, order=1.0)  # doctest: +SKIP
+    """
+    slope = fitted_order(x, errors)
+    x, errors = _positive("x", x), _positive("errors", errors)
+    ax = axes_on(ax)
+    style = {"color": STYLES["Softmax"]["color"], "marker": "o", "markersize": 4, "linewidth": 1.2}
+    label = f"{lines.pop('label', label)}: order {slope:.2f}".replace("-", "−")
+    ax.loglog(x, errors, label=label, **style | lines)
+    ax.margins(0.1)
+    if order is not None:
+        _slope_triangle(ax, x, errors, float(order))
+    ax.legend(frameon=False)
+    return ax
+
+
+def _slope_triangle(ax: Axes, x: Array, errors: Array, order: float) -> None:
+    """Draw a right triangle of slope `order` under the middle of the data, its sides named."""
+    low, high = np.log(x).min(), np.log(x).max()
+    left, right = np.exp(low + 0.55 * (high - low)), np.exp(low + 0.8 * (high - low))
+    ranked = np.argsort(x)
+    under = np.exp(np.interp(np.log([left, right]), np.log(x[ranked]), np.log(errors[ranked])))
+    # The hypotenuse passes a factor of 2 below the data; its right angle is under it.
+    start = 0.5 * min(under[0], under[1] * (right / left) ** -order)
+    end = start * (right / left) ** order
+    corner = (right, start) if order > 0 else (left, end)
+    triangle = [(left, start), (right, end), corner]
+    ax.add_patch(Polygon(triangle, fill=False, edgecolor=GREY, linewidth=0.9, gid="slope"))
+    side, away, align = (right, 4, "left") if order > 0 else (left, -4, "right")
+    ax.annotate(
+        f"{order:g}".replace("-", "−"),
+        (side, np.sqrt(start * end)),
+        (away, 0),
+        textcoords="offset points",
+        ha=align,
+        va="center",
+        fontsize="small",
+    )
+    ax.annotate(
+        "1",
+        (np.sqrt(left * right), corner[1]),
+        (0, -4),
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        fontsize="small",
+    )
+
+
+def _positive(name: str, value: Any) -> Array:
+    array = finite_array(name, value, "N")
+    if array.min() <= 0:
+        raise ValueError(f"{name}: must be positive; got {array.min()}.")
+    return array

@@ -1,0 +1,108 @@
+"""The colours of the book, and the axes that drawings stand on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from transpde.attention import Attention, WithFeedForward
+from transpde.checks import Array, same_size
+from transpde.measures import Gaussian
+
+__all__ = ["STYLES", "attention_style"]
+
+# One colour and one line style an attention, in all chapters. The hues are those of Okabe and Ito,
+# the light ones darkened: each has a contrast of at least 3 : 1 with white, and any two differ
+# under every common colour blindness. The line styles tell them apart without any colour.
+STYLES: dict[str, dict[str, Any]] = {
+    "Softmax": {"color": "#0072B2", "linestyle": "-", "label": "softmax"},
+    "L2": {"color": "#D55E00", "linestyle": "--", "label": "L2"},
+    "Sinkhorn": {"color": "#009E73", "linestyle": "-.", "label": "Sinkhorn"},
+    "Sigmoid": {"color": "#C0699C", "linestyle": ":", "label": "sigmoid"},
+    "Linear": {"color": "#563B0A", "linestyle": (0, (7, 2)), "label": "linear"},
+    "Unnormalized": {
+        "color": "#15436A",
+        "linestyle": (0, (3, 1, 1, 1, 1, 1)),
+        "label": "unnormalised",
+    },
+    "MultiHead": {"color": "#000000", "linestyle": (0, (9, 2, 2, 2)), "label": "multi-head"},
+    "Masked": {"color": "#5F5F5F", "linestyle": (0, (2, 2)), "label": "masked"},
+}
+INK = "#222222"  # outlines and marks
+GREY = "#8C8C8C"  # what should step back: paths, arrows, reference slopes
+SEQUENCE = "viridis"  # along time or a number
+AMOUNT = "cividis"  # a matrix of non-negative entries
+SIGNED = "PuOr"  # a matrix with entries of both signs
+
+
+def attention_style(attention: Any) -> dict[str, Any]:
+    """Return the colour, line style and label of an attention, ready for `ax.plot`.
+
+    Args:
+        attention: an attention, its class or the name of its class.
+
+    Raises:
+        ValueError: an attention without a style.
+
+    Example:
+        >>> from transpde.plotting import attention_style
+        >>> attention_style("Softmax")["color"]
+        '#0072B2'
+    """
+    if isinstance(attention, WithFeedForward):
+        return attention_style(attention.attention)
+    if isinstance(attention, Attention):
+        attention = type(attention)
+    name = attention.__name__ if isinstance(attention, type) else str(attention)
+    if name not in STYLES:
+        raise ValueError(f"attention: must be one of {', '.join(STYLES)}; got {name!r}.")
+    return dict(STYLES[name])
+
+
+def axes_on(ax: Axes | None) -> Axes:
+    """Return the axes to draw on, without the two spines that carry no scale."""
+    ax = plt.gca() if ax is None else ax
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def equal_scales(ax: Axes) -> None:
+    """Give both axes one scale; axes shared with other panels change their box, not limits."""
+    shared = all(
+        len(g.get_siblings(ax)) > 1 for g in (ax.get_shared_x_axes(), ax.get_shared_y_axes())
+    )
+    ax.set_aspect("equal", adjustable="box" if shared else "datalim")
+
+
+def axes_3d(ax: Any) -> Any:
+    """Return the three-dimensional axes to draw on."""
+    if ax is None:
+        current = plt.gcf().axes
+        ax = plt.gca() if current else plt.gcf().add_subplot(projection="3d")
+    if getattr(ax, "name", "") != "3d":
+        raise ValueError(
+            f"ax: must be three-dimensional; got {type(ax).__name__}. "
+            'Make it by figure.add_subplot(projection="3d").'
+        )
+    return ax
+
+
+def of_kind(name: str, value: Any, kind: type) -> Any:
+    """Return `value`, or raise `TypeError` if it is not of the kind."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: must be {kind.__name__}; got {type(value).__name__}.")
+    return value
+
+
+def in_the_plane(name: str, gaussian: Any) -> None:
+    """Raise unless `gaussian` is a Gaussian, or a stack of them, in dimension 2."""
+    same_size(name, of_kind(name, gaussian, Gaussian).dimension, "the plane", 2, "dimension")
+
+
+def last_finite(values: Array) -> Array:
+    """Return the index of the last finite entry of each row."""
+    alive = np.isfinite(values)
+    return values.shape[1] - 1 - alive[:, ::-1].argmax(axis=1)
