@@ -31,7 +31,7 @@ STATUSES = ("proved", "verified", "illustrated", "cited", "open", "discrepancy")
 REQUIRED = ("id", "statement", "chapter", "anchor", "status")
 OPTIONAL = ("function", "test", "tolerance", "source")
 DEFAULT_LEDGER = "/book/claims.yml"
-COLUMNS = (("Statement", 46), ("Status", 12), ("Where", 16), ("Evidence", 26))
+COLUMNS = (("Statement", 42), ("Status", 10), ("Where", 14), ("Evidence", 34))
 
 Row = dict[str, Any]
 
