@@ -40,19 +40,54 @@ def l2_variance_one_dimension(s0, k, q, v, t):
         return float(mpmath.exp(root))
 
 
-def reference_velocity(kind, Q, K, V, points, weights, x, digits=50):
-    """The velocity of a softmax or L2 head at one point, from its definition."""
+# --- velocities from their definition, in many digits --------------------------------------------
+
+
+def _rows(matrix):
+    return [[mpmath.mpf(float(entry)) for entry in row] for row in np.atleast_2d(matrix)]
+
+
+def _apply(matrix, vector):
+    return [sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix]
+
+
+def _dot(a, b):
+    return sum(u * v for u, v in zip(a, b, strict=True))
+
+
+def reference_velocity(kind, parameters, points, weights, x, *, epsilon=1.0, bias=0.0, digits=30):
+    """The velocity of one head at one point x, in `digits` digits, from its definition."""
     with mpmath.workdps(digits):
-        Q, K, V = (mpmath.matrix(M.tolist()) for M in (Q, K, V))
-        query = Q * mpmath.matrix(x.tolist())
-        total, moment = mpmath.mpf(0), mpmath.zeros(len(x), 1)
-        for y, weight in zip(points, weights, strict=True):
-            y = mpmath.matrix(y.tolist())
-            key = K * y
-            score = sum(query[i] * key[i] for i in range(len(key)))
-            if kind == "l2":
-                score = -sum((query[i] - key[i]) ** 2 for i in range(len(key)))
-            w = mpmath.mpf(float(weight)) * mpmath.exp(score)
-            total, moment = total + w, moment + w * y
-        velocity = V * moment / total
-        return np.array([float(entry) for entry in velocity])
+        Q, K, V = (_rows(M) for M in parameters)
+        y, w = _rows(points), [mpmath.mpf(float(weight)) for weight in weights]
+        q, k = _apply(Q, _rows(x)[0]), [_apply(K, token) for token in y]
+        score = [_dot(q, key) for key in k]
+        if kind == "l2":
+            score = [-sum((a - b) ** 2 for a, b in zip(q, key, strict=True)) for key in k]
+        if kind == "sinkhorn":
+            g = _sinkhorn_potential(Q, k, y, w, mpmath.mpf(epsilon))
+            score = [s / mpmath.mpf(epsilon) + gj for s, gj in zip(score, g, strict=True)]
+        weigh = {
+            "sigmoid": lambda s: 1 / (1 + mpmath.exp(-s - mpmath.mpf(bias))),
+            "linear": lambda s: s,
+        }.get(kind, mpmath.exp)
+        mass = [wj * weigh(s) for wj, s in zip(w, score, strict=True)]
+        total = sum(mass) if kind in ("softmax", "l2", "sinkhorn") else mpmath.mpf(1)
+        mean = [sum(m * token[a] for m, token in zip(mass, y, strict=True)) / total
+                for a in range(len(y[0]))]  # fmt: skip
+        return np.array([float(entry) for entry in _apply(V, mean)])
+
+
+def _sinkhorn_potential(Q, keys, tokens, w, epsilon):
+    """Plain Sinkhorn iteration in many digits, until nothing moves in the 25th."""
+    kernel = [[mpmath.exp(_dot(_apply(Q, x), k) / epsilon) for k in keys] for x in tokens]
+    v = [mpmath.mpf(1)] * len(w)
+    for _ in range(5000):
+        u = [1 / _dot(row, [a * b for a, b in zip(w, v, strict=True)]) for row in kernel]
+        uw = [a * b for a, b in zip(u, w, strict=True)]
+        new = [1 / _dot([row[j] for row in kernel], uw) for j in range(len(w))]
+        moved = max(abs(a / b - 1) for a, b in zip(new, v, strict=True))
+        v = new
+        if moved < mpmath.mpf(10) ** -25:
+            return [mpmath.log(entry) for entry in v]
+    raise RuntimeError("the reference iteration did not converge")

@@ -1,153 +1,300 @@
-"""Laws of the attentions: definition, Gaussian formula, symmetries, bad input."""
+"""Laws of the attentions, over the table of all of them, and the answers to bad input."""
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from problems import head_parameters, orthogonal, reference_velocity
+from table import GAUSSIAN, HEADS, ROWS
 
 import transpde as tp
 
-HEADS = {"softmax": tp.Softmax, "l2": tp.L2}
-every_head = pytest.mark.parametrize("kind", HEADS)
+every_row = pytest.mark.parametrize("name", ROWS)
+every_gaussian_row = pytest.mark.parametrize("name", GAUSSIAN)
+every_head = pytest.mark.parametrize("head", HEADS)
 
 
-def cloud(rng, n=7, d=3):
+def cloud(rng, n=7, d=3, masked=False):
+    """Tokens of unequal weight; with a mask, at positions with a tie."""
     weights = rng.random(n)
-    return tp.Particles(rng.normal(size=(n, d)), weights / weights.sum())
+    positions = np.append(0.0, rng.integers(1, 4, n - 1)) if masked else None
+    return tp.Particles(rng.normal(size=(n, d)), weights / weights.sum(), positions)
 
 
-@every_head
+def moved(tokens, points=None, order=slice(None), repeat=1):
+    """The tokens at other points, in another order, or each split in equal parts."""
+    points = tokens.points if points is None else points
+    s = tokens.positions
+    return tp.Particles(
+        np.repeat(points[order], repeat, axis=0),
+        np.repeat(tokens.weights[order] / repeat, repeat),
+        None if s is None else np.repeat(s[order], repeat),
+    )
+
+
+def velocities(attention, tokens):
+    return tokens.velocities(attention(tokens))
+
+
+# --- laws over the table -----------------------------------------------------------------------
+
+
+@every_row
+def test_permutation_equivariance(name):
+    rng = np.random.default_rng(1)
+    row, order = ROWS[name], rng.permutation(7)
+    tokens = cloud(rng, masked=row.masked)
+    attention = row.make(*head_parameters(rng, 3))
+    v = velocities(attention, tokens)
+    assert np.abs(velocities(attention, moved(tokens, order=order)) - v[order]).max() <= 1e-11
+
+
+@every_row
+def test_splitting_a_token_changes_nothing(name):
+    rng = np.random.default_rng(2)
+    row = ROWS[name]
+    tokens = cloud(rng, masked=row.masked)
+    attention = row.make(*head_parameters(rng, 3))
+    v = velocities(attention, tokens)
+    halves = velocities(attention, moved(tokens, repeat=2))
+    assert np.abs(halves[::2] - v).max() <= 1e-11
+    assert np.abs(halves[1::2] - v).max() <= 1e-11
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "with feed-forward"])
+def test_orthogonal_change_of_basis(name):
+    rng = np.random.default_rng(3)
+    row, R = ROWS[name], orthogonal(rng, 3)
+    Q, K, V = head_parameters(rng, 3)
+    tokens = cloud(rng, masked=row.masked)
+    v = velocities(row.make(Q, K, V), tokens)
+    turned = row.make(Q @ R.T, K @ R.T, R @ V @ R.T)
+    w = velocities(turned, moved(tokens, tokens.points @ R.T))
+    assert np.abs(w - v @ R.T).max() <= 1e-11
+
+
+@every_row
+def test_one_head_is_a_multi_head_of_one_and_heads_add(name):
+    rng = np.random.default_rng(4)
+    row = ROWS[name]
+    tokens = cloud(rng, masked=row.masked)
+    one, two = (row.make(*head_parameters(rng, 3)) for _ in range(2))
+    v = velocities(one, tokens)
+    assert np.abs(velocities(tp.MultiHead([one]), tokens) - v).max() <= 1e-11
+    both = velocities(tp.MultiHead([one, two]), tokens)
+    assert np.abs(both - v - velocities(two, tokens)).max() <= 1e-11
+    if row.gaussian:
+        gaussian = tp.Gaussian(rng.normal(size=3), rng.normal(size=(3, 2)))
+        x = tokens.points
+        fields = [attention(gaussian)(x) for attention in (one, two, tp.MultiHead([one, two]))]
+        assert np.abs(fields[0] + fields[1] - fields[2]).max() <= 1e-13
+
+
+@every_row
+def test_matrix_gives_the_velocity_and_its_rows_sum_to_one(name):
+    rng = np.random.default_rng(5)
+    row = ROWS[name]
+    tokens = cloud(rng, masked=row.masked)
+    Q, K, V = head_parameters(rng, 3)
+    attention = row.make(Q, K, V)
+    P = attention.matrix(tokens)
+    assert P.shape == ((2, 7, 7) if row.heads == 2 else (7, 7))
+    if row.stochastic:
+        assert P.min() >= 0
+        assert np.abs(P.sum(axis=-1) - 1).max() <= 1e-14
+    if row.heads == 2:
+        v = P[0] @ tokens.points @ V.T + P[1] @ tokens.points @ V
+    else:
+        v = P @ tokens.points @ V.T
+    if name == "with feed-forward":
+        v = v + attention.feed_forward(tokens.points)
+    assert np.abs(velocities(attention, tokens) - v).max() <= 1e-11
+
+
+@pytest.mark.parametrize("epsilon", [0.3, 1.0, 3.0])
+def test_weighted_columns_of_sinkhorn_are_the_weights(epsilon):
+    rng = np.random.default_rng(6)
+    tokens = cloud(rng, n=30)
+    P = tp.Sinkhorn(*head_parameters(rng, 3, size=1.5), epsilon).matrix(tokens)
+    assert np.abs(tokens.weights @ P - tokens.weights).max() <= 1e-10 * tokens.weights.min()
+
+
+@every_row
+@pytest.mark.parametrize("where", ["token", "outside"])
+def test_velocity_agrees_with_its_definition_in_thirty_digits(name, where):
+    rng = np.random.default_rng(7)
+    row = ROWS[name]
+    tokens = cloud(rng, n=5, masked=row.masked)
+    parameters = head_parameters(rng, 3, 2, size=1.3)
+    x = tokens.points[3] if where == "token" else np.array([2.0, -1.0, 0.5])
+    points, weights, s = tokens.points, tokens.weights, 2.0
+    if row.masked:
+        seen = tokens.positions <= s
+        points, weights = points[seen], weights[seen] / weights[seen].sum()
+    expected = row.reference(parameters, points, weights, x)
+    got = row.make(*parameters)(tokens)(x, s)
+    assert np.abs(got - expected).max() <= 1e-10 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("head", ["softmax", "l2", "sinkhorn", "sigmoid"])
+def test_scores_of_1e4_lose_no_digits(head):
+    rng = np.random.default_rng(8)
+    tokens = cloud(rng, n=5)
+    Q, K, V = head_parameters(rng, 3)
+    parameters = (100 * Q, 100 * K, V)
+    scores = tokens.points @ parameters[0].T @ parameters[1] @ tokens.points.T
+    assert 1e4 / 2 < np.abs(scores).max() < 1e5
+    field = HEADS[head](*parameters)(tokens)
+    for x in tokens.points:
+        if head == "sinkhorn":  # the plan of an assignment problem: finite, with its marginals
+            assert np.isfinite(field(x)).all()
+            continue
+        expected = reference_velocity(
+            head, parameters, tokens.points, tokens.weights, x, digits=50
+        )
+        assert np.abs(field(x) - expected).max() <= 1e-10 * np.abs(expected).max()
+    P = HEADS[head](*parameters).matrix(tokens)
+    if head == "sinkhorn":
+        assert np.abs(tokens.weights @ P - tokens.weights).max() <= 1e-10
+
+
+@every_row
+@pytest.mark.parametrize("d", [1, 64])
+def test_degenerate_clouds(name, d):
+    """One token, repeated tokens, a token of weight zero, in dimension 1 and 64."""
+    rng = np.random.default_rng(9)
+    row = ROWS[name]
+    attention = row.make(*head_parameters(rng, d, size=0.5))
+    x = rng.normal(size=(1, d)) / np.sqrt(d)
+    s = [0.0] if row.masked else None
+    lonely = velocities(attention, tp.Particles(x, positions=s))
+    same = tp.Particles(np.repeat(x, 5, axis=0), positions=s and [0.0] * 5)
+    assert np.abs(velocities(attention, same) - lonely).max() <= 1e-11
+    ghost = tp.Particles(np.vstack([x, 3 * x]), [1.0, 0.0], s and [0.0, 0.0])
+    assert np.abs(velocities(attention, ghost)[0] - lonely).max() <= 1e-11
+    assert np.isfinite(velocities(attention, ghost)).all()
+
+
+# --- Gaussians ---------------------------------------------------------------------------------
+
+
+def unit_gaussian(rng, d, r, sizes):
+    X, m = rng.normal(size=(d, r)), rng.normal(size=d)
+    return tp.Gaussian(sizes[1] * m / np.linalg.norm(m), sizes[0] * X / np.linalg.norm(X, 2))
+
+
+@pytest.mark.parametrize("name", ["softmax", "l2", "linear", "multi-head"])
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
-def test_gaussian_formula_agrees_with_quadrature(kind, data):
-    """The affine field against the attention of Gauss-Hermite particles, any rank."""
+def test_gaussian_formula_agrees_with_quadrature(name, data):
+    """The affine field against the attention of Gauss-Hermite particles, any rank.
+
+    Keys of norm at most 1: L2 weights are then at most three times narrower than the Gaussian,
+    and 64 nodes an axis resolve them.
+    """
     d = data.draw(st.integers(1, 3), "d")
     r = data.draw(st.integers(1, d), "r")
     k = data.draw(st.integers(1, d), "k")
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32), "seed"))
     sizes = data.draw(st.tuples(*[st.floats(0.0, 1.0)] * 3), "sizes of X, m, x")
-    Q, K, V = head_parameters(rng, d, k, size=2.0)
-    X = rng.normal(size=(d, r))
-    X *= sizes[0] / np.linalg.norm(X, 2)
-    m, x = (
-        s * u / np.linalg.norm(u) for s, u in zip(sizes[1:], rng.normal(size=(2, d)), strict=True)
-    )
-    assume(np.abs(X.T @ K.T @ Q @ x).max() <= 4)
-    gaussian, attention = tp.Gaussian(m, X), HEADS[kind](Q, K, V)
+    Q, K, V = head_parameters(rng, d, k)
+    Q = 4 * Q if name != "multi-head" else Q
+    gaussian, x = unit_gaussian(rng, d, r, sizes), rng.normal(size=d)
+    x *= sizes[2] / np.linalg.norm(x)
+    assume(np.abs(gaussian.factor.T @ K.T @ Q @ x).max() <= 4)
+    attention = ROWS[name].make(Q, K, V)
     exact, tokens = attention(gaussian)(x), attention(gaussian.quadrature(64))(x)
-    scale = np.linalg.norm(V, 2) * (np.linalg.norm(m) + np.linalg.norm(X, 2))
-    assert np.abs(exact - tokens).max() <= 1e-9 * scale + 1e-300
+    assert np.abs(exact - tokens).max() <= 1e-9 * sum(sizes[:2]) + 1e-300
 
 
-@every_head
-@pytest.mark.parametrize("size", [1.0, 100.0])
-def test_velocity_agrees_with_fifty_digits(kind, size):
-    """At moderate scores and at scores of up to 1e4 in absolute value."""
-    rng = np.random.default_rng(5)
-    tokens = cloud(rng)
+@pytest.mark.parametrize("rank", [1, 2])
+def test_narrow_l2_weights_agree_with_a_finer_quadrature(rank):
+    """Weights nine times narrower than the Gaussian need more nodes, not another formula."""
+    rng = np.random.default_rng(10)
+    attention = tp.L2(*head_parameters(rng, 3, size=2.0))
+    gaussian, x = unit_gaussian(rng, 3, rank, (1.0, 1.0)), rng.normal(size=3) / 2
+    nodes = gaussian.quadrature(240 if rank == 1 else 150)
+    assert np.abs(attention(gaussian)(x) - attention(nodes)(x)).max() <= 1e-9
+
+
+@pytest.mark.parametrize("epsilon", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize(("rank", "k"), [(2, 2), (1, 2), (2, 1), (1, 1)])
+def test_sinkhorn_formula_agrees_with_a_converged_discrete_plan(epsilon, rank, k):
+    """Means not zero, singular covariances (rank 1) and singular A (k = 1)."""
+    rng = np.random.default_rng([rank, k, int(10 * epsilon)])
+    head = tp.Sinkhorn(*head_parameters(rng, 2, k), epsilon)
+    gaussian = unit_gaussian(rng, 2, rank, (0.7, 0.8))
+    tokens = gaussian.quadrature(60 if rank == 1 else 26)
+    exact = head(gaussian)(tokens.points)
+    gap = np.abs(head(tokens)(tokens.points) - exact).max(axis=1)
+    assert np.sqrt(tokens.weights @ gap**2) <= 1e-6
+
+
+def test_sinkhorn_of_a_small_gaussian_is_softmax():
+    rng = np.random.default_rng(11)
     Q, K, V = head_parameters(rng, 3)
-    Q, K = size * Q, size * K
-    scores = np.abs(tokens.points @ Q.T @ (tokens.points @ K.T).T)
-    assert size == 1.0 or 1e4 / 2 < scores.max() < 1e5
-    field = HEADS[kind](Q, K, V)(tokens)
-    for x in [*tokens.points[:3], np.array([2.0, -1.0, 0.5])]:
-        expected = reference_velocity(kind, Q, K, V, tokens.points, tokens.weights, x)
-        error = np.abs(field(x) - expected).max()
-        assert np.isfinite(field(x)).all()
-        assert error <= 1e-10 * np.abs(expected).max()
+    gaussian = tp.Gaussian(np.zeros(3), 1e-5 * rng.normal(size=(3, 3)))
+    gap = tp.Sinkhorn(Q, K, V)(gaussian).linear - tp.Softmax(Q, K, V)(gaussian).linear
+    assert np.abs(gap).max() <= 1e-8 * np.abs(tp.Softmax(Q, K, V)(gaussian).linear).max()
+
+
+@every_gaussian_row
+def test_a_stack_is_its_cases(name):
+    rng = np.random.default_rng(12)
+    parameters = [head_parameters(rng, 3, 3) for _ in range(5)]
+    stack = tp.Gaussian(rng.normal(size=(5, 3)), rng.normal(size=(5, 3, 2)))
+    make = ROWS[name].make
+    if name in ("multi-head", "with feed-forward"):  # their table row reads single parameters
+        whole = make(*parameters[0])(stack)
+        singles = [make(*parameters[0])(stack[i]) for i in range(5)]
+    else:
+        whole = make(*(np.array(M) for M in zip(*parameters, strict=True)))(stack)
+        singles = [make(*parameters[i])(stack[i]) for i in range(5)]
+    for i, single in enumerate(singles):
+        assert np.abs(whole.linear[i] - single.linear).max() <= 1e-13
+        assert np.abs(whole.offset[i] - single.offset).max() <= 1e-13
+
+
+@every_gaussian_row
+def test_log_scale_is_a_factor_of_the_covariance(name):
+    rng = np.random.default_rng(13)
+    attention = ROWS[name].make(*head_parameters(rng, 3))
+    m, X = rng.normal(size=3), rng.normal(size=(3, 2))
+    plain, scaled = tp.Gaussian(m, np.exp(1.5) * X), tp.Gaussian(m, X, 3.0)
+    assert np.abs(attention(plain).linear - attention(scaled).linear).max() <= 1e-11
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in GAUSSIAN])
+def test_others_refuse_a_gaussian_with_advice(name):
+    attention = ROWS[name].make(*[np.eye(2)] * 3)
+    with pytest.raises(TypeError, match=r"measure: .*Sample it first"):
+        attention(tp.Gaussian([0.0, 0.0], np.eye(2)))
+
+
+# --- single statements -------------------------------------------------------------------------
 
 
 def test_far_tokens_lose_no_digits_of_l2_distances():
     """Moving all tokens by one vector moves the mean by it: scores depend on differences only."""
-    rng = np.random.default_rng(6)
+    rng = np.random.default_rng(14)
     tokens, shift = cloud(rng), 1e4
     attention = tp.L2(np.eye(3), np.eye(3), np.eye(3))
-    near = attention(tokens)(tokens.points)
-    far = attention(tp.Particles(tokens.points + shift, tokens.weights))(tokens.points + shift)
-    assert np.abs(far - shift - near).max() <= 1e-10
-
-
-@every_head
-def test_matrix_is_row_stochastic_and_gives_the_velocity(kind):
-    rng = np.random.default_rng(0)
-    tokens = cloud(rng)
-    Q, K, V = head_parameters(rng, 3, 2)
-    attention = HEADS[kind](Q, K, V)
-    P = attention.matrix(tokens)
-    assert P.min() >= 0
-    assert np.abs(P.sum(axis=1) - 1).max() <= 1e-14
-    assert np.abs(attention(tokens)(tokens.points) - P @ tokens.points @ V.T).max() <= 1e-14
-
-
-@every_head
-def test_permutation_splitting_and_change_of_basis(kind):
-    rng = np.random.default_rng(1)
-    tokens = cloud(rng)
-    Q, K, V = head_parameters(rng, 3)
-    attention = HEADS[kind](Q, K, V)
-    v = attention(tokens)(tokens.points)
-    order = rng.permutation(7)
-    permuted = tp.Particles(tokens.points[order], tokens.weights[order])
-    assert np.abs(attention(permuted)(permuted.points) - v[order]).max() <= 1e-14
-    halves = tp.Particles(np.repeat(tokens.points, 2, axis=0), np.repeat(tokens.weights / 2, 2))
-    assert np.abs(attention(halves)(tokens.points) - v).max() <= 1e-14
-    R = orthogonal(rng, 3)
-    turned = HEADS[kind](Q @ R.T, K @ R.T, R @ V @ R.T)
-    moved = tp.Particles(tokens.points @ R.T, tokens.weights)
-    assert np.abs(turned(moved)(moved.points) - v @ R.T).max() <= 1e-14
-
-
-@every_head
-def test_zero_weight_and_repeated_and_single_tokens(kind):
-    rng = np.random.default_rng(2)
-    Q, K, V = head_parameters(rng, 3)
-    attention = HEADS[kind](Q, K, V)
-    tokens = cloud(rng, n=3)
-    padded = tp.Particles(np.vstack([tokens.points, 9 * np.ones((1, 3))]), [*tokens.weights, 0.0])
-    gap = attention(padded)(tokens.points) - attention(tokens)(tokens.points)
-    assert np.abs(gap).max() <= 1e-14
-    one = tp.Particles(tokens.points[:1])
-    repeated = tp.Particles(np.repeat(tokens.points[:1], 5, axis=0))
-    for lonely in (one, repeated):
-        expected = np.broadcast_to(tokens.points[0] @ V.T, lonely.points.shape)
-        assert np.abs(attention(lonely)(lonely.points) - expected).max() <= 1e-14
+    far = tp.Particles(tokens.points + shift, tokens.weights)
+    gap = velocities(attention, far) - shift - velocities(attention, tokens)
+    assert np.abs(gap).max() <= 1e-10
 
 
 def test_many_tokens_go_tile_by_tile():
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(15)
     tokens = tp.Particles(rng.normal(size=(3000, 2)))
     attention = tp.Softmax(*head_parameters(rng, 2))
     whole = attention.matrix(tokens) @ tokens.points @ attention.value.T
-    assert np.abs(attention(tokens)(tokens.points) - whole).max() <= 1e-13
+    assert np.abs(velocities(attention, tokens) - whole).max() <= 1e-13
 
 
-@every_head
-def test_a_stack_is_its_cases(kind):
-    rng = np.random.default_rng(4)
-    parameters = [head_parameters(rng, 3, 2) for _ in range(5)]
-    Q, K, V = (np.array(matrices) for matrices in zip(*parameters, strict=True))
-    stack = tp.Gaussian(rng.normal(size=(5, 3)), rng.normal(size=(5, 3, 2)))
-    field = HEADS[kind](Q, K, V)(stack)
-    for i in range(5):
-        single = HEADS[kind](Q[i], K[i], V[i])(stack[i])
-        assert np.abs(field.linear[i] - single.linear).max() <= 1e-13
-        assert np.abs(field.offset[i] - single.offset).max() <= 1e-13
-
-
-@every_head
-def test_log_scale_is_a_factor_of_the_covariance(kind):
-    rng = np.random.default_rng(7)
-    attention = HEADS[kind](*head_parameters(rng, 3))
-    m, X = rng.normal(size=3), rng.normal(size=(3, 2))
-    plain, scaled = tp.Gaussian(m, np.exp(1.5) * X), tp.Gaussian(m, X, 3.0)
-    assert np.abs(attention(plain).linear - attention(scaled).linear).max() <= 1e-12
-
-
-@every_head
-def test_feed_forward_adds_to_the_field(kind):
-    rng = np.random.default_rng(8)
-    head, extra = HEADS[kind](*head_parameters(rng, 3)), tp.AffineField(-np.eye(3), np.ones(3))
+def test_feed_forward_adds_to_the_field():
+    rng = np.random.default_rng(16)
+    head, extra = tp.Softmax(*head_parameters(rng, 3)), tp.AffineField(-np.eye(3), np.ones(3))
     tokens, gaussian = cloud(rng), tp.Gaussian(np.ones(3), np.eye(3))
     for both in (head + extra, extra + head):
         x = tokens.points
@@ -158,6 +305,45 @@ def test_feed_forward_adds_to_the_field(kind):
         head + 3.0
     with pytest.raises(ValueError, match="feed_forward: its dimension must be that of the att"):
         head + tp.AffineField(np.eye(2))
+
+
+def test_softmax_and_linear_attention_agree_on_centred_gaussians():
+    rng = np.random.default_rng(17)
+    parameters = head_parameters(rng, 3)
+    gaussian = tp.Gaussian(np.zeros(3), rng.normal(size=(3, 2)))
+    gap = tp.Linear(*parameters)(gaussian).linear - tp.Softmax(*parameters)(gaussian).linear
+    assert np.abs(gap).max() <= 1e-14
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.masked])
+def test_causality_to_the_last_bit(name):
+    """What later tokens are does not change the velocity of earlier ones, nor their layers."""
+    rng = np.random.default_rng(18)
+    attention = ROWS[name].make(*head_parameters(rng, 2))
+    x, positions = 0.5 * rng.normal(size=(40, 2)), np.sort(rng.integers(0, 12, 40)).astype(float)
+    early = positions <= 5
+    other = np.where(early[:, None], x, rng.normal(size=(40, 2)))
+    tokens, changed = (tp.Particles(p, positions=positions) for p in (x, other))
+    v, w = velocities(attention, tokens), velocities(attention, changed)
+    assert np.array_equal(v[early], w[early])
+    assert not np.array_equal(v[~early], w[~early])
+    ends = [tp.layers(mu, attention, 8, 0.05).final.points for mu in (tokens, changed)]
+    assert np.array_equal(ends[0][early], ends[1][early])
+    if name in ("masked softmax", "masked l2", "masked sigmoid"):
+        flows = [tp.flow(mu, attention, 1.0).final.points for mu in (tokens, changed)]
+        assert np.abs(flows[0][early] - flows[1][early]).max() <= 1e-8
+
+
+def test_a_mask_over_equal_positions_changes_nothing():
+    rng = np.random.default_rng(19)
+    tokens, parameters = cloud(rng), head_parameters(rng, 3)
+    level = tp.Particles(tokens.points, tokens.weights, np.zeros(7))
+    for head in (tp.Softmax, tp.L2, tp.Sigmoid, tp.Linear, tp.Unnormalized):
+        plain = velocities(head(*parameters), tokens)
+        assert np.abs(velocities(tp.Masked(head(*parameters)), level) - plain).max() <= 1e-13
+
+
+# --- bad input ---------------------------------------------------------------------------------
 
 
 @every_head
@@ -183,38 +369,109 @@ def test_feed_forward_adds_to_the_field(kind):
         ),
     ],
 )
-def test_bad_parameters(kind, change, message):
+def test_bad_parameters(head, change, message):
     good = {"query": [[1.0, 0.0]], "key": [[0.0, 1.0]], "value": np.eye(2)}
     with pytest.raises(ValueError, match=message):
-        HEADS[kind](**{**good, **change})
+        HEADS[head](**{**good, **change})
 
 
-def test_bad_measures_and_points():
-    attention = tp.Softmax(np.eye(2), np.eye(2), np.eye(2))
-    with pytest.raises(ValueError, match="measure: its dimension must be that of the attention"):
-        attention(tp.Particles([[1.0]]))
-    with pytest.raises(TypeError, match="measure: must be Particles or a Gaussian; got list"):
-        attention([[1.0, 2.0]])
-    field = attention(tp.Particles([[1.0, 0.0]]))
-    with pytest.raises(
-        ValueError, match="x: its dimension must be that of the attention, 2; got 3"
-    ):
-        field([1.0, 2.0, 3.0])
-    with pytest.raises(TypeError, match="matrix: needs Particles; got Gaussian"):
-        attention.matrix(tp.Gaussian([0.0, 0.0], np.eye(2)))
-    stacked = tp.Softmax(np.ones((4, 2, 2)), np.eye(2), np.eye(2))
-    with pytest.raises(ValueError, match="must have no leading axes on Particles"):
-        stacked(tp.Particles([[1.0, 0.0]]))
-    with pytest.raises(
-        ValueError,
-        match=r"query: its leading axes must match those of the measure, \(3,\); got \(4,\)",
-    ):
-        stacked(tp.Gaussian(np.zeros((3, 2)), np.eye(2)))
+EYE = [np.eye(2)] * 3
+TOKENS = tp.Particles([[1.0, 0.0], [0.0, 1.0]], positions=[0.0, 1.0])
 
 
-def test_parameters_are_copied_and_read_only():
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: tp.Sinkhorn(*EYE, 0.0), ValueError, "epsilon: must be a positive finite number"),
+        (lambda: tp.Sinkhorn(*EYE, "x"), ValueError, "epsilon: must be a positive finite number"),
+        (lambda: tp.Sigmoid(*EYE, np.nan), ValueError, "bias: every entry must be finite"),
+        (lambda: tp.Sigmoid(*EYE, [1.0, 2.0]), ValueError, "bias: must be one number"),
+        (lambda: tp.MultiHead([]), ValueError, "heads: must be a sequence of at least one"),
+        (lambda: tp.MultiHead(tp.Softmax(*EYE)), ValueError, "heads: must be a sequence"),
+        (lambda: tp.MultiHead([3]), TypeError, "heads: must be attentions; got int at 0"),
+        (
+            lambda: tp.MultiHead([tp.Softmax(*EYE), tp.Softmax([[1]], [[1]], [[1]])]),
+            ValueError,
+            r"heads\[1\]: its dimension must be that of heads\[0\], 2; got 1",
+        ),
+        (lambda: tp.Masked(tp.Sinkhorn(*EYE)), TypeError, "head: must be a Softmax, L2, Sigmoid"),
+        (lambda: tp.Masked(tp.MultiHead([tp.L2(*EYE)])), TypeError, "got MultiHead"),
+        (
+            lambda: tp.Masked(tp.L2(*EYE))(tp.Particles([[1.0, 0.0]])),
+            ValueError,
+            "measure: a masked attention needs tokens with positions; got none",
+        ),
+        (
+            lambda: tp.Masked(tp.L2(*EYE))(TOKENS)([[0.0, 0.0]]),
+            ValueError,
+            r"positions: a masked field is field\(x, positions\)",
+        ),
+        (
+            lambda: tp.Masked(tp.L2(*EYE))(TOKENS)([[0.0, 0.0]], [0.0, 1.0]),
+            ValueError,
+            "positions: its length must be that of x, 1; got 2",
+        ),
+        (
+            lambda: tp.Masked(tp.L2(*EYE))(TOKENS)([0.0, 0.0], -1.0),
+            ValueError,
+            "positions: there must be mass at or before each position; got -1.0, and the first",
+        ),
+        (
+            lambda: tp.Masked(tp.L2(*EYE)).matrix(
+                tp.Particles(TOKENS.points, [0.0, 1.0], [0.0, 1.0])
+            ),
+            ValueError,
+            "positions: there must be mass at or before each position; got 0.0",
+        ),
+        (
+            lambda: tp.Particles([[1.0], [2.0]], positions=[0.0]),
+            ValueError,
+            "positions: its length must be that of points, 2; got 1",
+        ),
+        (
+            lambda: tp.Particles([[1.0]], positions=[np.nan]),
+            ValueError,
+            "positions: every entry must be finite",
+        ),
+        (
+            lambda: tp.Softmax(*EYE)(tp.Particles([[1.0]])),
+            ValueError,
+            "measure: its dimension must be that of the attention",
+        ),
+        (lambda: tp.Softmax(*EYE)([[1.0, 2.0]]), TypeError, "measure: must be Particles or a G"),
+        (
+            lambda: tp.Softmax(*EYE)(TOKENS)([1.0, 2.0, 3.0]),
+            ValueError,
+            "x: its dimension must be that of the attention, 2; got 3",
+        ),
+        (
+            lambda: tp.Softmax(*EYE).matrix(tp.Gaussian([0.0, 0.0], np.eye(2))),
+            TypeError,
+            "matrix: needs Particles; got Gaussian",
+        ),
+        (
+            lambda: tp.Linear(np.ones((4, 2, 2)), np.eye(2), np.eye(2))(TOKENS),
+            ValueError,
+            "must have no leading axes on Particles",
+        ),
+        (
+            lambda: tp.Softmax(np.ones((4, 2, 2)), np.eye(2), np.eye(2))(
+                tp.Gaussian(np.zeros((3, 2)), np.eye(2))
+            ),
+            ValueError,
+            r"query: its leading axes must match those of the measure, \(3,\); got \(4,\)",
+        ),
+    ],
+)
+def test_bad_input(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+@every_head
+def test_parameters_are_copied_and_read_only(head):
     Q = np.eye(2)
-    attention = tp.Softmax(Q, Q, Q)
+    attention = HEADS[head](Q, Q, Q)
     Q[0, 0] = 7
     assert attention.query[0, 0] == 1
     with pytest.raises(ValueError, match="read-only"):

@@ -328,14 +328,15 @@ GAUSSIAN = tp.Gaussian([0.0, 0.0], np.eye(2))
         ),
         ({"measure": tp.Particles([[1.0]])}, ValueError, "measure: its dimension must be that"),
         (
-            {
-                "measure": tp.Gaussian(np.zeros((2, 2)), np.eye(2)),
-                "attention": lambda t: ATTENTION,
-            },
-            TypeError,
-            "attention: parameters in time are for a single measure",
+            {"measure": tp.Gaussian([1.0, 0.0], np.zeros((2, 1))), "time": np.inf},
+            ValueError,
+            "time: must be finite here; got inf",
         ),
-        ({"measure": tp.Particles([[1.0, 0.0]]), "time": np.inf}, ValueError, "time: must be fin"),
+        (
+            {"measure": tp.Particles([[1.0, 0.0]]), "time": np.inf},
+            RuntimeError,
+            "flow: case 0 leaves the range of floating point numbers at time 3[0-9][0-9]",
+        ),
     ],
 )
 def test_bad_flow(change, error, message):

@@ -1,30 +1,56 @@
-"""Sums over tokens: tiles, extreme scores, rows of weight zero."""
+"""Sums over tokens: tiles, extreme scores, masks, Sinkhorn potentials."""
 
 import numpy as np
+import pytest
 
 from transpde import kernels
 
 
-def test_tiles_do_not_change_the_sum(monkeypatch):
+def softmax_sum(rng, n=30, k=2):
+    return kernels.SoftmaxSum(
+        rng.normal(size=(k, 3)), rng.normal(size=k), rng.normal(size=(n, k)), rng.normal(size=n)
+    )
+
+
+def test_tiles_do_not_change_a_sum(monkeypatch):
     rng = np.random.default_rng(0)
-    q, k, values = rng.normal(size=(50, 2)), rng.normal(size=(30, 2)), rng.normal(size=(30, 3))
-    bias = rng.normal(size=30)
-    whole = kernels.softmax_mean(q, k, bias, values)
-    for entries in (1, 30, 31, 700):
-        monkeypatch.setattr(kernels, "TILE_ENTRIES", entries)
-        assert np.abs(kernels.softmax_mean(q, k, bias, values) - whole).max() <= 1e-15
-    matrix = kernels.softmax_matrix(q, k, bias)
-    assert np.abs(matrix @ values - whole).max() <= 1e-14
+    sums, x, values = softmax_sum(rng), rng.normal(size=(50, 3)), rng.normal(size=(30, 4))
+    order = (rng.integers(0, 5, 50).astype(float), np.append(0.0, rng.integers(0, 5, 29)))
+    for seen in (None, order):
+        whole = sums.matrix(x, seen) @ values
+        for entries in (1, 30, 31, 700):
+            monkeypatch.setattr(kernels, "TILE_ENTRIES", entries)
+            assert np.abs(sums.mean(x, values, seen) - whole).max() <= 1e-14
 
 
 def test_scores_of_any_size_are_finite():
-    q, k = np.array([[1e4], [-1e4], [1e300]]), np.array([[1.0], [-1.0]])
-    means = kernels.softmax_mean(q, k, np.zeros(2), k)
-    assert means.ravel().tolist() == [1.0, -1.0, 1.0]
+    keys = np.array([[1.0], [-1.0]])
+    sums = kernels.SoftmaxSum(np.eye(1), np.zeros(1), keys, np.zeros(2))
+    x = np.array([[1e4], [-1e4], [1e300]])
+    assert sums.mean(x, keys).ravel().tolist() == [1.0, -1.0, 1.0]
 
 
 def test_a_bias_of_minus_infinity_removes_a_token():
-    means = kernels.softmax_mean(
-        np.zeros((1, 1)), np.ones((2, 1)), np.array([0.0, -np.inf]), np.eye(2)
-    )
-    assert means.tolist() == [[1.0, 0.0]]
+    sums = kernels.SoftmaxSum(np.eye(1), np.zeros(1), np.ones((2, 1)), np.array([0.0, -np.inf]))
+    assert sums.mean(np.zeros((1, 1)), np.eye(2)).tolist() == [[1.0, 0.0]]
+
+
+@pytest.mark.parametrize("size", [0.1, 1.0, 10.0, 100.0, 1e3, 1e4])
+def test_sinkhorn_potential_has_both_marginals(size):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(40, 2))
+    scores = size * x @ rng.normal(size=(2, 2)) @ x.T
+    w = rng.random(40)
+    w /= w.sum()
+    g = kernels.sinkhorn_potential(scores, w, np.zeros(40), 1e-12, 1e-10)
+    kappa = kernels._balanced_kernel(scores, w, g)
+    assert np.abs(w @ kappa - 1).max() <= 1e-10
+    assert np.abs(kappa @ w - 1).max() <= 1e-13
+
+
+def test_sinkhorn_says_how_far_it_came(monkeypatch):
+    monkeypatch.setattr(kernels, "SCALING_STEPS", 1)
+    monkeypatch.setattr(kernels, "NEWTON_STEPS", 0)
+    scores = 30 * np.random.default_rng(2).normal(size=(30, 30))
+    with pytest.raises(RuntimeError, match=r"Sinkhorn: no convergence; the marginal error is \d"):
+        kernels.sinkhorn_potential(scores, np.full(30, 1 / 30), np.zeros(30), 1e-12, 1e-10)

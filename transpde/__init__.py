@@ -3,7 +3,17 @@
 `attention(measure)` is a velocity field, `flow(measure, attention, time)` integrates it.
 """
 
-from transpde.attention import L2, Attention, Softmax
+from transpde.attention import (
+    L2,
+    Attention,
+    Linear,
+    Masked,
+    MultiHead,
+    Sigmoid,
+    Sinkhorn,
+    Softmax,
+    Unnormalized,
+)
 from transpde.distances import bures, wasserstein
 from transpde.fields import AffineField
 from transpde.flow import Trajectory, flow, layers
@@ -16,10 +26,16 @@ __all__ = [
     "AffineField",
     "Attention",
     "Gaussian",
+    "Linear",
+    "Masked",
     "Measure",
+    "MultiHead",
     "Particles",
+    "Sigmoid",
+    "Sinkhorn",
     "Softmax",
     "Trajectory",
+    "Unnormalized",
     "bures",
     "flow",
     "layers",

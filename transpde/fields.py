@@ -12,7 +12,8 @@ from transpde.checks import Array, finite_array, frozen, same_size
 
 __all__ = ["AffineField", "VelocityField"]
 
-VelocityField = Callable[[Array], Array]
+# Called with points, and with their positions too where tokens have positions.
+VelocityField = Callable[..., Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,8 @@ class AffineField:
         object.__setattr__(field, "offset", offset)
         return field
 
-    def __call__(self, x: Any) -> Array:
-        """Return the velocities at `x`, of shape (..., n, d) or (d,)."""
+    def __call__(self, x: Any, positions: Any = None) -> Array:
+        """Return the velocities at `x`, of shape (..., n, d) or (d,), whatever the positions."""
         x = np.asarray(x, dtype=np.float64)
         same_size("x", x.shape[-1], "the field", self.linear.shape[-1], "dimension")
         points = x[None, :] if x.ndim == 1 else x

@@ -2,13 +2,14 @@ r"""The flow $\partial_t \mu + \nabla\cdot(\mu\,\Gamma_\mu) = 0$, and residual l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from transpde.attention import Attention
+from transpde.attention import Attention, OnSphere, on_sphere
 from transpde.checks import (
     Array,
     frozen,
@@ -119,13 +120,15 @@ def flow(
     rtol: float = 1e-10,
     atol: float = 1e-12,
     stationary: float | None = None,
+    space: str = "euclidean",
+    progress: bool = False,
 ) -> Trajectory[M]:
     r"""Integrate the Transformer PDE from `measure` over depth `time`.
 
     Args:
         measure: `Particles`, a `Gaussian` or a stack of Gaussians.
         attention: an attention, or a callable t -> attention. Parameters with leading axes give
-            each case of a stack its own.
+            each case of a stack its own. With a callable the cases of a stack run one by one.
         time: a positive depth, recorded at 129 equal times, or increasing times from 0. `inf`
             where an end is certain: a single case is then recorded at the solver's own steps, a
             stack at time 0 alone.
@@ -135,11 +138,14 @@ def flow(
         atol: absolute tolerance, in the units of the tokens.
         stationary: if given, a case also ends when the norm of the covariance's derivative (the
             tokens' velocity) is at most this number times its size over 1 + t.
+        space: "euclidean", or "sphere" for tokens of norm one that follow the tangential part
+            $\Gamma(x) - \langle\Gamma(x), x\rangle x$ of the field.
+        progress: show a progress bar (needs tqdm).
 
     Raises:
-        TypeError: a measure for which the attention has no field.
-        ValueError: bad times, tolerances or method.
-        RuntimeError: the solver fails, or no end is found.
+        TypeError: a measure for which the attention has no field; a Gaussian on the sphere.
+        ValueError: bad times, tolerances, method or space; tokens that are not on the sphere.
+        RuntimeError: the solver fails, no end is found, a number grows out of range.
 
     Source: `castin2025unified`; the change of time is ours (chapter on Gaussian preservation).
 
@@ -157,29 +163,43 @@ def flow(
     if method not in METHODS:
         raise ValueError(f"method: must be one of {', '.join(METHODS)}; got {method!r}.")
     _check_attention(measure, attention)
+    attention = _in_space(space, measure, attention)
     options = Options(method, rtol, atol, stationary)
+    with _bar(progress) as show:
+        if measure.stack and not isinstance(attention, Attention):
+            return _case_by_case(measure, attention, times, horizon, options, show)
+        return _integrated(measure, attention, times, horizon, options, show, space)
 
-    def advance(start: Measure, since: float, until: float) -> Measure:
+
+def _integrated(
+    measure: M,
+    attention: AttentionInTime,
+    times: Array | None,
+    horizon: float,
+    options: Options,
+    show: Callable[[float], Any],
+    space: str = "euclidean",
+) -> Trajectory[M]:
+    """Integrate all cases of a measure together."""
+    tidy: Any = on_sphere if space == "sphere" else lambda measure: measure
+    run = Integration(measure, attention, times, horizon, options, show).to_the_end()
+
+    def advance(start: Any, since: float, until: float) -> Any:
         later = attention if isinstance(attention, Attention) else lambda t: attention(since + t)
         span = np.array([0.0, until - since])
-        run = Integration(start, later, span, until - since, options).to_the_end()
-        return start.unpack(run.final.reshape(*start.stack, -1))
+        leg = Integration(start, later, span, until - since, options).to_the_end()
+        return tidy(leg.measure.unpack(leg.final.reshape(*start.stack, -1)))
 
-    return _trajectory(
-        Integration(measure, attention, times, horizon, options).to_the_end(), advance
-    )
-
-
-def _trajectory(
-    run: Integration, advance: Callable[[Measure, float, float], Measure]
-) -> Trajectory[Any]:
-    """Return what an integration recorded, with the stack's own axes."""
-    times, records, shape = run.times, run.records, run.measure.stack
+    start: Any = run.measure
+    shape = start.stack
     if times is None and not shape:
         times = np.array([t for t, _ in run.steps])
         records = np.array([state for _, state in run.steps])
-    elif times is None:
-        times = np.zeros(1)
+    else:
+        times, records = (np.zeros(1) if times is None else times), run.records
+
+    if space == "sphere":
+        records = np.array([tidy(start.unpack(state)).pack() for state in records])
 
     def shaped(values: Array) -> Any:
         return frozen(values.reshape(shape)) if shape else values[0].item()
@@ -190,9 +210,77 @@ def _trajectory(
         stop=shaped(run.stop),
         end=shaped(run.end),
         blowup_time=shaped(np.where(run.stop == "blow-up", run.end, np.inf)),
-        final=run.measure.unpack(run.final.reshape(*shape, -1)),
+        final=tidy(start.unpack(run.final.reshape(*shape, -1))),
         _advance=advance,
     )
+
+
+def _case_by_case(
+    stack: Any,
+    attention: Callable[[float], Attention],
+    times: Array | None,
+    horizon: float,
+    options: Options,
+    show: Callable[[float], Any],
+) -> Trajectory[Any]:
+    """Integrate each case of a stack alone: with parameters in time it has a time of its own."""
+    paths: Any = np.empty(stack.stack, dtype=object)
+    for number, i in enumerate(np.ndindex(stack.stack)):
+        paths[i] = _integrated(
+            stack[i],
+            _of_case(attention, stack.stack, number),
+            times,
+            horizon,
+            options,
+            _share_of(show, number, paths.size),
+        )
+    grid = np.zeros(1) if times is None else times
+
+    def gathered(read: Callable[[Any], Any]) -> Array:
+        values = np.array([read(path) for path in paths.ravel()])
+        return values.reshape(*stack.stack, *values.shape[1:])
+
+    def advance(start: Any, since: float, until: float) -> Any:
+        states = np.full(start.pack().shape, np.nan)
+        for i in np.ndindex(start.stack):
+            if np.isfinite(start[i].pack()).all():
+                states[i] = paths[i]._advance(start[i], since, until).pack()
+        return start.unpack(states)
+
+    states = gathered(lambda path: path.states[: len(grid)])
+    return Trajectory(
+        times=frozen(grid),
+        states=frozen(np.moveaxis(states, len(stack.stack), 0)),
+        stop=frozen(gathered(lambda path: path.stop)),
+        end=frozen(gathered(lambda path: path.end)),
+        blowup_time=frozen(gathered(lambda path: path.blowup_time)),
+        final=stack.unpack(gathered(lambda path: path.final.pack())),
+        _advance=advance,
+    )
+
+
+def _of_case(
+    attention: Callable[[float], Attention], stack: tuple[int, ...], number: int
+) -> Callable[[float], Attention]:
+    return lambda t: attention(t).select(stack, np.array(number))
+
+
+def _share_of(show: Callable[[float], Any], done: int, cases: int) -> Callable[[float], Any]:
+    return lambda share: show((done + share) / cases)
+
+
+@contextmanager
+def _bar(wanted: bool) -> Iterator[Callable[[float], Any]]:
+    """Give a function that shows the part of the work that is done."""
+    if not wanted:
+        yield lambda share: None
+        return
+    try:
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        raise ImportError("progress=True needs tqdm: pip install transpde[ensembles]") from error
+    with tqdm(total=100, desc="flow", bar_format="{l_bar}{bar}| {elapsed}") as bar:
+        yield lambda share: bar.update(100 * share - bar.n)
 
 
 def layers(
@@ -200,6 +288,8 @@ def layers(
     attention: AttentionInTime | Sequence[Attention],
     depth: int,
     step: float,
+    *,
+    space: str = "euclidean",
 ) -> Trajectory[M]:
     r"""Apply `depth` residual layers $x \mapsto x + h\,\Gamma_\mu(x)$, all tokens at once.
 
@@ -209,11 +299,12 @@ def layers(
             t -> attention called at t = 0, h, 2h, ...
         depth: the number of layers.
         step: the step h of each layer.
+        space: "euclidean", or "sphere": the tangential field, then tokens put back to norm one.
 
     Raises:
-        TypeError: a measure for which the attention has no field.
+        TypeError: a measure for which the attention has no field; a Gaussian on the sphere.
         ValueError: a depth that is not an integer >= 1, a step that is not positive, a sequence
-            of another length than `depth`.
+            of another length than `depth`, tokens that are not on the sphere.
 
     Source: `castin2025unified`; as an Euler scheme of a flow `chen2018neural`.
 
@@ -227,13 +318,19 @@ def layers(
     depth, step = positive_integer("depth", depth), positive_number("step", step)
     at = _layer_attention(attention, depth, step)
     _check_attention(measure, at(0))
+    layer = [_in_space(space, measure, at(i)) for i in range(depth)]
+
+    def pushed(start: Any, i: int, length: float) -> Any:
+        end = start.push(layer[i](start), length)
+        return on_sphere(end) if space == "sphere" else end
+
     current, states = measure, [measure.pack()]
     for i in range(depth):
-        current = current.push(at(i)(current), step)
+        current = pushed(current, i, step)
         states.append(current.pack())
 
-    def advance(start: Measure, since: float, until: float) -> Measure:
-        return start.push(at(round(since / step))(start), until - since)
+    def advance(start: Any, since: float, until: float) -> Any:
+        return pushed(start, round(since / step), until - since)
 
     shape = measure.stack
     return Trajectory(
@@ -271,12 +368,26 @@ def _check_attention(measure: Measure, attention: Any) -> None:
             "attention: must be an attention or a callable t -> attention; "
             f"got {type(first).__name__}."
         )
-    if measure.stack and not isinstance(attention, Attention):
-        raise TypeError(
-            "attention: parameters in time are for a single measure; got a stack of shape "
-            f"{measure.stack}. Flow its cases one by one: measure[i]."
-        )
     first(measure)
+
+
+def _in_space(space: str, measure: Measure, attention: Any) -> Any:
+    """Return the attention on Euclidean space or on the sphere, after a check of the tokens."""
+    if space not in ("euclidean", "sphere"):
+        raise ValueError(f"space: must be 'euclidean' or 'sphere'; got {space!r}.")
+    if space == "euclidean":
+        return attention
+    if not isinstance(measure, Particles):
+        raise TypeError(f"measure: must be Particles on the sphere; got {type(measure).__name__}.")
+    off = np.abs(np.linalg.norm(measure.points, axis=1) - 1).max()
+    if off > 1e-8:
+        raise ValueError(
+            f"measure: tokens on the sphere must have norm 1; got one that is off by {off:.3g}. "
+            "Divide each by its norm first."
+        )
+    if isinstance(attention, Attention):
+        return OnSphere(attention)
+    return lambda t: OnSphere(attention(t))
 
 
 def _is_callable_of_time(attention: Any) -> bool:

@@ -1,42 +1,238 @@
-"""Sums over tokens: the only place that knows about memory and speed."""
+r"""Sums over tokens: the only place that knows about memory and speed.
+
+A `TokenSum` holds what an attention needs of n tokens: for a target x it weighs token j by
+$P(x, j)$, a function of the score $(Mx - z)\cdot k_j$. Targets are taken tile by tile, so that
+memory stays linear in n. With positions, a target sees only the tokens at or before its own.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
 import numpy as np
+import ot
+from scipy.special import logsumexp
 
 from transpde.checks import Array
 
-__all__ = ["softmax_matrix", "softmax_mean"]
+__all__ = ["PointwiseSum", "SoftmaxSum", "TokenSum", "sinkhorn_potential"]
 
 # Scores of one tile of target rows fit in the second-level cache of common processors.
 TILE_ENTRIES = 1 << 17
 
-
-def softmax_matrix(queries: Array, keys: Array, bias: Array) -> Array:
-    """Return the row-stochastic matrix exp(q_i . k_j + b_j) / sum_j, shape (m, n)."""
-    scores = _weights(queries, keys, bias)
-    scores /= scores.sum(axis=1, keepdims=True)
-    return scores
+Order = tuple[Array, Array]  # the positions of the targets (m,) and of the tokens (n,)
 
 
-def softmax_mean(queries: Array, keys: Array, bias: Array, values: Array) -> Array:
-    """Return the means of `values` (n, d) with weights exp(q_i . k_j + b_j), shape (m, d).
+@dataclass(frozen=True, eq=False)
+class TokenSum(ABC):
+    """Weighted sums over n tokens: query M (k, d), shift z (k,), keys (n, k)."""
 
-    Rows are taken tile by tile, so that memory stays linear in the number of tokens.
+    query: Array
+    shift: Array
+    keys: Array
+
+    def matrix(self, x: Array, order: Order | None = None) -> Array:
+        """Return the weights P(x_i, j) of targets x (m, d), shape (m, n)."""
+        return self._rows(x, None if order is None else order[0][:, None] < order[1])
+
+    def mean(self, x: Array, values: Array, order: Order | None = None) -> Array:
+        """Return the sums of P(x_i, j) values_j, shape (m, d), for values (n, d)."""
+        sums = np.empty((len(x), values.shape[1]))
+        for tile in self._tiles(len(x)):
+            seen = None if order is None else (order[0][tile], order[1])
+            sums[tile] = self.matrix(x[tile], seen) @ values
+        return sums
+
+    def _tiles(self, m: int) -> Iterator[slice]:
+        rows = max(1, TILE_ENTRIES // len(self.keys))
+        return (slice(start, start + rows) for start in range(0, m, rows))
+
+    def _scores(self, x: Array) -> Array:
+        return (x @ self.query.T - self.shift) @ self.keys.T
+
+    @abstractmethod
+    def _rows(self, x: Array, hidden: Array | None) -> Array:
+        """Return the rows of P for targets x, hidden tokens (m, n) left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class SoftmaxSum(TokenSum):
+    """Weights exp(score + bias_j), divided by their sum over the tokens that a target sees."""
+
+    bias: Array
+
+    def _rows(self, x: Array, hidden: Array | None) -> Array:
+        scores = self._scores(x)
+        scores += self.bias
+        if hidden is not None:
+            scores[hidden] = -np.inf
+        # The largest score of a row becomes 0: no overflow, and no row of zeros.
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+        return scores
+
+
+@dataclass(frozen=True, eq=False)
+class PointwiseSum(TokenSum):
+    """Weights w_j function(score), with w the weights of the tokens that a target sees."""
+
+    weights: Array
+    function: Callable[[Array], Array]
+
+    def _rows(self, x: Array, hidden: Array | None) -> Array:
+        with np.errstate(over="ignore"):
+            rows = self.function(self._scores(x)) * self.weights
+        if hidden is not None:
+            rows[hidden] = 0.0
+            rows /= np.where(hidden, 0.0, self.weights).sum(axis=1, keepdims=True)
+        return rows
+
+
+# --- Sinkhorn ------------------------------------------------------------------------------------
+
+ANDERSON_DEPTH = 8
+SCALING_STEPS = 150
+NEWTON_STEPS = 40
+ABSORB = 50.0  # a potential that has moved so far is absorbed in a new kernel
+
+
+def sinkhorn_potential(
+    scores: Array, weights: Array, start: Array, target: float, accepted: float
+) -> Array:
+    r"""Return g such that for some f the weights $\kappa = e^{s + f + g}$ have marginals one.
+
+    The scaling iteration is a fixed-point map of g. Anderson's mixing of its last steps makes the
+    number of iterations nearly independent of the size of the scores, up to a point; from there
+    Newton's method on the semi-dual takes over, if need be from the potentials of exact
+    transport.
+
+    Args:
+        scores: s, shape (n, n).
+        weights: w, shape (n,), positive.
+        start: a first guess of g, shape (n,).
+        target: the largest relative marginal error at which the iteration stops.
+        accepted: the largest that is accepted where rounding keeps it from its target.
+
+    Raises:
+        RuntimeError: no convergence; the message holds the marginal error.
     """
-    m, n = len(queries), len(keys)
-    rows = max(1, TILE_ENTRIES // n)
-    means = np.empty((m, values.shape[1]))
-    for start in range(0, m, rows):
-        tile = slice(start, start + rows)
-        weights = _weights(queries[tile], keys, bias)
-        means[tile] = (weights @ values) / weights.sum(axis=1, keepdims=True)
-    return means
+    g, error = _scaling_and_newton(scores, weights, start, target)
+    if not error <= accepted:
+        # Scores so large that the plan is nearly one without entropy: start from its potentials.
+        _, exact = ot.lp.emd(weights, weights, scores.max() - scores, log=True)
+        g, error = _newton_iteration(scores, weights, exact["v"], target)
+    if not error <= accepted:
+        raise RuntimeError(
+            f"Sinkhorn: no convergence; the marginal error is {error:.1e}, at most "
+            f"{accepted:.1e} is accepted. Take a larger epsilon or a smaller query."
+        )
+    return g
 
 
-def _weights(queries: Array, keys: Array, bias: Array) -> Array:
-    # The largest score of a row becomes 0: no overflow, and no row of zeros.
-    scores = queries @ keys.T
-    scores += bias
-    scores -= scores.max(axis=1, keepdims=True)
-    return np.exp(scores, out=scores)
+def _scaling_and_newton(
+    scores: Array, weights: Array, g: Array, target: float
+) -> tuple[Array, float]:
+    """Return g and the marginal error after scaling steps and, if need be, Newton steps."""
+    used, error = 0, np.inf
+    while used < SCALING_STEPS and not error <= target:
+        kernel = _balanced_kernel(scores, weights, g)
+        g, steps, error = _mixed_iteration(kernel, weights, g, target, SCALING_STEPS - used)
+        used += steps
+        if not np.isfinite(error):
+            g = _log_iteration(scores, weights, g)
+        g = g - weights @ g  # a constant changes nothing, but costs digits
+    return (g, error) if error <= target else _newton_iteration(scores, weights, g, target)
+
+
+def _balanced_kernel(scores: Array, weights: Array, g: Array) -> Array:
+    """Return exp(s + f + g) with f such that its rows integrate to one."""
+    with np.errstate(invalid="ignore"):  # an infinite g makes NaN, which the callers look for
+        kernel = scores + g
+        kernel -= kernel.max(axis=1, keepdims=True)
+        np.exp(kernel, out=kernel)
+        kernel /= (kernel @ weights)[:, None]
+    return kernel
+
+
+def _log_iteration(scores: Array, weights: Array, g: Array) -> Array:
+    """Return g after one iteration in logarithms, which no score is too large for."""
+    f = -logsumexp(scores + g, b=weights, axis=1)
+    return -logsumexp(scores + f[:, None], b=weights[:, None], axis=0)
+
+
+def _mixed_iteration(
+    kernel: Array, weights: Array, g: Array, tolerance: float, limit: int
+) -> tuple[Array, int, float]:
+    """Return g, the number of iterations and the marginal error, from a balanced kernel.
+
+    It returns early where the potential has moved too far for this kernel, and with an infinite
+    error where the kernel underflows.
+    """
+    h, image, last = np.zeros_like(g), np.zeros_like(g), np.inf
+    history = _AndersonHistory()
+    for step in range(1, limit + 1):
+        with np.errstate(all="ignore"):
+            rows = kernel @ (weights * np.exp(h))
+            proposal = -np.log(kernel.T @ (weights / rows))
+            error = float(np.abs(np.expm1(h - proposal)).max())
+        if not np.isfinite(proposal).all():
+            return g + image, step, np.inf
+        image = proposal
+        if error <= tolerance or np.abs(image).max() > ABSORB:
+            break
+        if error > 2 * last:
+            history = _AndersonHistory()
+        h, last = history.mixed(h, image - h), error
+    return g + image, step, error
+
+
+def _newton_iteration(
+    scores: Array, weights: Array, g: Array, tolerance: float
+) -> tuple[Array, float]:
+    """Return g and the marginal error after damped Newton steps on the concave semi-dual."""
+
+    def state(g: Array) -> tuple[Array, Array, float]:
+        kernel = _balanced_kernel(scores, weights, g)
+        excess = weights @ kernel - 1
+        return kernel, excess, float(np.abs(excess).max())
+
+    kernel, excess, error = state(g)
+    for _ in range(NEWTON_STEPS):
+        if error <= tolerance:
+            break
+        if not np.isfinite(kernel).all():
+            return g, np.inf
+        hessian = np.diag(1 + excess) - ((kernel.T * weights) @ kernel) * weights
+        step = np.linalg.lstsq(hessian, -excess, rcond=1e-14)[0]
+        step -= weights @ step  # a constant in g changes nothing
+        step *= min(1.0, 20.0 / np.abs(step).max())
+        for shorter in 0.5 ** np.arange(12):
+            tried = state(g + shorter * step)
+            if tried[2] < error:
+                break
+        else:
+            return g, error  # rounding: no step along this direction helps
+        g, (kernel, excess, error) = g + shorter * step, tried
+    return g, error
+
+
+class _AndersonHistory:
+    """Anderson's mixing: from the last iterates, the combination with the least residual."""
+
+    def __init__(self) -> None:
+        self.points: list[Array] = []
+        self.residuals: list[Array] = []
+
+    def mixed(self, point: Array, residual: Array) -> Array:
+        """Return the next point; the first time, the plain step."""
+        self.points = [*self.points[-ANDERSON_DEPTH:], point]
+        self.residuals = [*self.residuals[-ANDERSON_DEPTH:], residual]
+        if len(self.points) == 1:
+            return point + residual
+        dR, dX = (np.diff(np.array(rows), axis=0).T for rows in (self.residuals, self.points))
+        coefficients = np.linalg.lstsq(dR, residual, rcond=1e-12)[0]
+        correction = (dX + dR) @ coefficients
+        return point + residual - (correction if np.abs(correction).max() < ABSORB else 0.0)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from scipy import special
 
 from transpde.checks import (
     Array,
@@ -58,25 +59,30 @@ class Measure(ABC):
         """Return the push-forward by x -> x + step * field(x)."""
 
     @abstractmethod
-    def rate(self, field: VelocityField) -> Array:
-        """Return a bound on the relative speed of the shape: it sets the clock of `flow`."""
+    def rate(self, field: VelocityField, velocity: Array) -> Array:
+        """Return a relative speed that bounds the growth: it sets the clock of `flow`.
+
+        `velocity` is `advect(field)`, for those that need it not to compute it twice.
+        """
 
     @abstractmethod
-    def growth(self, field: VelocityField) -> Array:
-        """Return d log tr(covariance) / dt where it can lead to a blow-up, else 0."""
+    def growth(self, field: VelocityField, velocity: Array) -> Array:
+        """Return the growth d log(size) / dt that is infinite at a blow-up."""
 
     @abstractmethod
-    def relative_speed(self, field: VelocityField) -> Array:
-        """Return the speed of the coordinates relative to their size."""
+    def relative_speed(self, field: VelocityField, velocity: Array) -> Array:
+        """Return the speed relative to the size, for the test of a stationary state."""
 
 
 @dataclass(frozen=True, eq=False)
 class Particles(Measure):
-    r"""Weighted tokens $\mu = \sum_i w_i \delta_{x_i}$.
+    r"""Weighted tokens $\mu = \sum_i w_i \delta_{x_i}$, with positions for masked attention.
 
     Args:
         points: tokens, shape (n, d), one a row.
         weights: shape (n,), non-negative with sum one; 1/n each when left out.
+        positions: shape (n,), the place of each token in its sequence; they do not move. Equal
+            positions share a level. None when left out.
 
     Raises:
         ValueError: entries that are not finite, wrong shapes, weights that are not a probability.
@@ -89,20 +95,40 @@ class Particles(Measure):
 
     points: Array
     weights: Array
+    positions: Array | None
 
-    def __init__(self, points: Any, weights: Any = None) -> None:
+    def __init__(self, points: Any, weights: Any = None, positions: Any = None) -> None:
         x = finite_array("points", points, "n d")
         n = x.shape[0]
         w = np.full(n, 1.0 / n) if weights is None else probability_weights("weights", weights, n)
-        object.__setattr__(self, "points", x)
-        object.__setattr__(self, "weights", frozen(w))
+        s = None if positions is None else finite_array("positions", positions, "n")
+        if s is not None:
+            same_size("positions", len(s), "points", n, "length")
+        self._set(x, frozen(w), s)
 
-    def _at(self, points: Array) -> Particles:
-        # No check: the solver may pass NaN when a step fails, and then shortens the step.
+    def _set(self, points: Array, weights: Array, positions: Array | None) -> None:
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "positions", positions)
+
+    def at(self, points: Array) -> Particles:
+        """Return particles of the same weights and positions at other points, without a check."""
+        # The solver may pass NaN when a step fails, and then shortens the step.
         particles = object.__new__(Particles)
-        object.__setattr__(particles, "points", points)
-        object.__setattr__(particles, "weights", self.weights)
+        particles._set(points, self.weights, self.positions)
         return particles
+
+    @property
+    def origin(self) -> Array:
+        """A point (d,) near the tokens that a causal mask hides from none of them.
+
+        It is the mean, or with positions the first token.
+        """
+        return self.mean if self.positions is None else self.points[np.argmin(self.positions)]
+
+    def velocities(self, field: VelocityField) -> Array:
+        """Return the velocities of the tokens, shape (n, d)."""
+        return field(self.points) if self.positions is None else field(self.points, self.positions)
 
     @property
     def dimension(self) -> int:
@@ -124,35 +150,37 @@ class Particles(Measure):
         """Return `n` independent draws as particles of equal weight."""
         n = positive_integer("n", n)
         chosen = np.random.default_rng(seed).choice(len(self.points), size=n, p=self.weights)
-        return Particles(self.points[chosen])
+        positions = None if self.positions is None else self.positions[chosen]
+        return Particles(self.points[chosen], positions=positions)
 
     def pack(self) -> Array:
         """Return the points as one vector."""
         return self.points.ravel()
 
     def unpack(self, state: Array) -> Particles:
-        """Return particles of the same weights at the points in `state`."""
-        return self._at(state.reshape(self.points.shape))
+        """Return particles of the same weights and positions at the points in `state`."""
+        return self.at(state.reshape(self.points.shape))
 
     def advect(self, field: VelocityField) -> Array:
         """Return the velocities of the points as one vector."""
-        return field(self.points).ravel()
+        return self.velocities(field).ravel()
 
     def push(self, field: VelocityField, step: float) -> Particles:
         """Return the particles after x -> x + step * field(x)."""
-        return self._at(self.points + step * field(self.points))
+        return self.at(self.points + step * self.velocities(field))
 
-    def rate(self, field: VelocityField) -> Array:
-        """Return 0: particles move in physical time."""
-        return np.zeros(())
-
-    def growth(self, field: VelocityField) -> Array:
-        """Return 0: a bounded mean of tokens cannot blow up in finite time."""
-        return np.zeros(())
-
-    def relative_speed(self, field: VelocityField) -> Array:
+    def rate(self, field: VelocityField, velocity: Array) -> Array:
         """Return the root mean square speed over the root mean square size."""
-        return _ratio(np.linalg.norm(field(self.points)), np.linalg.norm(self.points))
+        return np.asarray(_ratio(np.linalg.norm(velocity), np.linalg.norm(self.points)))
+
+    def growth(self, field: VelocityField, velocity: Array) -> Array:
+        """Return d log(sum of |x|^2) / dt."""
+        x = self.points.ravel()
+        return np.asarray(_ratio(2 * x @ velocity, x @ x))
+
+    def relative_speed(self, field: VelocityField, velocity: Array) -> Array:
+        """Return the root mean square speed over the root mean square size."""
+        return self.rate(field, velocity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,7 +330,7 @@ class Gaussian(Measure):
         self._single("quadrature")
         positive_integer("nodes", nodes)
         X = self.factor * np.exp(self.log_scale / 2)
-        z, w = np.polynomial.hermite_e.hermegauss(nodes)
+        z, w = special.roots_hermitenorm(nodes)
         r = X.shape[1]
         grid = np.stack(np.meshgrid(*[z] * r, indexing="ij"), axis=-1).reshape(-1, r)
         weights = np.prod(np.meshgrid(*[w / w.sum()] * r, indexing="ij"), axis=0).ravel()
@@ -343,16 +371,16 @@ class Gaussian(Measure):
         mean = self.mean + step * field(self.mean[..., None, :])[..., 0, :]
         return Gaussian._of(mean, self.factor + step * (B @ self.factor), self.log_scale)
 
-    def rate(self, field: VelocityField) -> Array:
+    def rate(self, field: VelocityField, velocity: Array) -> Array:
         """Return the Frobenius norm of the linear part B of the field, shape (...)."""
         B = _linear_part(field)
         return np.sqrt((B**2).sum(axis=(-2, -1)))
 
-    def growth(self, field: VelocityField) -> Array:
+    def growth(self, field: VelocityField, velocity: Array) -> Array:
         """Return d log tr(covariance) / dt, shape (...)."""
-        return 2 * self._radial(_linear_part(field) @ self.factor)
+        return velocity[..., -1]
 
-    def relative_speed(self, field: VelocityField) -> Array:
+    def relative_speed(self, field: VelocityField, velocity: Array) -> Array:
         """Return the norm of the covariance's derivative over its norm, shape (...)."""
         Sigma = self.direction
         BSigma = _linear_part(field) @ Sigma

@@ -1,11 +1,11 @@
 r"""Stepping a stack of measures through time with the solvers of `scipy.integrate`.
 
 Each case runs on its own clock, $d\tau = (1/T + \rho)\,dt$ with $\rho$ the `rate` of its
-velocity field: 0 for particles, $\|B\|_F$ for a Gaussian under $x \mapsto Bx + c$. On this clock a
-covariance at most grows exponentially, and a finite blow-up time t* is reached only as
-$\tau \to \infty$, exponentially fast. So t* is a number that the solver computes to its tolerance,
-not the moment at which a norm passes a threshold. The physical time of a case is one more
-coordinate of it.
+velocity field: $\|B\|_F$ for a Gaussian under $x \mapsto Bx + c$, the relative speed of a cloud of
+particles. On this clock a size at most grows exponentially, and a finite blow-up time t* is
+reached only as $\tau \to \infty$, exponentially fast. So t* is a number that the solver computes
+to its tolerance, not the moment at which a norm passes a threshold. The physical time of a case is
+one more coordinate of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import integrate
+from scipy import integrate, sparse
 
 from transpde.attention import Attention
 from transpde.checks import Array
@@ -29,6 +29,7 @@ AttentionInTime = Attention | Callable[[float], Attention]
 METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
 BLOWUP_TAIL = 1e-13  # the time left, relative to the time gone, at which a blow-up is declared
 MAX_STEPS = 200_000
+LARGEST = 1e150  # a coordinate whose square still is a number
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,15 @@ class _MaxNormDOP853(integrate.DOP853):  # type: ignore[misc]
         return float(error.reshape(self.running.size, -1)[self.running].max())
 
 
+def _block_structure(method: str, cases: int, size: int) -> dict[str, Any]:
+    """Return the option that tells an implicit method that cases do not act on each other."""
+    if cases == 1 or method not in ("Radau", "BDF", "LSODA"):
+        return {}
+    if method == "LSODA":
+        return {"lband": size - 1, "uband": size - 1}
+    return {"jac_sparsity": sparse.kron(sparse.eye(cases), np.ones((size, size)))}
+
+
 class Integration:
     """One integration: the cases still running, and what is recorded of all of them.
 
@@ -67,6 +77,7 @@ class Integration:
         times: times to record, the first 0 and the last the horizon; None: the solver's own.
         horizon: the time at which every case ends at the latest, or inf.
         options: how to step.
+        progress: called after each step with the part of the work that is done.
     """
 
     def __init__(
@@ -76,8 +87,12 @@ class Integration:
         times: Array | None,
         horizon: float,
         options: Options,
+        progress: Callable[[float], Any] = lambda share: None,
     ) -> None:
-        self.measure, self.attention, self.options = measure.normalised(), attention, options
+        self.progress = progress
+        self.measure, self.options = measure.normalised(), options
+        # What an attention remembers lives as long as this integration: a run repeats to the bit.
+        self.attention = attention.warmed() if isinstance(attention, Attention) else attention
         self.times, self.horizon = times, horizon
         start = self.measure.pack().reshape(int(np.prod(measure.stack)), -1)
         self.records = np.full((1 if times is None else len(times), *start.shape), np.nan)
@@ -107,14 +122,15 @@ class Integration:
         return held, self.attention.select(self.measure.stack, self.index)(held)  # type: ignore[union-attr]
 
     def _speed_and_rate(self, state: Array, clock: Array) -> tuple[Array, Array]:
-        held, velocity = self._field(state, clock)
-        rate = 1 / self.horizon + np.broadcast_to(held.rate(velocity), len(state))
+        held, field = self._field(state, clock)
+        velocity = held.advect(field)
+        rate = 1 / self.horizon + np.broadcast_to(held.rate(field, velocity), len(state))
         if (rate == 0).any():
             raise ValueError(
                 "time: must be finite here; got inf, and a measure that does not change its shape "
                 "has no certain end."
             )
-        return held.advect(velocity).reshape(len(state), -1), rate
+        return velocity.reshape(len(state), -1), rate
 
     def _derivative(self, _: float, flat: Array) -> Array:
         z = flat.reshape(len(self.index), -1)
@@ -136,6 +152,7 @@ class Integration:
             rtol=max(self.options.rtol / share, 1e-13),
             atol=self.options.atol / share,
             first_step=first_step,
+            **_block_structure(name, *z.shape),
         )
         solver.running = self.running
         return solver
@@ -148,8 +165,10 @@ class Integration:
             message = self.solver.step()
             if self.solver.status == "failed":
                 raise RuntimeError(f"flow: the solver failed {self._where()}: {message}")
+            self._check_range()
             self._record()
             self._find_ends()
+            self.progress(self._share_done())
             if not self.running.any():
                 return self
             if self.running.mean() <= 0.5:
@@ -158,6 +177,21 @@ class Integration:
             f"flow: no end after {MAX_STEPS} steps {self._where()}. "
             'Shorten `time`, loosen `rtol`, or take method="Radau" for a stiff flow.'
         )
+
+    def _check_range(self) -> None:
+        large = self.running & ~(np.abs(self._states()) < LARGEST).all(axis=1)
+        if large.any():
+            time, case = self._now()[large].min(), self.index[large][0]
+            raise RuntimeError(
+                f"flow: case {case} leaves the range of floating point numbers at time {time:.6g}."
+                " Shorten `time`. If it is a mean that grows: the covariance under softmax, L2 or "
+                "Sinkhorn attention does not depend on it, so start from mean zero."
+            )
+
+    def _share_done(self) -> float:
+        """Return the part of the work that is done, from 0 to 1, for a progress bar."""
+        ended = len(self.end) - self.running.sum()
+        return float(ended + (self._now() / self.horizon)[self.running].sum()) / len(self.end)
 
     def _where(self) -> str:
         return f"at time {self._now()[self.running].min():.6g}"
@@ -190,14 +224,15 @@ class Integration:
 
     def _find_ends(self) -> None:
         z, now = self._states(), self._now()
-        held, velocity = self._field(z[:, :-1], z[:, -1])
-        growth = np.broadcast_to(held.growth(velocity), len(now))
+        held, field = self._field(z[:, :-1], z[:, -1])
+        velocity = held.advect(field)
+        growth = np.broadcast_to(held.growth(field, velocity), len(now))
         tail = np.divide(1.0, growth, out=np.full(len(now), np.inf), where=growth > 0)
         on_time = self.running & (now >= self.horizon)
         blown = self.running & ~on_time & (tail < BLOWUP_TAIL * now)
         still = np.zeros_like(blown)
         if self.options.stationary is not None:
-            slow = held.relative_speed(velocity) * (1 + now) <= self.options.stationary
+            slow = held.relative_speed(field, velocity) * (1 + now) <= self.options.stationary
             still = self.running & ~on_time & ~blown & slow
         self._close(on_time, "time", np.full_like(now, self.horizon), self.records[-1, self.index])
         self._close(blown, "blow-up", now + tail, z[:, :-1])

@@ -1,0 +1,85 @@
+"""The table of all attentions: the laws of tests/test_attention.py run over its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from problems import reference_velocity
+
+import transpde as tp
+
+EPSILON, BIAS = 0.7, -0.4
+
+
+@dataclass(frozen=True)
+class Row:
+    """An attention: how to make it, its definition in many digits, and the laws it obeys."""
+
+    make: Callable[..., tp.Attention]  # from Q, K, V
+    reference: Callable[..., np.ndarray]  # from (Q, K, V), points, weights, x
+    stochastic: bool = False  # rows of its matrix sum to one
+    gaussian: bool = False  # it keeps Gaussians Gaussian
+    masked: bool = False
+    heads: int = 1
+
+
+def _reference(kind: str, **options: Any) -> Callable[..., np.ndarray]:
+    return lambda parameters, points, weights, x: reference_velocity(
+        kind, parameters, points, weights, x, **options
+    )
+
+
+def _two_heads(Q: Any, K: Any, V: Any) -> tp.MultiHead:
+    return tp.MultiHead([tp.Softmax(Q, K, V), tp.L2(K, Q, V.T)])
+
+
+def _two_references(parameters: Any, points: Any, weights: Any, x: Any) -> np.ndarray:
+    Q, K, V = parameters
+    return reference_velocity("softmax", (Q, K, V), points, weights, x) + reference_velocity(
+        "l2", (K, Q, V.T), points, weights, x
+    )
+
+
+ROWS = {
+    "softmax": Row(tp.Softmax, _reference("softmax"), stochastic=True, gaussian=True),
+    "l2": Row(tp.L2, _reference("l2"), stochastic=True, gaussian=True),
+    "sinkhorn": Row(
+        lambda Q, K, V: tp.Sinkhorn(Q, K, V, EPSILON),
+        _reference("sinkhorn", epsilon=EPSILON),
+        stochastic=True,
+        gaussian=True,
+    ),
+    "sigmoid": Row(lambda Q, K, V: tp.Sigmoid(Q, K, V, BIAS), _reference("sigmoid", bias=BIAS)),
+    "linear": Row(tp.Linear, _reference("linear"), gaussian=True),
+    "unnormalized": Row(tp.Unnormalized, _reference("unnormalized")),
+    "multi-head": Row(_two_heads, _two_references, stochastic=True, gaussian=True, heads=2),
+    "with feed-forward": Row(
+        lambda Q, K, V: tp.Softmax(Q, K, V) + tp.AffineField(Q.T @ Q, V[0]),
+        lambda p, points, weights, x: (
+            reference_velocity("softmax", p, points, weights, x) + p[0].T @ p[0] @ x + p[2][0]
+        ),
+        stochastic=True,
+        gaussian=True,
+    ),
+    **{
+        f"masked {name}": Row(
+            lambda Q, K, V, head=head: tp.Masked(head(Q, K, V)),
+            _reference(kind, **options),
+            stochastic=kind in ("softmax", "l2"),
+            masked=True,
+        )
+        for name, kind, head, options in (
+            ("softmax", "softmax", tp.Softmax, {}),
+            ("l2", "l2", tp.L2, {}),
+            ("sigmoid", "sigmoid", lambda Q, K, V: tp.Sigmoid(Q, K, V, BIAS), {"bias": BIAS}),
+            ("linear", "linear", tp.Linear, {}),
+            ("unnormalized", "unnormalized", tp.Unnormalized, {}),
+        )
+    },
+}
+GAUSSIAN = [name for name, row in ROWS.items() if row.gaussian]
+HEADS = {"softmax": tp.Softmax, "l2": tp.L2, "sinkhorn": tp.Sinkhorn, "sigmoid": tp.Sigmoid,
+         "linear": tp.Linear, "unnormalized": tp.Unnormalized}  # fmt: skip

@@ -1,0 +1,122 @@
+"""What every attention is: a map from a measure to a velocity field."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from transpde.checks import Array, same_size
+from transpde.fields import AffineField, VelocityField
+from transpde.measures import Gaussian, Measure, Particles
+
+__all__ = ["Attention", "WithFeedForward"]
+
+
+class Attention(ABC):
+    """A map from a measure to a velocity field: `attention(measure)(x)`."""
+
+    def __call__(self, measure: Measure) -> VelocityField:
+        """Return the velocity field on all of space that the measure creates.
+
+        Raises:
+            TypeError: a kind of measure for which this attention has no field.
+            ValueError: a measure of another dimension than the parameters.
+        """
+        if not isinstance(measure, Particles | Gaussian):
+            raise TypeError(
+                f"measure: must be Particles or a Gaussian; got {type(measure).__name__}."
+            )
+        same_size("measure", measure.dimension, "the attention", self.dimension, "dimension")
+        if isinstance(measure, Gaussian):
+            return self._affine_field(measure)
+        return self._token_field(measure)
+
+    def matrix(self, measure: Particles) -> Array:
+        r"""Return the attention matrix P, shape (n, n): row i holds what token i takes of each.
+
+        The velocity of token i is $V\sum_j P_{ij} x_j$. Rows sum to one for normalised attentions.
+
+        Raises:
+            TypeError: a measure that is not Particles.
+            ValueError: a measure of another dimension than the parameters.
+        """
+        if not isinstance(measure, Particles):
+            raise TypeError(
+                f"matrix: needs Particles; got {type(measure).__name__}. "
+                "Sample the measure first: measure.sample(n, seed)."
+            )
+        same_size("measure", measure.dimension, "the attention", self.dimension, "dimension")
+        return self._matrix(measure)
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """The dimension d of the tokens."""
+
+    @abstractmethod
+    def _token_field(self, measure: Particles) -> VelocityField: ...
+
+    @abstractmethod
+    def _affine_field(self, measure: Gaussian) -> AffineField: ...
+
+    @abstractmethod
+    def _matrix(self, measure: Particles) -> Array: ...
+
+    @abstractmethod
+    def select(self, stack: tuple[int, ...], index: Array) -> Attention:
+        """Return the attention of the chosen cases of a stack."""
+
+    def warmed(self) -> Attention:
+        """Return an equal attention that may remember what speeds up its next call."""
+        return self
+
+    def __add__(self, other: AffineField) -> Attention:
+        """Return the attention followed by an affine feed-forward term: the fields add."""
+        if not isinstance(other, AffineField):
+            return NotImplemented
+        return WithFeedForward(self, other)
+
+    __radd__ = __add__
+
+
+@dataclass(frozen=True, eq=False)
+class WithFeedForward(Attention):
+    r"""An attention with an affine feed-forward part, $\Gamma_\mu(x) + Wx + b$."""
+
+    attention: Attention
+    feed_forward: AffineField
+
+    def __post_init__(self) -> None:
+        size = self.feed_forward.linear.shape[-1]
+        same_size("feed_forward", size, "the attention", self.dimension, "dimension")
+
+    @property
+    def dimension(self) -> int:
+        """The dimension d of the tokens."""
+        return self.attention.dimension
+
+    def _token_field(self, measure: Particles) -> VelocityField:
+        field = self.attention(measure)
+
+        def total(x: Any, positions: Any = None) -> Array:
+            return field(x, positions) + self.feed_forward(x)
+
+        return total
+
+    def _affine_field(self, measure: Gaussian) -> AffineField:
+        total: AffineField = self.attention._affine_field(measure) + self.feed_forward
+        return total
+
+    def _matrix(self, measure: Particles) -> Array:
+        return self.attention.matrix(measure)
+
+    def select(self, stack: tuple[int, ...], index: Array) -> WithFeedForward:
+        """Return the chosen cases of a stack."""
+        return WithFeedForward(
+            self.attention.select(stack, index), self.feed_forward.select(stack, index)
+        )
+
+    def warmed(self) -> WithFeedForward:
+        """Return an equal attention that may remember what speeds up its next call."""
+        return WithFeedForward(self.attention.warmed(), self.feed_forward)

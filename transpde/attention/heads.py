@@ -1,0 +1,141 @@
+r"""One head: parameters (query, key, value), and what all heads share.
+
+On tokens a head is $V\sum_j P(x, j)\,x_j$ with weights P that each kind of head states. On a
+Gaussian $N(m, XX^\top)$ those that keep Gaussians Gaussian have one affine form,
+$$\Gamma(x) = V\big(m + X S X^\top(Ax - u)\big), \qquad A = K^\top Q,$$
+so each of them states two things more: its core S and its shift u. No factor $1/\sqrt k$ is
+hidden: scale the query instead.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from transpde.attention.base import Attention
+from transpde.checks import Array, finite_array, same_size
+from transpde.fields import AffineField, VelocityField
+from transpde.kernels import TokenSum
+from transpde.measures import Gaussian, Particles
+
+__all__ = ["GaussianHead", "Head"]
+
+
+@dataclass(frozen=True, eq=False)
+class Head(Attention):
+    """One head with parameters (query, key, value)."""
+
+    query: Array
+    key: Array
+    value: Array
+
+    def __post_init__(self) -> None:
+        Q = finite_array("query", self.query, "... k d")
+        K = finite_array("key", self.key, "... k d")
+        V = finite_array("value", self.value, "... d d")
+        same_size("key", K.shape[-2], "query", Q.shape[-2], "number of rows")
+        same_size("key", K.shape[-1], "query", Q.shape[-1], "number of columns")
+        same_size("value", V.shape[-2], "query", Q.shape[-1], "number of rows")
+        same_size("value", V.shape[-1], "query", Q.shape[-1], "number of columns")
+        for name, matrix in zip(("query", "key", "value"), (Q, K, V), strict=True):
+            object.__setattr__(self, name, matrix)
+
+    @property
+    def dimension(self) -> int:
+        """The dimension d of the tokens."""
+        return int(self.query.shape[-1])
+
+    def token_sum(self, measure: Particles) -> TokenSum:
+        """Return the weights that this head gives to the tokens of a measure."""
+        if max(self.query.ndim, self.key.ndim, self.value.ndim) > 2:
+            raise ValueError(
+                "query, key, value: must have no leading axes on Particles; got shapes "
+                f"{self.query.shape}, {self.key.shape}, {self.value.shape}. "
+                "Leading axes are for a stack of Gaussians."
+            )
+        return self._token_sum(measure)
+
+    @abstractmethod
+    def _token_sum(self, measure: Particles) -> TokenSum: ...
+
+    def _token_field(self, measure: Particles) -> VelocityField:
+        weights = self.token_sum(measure)
+
+        def field(x: Any, positions: Any = None) -> Array:
+            points = np.asarray(x, dtype=np.float64)
+            same_size("x", points.shape[-1], "the attention", self.dimension, "dimension")
+            sums = weights.mean(points.reshape(-1, self.dimension), measure.points)
+            return (sums @ self.value.T).reshape(points.shape)
+
+        return field
+
+    def _matrix(self, measure: Particles) -> Array:
+        return self.token_sum(measure).matrix(measure.points)
+
+    def _affine_field(self, measure: Gaussian) -> AffineField:
+        raise TypeError(
+            f"measure: {type(self).__name__} attention does not keep a Gaussian Gaussian. "
+            "Sample it first: measure.sample(n, seed)."
+        )
+
+    def matches(self, stack: tuple[int, ...]) -> None:
+        """Raise `ValueError` unless the leading axes of the parameters fit those of a stack."""
+        for name in ("query", "key", "value"):
+            axes = getattr(self, name).shape[:-2]
+            fits = len(axes) == len(stack) and all(
+                a in (1, b) for a, b in zip(axes, stack, strict=True)
+            )
+            if axes and not fits:
+                raise ValueError(
+                    f"{name}: its leading axes must match those of the measure, {stack}; "
+                    f"got {axes}."
+                )
+
+    def select(self, stack: tuple[int, ...], index: Array) -> Self:
+        """Return the head of the chosen cases of a stack."""
+        chosen = {}
+        for name in ("query", "key", "value"):
+            matrix = getattr(self, name)
+            if matrix.ndim > 2:
+                flat = np.broadcast_to(matrix, stack + matrix.shape[-2:])
+                chosen[name] = flat.reshape(-1, *matrix.shape[-2:])[index]
+        return replace(self, **chosen)
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianHead(Head):
+    """A head that keeps Gaussians Gaussian."""
+
+    @abstractmethod
+    def _core(self, factor: Array, log_scale: Array) -> Array:
+        """Return e^s S for the factor e^(s/2) X, shape (..., r, r)."""
+
+    @abstractmethod
+    def _shift(self, mean: Array) -> Array:
+        """Return the shift u, shape (..., d)."""
+
+    @property
+    def _score(self) -> Array:
+        """The matrix A = K^T Q, shape (..., d, d)."""
+        return np.swapaxes(self.key, -2, -1) @ self.query
+
+    def _affine_field(self, measure: Gaussian) -> AffineField:
+        self.matches(measure.stack)
+        m, X, V = measure.mean, measure.factor, self.value
+        response = X @ self._core(X, measure.log_scale) @ np.swapaxes(X, -2, -1)
+        shifted = m - applied(response, self._shift(m))
+        return AffineField.trusted(V @ response @ self._score, applied(V, shifted))
+
+
+def applied(matrix: Array, vector: Array) -> Array:
+    """Return matrix @ vector over leading axes."""
+    return (matrix @ vector[..., None])[..., 0]
+
+
+def log_weights(measure: Particles) -> Array:
+    """Return the logarithms of the weights, -inf for a weight of zero."""
+    with np.errstate(divide="ignore"):
+        return np.log(measure.weights)

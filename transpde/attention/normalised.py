@@ -1,0 +1,170 @@
+"""Normalised heads: softmax, L2 and Sinkhorn. All three keep Gaussians Gaussian."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from transpde.attention.heads import GaussianHead, applied, log_weights
+from transpde.checks import Array, positive_number
+from transpde.kernels import SoftmaxSum, sinkhorn_potential
+from transpde.measures import Particles
+
+__all__ = ["L2", "Sinkhorn", "Softmax"]
+
+
+class Softmax(GaussianHead):
+    r"""Softmax attention, weights $e^{\langle Qx, Ky\rangle}$.
+
+    On a Gaussian S = I and u = 0: $\Gamma(x) = V(m + \Sigma A x)$.
+
+    Args:
+        query: Q, shape (k, d). Leading axes in query, key or value match those of a stack.
+        key: K, shape (k, d).
+        value: V, shape (d, d), a head's output matrix folded in.
+
+    Raises:
+        ValueError: entries that are not finite, shapes that do not match.
+
+    Source: `vaswani2017attention`; as a map of measures `sander2022sinkformers`.
+
+    Example:
+        >>> import numpy as np, transpde as tp
+        >>> attention = tp.Softmax(query=np.eye(2), key=-np.eye(2), value=np.eye(2))
+        >>> field = attention(tp.Gaussian(mean=[1.0, 0.0], factor=np.eye(2)))
+        >>> field([3.0, 1.0])
+        array([-2., -1.])
+    """
+
+    def _token_sum(self, measure: Particles) -> SoftmaxSum:
+        zero = np.zeros(len(self.query))
+        keys = measure.points @ self.key.T
+        return SoftmaxSum(self.query, zero, keys, log_weights(measure))
+
+    def _core(self, factor: Array, log_scale: Array) -> Array:
+        return np.exp(log_scale)[..., None, None] * np.eye(factor.shape[-1])
+
+    def _shift(self, mean: Array) -> Array:
+        return np.zeros_like(mean)
+
+
+class L2(GaussianHead):
+    r"""L2 attention, weights $e^{-\|Qx - Ky\|^2}$.
+
+    On a Gaussian $S = 2(I + 2HH^\top)^{-1}$ with $H = X^\top K^\top$, and $u = K^\top K m$.
+
+    Args:
+        query: Q, shape (k, d). Leading axes in query, key or value match those of a stack.
+        key: K, shape (k, d).
+        value: V, shape (d, d), a head's output matrix folded in.
+
+    Raises:
+        ValueError: entries that are not finite, shapes that do not match.
+
+    Source: `kim2021lipschitz`.
+
+    Example:
+        >>> import numpy as np, transpde as tp
+        >>> attention = tp.L2(query=np.eye(2), key=np.eye(2), value=np.eye(2))
+        >>> field = attention(tp.Gaussian(mean=[0.0, 0.0], factor=np.eye(2)))
+        >>> field([3.0, 0.0])
+        array([2., 0.])
+    """
+
+    def _token_sum(self, measure: Particles) -> SoftmaxSum:
+        # -|q - k|^2 differs from 2 q.k - |k|^2 by a number of x alone, which cancels. Distances
+        # do not change when both are moved by one vector: measured from a point near the tokens,
+        # they lose no digits far from zero.
+        origin = self.key @ measure.origin
+        keys = measure.points @ self.key.T - origin
+        bias = log_weights(measure) - (keys**2).sum(axis=1)
+        return SoftmaxSum(2 * self.query, 2 * origin, keys, bias)
+
+    def _core(self, factor: Array, log_scale: Array) -> Array:
+        # By singular values: squares of small ones stay apart from rounding in large ones.
+        H = np.swapaxes(self.key @ factor, -2, -1)
+        U, sigma = _left_singular(H)
+        values = 2 / (np.exp(-log_scale)[..., None] + 2 * sigma**2)
+        return (U * values[..., None, :]) @ np.swapaxes(U, -2, -1)
+
+    def _shift(self, mean: Array) -> Array:
+        return applied(np.swapaxes(self.key, -2, -1), applied(self.key, mean))
+
+
+@dataclass(frozen=True, eq=False)
+class Sinkhorn(GaussianHead):
+    r"""Sinkhorn attention: weights with both marginals one.
+
+    The weights are $\kappa(x, y) = \exp((\langle Qx, Ky\rangle + f(x) + g(y))/\varepsilon)$ with f
+    and g such that $\int\kappa\,d\mu(x) = \int\kappa\,d\mu(y) = 1$. Off the support x takes the
+    softmax of $(\langle Qx, Ky\rangle + g(y))/\varepsilon$. On a Gaussian, with $G = X^\top AX$,
+    $S = 2[(\varepsilon^2 I + 4GG^\top)^{1/2} + \varepsilon I]^{-1}$ and $u = Am$.
+
+    Args:
+        query: Q, shape (k, d). Leading axes in query, key or value match those of a stack.
+        key: K, shape (k, d).
+        value: V, shape (d, d), a head's output matrix folded in.
+        epsilon: the entropic regularisation, positive.
+
+    Raises:
+        ValueError: entries that are not finite, shapes that do not match, epsilon not positive.
+        RuntimeError: on particles, where the iteration does not reach a relative marginal error
+            of 1e-10 (with its residual).
+
+    Source: `sander2022sinkformers`.
+
+    Example:
+        >>> import numpy as np, transpde as tp
+        >>> attention = tp.Sinkhorn(query=np.eye(1), key=np.eye(1), value=np.eye(1))
+        >>> attention.matrix(tp.Particles([[1.0], [-1.0]])).sum(axis=0)
+        array([1., 1.])
+    """
+
+    epsilon: float = 1.0
+    _memory: dict[str, Any] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "epsilon", positive_number("epsilon", self.epsilon))
+
+    def _token_sum(self, measure: Particles) -> SoftmaxSum:
+        keys = measure.points @ self.key.T
+        scaled = self.query / self.epsilon
+        g = self._potential(measure.points @ scaled.T @ keys.T, measure.weights)
+        return SoftmaxSum(scaled, np.zeros(len(self.query)), keys, g + log_weights(measure))
+
+    def _potential(self, scores: Array, weights: Array) -> Array:
+        """Return g over epsilon, from where the last call left it if there is a memory."""
+        memory, carried = self._memory or {}, weights > 0
+        g = np.zeros(len(weights))  # tokens without weight have no part in the marginals
+        start = memory.get("potential", g)
+        if len(start) != len(g):
+            start = g
+        scores = scores[np.ix_(carried, carried)]
+        g[carried] = sinkhorn_potential(scores, weights[carried], start[carried], 1e-12, 1e-10)
+        if self._memory is not None:
+            self._memory["potential"] = g
+        return g
+
+    def warmed(self) -> Sinkhorn:
+        """Return an equal head whose iterations start from where the last one ended."""
+        return replace(self, _memory={})
+
+    def _core(self, factor: Array, log_scale: Array) -> Array:
+        G = np.swapaxes(factor, -2, -1) @ self._score @ factor
+        U, sigma = _left_singular(G)
+        epsilon = self.epsilon * np.exp(-log_scale)[..., None]
+        values = 2 / (np.hypot(epsilon, 2 * sigma) + epsilon)
+        return (U * values[..., None, :]) @ np.swapaxes(U, -2, -1)
+
+    def _shift(self, mean: Array) -> Array:
+        return applied(self._score, mean)
+
+
+def _left_singular(matrix: Array) -> tuple[Array, Array]:
+    """Return U (..., r, r) and r singular values, with zeros where the matrix has few columns."""
+    U, sigma, _ = np.linalg.svd(matrix, full_matrices=True)
+    missing = U.shape[-1] - sigma.shape[-1]
+    return U, np.pad(sigma, [(0, 0)] * (sigma.ndim - 1) + [(0, missing)])

@@ -1,0 +1,128 @@
+"""Heads without normalisation: sigmoid, linear and unnormalised attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from transpde.attention.heads import Head
+from transpde.checks import Array, finite_array
+from transpde.fields import AffineField, VelocityField
+from transpde.kernels import PointwiseSum
+from transpde.measures import Gaussian, Particles
+
+__all__ = ["Linear", "Sigmoid", "Unnormalized"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sigmoid(Head):
+    r"""Sigmoid attention, $\Gamma_\mu(x) = V\int\sigma(\langle Qx, Ky\rangle + b)\,y\,d\mu(y)$.
+
+    It does not keep Gaussians Gaussian.
+
+    Args:
+        query: Q, shape (k, d).
+        key: K, shape (k, d).
+        value: V, shape (d, d), a head's output matrix folded in.
+        bias: b, a number.
+
+    Raises:
+        ValueError: entries that are not finite, shapes that do not match.
+        TypeError: on a Gaussian.
+
+    Source: `ramapuram2025sigmoid`.
+
+    Example:
+        >>> import numpy as np, transpde as tp
+        >>> attention = tp.Sigmoid(query=np.eye(1), key=np.eye(1), value=np.eye(1))
+        >>> attention(tp.Particles([[0.0], [4.0]]))([0.0])
+        array([1.])
+    """
+
+    bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        bias = finite_array("bias", self.bias, "...")
+        if bias.size != 1:
+            raise ValueError(f"bias: must be one number; got shape {bias.shape}.")
+        object.__setattr__(self, "bias", bias.item())
+
+    def _token_sum(self, measure: Particles) -> PointwiseSum:
+        return _pointwise(self, measure, lambda scores: expit(scores + self.bias))
+
+
+class Unnormalized(Head):
+    r"""Unnormalised attention, $\Gamma_\mu(x) = V\int e^{\langle Qx, Ky\rangle}\,y\,d\mu(y)$.
+
+    The classical aggregation form. Its speed is not bounded by the size of the tokens, and it can
+    blow up in finite time. It does not keep Gaussians Gaussian.
+
+    Args:
+        query: Q, shape (k, d).
+        key: K, shape (k, d).
+        value: V, shape (d, d), a head's output matrix folded in.
+
+    Raises:
+        ValueError: entries that are not finite, shapes that do not match.
+        TypeError: on a Gaussian.
+
+    Source: `sander2022sinkformers`.
+
+    Example:
+        >>> import numpy as np, transpde as tp
+        >>> attention = tp.Unnormalized(query=np.eye(1), key=np.eye(1), value=np.eye(1))
+        >>> attention(tp.Particles([[0.0], [4.0]]))([0.0])
+        array([2.])
+    """
+
+    def _token_sum(self, measure: Particles) -> PointwiseSum:
+        return _pointwise(self, measure, np.exp)
+
+
+class Linear(Head):
+    r"""Linear attention, $\Gamma_\mu(x) = V M_2(\mu) A x$ with $M_2$ the second moment.
+
+    On a Gaussian $M_2 = \Sigma + mm^\top$; on centred data it is softmax attention.
+
+    Args:
+        query: Q, shape (k, d). Leading axes in query, key or value match those of a stack.
+        key: K, shape (k, d).
+        value: V, shape (d, d), a head's output matrix folded in.
+
+    Raises:
+        ValueError: entries that are not finite, shapes that do not match.
+
+    Source: `castin2025unified`.
+
+    Example:
+        >>> import numpy as np, transpde as tp
+        >>> attention = tp.Linear(query=np.eye(1), key=np.eye(1), value=np.eye(1))
+        >>> attention(tp.Particles([[1.0], [3.0]]))([2.0])
+        array([10.])
+    """
+
+    def _token_sum(self, measure: Particles) -> PointwiseSum:
+        return _pointwise(self, measure, lambda scores: scores)
+
+    def _token_field(self, measure: Particles) -> VelocityField:
+        self.token_sum(measure)  # checks that this is one head
+        x = measure.points
+        return self._moment_field((x.T * measure.weights) @ x)
+
+    def _affine_field(self, measure: Gaussian) -> AffineField:
+        self.matches(measure.stack)
+        m, X = measure.mean, measure.factor * np.exp(measure.log_scale / 2)[..., None, None]
+        return self._moment_field(X @ np.swapaxes(X, -2, -1) + m[..., :, None] * m[..., None, :])
+
+    def _moment_field(self, moment: Array) -> AffineField:
+        B = self.value @ moment @ np.swapaxes(self.key, -2, -1) @ self.query
+        return AffineField.trusted(B, np.zeros(B.shape[:-1]))
+
+
+def _pointwise(head: Head, measure: Particles, function: object) -> PointwiseSum:
+    keys = measure.points @ head.key.T
+    zero = np.zeros(len(head.query))
+    return PointwiseSum(head.query, zero, keys, measure.weights, function)  # type: ignore[arg-type]
