@@ -208,9 +208,11 @@ def test_a_path_is_a_measure_at_any_time():
         assert relative(path(t).covariance, identity_value_covariance(X, K.T @ Q, t)) <= 1e-9
     assert len(path) == 3
     assert np.array_equal(path[1].mean, path(0.5).mean)
-    with pytest.raises(ValueError, match=r"t: must lie between 0 and the end, 1; got 1.5"):
+    with pytest.raises(
+        ValueError, match=r"t: must be a number of at least 0 and at most the end, 1; got 1.5"
+    ):
         path(1.5)
-    with pytest.raises(ValueError, match=r"t: must lie between 0"):
+    with pytest.raises(ValueError, match=r"t: must be a number of at least 0"):
         path(-0.1)
     tokens = tp.flow(path[0].sample(5, seed=0), attention, 1.0)
     assert tokens.points.shape == (129, 5, 2)
@@ -233,7 +235,7 @@ def test_beyond_its_end_a_case_is_nan_and_a_single_path_raises():
     assert np.isnan(middle[0])
     assert middle[1:] == pytest.approx([0.25 / (1 - 0.5 * 1.5), 0.01 / (1 - 0.02 * 1.5)], rel=1e-9)
     single = tp.flow(stack[0], attention, 1.0)
-    with pytest.raises(ValueError, match=r"t: must lie between 0 and the end, 0.49999"):
+    with pytest.raises(ValueError, match=r"t: must be a number .* at most the end, 0.49999"):
         single(0.6)
     assert single(0.499).covariance[0, 0] == pytest.approx(500, rel=1e-6)
 
@@ -284,7 +286,7 @@ def test_a_stationary_state_is_an_outcome():
     assert path.stop == "stationary"
     assert np.isinf(path.blowup_time)
     assert np.abs(path.final.covariance - np.diag([0.0, limit])).max() <= 1e-4
-    with pytest.raises(ValueError, match=r"t: must lie between 0 and the end"):
+    with pytest.raises(ValueError, match=r"t: must be a number of at least 0 and at most"):
         path(2 * path.end)
     tokens = tp.Particles([[1.0, 0.0], [-1.0, 0.0]])
     settled = tp.flow(tokens, attention + tp.AffineField(-np.eye(2)), 1e3, stationary=1e-3)

@@ -61,7 +61,7 @@ def test_every_attention_has_a_style():
     }
     assert set(plotting.STYLES) == book
     public = {n for n in attentions.__all__ if isinstance(getattr(attentions, n), type)}
-    assert public - {"Attention", "Head"} <= book
+    assert public - {"Attention", "Head", "GaussianHead", "OnSphere", "WithFeedForward"} <= book
 
 
 def test_styles_differ_in_colour_and_in_line():

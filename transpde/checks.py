@@ -57,6 +57,8 @@ def finite_array(name: str, value: Any, shape: str) -> Array:
 
 
 def _real(name: str, value: Any) -> Array:
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(f"{name}: must hold no masked entries; fill or drop them first.")
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -74,12 +76,37 @@ def frozen(array: Array) -> Array:
     return array
 
 
+def generator(name: str, seed: Any) -> np.random.Generator:
+    """Return the generator of a seed (an integer >= 0, several, or a generator), or raise."""
+    try:
+        if seed is None:
+            raise TypeError("no seed")
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name}: must be an integer of at least 0 or a numpy Generator; got {seed!r}."
+        ) from error
+
+
 def same_size(name: str, size: int, other_name: str, other_size: int, axis: str) -> None:
     """Raise `ValueError` unless two arguments agree in the length of an axis."""
     if size != other_size:
         raise ValueError(
             f"{name}: its {axis} must be that of {other_name}, {other_size}; got {size}."
         )
+
+
+def points_of(name: str, value: Any, owner: str, dimension: int) -> Array:
+    """Return points (..., d) or (d,) as floats of the right dimension, or raise `ValueError`.
+
+    NaN passes: a solver tries such points, and then shortens its step.
+    """
+    array = value if isinstance(value, np.ndarray) and value.dtype == np.float64 else None
+    array = _real(name, value) if array is None else array
+    if array.ndim == 0:
+        raise ValueError(f"{name}: must have shape (n, d) or (d,); got a single number.")
+    same_size(name, array.shape[-1], owner, dimension, "dimension")
+    return array
 
 
 def probability_weights(name: str, value: Any, n: int) -> Array:
@@ -120,9 +147,9 @@ def positive_number(name: str, value: Any, *, infinite: bool = False) -> float:
     """Return a float that is > 0 (and finite unless `infinite`), or raise `ValueError`."""
     allowed = "a positive number" if infinite else "a positive finite number"
     try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: must be {allowed}; got {value!r}.") from error
+        number = np.nan if isinstance(value, str | bool | np.bool_) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = np.nan
     if not number > 0 or (np.isinf(number) and not infinite):
         raise ValueError(f"{name}: must be {allowed}; got {value!r}.")
     return number

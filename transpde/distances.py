@@ -36,8 +36,10 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
         >>> tp.wasserstein(tp.Particles([[0.0], [1.0]]), tp.Particles([[3.0], [4.0]]))
         3.0
     """
-    if positive_number("p", p) < 1:
-        raise ValueError(f"p: must be at least 1; got {p}.")
+    for name, measure in (("mu", mu), ("nu", nu)):
+        if not isinstance(measure, Measure):
+            raise TypeError(f"{name}: must be a measure; got {type(measure).__name__}.")
+    p = _order(p)
     same_size("nu", nu.dimension, "mu", mu.dimension, "dimension")
     if isinstance(mu, Gaussian) and isinstance(nu, Gaussian):
         return _gaussian_distance(mu, nu, p)
@@ -47,6 +49,13 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
         f"nu: must be of the same kind as mu, {type(mu).__name__}; got {type(nu).__name__}. "
         "Sample the Gaussian first: measure.sample(n, seed)."
     )
+
+
+def _order(p: Any) -> float:
+    order = positive_number("p", p)
+    if order < 1:
+        raise ValueError(f"p: must be at least 1; got {p!r}.")
+    return order
 
 
 def bures(X: Any, Y: Any) -> Any:
@@ -73,12 +82,24 @@ def bures(X: Any, Y: Any) -> Any:
     """
     X, Y = finite_array("X", X, "... d r"), finite_array("Y", Y, "... d s")
     same_size("Y", Y.shape[-2], "X", X.shape[-2], "number of rows")
+    _same_stack("Y", Y.shape[:-2], "X", X.shape[:-2])
+    size = max(np.abs(X).max(), np.abs(Y).max())
+    if size == 0:
+        distance = np.zeros(np.broadcast_shapes(X.shape[:-2], Y.shape[:-2]))
+        return distance if distance.ndim else 0.0
     width = max(X.shape[-1], Y.shape[-1])
-    X, Y = _widened(X, width), _widened(Y, width)
+    X, Y = _widened(X / size, width), _widened(Y / size, width)  # no square over- or underflows
     P, _, Rt = np.linalg.svd(np.swapaxes(X, -2, -1) @ Y)
     gap = X @ P - Y @ np.swapaxes(Rt, -2, -1)
-    distance = np.sqrt((gap**2).sum(axis=(-2, -1)))
+    distance = size * np.sqrt((gap**2).sum(axis=(-2, -1)))
     return distance if distance.ndim else float(distance)
+
+
+def _same_stack(name: str, axes: tuple[int, ...], other: str, expected: tuple[int, ...]) -> None:
+    if axes and expected and axes != expected:
+        raise ValueError(
+            f"{name}: its leading axes must match those of {other}, {expected}; got {axes}."
+        )
 
 
 def _widened(X: Array, width: int) -> Array:
@@ -91,13 +112,15 @@ def _gaussian_distance(mu: Gaussian, nu: Gaussian, p: float) -> Any:
         raise ValueError(
             f"p: must be 2 for Gaussians, where the distance has a closed form; got {p}."
         )
+    _same_stack("nu", nu.stack, "mu", mu.stack)
     factors = [g.factor * np.exp(g.log_scale / 2)[..., None, None] for g in (mu, nu)]
     distance = np.hypot(np.linalg.norm(mu.mean - nu.mean, axis=-1), bures(*factors))
     return distance if np.ndim(distance) else float(distance)
 
 
 def _cloud_distance(mu: Particles, nu: Particles, p: float) -> float:
-    gaps = np.linalg.norm(mu.points[:, None] - nu.points, axis=-1)
+    size = max(np.abs(mu.points).max(), np.abs(nu.points).max()) or 1.0
+    gaps = np.linalg.norm(mu.points[:, None] / size - nu.points / size, axis=-1)
     scale = gaps.max()
     if scale == 0:
         return 0.0
@@ -112,4 +135,4 @@ def _cloud_distance(mu: Particles, nu: Particles, p: float) -> float:
     )
     if log["warning"] is not None:
         raise RuntimeError(f"wasserstein: the linear program did not converge: {log['warning']}")
-    return float(scale * max(total, 0.0) ** (1 / p))
+    return float(size * scale * max(total, 0.0) ** (1 / p))

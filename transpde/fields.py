@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, finite_array, frozen, same_size
+from transpde.checks import Array, finite_array, frozen, points_of, same_size
 
 __all__ = ["AffineField", "VelocityField"]
 
@@ -42,6 +42,13 @@ class AffineField:
         same_size("linear", B.shape[-1], "its rows", B.shape[-2], "number of columns")
         c = np.zeros(B.shape[-1]) if offset is None else finite_array("offset", offset, "... d")
         same_size("offset", c.shape[-1], "linear", B.shape[-1], "dimension")
+        try:
+            np.broadcast_shapes(B.shape[:-2], c.shape[:-1])
+        except ValueError as error:
+            raise ValueError(
+                "offset: its leading axes must match those of linear, "
+                f"{B.shape[:-2]}; got {c.shape[:-1]}."
+            ) from error
         object.__setattr__(self, "linear", B)
         object.__setattr__(self, "offset", frozen(c))
 
@@ -53,10 +60,14 @@ class AffineField:
         object.__setattr__(field, "offset", offset)
         return field
 
+    @property
+    def stack(self) -> tuple[int, ...]:
+        """Leading axes of a stack of fields, () for one field."""
+        return np.broadcast_shapes(self.linear.shape[:-2], self.offset.shape[:-1])
+
     def __call__(self, x: Any, positions: Any = None) -> Array:
         """Return the velocities at `x`, of shape (..., n, d) or (d,), whatever the positions."""
-        x = np.asarray(x, dtype=np.float64)
-        same_size("x", x.shape[-1], "the field", self.linear.shape[-1], "dimension")
+        x = points_of("x", x, "the field", self.linear.shape[-1])
         points = x[None, :] if x.ndim == 1 else x
         velocity = points @ np.swapaxes(self.linear, -2, -1) + self.offset[..., None, :]
         return velocity[..., 0, :] if x.ndim == 1 else velocity

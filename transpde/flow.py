@@ -17,6 +17,7 @@ from transpde.checks import (
     positive_integer,
     positive_number,
 )
+from transpde.fields import AffineField
 from transpde.measures import Gaussian, Measure, Particles
 from transpde.stepping import METHODS, AttentionInTime, Integration, Options
 
@@ -55,9 +56,12 @@ class Trajectory(Generic[M]):
 
         Beyond the end a single case raises `ValueError`; the cases of a stack are NaN.
         """
+        time = np.asarray(t)
+        latest = np.inf if self.final.stack else self.end
+        if time.ndim or time.dtype.kind not in "iuf" or not 0 <= time <= latest:
+            end = "" if self.final.stack else f" and at most the end, {self.end:.12g}"
+            raise ValueError(f"t: must be a number of at least 0{end}; got {t!r}.")
         t = float(t)
-        if not t >= 0 or (self.final.stack == () and t > self.end):
-            raise ValueError(f"t: must lie between 0 and the end, {self.end:.12g}; got {t:.12g}.")
         j = int(np.searchsorted(self.times, t, side="right")) - 1
         start = self.final.unpack(self.states[j])
         if t == self.times[j]:
@@ -128,7 +132,8 @@ def flow(
     Args:
         measure: `Particles`, a `Gaussian` or a stack of Gaussians.
         attention: an attention, or a callable t -> attention. Parameters with leading axes give
-            each case of a stack its own. With a callable the cases of a stack run one by one.
+            each case of a stack its own. With a callable the cases of a stack run one by one, and
+            a change of parameters that is shorter than an adaptive step can be missed.
         time: a positive depth, recorded at 129 equal times, or increasing times from 0. `inf`
             where an end is certain: a single case is then recorded at the solver's own steps, a
             stack at time 0 alone.
@@ -162,10 +167,10 @@ def flow(
         stationary = positive_number("stationary", stationary)
     if method not in METHODS:
         raise ValueError(f"method: must be one of {', '.join(METHODS)}; got {method!r}.")
-    _check_attention(measure, attention)
-    attention = _in_space(space, measure, attention)
+    attention = _in_space(space, measure, _cleaned(measure, attention))
     options = Options(method, rtol, atol, stationary)
-    with _bar(progress) as show:
+    # A number out of range is found where it arises and told as an error, not as a warning.
+    with _bar(progress) as show, np.errstate(over="ignore", invalid="ignore"):
         if measure.stack and not isinstance(attention, Attention):
             return _case_by_case(measure, attention, times, horizon, options, show)
         return _integrated(measure, attention, times, horizon, options, show, space)
@@ -305,6 +310,7 @@ def layers(
         TypeError: a measure for which the attention has no field; a Gaussian on the sphere.
         ValueError: a depth that is not an integer >= 1, a step that is not positive, a sequence
             of another length than `depth`, tokens that are not on the sphere.
+        RuntimeError: a number grows out of range.
 
     Source: `castin2025unified`; as an Euler scheme of a flow `chen2018neural`.
 
@@ -316,9 +322,10 @@ def layers(
         array([3.5, 5.5])
     """
     depth, step = positive_integer("depth", depth), positive_number("step", step)
-    at = _layer_attention(attention, depth, step)
-    _check_attention(measure, at(0))
-    layer = [_in_space(space, measure, at(i)) for i in range(depth)]
+    layer = [
+        _in_space(space, measure, _cleaned(measure, one))
+        for one in _layer_attentions(attention, depth, step)
+    ]
 
     def pushed(start: Any, i: int, length: float) -> Any:
         end = start.push(layer[i](start), length)
@@ -326,8 +333,14 @@ def layers(
 
     current, states = measure, [measure.pack()]
     for i in range(depth):
-        current = pushed(current, i, step)
+        with np.errstate(over="ignore", invalid="ignore"):
+            current = pushed(current, i, step)
         states.append(current.pack())
+        if not np.isfinite(states[-1]).all():
+            raise RuntimeError(
+                f"layers: the measure leaves the range of floating point numbers in layer {i + 1} "
+                f"of {depth}. Take fewer layers or a smaller `step`."
+            )
 
     def advance(start: Any, since: float, until: float) -> Any:
         return pushed(start, round(since / step), until - since)
@@ -344,31 +357,43 @@ def layers(
     )
 
 
-def _layer_attention(
-    attention: AttentionInTime | Sequence[Attention], depth: int, step: float
-) -> Callable[[int], Attention]:
-    if isinstance(attention, Attention):
-        return lambda i: attention
-    if isinstance(attention, Sequence):
+def _layer_attentions(attention: Any, depth: int, step: float) -> list[Any]:
+    """Return the attention of each layer, not yet checked."""
+    if isinstance(attention, Sequence) and not isinstance(attention, str):
         if len(attention) != depth:
             raise ValueError(
                 f"attention: a sequence must hold one attention a layer, {depth}; "
                 f"got {len(attention)}."
             )
-        return lambda i: attention[i]
-    return lambda i: attention(i * step)
+        return list(attention)
+    if _is_callable_of_time(attention):
+        return [attention(i * step) for i in range(depth)]
+    return [attention] * depth
 
 
-def _check_attention(measure: Measure, attention: Any) -> None:
+def _cleaned(measure: Any, attention: Any) -> Any:
+    """Return the attention, or the callable with its values checked, if it fits the measure."""
     if not isinstance(measure, Measure):
         raise TypeError(f"measure: must be a measure; got {type(measure).__name__}.")
-    first = attention(0.0) if _is_callable_of_time(attention) else attention
-    if not isinstance(first, Attention):
+    if not _is_callable_of_time(attention):
+        with np.errstate(over="ignore", invalid="ignore"):
+            _an_attention(attention)(measure)
+        return attention
+
+    def checked(t: float) -> Attention:
+        return _an_attention(attention(t))
+
+    checked(0.0)(measure)
+    return checked
+
+
+def _an_attention(value: Any) -> Attention:
+    if not isinstance(value, Attention):
         raise TypeError(
             "attention: must be an attention or a callable t -> attention; "
-            f"got {type(first).__name__}."
+            f"got {type(value).__name__}."
         )
-    first(measure)
+    return value
 
 
 def _in_space(space: str, measure: Measure, attention: Any) -> Any:
@@ -391,7 +416,8 @@ def _in_space(space: str, measure: Measure, attention: Any) -> Any:
 
 
 def _is_callable_of_time(attention: Any) -> bool:
-    return callable(attention) and not isinstance(attention, Attention)
+    # A field is callable too, but of points: it is refused by its type, not called with a time.
+    return callable(attention) and not isinstance(attention, Attention | AffineField)
 
 
 def _requested_times(time: Any) -> tuple[Array | None, float]:

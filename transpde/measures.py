@@ -19,6 +19,7 @@ from transpde.checks import (
     covariance_matrix,
     finite_array,
     frozen,
+    generator,
     positive_integer,
     probability_weights,
     same_size,
@@ -26,6 +27,8 @@ from transpde.checks import (
 from transpde.fields import AffineField, VelocityField
 
 __all__ = ["Gaussian", "Measure", "Particles"]
+
+LARGEST_RULE = 10_000_000  # points of a quadrature rule
 
 
 class Measure(ABC):
@@ -107,7 +110,7 @@ class Particles(Measure):
         self._set(x, frozen(w), s)
 
     def _set(self, points: Array, weights: Array, positions: Array | None) -> None:
-        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "points", frozen(points[...]))
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "positions", positions)
 
@@ -149,7 +152,7 @@ class Particles(Measure):
     def sample(self, n: int, seed: int | np.random.Generator) -> Particles:
         """Return `n` independent draws as particles of equal weight."""
         n = positive_integer("n", n)
-        chosen = np.random.default_rng(seed).choice(len(self.points), size=n, p=self.weights)
+        chosen = generator("seed", seed).choice(len(self.points), size=n, p=self.weights)
         positions = None if self.positions is None else self.positions[chosen]
         return Particles(self.points[chosen], positions=positions)
 
@@ -228,9 +231,8 @@ class Gaussian(Measure):
         )
 
     def _set(self, mean: Array, factor: Array, log_scale: Array) -> None:
-        object.__setattr__(self, "mean", mean)
-        object.__setattr__(self, "factor", factor)
-        object.__setattr__(self, "log_scale", log_scale)
+        for name, array in (("mean", mean), ("factor", factor), ("log_scale", log_scale)):
+            object.__setattr__(self, name, frozen(np.asarray(array)[...]))
 
     @classmethod
     def _of(cls, mean: Array, factor: Array, log_scale: Array) -> Gaussian:
@@ -249,11 +251,13 @@ class Gaussian(Measure):
             ValueError: a covariance that is not symmetric positive semidefinite.
         """
         Sigma = covariance_matrix("covariance", covariance)
-        values, vectors = np.linalg.eigh(Sigma)
+        size = np.abs(Sigma).max(axis=(-2, -1), keepdims=True)
+        values, vectors = np.linalg.eigh(_ratio(Sigma, size))
         floor = Sigma.shape[-1] * np.finfo(float).eps * values[..., -1:]
         kept = np.where(values > floor, values, 0.0)
         rank = max(1, int((kept > 0).sum(axis=-1).max()))
-        return cls(mean, (vectors * np.sqrt(kept)[..., None, :])[..., -rank:])
+        factor = np.sqrt(size) * (vectors * np.sqrt(kept)[..., None, :])[..., -rank:]
+        return cls(mean, factor)
 
     @property
     def stack(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -281,28 +285,36 @@ class Gaussian(Measure):
     @property
     def direction(self) -> Array:
         """The covariance over its trace, shape (..., d, d); zero for a point mass."""
-        size = self._square_norm()[..., None, None]
-        return _ratio(self.factor @ np.swapaxes(self.factor, -2, -1), size)
+        X = self.normalised().factor
+        return X @ np.swapaxes(X, -2, -1)
 
     @property
     def log_size(self) -> Array:
         """The logarithm of the trace of the covariance, shape (...)."""
-        with np.errstate(divide="ignore"):
-            return self.log_scale + np.log(self._square_norm())
+        unit = self.normalised()
+        empty = (unit.factor == 0).all(axis=(-2, -1))
+        return np.where(empty, -np.inf, unit.log_scale)
 
     def _square_norm(self) -> Array:
         return (self.factor**2).sum(axis=(-2, -1))
 
     def normalised(self) -> Gaussian:
         """Return the same Gaussian with a factor of Frobenius norm 1 (a zero factor is kept)."""
-        size = self._square_norm()
-        X = _ratio(self.factor, np.sqrt(size)[..., None, None])
-        return Gaussian._of(self.mean, X, self.log_scale + np.log(np.where(size == 0, 1.0, size)))
+        largest = np.abs(self.factor).max(axis=(-2, -1))  # first, so that no square overflows
+        X = _ratio(self.factor, largest[..., None, None])
+        norm = np.sqrt((X**2).sum(axis=(-2, -1)))
+        X = _ratio(X, norm[..., None, None])
+        logs = np.log(np.where(largest == 0, 1.0, largest)) + np.log(
+            np.where(norm == 0, 1.0, norm)
+        )
+        return Gaussian._of(self.mean, X, self.log_scale + 2 * logs)
 
     def __getitem__(self, case: Any) -> Gaussian:
         """Return the chosen case, or cases, of a stack."""
         if not self.stack:
             raise TypeError("a single Gaussian has no cases to choose from.")
+        if np.size(self.log_scale[case]) == 0:
+            raise ValueError("case: must choose at least one case of the stack; got none.")
         return Gaussian._of(self.mean[case], self.factor[case], self.log_scale[case])
 
     def _single(self, task: str) -> None:
@@ -317,9 +329,7 @@ class Gaussian(Measure):
         self._single("sample")
         n = positive_integer("n", n)
         X = self.factor * np.exp(self.log_scale / 2)
-        return Particles(
-            self.mean + np.random.default_rng(seed).normal(size=(n, X.shape[1])) @ X.T
-        )
+        return Particles(self.mean + generator("seed", seed).normal(size=(n, X.shape[1])) @ X.T)
 
     def quadrature(self, nodes: int) -> Particles:
         """Return the tensor Gauss-Hermite rule of `nodes` points an axis as weighted particles.
@@ -328,10 +338,14 @@ class Gaussian(Measure):
         2 * nodes - 1 in each of the r coordinates exactly.
         """
         self._single("quadrature")
-        positive_integer("nodes", nodes)
         X = self.factor * np.exp(self.log_scale / 2)
-        z, w = special.roots_hermitenorm(nodes)
         r = X.shape[1]
+        if positive_integer("nodes", nodes) ** r > LARGEST_RULE or nodes > 300:
+            raise ValueError(
+                f"nodes: must be at most 300, with at most {LARGEST_RULE} points in all; "
+                f"got {nodes} to the power of {r}. Sample the measure instead: sample(n, seed)."
+            )
+        z, w = special.roots_hermitenorm(nodes)
         grid = np.stack(np.meshgrid(*[z] * r, indexing="ij"), axis=-1).reshape(-1, r)
         weights = np.prod(np.meshgrid(*[w / w.sum()] * r, indexing="ij"), axis=0).ravel()
         return Particles(self.mean + grid @ X.T, weights / weights.sum())
@@ -373,8 +387,7 @@ class Gaussian(Measure):
 
     def rate(self, field: VelocityField, velocity: Array) -> Array:
         """Return the Frobenius norm of the linear part B of the field, shape (...)."""
-        B = _linear_part(field)
-        return np.sqrt((B**2).sum(axis=(-2, -1)))
+        return _norm(_linear_part(field))
 
     def growth(self, field: VelocityField, velocity: Array) -> Array:
         """Return d log tr(covariance) / dt, shape (...)."""
@@ -385,8 +398,7 @@ class Gaussian(Measure):
         Sigma = self.direction
         BSigma = _linear_part(field) @ Sigma
         rate = BSigma + np.swapaxes(BSigma, -2, -1)
-        norms = [np.sqrt((M**2).sum(axis=(-2, -1))) for M in (rate, Sigma)]
-        return _ratio(*norms)
+        return _ratio(_norm(rate), _norm(Sigma))
 
 
 def _linear_part(field: VelocityField) -> Array:
@@ -396,6 +408,13 @@ def _linear_part(field: VelocityField) -> Array:
             f"got {type(field).__name__}. Sample the measure first: measure.sample(n, seed)."
         )
     return field.linear
+
+
+def _norm(matrix: Array) -> Array:
+    """Return the Frobenius norms of a stack of matrices; no square overflows or underflows."""
+    largest = np.abs(matrix).max(axis=(-2, -1))
+    scaled = _ratio(matrix, largest[..., None, None])
+    return largest * np.sqrt((scaled**2).sum(axis=(-2, -1)))
 
 
 def _ratio(a: Any, b: Any) -> Any:

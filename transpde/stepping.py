@@ -27,8 +27,12 @@ __all__ = ["METHODS", "AttentionInTime", "Integration", "Options"]
 AttentionInTime = Attention | Callable[[float], Attention]
 
 METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
-BLOWUP_TAIL = 1e-13  # the time left, relative to the time gone, at which a blow-up is declared
-MAX_STEPS = 200_000
+# A blow-up: 1/growth, the time left, is this small relative to the time gone, and the growth has
+# risen a hundred thousandfold while the time hardly moved. Exponential growth never does that.
+BLOWUP_TAIL = 1e-13
+BLOWUP_RISE, BLOWUP_PAUSE = 1e5, 1e-5
+MAX_STEPS, MAX_STEPS_TO_INFINITY = 100_000, 5_000
+LATEST = 1e100  # a time by which a flow to infinity should have met its end
 LARGEST = 1e150  # a coordinate whose square still is a number
 
 
@@ -55,8 +59,9 @@ class _MaxNormDOP853(integrate.DOP853):  # type: ignore[misc]
         e5 = (K.T @ self.E5 / scale) ** 2
         e3 = (K.T @ self.E3 / scale) ** 2
         size = np.sqrt(e5 + 0.01 * e3)
-        error = np.abs(h) * np.divide(e5, size, out=np.zeros_like(e5), where=size > 0)
-        return float(error.reshape(self.running.size, -1)[self.running].max())
+        error = np.abs(h) * np.divide(e5, size, out=np.zeros_like(e5), where=size != 0)
+        largest = error.reshape(self.running.size, -1)[self.running].max()
+        return float(largest) if np.isfinite(largest) else np.inf  # a NaN is no success
 
 
 def _block_structure(method: str, cases: int, size: int) -> dict[str, Any]:
@@ -107,8 +112,17 @@ class Integration:
         # The clock counts physical time in units of each case's first relative time scale.
         self.unit = np.ones(len(start))
         held = start[self.index]
-        self.unit[self.index] = 1 / self._speed_and_rate(held, np.zeros(len(held)))[1]
+        if not len(held):
+            raise ValueError("measure: no case has finite coordinates; nothing flows.")
+        speed, rate = self._speed_and_rate(held, np.zeros(len(held)))
+        if not (np.isfinite(speed).all() and np.isfinite(rate).all()):
+            raise ValueError(
+                "measure: too large for this attention: its first velocity is not finite. "
+                "Rescale the tokens, and query or key inversely."
+            )
+        self.unit[self.index] = 1 / rate
         self.solver = self._solver(np.column_stack([held, np.zeros(len(held))]), None)
+        self.mark = np.zeros((2, len(start)))  # a time not long ago, and the growth then
 
     # --- the right-hand side -----------------------------------------------------------------
 
@@ -127,8 +141,8 @@ class Integration:
         rate = 1 / self.horizon + np.broadcast_to(held.rate(field, velocity), len(state))
         if (rate == 0).any():
             raise ValueError(
-                "time: must be finite here; got inf, and a measure that does not change its shape "
-                "has no certain end."
+                "time: must be finite here; got inf, and a measure whose shape does not change, to "
+                "within floating point numbers, has no certain end."
             )
         return velocity.reshape(len(state), -1), rate
 
@@ -161,7 +175,8 @@ class Integration:
 
     def to_the_end(self) -> Integration:
         """Step until every case has ended."""
-        for _ in range(MAX_STEPS):
+        most = MAX_STEPS if np.isfinite(self.horizon) else MAX_STEPS_TO_INFINITY
+        for _ in range(most):
             message = self.solver.step()
             if self.solver.status == "failed":
                 raise RuntimeError(f"flow: the solver failed {self._where()}: {message}")
@@ -174,11 +189,15 @@ class Integration:
             if self.running.mean() <= 0.5:
                 self._drop_ended()
         raise RuntimeError(
-            f"flow: no end after {MAX_STEPS} steps {self._where()}. "
-            'Shorten `time`, loosen `rtol`, or take method="Radau" for a stiff flow.'
+            f"flow: no end after {most} steps {self._where()}. "
+            'Give a shorter `time`, a looser `rtol`, or method="Radau" for a stiff flow.'
         )
 
     def _check_range(self) -> None:
+        if np.isinf(self.horizon) and (self._now()[self.running] > LATEST).any():
+            raise RuntimeError(
+                "flow: time=inf, but no end is near: give a finite `time`, or `stationary`."
+            )
         large = self.running & ~(np.abs(self._states()) < LARGEST).all(axis=1)
         if large.any():
             time, case = self._now()[large].min(), self.index[large][0]
@@ -229,7 +248,7 @@ class Integration:
         growth = np.broadcast_to(held.growth(field, velocity), len(now))
         tail = np.divide(1.0, growth, out=np.full(len(now), np.inf), where=growth > 0)
         on_time = self.running & (now >= self.horizon)
-        blown = self.running & ~on_time & (tail < BLOWUP_TAIL * now)
+        blown = self.running & ~on_time & self._exploding(now, growth, tail)
         still = np.zeros_like(blown)
         if self.options.stationary is not None:
             slow = held.relative_speed(field, velocity) * (1 + now) <= self.options.stationary
@@ -238,6 +257,12 @@ class Integration:
         self._close(blown, "blow-up", now + tail, z[:, :-1])
         self._close(still, "stationary", now, z[:, :-1])
         self.running &= ~(on_time | blown | still)
+
+    def _exploding(self, now: Array, growth: Array, tail: Array) -> Array:
+        since, grew = self.mark[:, self.index]
+        moved = now > since * (1 + BLOWUP_PAUSE)
+        self.mark[:, self.index] = np.where(moved, [now, growth], [since, grew])
+        return ~moved & (tail < BLOWUP_TAIL * now) & (growth > BLOWUP_RISE * grew)
 
     def _close(self, rows: Array, why: str, end: Array, state: Array) -> None:
         cases = self.index[rows]

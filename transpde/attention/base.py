@@ -97,6 +97,7 @@ class WithFeedForward(Attention):
         return self.attention.dimension
 
     def _token_field(self, measure: Particles) -> VelocityField:
+        self._check_stack(())
         field = self.attention(measure)
 
         def total(x: Any, positions: Any = None) -> Array:
@@ -105,8 +106,17 @@ class WithFeedForward(Attention):
         return total
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
+        self._check_stack(measure.stack)
         total: AffineField = self.attention._affine_field(measure) + self.feed_forward
         return total
+
+    def _check_stack(self, stack: tuple[int, ...]) -> None:
+        axes = self.feed_forward.stack
+        if axes and axes != stack:
+            raise ValueError(
+                f"feed_forward: its leading axes must match those of the measure, {stack}; "
+                f"got {axes}."
+            )
 
     def _matrix(self, measure: Particles) -> Array:
         return self.attention.matrix(measure)

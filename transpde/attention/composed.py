@@ -11,7 +11,7 @@ import numpy as np
 from transpde.attention.base import Attention
 from transpde.attention.heads import Head
 from transpde.attention.normalised import Sinkhorn
-from transpde.checks import Array, finite_array, same_size
+from transpde.checks import Array, finite_array, points_of, same_size
 from transpde.fields import AffineField, VelocityField
 from transpde.measures import Gaussian, Particles
 
@@ -124,8 +124,7 @@ class Masked(Attention):
         weights, tokens = self.head.token_sum(measure), self._positions(measure)
 
         def field(x: Any, positions: Any = None) -> Array:
-            points = np.asarray(x, dtype=np.float64)
-            same_size("x", points.shape[-1], "the attention", self.dimension, "dimension")
+            points = points_of("x", x, "the attention", self.dimension)
             rows = points.reshape(-1, self.dimension)
             targets = self._targets(positions, rows, measure)
             sums = weights.mean(rows, measure.points, (targets, tokens))
@@ -192,7 +191,7 @@ class OnSphere(Attention):
         flat = self.attention(on_sphere(measure))
 
         def field(x: Any, positions: Any = None) -> Array:
-            unit = _unit(np.asarray(x, dtype=np.float64))
+            unit = _unit(points_of("x", x, "the attention", self.dimension))
             v = flat(unit, positions)
             return v - (v * unit).sum(axis=-1, keepdims=True) * unit
 

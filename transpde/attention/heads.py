@@ -3,8 +3,7 @@ r"""One head: parameters (query, key, value), and what all heads share.
 On tokens a head is $V\sum_j P(x, j)\,x_j$ with weights P that each kind of head states. On a
 Gaussian $N(m, XX^\top)$ those that keep Gaussians Gaussian have one affine form,
 $$\Gamma(x) = V\big(m + X S X^\top(Ax - u)\big), \qquad A = K^\top Q,$$
-so each of them states two things more: its core S and its shift u. No factor $1/\sqrt k$ is
-hidden: scale the query instead.
+with a core S and a shift u of its own. No factor $1/\sqrt k$ is hidden: scale the query instead.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from transpde.attention.base import Attention
-from transpde.checks import Array, finite_array, same_size
+from transpde.checks import Array, finite_array, points_of, same_size
 from transpde.fields import AffineField, VelocityField
 from transpde.kernels import TokenSum
 from transpde.measures import Gaussian, Particles
@@ -65,8 +64,7 @@ class Head(Attention):
         weights = self.token_sum(measure)
 
         def field(x: Any, positions: Any = None) -> Array:
-            points = np.asarray(x, dtype=np.float64)
-            same_size("x", points.shape[-1], "the attention", self.dimension, "dimension")
+            points = points_of("x", x, "the attention", self.dimension)
             sums = weights.mean(points.reshape(-1, self.dimension), measure.points)
             return (sums @ self.value.T).reshape(points.shape)
 
@@ -107,27 +105,22 @@ class Head(Attention):
 
 @dataclass(frozen=True, eq=False)
 class GaussianHead(Head):
-    """A head that keeps Gaussians Gaussian."""
+    r"""A head that keeps Gaussians Gaussian: $\Gamma(x) = V(m + X S X^\top(Ax - u))$."""
 
     @abstractmethod
-    def _core(self, factor: Array, log_scale: Array) -> Array:
-        """Return e^s S for the factor e^(s/2) X, shape (..., r, r)."""
+    def _response(self, gaussian: Gaussian) -> tuple[Array, Array]:
+        r"""Return $XSX^\top A$ (..., d, d) and $XSX^\top u$ (..., d), from a factor of norm one.
 
-    @abstractmethod
-    def _shift(self, mean: Array) -> Array:
-        """Return the shift u, shape (..., d)."""
-
-    @property
-    def _score(self) -> Array:
-        """The matrix A = K^T Q, shape (..., d, d)."""
-        return np.swapaxes(self.key, -2, -1) @ self.query
+        The size of the covariance is in `log_scale` alone, so that neither overflows where the
+        product does not.
+        """
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         self.matches(measure.stack)
-        m, X, V = measure.mean, measure.factor, self.value
-        response = X @ self._core(X, measure.log_scale) @ np.swapaxes(X, -2, -1)
-        shifted = m - applied(response, self._shift(m))
-        return AffineField.trusted(V @ response @ self._score, applied(V, shifted))
+        gaussian = measure.normalised()
+        linear, shift = self._response(gaussian)
+        offset = applied(self.value, gaussian.mean - shift)
+        return AffineField.trusted(self.value @ linear, offset)
 
 
 def applied(matrix: Array, vector: Array) -> Array:
@@ -139,3 +132,8 @@ def log_weights(measure: Particles) -> Array:
     """Return the logarithms of the weights, -inf for a weight of zero."""
     with np.errstate(divide="ignore"):
         return np.log(measure.weights)
+
+
+def transposed(matrix: Array) -> Array:
+    """Return the transposes of a stack of matrices."""
+    return np.swapaxes(matrix, -2, -1)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from transpde.attention.heads import GaussianHead, applied, log_weights
+from transpde.attention.heads import GaussianHead, applied, log_weights, transposed
 from transpde.checks import Array, positive_number
 from transpde.kernels import SoftmaxSum, sinkhorn_potential
-from transpde.measures import Particles
+from transpde.measures import Gaussian, Particles
 
 __all__ = ["L2", "Sinkhorn", "Softmax"]
 
@@ -43,11 +43,10 @@ class Softmax(GaussianHead):
         keys = measure.points @ self.key.T
         return SoftmaxSum(self.query, zero, keys, log_weights(measure))
 
-    def _core(self, factor: Array, log_scale: Array) -> Array:
-        return np.exp(log_scale)[..., None, None] * np.eye(factor.shape[-1])
-
-    def _shift(self, mean: Array) -> Array:
-        return np.zeros_like(mean)
+    def _response(self, gaussian: Gaussian) -> tuple[Array, Array]:
+        X, size = gaussian.factor, np.exp(gaussian.log_scale)[..., None, None]
+        linear = size * X @ (transposed(self.key @ X) @ self.query)
+        return linear, np.zeros_like(gaussian.mean)
 
 
 class L2(GaussianHead):
@@ -82,15 +81,15 @@ class L2(GaussianHead):
         bias = log_weights(measure) - (keys**2).sum(axis=1)
         return SoftmaxSum(2 * self.query, 2 * origin, keys, bias)
 
-    def _core(self, factor: Array, log_scale: Array) -> Array:
-        # By singular values: squares of small ones stay apart from rounding in large ones.
-        H = np.swapaxes(self.key @ factor, -2, -1)
-        U, sigma = _left_singular(H)
-        values = 2 / (np.exp(-log_scale)[..., None] + 2 * sigma**2)
-        return (U * values[..., None, :]) @ np.swapaxes(U, -2, -1)
-
-    def _shift(self, mean: Array) -> Array:
-        return applied(np.swapaxes(self.key, -2, -1), applied(self.key, mean))
+    def _response(self, gaussian: Gaussian) -> tuple[Array, Array]:
+        # S H = U diag(2 s / (e^-scale + 2 s^2)) W^T from the singular values s of H. It is bounded
+        # for covariances of any size, and squares of small s stay apart from rounding in large s.
+        X = gaussian.factor
+        U, s, Wt = np.linalg.svd(transposed(self.key @ X), full_matrices=False)
+        damping = _inverse_size(gaussian)[..., None] + 2 * s**2
+        values = np.divide(2 * s, damping, out=np.zeros_like(s), where=s > 0)
+        SH = X @ (U * values[..., None, :]) @ Wt
+        return SH @ self.query, applied(SH, applied(self.key, gaussian.mean))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,15 +151,14 @@ class Sinkhorn(GaussianHead):
         """Return an equal head whose iterations start from where the last one ended."""
         return replace(self, _memory={})
 
-    def _core(self, factor: Array, log_scale: Array) -> Array:
-        G = np.swapaxes(factor, -2, -1) @ self._score @ factor
-        U, sigma = _left_singular(G)
-        epsilon = self.epsilon * np.exp(-log_scale)[..., None]
-        values = 2 / (np.hypot(epsilon, 2 * sigma) + epsilon)
-        return (U * values[..., None, :]) @ np.swapaxes(U, -2, -1)
-
-    def _shift(self, mean: Array) -> Array:
-        return applied(self._score, mean)
+    def _response(self, gaussian: Gaussian) -> tuple[Array, Array]:
+        X = gaussian.factor
+        XtA = transposed(self.key @ X) @ self.query
+        U, sigma = _left_singular(XtA @ X)
+        epsilon = self.epsilon * _inverse_size(gaussian)[..., None]
+        core = (U * (2 / (np.hypot(epsilon, 2 * sigma) + epsilon))[..., None, :]) @ transposed(U)
+        linear = X @ core @ XtA
+        return linear, applied(linear, gaussian.mean)
 
 
 def _left_singular(matrix: Array) -> tuple[Array, Array]:
@@ -168,3 +166,9 @@ def _left_singular(matrix: Array) -> tuple[Array, Array]:
     U, sigma, _ = np.linalg.svd(matrix, full_matrices=True)
     missing = U.shape[-1] - sigma.shape[-1]
     return U, np.pad(sigma, [(0, 0)] * (sigma.ndim - 1) + [(0, missing)])
+
+
+def _inverse_size(gaussian: Gaussian) -> Array:
+    """Return exp(-log_scale), infinite for a covariance too small for a float."""
+    with np.errstate(over="ignore"):
+        return np.exp(-gaussian.log_scale)
