@@ -35,7 +35,9 @@ unexport MPLBACKEND
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r t d; do printf '%-20s%s\n' "$$t" "$$d"; done
 
-book: $(BOOK) ## build the book (nothing to do when no source changed)
+book: ## build the book (nothing to do when no source changed)
+	@if test -e $(INSTALLED) && test -e $(VENDOR) && test -e $(BOOK); \
+	  then echo '== book: up to date, 0 s'; else $(MAKE) --no-print-directory $(BOOK); fi
 	@echo 'The book is built: open _build/html/index.html'
 
 test: lint unit notebooks fresh-book check-wheel check-environment ## everything the project promises

@@ -8,8 +8,12 @@ from transpde.exercises import gaussian_preservation as check
 inv, eye = np.linalg.inv, np.eye(3)
 
 
+def spectrum(X, A):
+    return np.linalg.eigvalsh(X.T @ (A + A.T) @ X)
+
+
 def top(X, A):
-    return np.linalg.eigvalsh(X.T @ (A + A.T) @ X)[-1]
+    return spectrum(X, A)[-1]
 
 
 RIGHT = {
@@ -40,8 +44,22 @@ WRONG = [
         lambda Q, K, V, S: S[0],
         r"the shape must be \(3, 3\); yours is \(3,\)",
     ),
-    (check.softmax_linear, lambda Q, K, V, S: None, "your function returned nan"),
-    (check.softmax_linear, lambda Q, K, V, S: "B", "your function returned str, not numbers"),
+    (check.softmax_linear, lambda Q, K, V, S: None, "your function returned nothing"),
+    (check.softmax_linear, lambda Q, K, V, S: "B", "your function returned str, not real numbers"),
+    (check.softmax_linear, lambda Q, K, V, S: V @ S @ K.T @ Q + 1j, "returned ndarray, not real"),
+    (check.softmax_linear, lambda Q, K, V, S: (V @ S @ K.T @ Q).T, "this is the transpose"),
+    (check.softmax_linear, lambda Q, K, V, S: -V @ S @ K.T @ Q, "the sign is wrong"),
+    (
+        check.softmax_linear,
+        lambda Q, K, V, S: V @ S @ K.T @ Q / np.sqrt(len(K)),
+        "no factor 1/sqrt",
+    ),
+    (
+        check.softmax_linear,
+        lambda Q, K, V, S: (V @ S @ K.T @ Q).astype("float32"),
+        "compute in double precision",
+    ),
+    (check.softmax_linear, lambda Q, K, V, S: exit(), "your function raised SystemExit"),
     (check.softmax_linear, lambda Q, K: Q, "your function raised TypeError"),
     (check.l2_linear, lambda Q, K, V, S: V @ S @ K.T @ Q, "this is the softmax head"),
     (
@@ -64,15 +82,41 @@ WRONG = [
         lambda Q, K, V, S: 2 * V @ (eye + 2 * S @ K.T @ K) @ S @ K.T @ Q,
         "the inverse is missing",
     ),
-    (check.blowup_time, lambda X, A: 1 / top(X, A), "nothing blows up when"),
-    (check.blowup_time, lambda X, A: 1 / top(np.eye(3), A), "the start is missing"),
-    (check.blowup_time, lambda X, A: 2 / top(X, A), "a factor 2 is lost"),
+    (
+        check.l2_linear,
+        lambda Q, K, V, S: 2 * V @ inv(inv(S) + 2 * K.T @ K) @ K.T @ Q,
+        "raised LinAlgError|the largest error",
+    ),
+    (
+        check.l2_linear,
+        lambda Q, K, V, S: 2 * V @ S @ inv(eye + 2 * S @ K.T @ K) @ K.T @ Q,
+        "the wrong side of Sigma",
+    ),
     (
         check.blowup_time,
-        lambda X, A: 1 / np.abs(np.linalg.eigvalsh(X.T @ (A + A.T) @ X)).max(),
+        lambda X, A: 1 / abs(spectrum(X, A)).max() if top(X, A) > 0 else np.inf,
         "not the largest modulus",
     ),
-    (check.blowup_time, lambda X, A: top(X, A), "the largest error"),
+    (
+        check.blowup_time,
+        lambda X, A: 1 / top(X, A) if spectrum(X, A).sum() > 0 else np.inf,
+        "the trace does not decide",
+    ),
+    (check.blowup_time, lambda X, A: 1 / top(X, A) if top(X, A) > 0 else 0.0, "the time is inf"),
+    (check.blowup_time, lambda X, A: np.inf, "the largest error of an entry is inf"),
+    (check.blowup_time, lambda X, A: 1 / top(X, A), "nothing blows up when"),
+    (
+        check.blowup_time,
+        lambda X, A: 1 / t if (t := np.linalg.eigvalsh(A + A.T)[-1]) > 0 else np.inf,
+        "the start is missing",
+    ),
+    (
+        check.blowup_time,
+        lambda X, A: 2 / top(X, A) if top(X, A) > 0 else np.inf,
+        "a factor 2 is lost",
+    ),
+    (check.blowup_time, lambda X, A: top(X, A), "the time is one over the eigenvalue"),
+    (check.blowup_time, lambda X, A: X, r"the shape must be \(\); yours is \(3, 3\)"),
     (check.blowup_time, lambda X, A: np.nan, "your function returned nan"),
 ]
 
@@ -93,6 +137,22 @@ def test_a_wrong_answer_is_told_why(checker, answer, reason):
 @pytest.mark.parametrize("checker", RIGHT, ids=lambda c: c.__name__)
 def test_every_checker_has_three_wrong_answers(checker):
     assert sum(c is checker for c, _, _ in WRONG) >= 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda Q, K, V, S: (V @ S @ K.T @ Q).tolist(),
+        lambda Q, K, V, S: np.einsum("ab,bc,kc,kd->ad", V, S, K, Q),
+    ],
+)
+def test_a_right_answer_may_be_written_otherwise(answer):
+    assert check.softmax_linear(answer).startswith("Right: ")
+
+
+def test_a_number_may_come_in_an_array():
+    right = RIGHT[check.blowup_time]
+    assert check.blowup_time(lambda X, A: [right(X, A)]).startswith("Right: ")
 
 
 def test_an_answer_cannot_change_the_question():

@@ -299,6 +299,70 @@ def test_a_point_mass_stays_a_point_mass():
     assert relative(path.final.mean, np.e * np.array([1.0, 2.0])) <= 1e-9
 
 
+# --- at the edge of floating point numbers ------------------------------------------------------
+
+ONE = tp.Softmax([[1.0]], [[1.0]], [[1.0]])
+
+
+def test_a_step_that_is_not_a_number_is_no_success():
+    with pytest.raises(RuntimeError, match=r"leaves the range of floating .* at time 34"):
+        tp.flow(tp.Particles([[1.0]]), ONE, 360.0)
+    with pytest.raises(RuntimeError, match=r"leaves the range of floating .* in layer 5"):
+        tp.layers(tp.Particles([[1.0]]), ONE, 2000, 1e3)
+
+
+@pytest.mark.parametrize("size", [1e-140, 1e75, 1e140])
+def test_blowup_time_over_the_range_of_floats(size):
+    for horizon in (np.inf, 1e300):
+        path = tp.flow(tp.Gaussian([0.0], [[size]]), ONE, horizon)
+        assert path.stop == "blow-up"
+        assert path.blowup_time == pytest.approx(0.5 / size / size, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        tp.Particles([[1e160, 0.0], [0.0, 1e160]]),
+        tp.Gaussian([0.0, 0.0], 1e200 * np.eye(2)),
+        tp.Gaussian([0.0, 0.0], np.eye(2), 800.0),
+    ],
+)
+def test_a_first_velocity_out_of_range_is_told(measure):
+    with pytest.raises(ValueError, match="measure: too large for this attention"):
+        tp.flow(measure, tp.Softmax(np.eye(2), np.eye(2), np.eye(2)), 1.0)
+
+
+@pytest.mark.parametrize(("v", "end"), [(1.0, 1e13), (1e6, 1e8)])
+def test_exponential_growth_is_no_blowup(v, end):
+    """L2 with an injective key grows exponentially, for any length of time."""
+    path = tp.flow(tp.Gaussian([0.0], [[1.0]]), tp.L2([[1.0]], [[1.0]], [[v]]), [0.0, end])
+    assert path.stop == "time"
+    assert path.log_sizes[-1] == pytest.approx(2 * v * end, rel=1e-8)
+
+
+def test_a_blowup_after_long_exponential_growth_is_told():
+    """A pulse of softmax after L2 growth for a long time: the pause of the clock is noticed."""
+    grown = tp.flow(tp.Gaussian([0.0], [[1.0]]), tp.L2([[1.0]], [[1.0]], [[1.0]]), 50.0).final
+    path = tp.flow(grown, ONE, 1.0)
+    assert path.stop == "blow-up"
+    assert path.blowup_time == pytest.approx(0.5 * np.exp(-grown.log_size), rel=1e-8)
+
+
+@pytest.mark.parametrize("head", [tp.Softmax, tp.L2])
+def test_time_without_end_is_told(head):
+    with pytest.raises(RuntimeError, match="time=inf, but no end is near"):
+        tp.flow(tp.Gaussian([0.0], [[1.0]]), head([[1.0]], [[-1.0]], [[1.0]]), np.inf)
+
+
+def test_what_a_flow_returns_cannot_be_changed():
+    path = tp.flow(tp.Gaussian([1.0], [[0.1]]), ONE, 1.0)
+    network = tp.layers(tp.Particles([[1.0]]), ONE, 2, 0.1)
+    arrays = [path.final.mean, path(0.5).factor, path.states, path.times, path.means]
+    for array in (*arrays, network.final.points, network(0.15).points, network.states):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0.0
+
+
 # --- bad input ---------------------------------------------------------------------------------
 
 ATTENTION = tp.Softmax(np.eye(2), np.eye(2), np.eye(2))
@@ -356,12 +420,27 @@ def test_bad_flow(change, error, message):
         ({"step": -0.1}, "step: must be a positive finite number; got -0.1"),
         ({"step": np.inf}, "step: must be a positive finite number; got inf"),
         ({"attention": [ATTENTION] * 3}, "a sequence must hold one attention a layer, 2; got 3"),
+        ({"space": "torus"}, "space: must be 'euclidean' or 'sphere'"),
     ],
 )
 def test_bad_layers(change, message):
     good = {"measure": GAUSSIAN, "attention": ATTENTION, "depth": 2, "step": 0.1}
     with pytest.raises(ValueError, match=message):
         tp.layers(**{**good, **change})
+
+
+@pytest.mark.parametrize("attention", [None, 3, [None, None], [lambda t: ATTENTION] * 2, "ab"])
+def test_layers_want_attentions(attention):
+    with pytest.raises(TypeError, match="attention: must be an attention or a callable"):
+        tp.layers(GAUSSIAN, attention, 2, 0.1)
+
+
+@pytest.mark.parametrize("t", [-1, np.nan, "x", None, [0.1]])
+def test_a_path_wants_a_time(t):
+    stack = tp.Gaussian(np.zeros((2, 2)), np.eye(2))
+    for measure in (GAUSSIAN, stack):
+        with pytest.raises(ValueError, match="t: must be a number of at least 0"):
+            tp.flow(measure, ATTENTION, 0.1)(t)
 
 
 def test_nothing_given_is_changed():

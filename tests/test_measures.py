@@ -48,6 +48,24 @@ def test_direction_and_size():
         _ = huge.covariance
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e-160, 1.0, 1e160, 1e200])
+def test_direction_and_size_of_factors_of_any_size(size):
+    gaussian = tp.Gaussian([0.0, 0.0], size * np.array([[1.0], [1.0]]))
+    assert np.abs(gaussian.direction - 0.5).max() <= 1e-15
+    assert gaussian.log_size == pytest.approx(2 * np.log(size) + np.log(2), rel=1e-14)
+    head = tp.L2(*[np.eye(2)] * 3)
+    by_scale = tp.Gaussian([0.0, 0.0], [[1.0], [1.0]], 2 * np.log(size))
+    gap = head(gaussian).linear - head(by_scale).linear
+    assert np.abs(gap).max() <= 1e-12 * np.abs(head(by_scale).linear).max()
+
+
+def test_covariances_near_the_largest_float_are_kept():
+    S = 1e308 * np.ones((2, 2))
+    gaussian = tp.Gaussian.from_covariance([0.0, 0.0], S)
+    assert gaussian.factor.shape == (2, 1)
+    assert np.abs(gaussian.covariance / 1e308 - 1).max() <= 1e-14
+
+
 def test_quadrature_is_exact_on_polynomials():
     rule = GAUSSIAN.quadrature(5)
     assert rule.points.shape == (25, 2)
@@ -176,6 +194,25 @@ def test_choosing_cases_of_a_stack():
             "covariance: its number of columns must be that of its rows, 2; got 3",
         ),
         (lambda: GAUSSIAN.sample(0, seed=1), "n: must be an integer of at least 1; got 0"),
+        (
+            lambda: GAUSSIAN.quadrature(400),
+            "nodes: must be at most 300, with at most",
+        ),
+        (lambda: tp.Gaussian(np.zeros(8), np.eye(8)).quadrature(20), "got 20 to the power of 8"),
+        (
+            lambda: GAUSSIAN.sample(2, seed="x"),
+            "seed: must be an integer of at least 0",
+        ),
+        (lambda: GAUSSIAN.sample(2, seed=-1), "seed: must be an integer of at least 0"),
+        (lambda: GAUSSIAN.sample(2, seed=None), "seed: must be an integer .*; got None"),
+        (lambda: STACK[np.zeros(3, dtype=bool)], "case: must choose at least one case"),
+        (
+            lambda: tp.Particles(np.ma.masked_array([[1.0]], [[True]])),
+            "points: must hold no masked entries",
+        ),
+        (lambda: tp.AffineField(np.ones((3, 2, 2)), np.ones((4, 2))), "offset: its leading axes"),
+        (lambda: tp.AffineField(np.eye(2))(1.0), "x: must have shape .*; got a single number"),
+        (lambda: tp.AffineField(np.eye(2))("ab"), "x: must be an array of real numbers"),
         (lambda: GAUSSIAN.quadrature(2.0), "nodes: must be an integer of at least 1; got 2.0"),
     ],
 )

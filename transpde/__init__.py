@@ -14,7 +14,7 @@ from transpde.attention import (
     Softmax,
     Unnormalized,
 )
-from transpde.distances import bures, wasserstein
+from transpde.distances import bures, conditional_wasserstein, wasserstein
 from transpde.fields import AffineField
 from transpde.flow import Trajectory, flow, layers
 from transpde.measures import Gaussian, Measure, Particles
@@ -37,6 +37,7 @@ __all__ = [
     "Trajectory",
     "Unnormalized",
     "bures",
+    "conditional_wasserstein",
     "flow",
     "layers",
     "wasserstein",

@@ -6,26 +6,34 @@ from typing import Any
 
 import numpy as np
 import ot
+from scipy.spatial.distance import cdist
 
 from transpde.checks import Array, finite_array, positive_number, same_size
 from transpde.measures import Gaussian, Measure, Particles
 
-__all__ = ["bures", "wasserstein"]
+__all__ = ["bures", "conditional_wasserstein", "wasserstein"]
+
+LARGEST_PLAN = 50_000_000  # pairs of tokens; the linear program holds about 50 bytes for each
+UNIT = 2.0**60  # weights on the line are whole numbers of this part, so that their sums are exact
+SLIVER = 1 << 10  # as many units are rounding in the weights, not a weight
+SAME_POSITION = 1e-9  # relative to the largest position; and for masses
 
 
 def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
     r"""Return the Wasserstein distance $W_p(\mu, \nu)$.
 
     Two Gaussians (p = 2 only, stacks allowed): the closed form. Two point clouds: the exact
-    distance, by a linear program.
+    distance, from their quantile functions on the line, $W_p^p = \int_0^1 |F^{-1} - G^{-1}|^p$,
+    and by a linear program in higher dimension.
 
     Args:
-        mu: `Particles` or `Gaussian`.
+        mu: `Particles` or `Gaussian`; positions of tokens have no part in it.
         nu: a measure of the same kind and dimension.
         p: the order, at least 1.
 
     Raises:
-        ValueError: p < 1, p other than 2 for Gaussians, dimensions that differ.
+        ValueError: p < 1, p other than 2 for Gaussians, dimensions that differ, clouds of
+            dimension 2 or more with over 50 million pairs of tokens.
         TypeError: measures of two kinds.
         RuntimeError: the linear program does not converge.
 
@@ -44,10 +52,86 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
     if isinstance(mu, Gaussian) and isinstance(nu, Gaussian):
         return _gaussian_distance(mu, nu, p)
     if isinstance(mu, Particles) and isinstance(nu, Particles):
-        return _cloud_distance(mu, nu, p)
+        return _cloud_distance(*_carried(mu), *_carried(nu), p)
     raise TypeError(
         f"nu: must be of the same kind as mu, {type(mu).__name__}; got {type(nu).__name__}. "
         "Sample the Gaussian first: measure.sample(n, seed)."
+    )
+
+
+def conditional_wasserstein(mu: Particles, nu: Particles, p: float = 2) -> float:
+    r"""Return the conditional Wasserstein distance of tokens with positions.
+
+    For two measures with the same law $\theta$ of positions,
+    $$d_p(\mu, \nu)^p = \int W_p(\mu(\cdot|s), \nu(\cdot|s))^p\,d\theta(s):$$
+    mass moves only between tokens at the same position, so that an exchange of two tokens between
+    positions counts, as it does for masked attention. Tokens at equal positions share a level;
+    positions without mass are left out.
+
+    Args:
+        mu: `Particles` with positions.
+        nu: `Particles` with positions, of the same dimension; its positions and the mass at each
+            must be those of mu, to within 1e-9.
+        p: the order, at least 1.
+
+    Raises:
+        ValueError: p < 1, no positions, other positions or masses, dimensions that differ.
+        TypeError: a measure that is not Particles.
+        RuntimeError: a linear program does not converge.
+
+    Source: `castin2025unified`.
+
+    Example:
+        >>> import transpde as tp
+        >>> mu = tp.Particles([[0.0], [1.0]], positions=[0.0, 1.0])
+        >>> nu = tp.Particles([[1.0], [0.0]], positions=[0.0, 1.0])
+        >>> tp.wasserstein(mu, nu), tp.conditional_wasserstein(mu, nu)
+        (0.0, 1.0)
+    """
+    p = _order(p)
+    (s, theta, level), (t, other, other_level) = _positions("mu", mu), _positions("nu", nu)
+    same_size("nu", nu.dimension, "mu", mu.dimension, "dimension")
+    _same_marginal(s, theta, t, other)
+    theta = (theta + other) / 2  # equal to within 1e-9; so the distance is symmetric to the bit
+    distances = np.empty(len(s))
+    for i in range(len(s)):
+        conditionals = _carried(mu, level == i), _carried(nu, other_level == i)
+        distances[i] = _cloud_distance(*conditionals[0], *conditionals[1], p)
+    return _mean_of_order(distances, theta / theta.sum(), p)
+
+
+def _positions(name: str, measure: Any) -> tuple[Array, Array, Array]:
+    """Return the levels that have mass, the mass of each, and the level of each token or -1."""
+    if not isinstance(measure, Particles):
+        raise TypeError(f"{name}: must be Particles with positions; got {type(measure).__name__}.")
+    if measure.positions is None:
+        raise ValueError(
+            f"{name}: must have positions; got none. "
+            "Give them: Particles(points, weights, positions)."
+        )
+    carried = measure.weights > 0
+    levels, index = np.unique(measure.positions[carried], return_inverse=True)
+    level = np.full(len(carried), -1)
+    level[carried] = index
+    return levels, np.bincount(index, weights=measure.weights[carried]), level
+
+
+def _same_marginal(s: Array, theta: Array, t: Array, other: Array) -> None:
+    """Raise `ValueError`, with the first difference, unless two laws of positions agree."""
+    n = min(len(s), len(t))
+    size = max(np.abs(s).max(), np.abs(t).max())
+    differ = np.abs(s[:n] - t[:n]) > SAME_POSITION * size
+    differ |= np.abs(theta[:n] - other[:n]) > SAME_POSITION
+    if len(s) == len(t) and not differ.any():
+        return
+    i = int(differ.argmax()) if differ.any() else n
+    found = [
+        f"position {levels[i]:.12g} with mass {mass[i]:.12g}" if i < len(levels) else "no more"
+        for levels, mass in ((s, theta), (t, other))
+    ]
+    raise ValueError(
+        "nu: its positions, and the mass at each, must be those of mu; the first difference is at "
+        f"level {i}: mu has {found[0]}, nu has {found[1]}."
     )
 
 
@@ -118,21 +202,65 @@ def _gaussian_distance(mu: Gaussian, nu: Gaussian, p: float) -> Any:
     return distance if np.ndim(distance) else float(distance)
 
 
-def _cloud_distance(mu: Particles, nu: Particles, p: float) -> float:
-    size = max(np.abs(mu.points).max(), np.abs(nu.points).max()) or 1.0
-    gaps = np.linalg.norm(mu.points[:, None] / size - nu.points / size, axis=-1)
+def _carried(measure: Particles, chosen: Any = True) -> tuple[Array, Array]:
+    """Return the chosen points that carry weight, and their weights with sum one."""
+    kept = (measure.weights > 0) & chosen
+    weights = measure.weights[kept]
+    return measure.points[kept], weights / weights.sum()
+
+
+def _cloud_distance(x: Array, a: Array, y: Array, b: Array, p: float) -> float:
+    size = max(np.abs(x).max(), np.abs(y).max())
+    if size == 0:
+        return 0.0
+    exponent = np.frexp(size)[1]  # powers of two scale without rounding
+    x, y = np.ldexp(x, -exponent), np.ldexp(y, -exponent)
+    if len(x) == 1 or len(y) == 1:
+        distance = _mean_of_order(cdist(x, y).ravel(), (a[:, None] * b).ravel(), p)
+    elif x.shape[1] == 1:
+        distance = _line_distance(x[:, 0], a, y[:, 0], b, p)
+    else:
+        distance = _linear_program(x, a, y, b, p)
+    return float(np.ldexp(distance, exponent))
+
+
+def _mean_of_order(values: Array, weights: Array, p: float) -> float:
+    """Return (sum of weights values^p)^(1/p); no power over- or underflows."""
+    scale = values.max()
+    return float(scale * (weights @ (values / scale) ** p) ** (1 / p)) if scale > 0 else 0.0
+
+
+def _line_distance(x: Array, a: Array, y: Array, b: Array, p: float) -> float:
+    (x, A), (y, B) = _quantiles(x, a), _quantiles(y, b)
+    steps = np.union1d(A[:-1], B[:-1])  # both quantile functions are constant between them
+    steps = np.concatenate([[0], steps, [max(A[-1], B[-1])]])
+    steps = steps[np.diff(steps, append=2 * UNIT) > SLIVER]
+    steps[0] = 0
+    middle = (steps[1:] + steps[:-1]) // 2
+    rows, columns = (np.searchsorted(C[:-1], middle, side="right") for C in (A, B))
+    return _mean_of_order(np.abs(x[rows] - y[columns]), np.diff(steps) / steps[-1], p)
+
+
+def _quantiles(x: Array, weights: Array) -> tuple[Array, Array]:
+    """Return sorted points and their cumulative weights, as whole numbers of a small unit."""
+    order = np.argsort(x)
+    return x[order], np.cumsum(np.rint(weights[order] * UNIT).astype(np.int64))
+
+
+def _linear_program(x: Array, a: Array, y: Array, b: Array, p: float) -> float:
+    n, m = len(x), len(y)
+    if n * m > LARGEST_PLAN:
+        raise ValueError(
+            f"mu, nu: in dimension 2 or more at most {LARGEST_PLAN:.0e} pairs of tokens are compared; "
+            f"got {n} and {m}, whose linear program takes about {50e-9 * n * m:.3g} GB. Subsample "
+            "both, measure.sample(n, seed), or compare projections on a line (dimension 1)."
+        )
+    gaps = cdist(x, y)
     scale = gaps.max()
     if scale == 0:
         return 0.0
     # A cost of order one keeps the solver's tolerance meaningful; p-th powers do not overflow.
-    cost = np.ascontiguousarray((gaps / scale) ** p)
-    total, log = ot.emd2(
-        mu.weights / mu.weights.sum(),
-        nu.weights / nu.weights.sum(),
-        cost,
-        numItermax=10_000_000,
-        log=True,
-    )
+    total, log = ot.emd2(a, b, (gaps / scale) ** p, numItermax=10_000_000, log=True)
     if log["warning"] is not None:
         raise RuntimeError(f"wasserstein: the linear program did not converge: {log['warning']}")
-    return float(size * scale * max(total, 0.0) ** (1 / p))
+    return float(scale * max(total, 0.0) ** (1 / p))

@@ -323,7 +323,7 @@ def layers(
     """
     depth, step = positive_integer("depth", depth), positive_number("step", step)
     layer = [
-        _in_space(space, measure, _cleaned(measure, one))
+        _in_space(space, measure, _cleaned(measure, _an_attention(one)))
         for one in _layer_attentions(attention, depth, step)
     ]
 

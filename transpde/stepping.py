@@ -32,7 +32,7 @@ METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
 BLOWUP_TAIL = 1e-13
 BLOWUP_RISE, BLOWUP_PAUSE = 1e5, 1e-5
 MAX_STEPS, MAX_STEPS_TO_INFINITY = 100_000, 5_000
-LATEST = 1e100  # a time by which a flow to infinity should have met its end
+LATEST = 1e100  # first time scales by which a flow to infinity should have met its end
 LARGEST = 1e150  # a coordinate whose square still is a number
 
 
@@ -141,8 +141,8 @@ class Integration:
         rate = 1 / self.horizon + np.broadcast_to(held.rate(field, velocity), len(state))
         if (rate == 0).any():
             raise ValueError(
-                "time: must be finite here; got inf, and a measure whose shape does not change, to "
-                "within floating point numbers, has no certain end."
+                "time: must be finite here; got inf, and a measure whose shape does not change, "
+                "to within floating point numbers, has no certain end."
             )
         return velocity.reshape(len(state), -1), rate
 
@@ -194,7 +194,7 @@ class Integration:
         )
 
     def _check_range(self) -> None:
-        if np.isinf(self.horizon) and (self._now()[self.running] > LATEST).any():
+        if np.isinf(self.horizon) and (self._states()[self.running, -1] > LATEST).any():
             raise RuntimeError(
                 "flow: time=inf, but no end is near: give a finite `time`, or `stationary`."
             )

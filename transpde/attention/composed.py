@@ -96,7 +96,7 @@ class Masked(Attention):
         TypeError: another attention; a measure that is not Particles.
         ValueError: particles without positions; a position at or before which there is no mass.
 
-    Source: `castin2025unified`.
+    Source: `vaswani2017attention`; as a measure over positions `castin2025unified`.
 
     Example:
         >>> import numpy as np, transpde as tp

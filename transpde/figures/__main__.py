@@ -15,13 +15,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 where a file cannot be written, 2 for a wrong argument."""
     given = _parser().parse_args(arguments)
     wanted = figures.names() if given.all else list(dict.fromkeys(given.only))
-    if given.list or not wanted:
-        width = max(map(len, figures.names()))
-        print("\n".join(f"{name:{width}}  {figures.describe(name)}" for name in figures.names()))
-        return 0
     try:
-        for name in wanted:
+        for name in given.only:
             figures.describe(name)
+        if given.list or not wanted:
+            width = max(map(len, figures.names()))
+            for name in figures.names():
+                print(f"{name:{width}}  {figures.describe(name)}")
+            return 0
         make_writable(given.out)
         for name in _progress(wanted):
             files = figures.make(name, given.out, given.format or ["png"])

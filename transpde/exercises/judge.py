@@ -1,0 +1,91 @@
+"""Trying a reader's function on problems with a known answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from transpde.checks import Array
+
+__all__ = ["Answer", "judged"]
+
+Answer = Callable[..., Any]
+
+
+def judged(
+    answer: Answer,
+    problems: Sequence[tuple[Array, ...]],
+    solution: Callable[..., Any],
+    hints: dict[str, Callable[..., Any]],
+) -> str | None:
+    """Return None if the answer is right on every problem, else what is wrong in a sentence.
+
+    Args:
+        answer: the reader's function.
+        problems: the arguments of each problem; copies are handed out.
+        solution: the right function.
+        hints: wrong functions by what to say of them; a slip must fit all problems so far.
+    """
+    open_hints = dict(hints)
+    verdict: str | None = None
+    for problem in problems:
+        got, reason = _tried(answer, problem)
+        if got is None:
+            verdict = verdict or reason
+            break
+        right = np.asarray(solution(*problem), dtype=float)
+        open_hints = {hint: slip for hint, slip in open_hints.items() if _fits(got, slip, problem)}
+        verdict = verdict or _difference(got, right)
+    if verdict is None or len(open_hints) == len(hints):  # no problem was tried to its end
+        return verdict
+    return f"Not yet: {next(iter(open_hints))}" if open_hints else verdict
+
+
+def _tried(answer: Answer, problem: tuple[Array, ...]) -> tuple[Array | None, str]:
+    """Return the answer as an array, or None and the reason why there is none."""
+    try:
+        value = answer(*(np.array(argument) for argument in problem))
+    except (Exception, SystemExit) as error:  # told to the reader, never raised
+        return None, f"Not yet: your function raised {type(error).__name__}: {error}."
+    if value is None:
+        return None, "Not yet: your function returned nothing; end it with `return`."
+    try:
+        array = np.asarray(value)
+        numbers = array.astype(float) if array.dtype.kind in "iuf" else None
+    except (TypeError, ValueError):
+        numbers = None
+    if numbers is None:
+        return None, f"Not yet: your function returned {type(value).__name__}, not real numbers."
+    if np.isnan(numbers).any():
+        return None, "Not yet: your function returned nan, which is not a number."
+    return numbers, ""
+
+
+def _close(got: Array, right: Array, tolerance: float) -> bool:
+    if got.size == right.size == 1:
+        got = got.reshape(right.shape)
+    if got.shape != right.shape:
+        return False
+    scale = max(1.0, float(np.abs(right[np.isfinite(right)]).max(initial=0.0)))
+    return bool(np.allclose(got, right, rtol=tolerance, atol=tolerance * scale))
+
+
+def _fits(got: Array, slip: Callable[..., Any], problem: tuple[Array, ...]) -> bool:
+    try:
+        with np.errstate(all="ignore"):
+            return _close(got, np.asarray(slip(*problem), dtype=float), 1e-8)
+    except ValueError:  # the slip makes no sense for these shapes
+        return True
+
+
+def _difference(got: Array, right: Array) -> str | None:
+    if _close(got, right, 1e-8):
+        return None
+    if got.size != right.size or (got.shape != right.shape and right.ndim):
+        return f"Not yet: the shape must be {right.shape}; yours is {got.shape}."
+    if _close(got, right, 1e-4):
+        return "Not yet: right to a few digits only; compute in double precision."
+    error = np.abs(got.reshape(right.shape) - right).max()
+    return f"Not yet: the largest error of an entry is {error:.3g}."
