@@ -251,7 +251,7 @@ def _linear_program(x: Array, a: Array, y: Array, b: Array, p: float) -> float:
     n, m = len(x), len(y)
     if n * m > LARGEST_PLAN:
         raise ValueError(
-            f"mu, nu: in dimension 2 or more at most {LARGEST_PLAN:.0e} pairs of tokens are compared; "
+            f"mu, nu: in dimension 2 or more at most {LARGEST_PLAN:.0e} pairs of tokens fit; "
             f"got {n} and {m}, whose linear program takes about {50e-9 * n * m:.3g} GB. Subsample "
             "both, measure.sample(n, seed), or compare projections on a line (dimension 1)."
         )

@@ -386,8 +386,10 @@ class Gaussian(Measure):
         return Gaussian._of(mean, self.factor + step * (B @ self.factor), self.log_scale)
 
     def rate(self, field: VelocityField, velocity: Array) -> Array:
-        """Return the Frobenius norm of the linear part B of the field, shape (...)."""
-        return _norm(_linear_part(field))
+        """Return the relative speed of the factor, the ratio of Frobenius norms of BX and X."""
+        size, d = _norm(self.factor), self.dimension
+        turning = velocity[..., d:-1].reshape(self.factor.shape)
+        return np.hypot(_ratio(_norm(turning), size), velocity[..., -1] / 2)
 
     def growth(self, field: VelocityField, velocity: Array) -> Array:
         """Return d log tr(covariance) / dt, shape (...)."""

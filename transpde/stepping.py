@@ -1,11 +1,11 @@
 r"""Stepping a stack of measures through time with the solvers of `scipy.integrate`.
 
 Each case runs on its own clock, $d\tau = (1/T + \rho)\,dt$ with $\rho$ the `rate` of its
-velocity field: $\|B\|_F$ for a Gaussian under $x \mapsto Bx + c$, the relative speed of a cloud of
-particles. On this clock a size at most grows exponentially, and a finite blow-up time t* is
-reached only as $\tau \to \infty$, exponentially fast. So t* is a number that the solver computes
-to its tolerance, not the moment at which a norm passes a threshold. The physical time of a case is
-one more coordinate of it.
+coordinates: $\|BX\|_F/\|X\|_F$ for a Gaussian under $x \mapsto Bx + c$, the relative speed of a
+cloud of particles. On this clock a size at most grows exponentially, and a finite blow-up time t*
+is reached only as $\tau \to \infty$. So t* is a number that the solver computes to its tolerance,
+not the moment at which a norm passes a threshold. The physical time of a case is one more
+coordinate of it.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ class Sinkhorn(GaussianHead):
     """
 
     epsilon: float = 1.0
-    _memory: dict[str, Any] | None = field(default=None, repr=False)
+    _memory: dict[str, Any] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,7 +149,9 @@ class Sinkhorn(GaussianHead):
 
     def warmed(self) -> Sinkhorn:
         """Return an equal head whose iterations start from where the last one ended."""
-        return replace(self, _memory={})
+        equal = replace(self)
+        object.__setattr__(equal, "_memory", {})
+        return equal
 
     def _response(self, gaussian: Gaussian) -> tuple[Array, Array]:
         X = gaussian.factor
