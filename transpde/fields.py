@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from transpde.checks import Array, finite_array, frozen, points_of, same_size
 
-__all__ = ["AffineField", "VelocityField"]
+__all__ = ["AffineField", "Motion", "VelocityField"]
 
 # Called with points, and with their positions too where tokens have positions.
 VelocityField = Callable[..., Array]
+
+
+class Motion(NamedTuple):
+    """How a field moves the very Gaussian that made it, free of cancellation.
+
+    The linear part of a field may be huge off the support of a thin Gaussian, where it hardly
+    moves the Gaussian itself; the product of the two would be rounding errors.
+    """
+
+    mean: Array
+    factor: Array
+    mean_velocity: Array
+    factor_velocity: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +49,7 @@ class AffineField:
 
     linear: Array
     offset: Array
+    motion: Motion | None = None
 
     def __init__(self, linear: Any, offset: Any = None) -> None:
         B = finite_array("linear", linear, "... d d")
@@ -51,14 +65,23 @@ class AffineField:
             ) from error
         object.__setattr__(self, "linear", B)
         object.__setattr__(self, "offset", frozen(c))
+        object.__setattr__(self, "motion", None)
 
     @classmethod
-    def trusted(cls, linear: Array, offset: Array) -> AffineField:
+    def trusted(cls, linear: Array, offset: Array, motion: Motion | None = None) -> AffineField:
         """Make a field from arrays that are already checked (inside a solver step)."""
         field = object.__new__(cls)
         object.__setattr__(field, "linear", linear)
         object.__setattr__(field, "offset", offset)
+        object.__setattr__(field, "motion", motion)
         return field
+
+    def moves(self, mean: Array, factor: Array) -> tuple[Array, Array]:
+        """Return the velocities Bm + c of a mean and BX of a factor."""
+        known = self.motion
+        if known is not None and known.mean is mean and known.factor is factor:
+            return known.mean_velocity, known.factor_velocity
+        return self(mean[..., None, :])[..., 0, :], self.linear @ factor
 
     @property
     def stack(self) -> tuple[int, ...]:
@@ -77,7 +100,14 @@ class AffineField:
         if not isinstance(other, AffineField):
             return NotImplemented
         same_size("other", other.linear.shape[-1], "the field", self.linear.shape[-1], "dimension")
-        return AffineField.trusted(self.linear + other.linear, self.offset + other.offset)
+        known = self.motion or other.motion
+        motion = None
+        if known is not None:
+            moves = [field.moves(known.mean, known.factor) for field in (self, other)]
+            sums = (first + second for first, second in zip(*moves, strict=True))
+            motion = Motion(known.mean, known.factor, *sums)
+        linear, offset = self.linear + other.linear, self.offset + other.offset
+        return AffineField.trusted(linear, offset, motion)
 
     def select(self, stack: tuple[int, ...], index: Array) -> AffineField:
         """Return the fields of the chosen cases of a stack, counted along the flattened stack."""

@@ -367,12 +367,10 @@ class Gaussian(Measure):
         The number $b = \langle X, BX\rangle/\|X\|_F^2$ sends all growth into s: the norm of the
         factor is kept, so that neither overflows when the covariance does.
         """
-        B = _linear_part(field)
-        BX = B @ self.factor
+        mean_velocity, BX = _affine(field).moves(self.mean, self.factor)
         b = self._radial(BX)
         dX = BX - b[..., None, None] * self.factor
-        parts = [field(self.mean[..., None, :])[..., 0, :]]
-        parts += [dX.reshape(*dX.shape[:-2], -1), 2 * b[..., None]]
+        parts = [mean_velocity, dX.reshape(*dX.shape[:-2], -1), 2 * b[..., None]]
         return np.concatenate(parts, axis=-1)
 
     def _radial(self, BX: Array) -> Array:
@@ -381,9 +379,10 @@ class Gaussian(Measure):
 
     def push(self, field: VelocityField, step: float) -> Gaussian:
         """Return the exact push-forward by the affine map x -> x + step * field(x)."""
-        B = _linear_part(field)
-        mean = self.mean + step * field(self.mean[..., None, :])[..., 0, :]
-        return Gaussian._of(mean, self.factor + step * (B @ self.factor), self.log_scale)
+        mean_velocity, BX = _affine(field).moves(self.mean, self.factor)
+        return Gaussian._of(
+            self.mean + step * mean_velocity, self.factor + step * BX, self.log_scale
+        )
 
     def rate(self, field: VelocityField, velocity: Array) -> Array:
         """Return the relative speed of the factor, the ratio of Frobenius norms of BX and X."""
@@ -397,19 +396,20 @@ class Gaussian(Measure):
 
     def relative_speed(self, field: VelocityField, velocity: Array) -> Array:
         """Return the norm of the covariance's derivative over its norm, shape (...)."""
-        Sigma = self.direction
-        BSigma = _linear_part(field) @ Sigma
-        rate = BSigma + np.swapaxes(BSigma, -2, -1)
-        return _ratio(_norm(rate), _norm(Sigma))
+        unit = self.normalised()
+        X, BX = unit.factor, _affine(field).moves(self.mean, self.factor)[1]
+        BX = _ratio(BX, _norm(self.factor)[..., None, None])
+        rate = BX @ np.swapaxes(X, -2, -1)
+        return _ratio(_norm(rate + np.swapaxes(rate, -2, -1)), _norm(self.direction))
 
 
-def _linear_part(field: VelocityField) -> Array:
+def _affine(field: VelocityField) -> AffineField:
     if not isinstance(field, AffineField):
         raise TypeError(
             "advect: only an affine field keeps a Gaussian Gaussian; "
             f"got {type(field).__name__}. Sample the measure first: measure.sample(n, seed)."
         )
-    return field.linear
+    return field
 
 
 def _norm(matrix: Array) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 
 from transpde.attention.base import Attention
 from transpde.checks import Array, finite_array, points_of, same_size
-from transpde.fields import AffineField, VelocityField
+from transpde.fields import AffineField, Motion, VelocityField
 from transpde.kernels import TokenSum
 from transpde.measures import Gaussian, Particles
 
@@ -108,19 +108,21 @@ class GaussianHead(Head):
     r"""A head that keeps Gaussians Gaussian: $\Gamma(x) = V(m + X S X^\top(Ax - u))$."""
 
     @abstractmethod
-    def _response(self, gaussian: Gaussian) -> tuple[Array, Array]:
-        r"""Return $XSX^\top A$ (..., d, d) and $XSX^\top u$ (..., d), from a factor of norm one.
+    def _response(self, gaussian: Gaussian) -> tuple[Array, Array, Array]:
+        r"""Return $T = SX^\top A$, $TX$ and $q = Tm - SX^\top u$ for a factor of norm one.
 
-        The size of the covariance is in `log_scale` alone, so that neither overflows where the
-        product does not.
+        The size of the covariance is in `log_scale` alone, and each product is stated without
+        cancellation: none overflows or drowns in rounding where the motion does not.
         """
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         self.matches(measure.stack)
-        gaussian = measure.normalised()
-        linear, shift = self._response(gaussian)
-        offset = applied(self.value, gaussian.mean - shift)
-        return AffineField.trusted(self.value @ linear, offset)
+        gaussian, V = measure.normalised(), self.value
+        T, TX, q = self._response(gaussian)
+        linear = V @ gaussian.factor @ T
+        at_mean = applied(V, gaussian.mean + applied(gaussian.factor, q))
+        motion = Motion(measure.mean, measure.factor, at_mean, V @ measure.factor @ TX)
+        return AffineField.trusted(linear, at_mean - applied(linear, gaussian.mean), motion)
 
 
 def applied(matrix: Array, vector: Array) -> Array:

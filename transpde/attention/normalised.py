@@ -43,10 +43,10 @@ class Softmax(GaussianHead):
         keys = measure.points @ self.key.T
         return SoftmaxSum(self.query, zero, keys, log_weights(measure))
 
-    def _response(self, gaussian: Gaussian) -> tuple[Array, Array]:
+    def _response(self, gaussian: Gaussian) -> tuple[Array, Array, Array]:
         X, size = gaussian.factor, np.exp(gaussian.log_scale)[..., None, None]
-        linear = size * X @ (transposed(self.key @ X) @ self.query)
-        return linear, np.zeros_like(gaussian.mean)
+        T = size * transposed(self.key @ X) @ self.query
+        return T, T @ X, applied(T, gaussian.mean)
 
 
 class L2(GaussianHead):
@@ -81,15 +81,16 @@ class L2(GaussianHead):
         bias = log_weights(measure) - (keys**2).sum(axis=1)
         return SoftmaxSum(2 * self.query, 2 * origin, keys, bias)
 
-    def _response(self, gaussian: Gaussian) -> tuple[Array, Array]:
+    def _response(self, gaussian: Gaussian) -> tuple[Array, Array, Array]:
         # S H = U diag(2 s / (e^-scale + 2 s^2)) W^T from the singular values s of H. It is bounded
         # for covariances of any size, and squares of small s stay apart from rounding in large s.
         X = gaussian.factor
         U, s, Wt = np.linalg.svd(transposed(self.key @ X), full_matrices=False)
         damping = _inverse_size(gaussian)[..., None] + 2 * s**2
         values = np.divide(2 * s, damping, out=np.zeros_like(s), where=s > 0)
-        SH = X @ (U * values[..., None, :]) @ Wt
-        return SH @ self.query, applied(SH, applied(self.key, gaussian.mean))
+        SH, m = (U * values[..., None, :]) @ Wt, gaussian.mean
+        T = SH @ self.query
+        return T, T @ X, applied(SH, applied(self.query, m) - applied(self.key, m))
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,21 +154,18 @@ class Sinkhorn(GaussianHead):
         object.__setattr__(equal, "_memory", {})
         return equal
 
-    def _response(self, gaussian: Gaussian) -> tuple[Array, Array]:
-        X = gaussian.factor
-        XtA = transposed(self.key @ X) @ self.query
-        U, sigma = _left_singular(XtA @ X)
+    def _response(self, gaussian: Gaussian) -> tuple[Array, Array, Array]:
+        # In the axes of the factor, X = P D R^T, the matrix G is graded like D on both sides, and
+        # its small singular values keep their digits however thin the Gaussian is.
+        P, D, Rt = np.linalg.svd(gaussian.factor, full_matrices=False)
+        DPtA = D[..., :, None] * (transposed(self.key @ P) @ self.query)
+        U, sigma, Wt = np.linalg.svd((DPtA @ P) * D[..., None, :])
         epsilon = self.epsilon * _inverse_size(gaussian)[..., None]
-        core = (U * (2 / (np.hypot(epsilon, 2 * sigma) + epsilon))[..., None, :]) @ transposed(U)
-        linear = X @ core @ XtA
-        return linear, applied(linear, gaussian.mean)
-
-
-def _left_singular(matrix: Array) -> tuple[Array, Array]:
-    """Return U (..., r, r) and r singular values, with zeros where the matrix has few columns."""
-    U, sigma, _ = np.linalg.svd(matrix, full_matrices=True)
-    missing = U.shape[-1] - sigma.shape[-1]
-    return U, np.pad(sigma, [(0, 0)] * (sigma.ndim - 1) + [(0, missing)])
+        core = 2 / (np.hypot(epsilon, 2 * sigma) + epsilon)
+        R = transposed(Rt)
+        T = R @ ((U * core[..., None, :]) @ (transposed(U) @ DPtA))
+        TX = R @ ((U * (core * sigma)[..., None, :]) @ Wt) @ Rt
+        return T, TX, np.zeros(TX.shape[:-1])
 
 
 def _inverse_size(gaussian: Gaussian) -> Array:
