@@ -193,7 +193,7 @@ def adversarial(rng, s, p):
 
 @pytest.mark.parametrize("p", ORDERS)
 def test_hardys_factor_is_never_exceeded_by_distances_of_conditionals(p):
-    """300 random pairs of masked measures for each p, 1,200 in all, atoms of all sizes and ties."""
+    """300 random pairs of masked measures for each p, 1,200 in all; atoms of all sizes, ties."""
     rng = np.random.default_rng(int(10 * p))
     largest = largest_atomless = 0.0
     for trial in range(300):

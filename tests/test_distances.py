@@ -81,6 +81,55 @@ def test_weighted_clouds_on_a_line():
     assert tp.wasserstein(tp.Particles([[1.0]]), tp.Particles([[1.0]])) == 0.0
 
 
+@pytest.mark.parametrize("p", [1, 1.5, 2, 3.5])
+def test_clouds_on_a_line_agree_with_the_linear_program(p):
+    """Weights of all sizes, ties, a token of weight zero; POT solves the same problem."""
+    rng = np.random.default_rng(5)
+    for _ in range(40):
+        n, m = rng.integers(1, 30, size=2)
+        x, y = np.round(rng.normal(size=n), 1), np.round(3 * rng.normal(size=m), 1)
+        a, b = rng.gamma(0.3, size=n) + 1e-3, rng.gamma(2.0, size=m)
+        a[rng.integers(n)] *= n == 1 or 0.0
+        a, b = a / a.sum() if a.sum() else np.full(n, 1 / n), b / b.sum()
+        exact = ot.emd2(a, b, np.abs(x[:, None] - y) ** p) ** (1 / p)
+        mu, nu = tp.Particles(x[:, None], a), tp.Particles(y[:, None], b)
+        assert tp.wasserstein(mu, nu, p) == pytest.approx(exact, rel=1e-9, abs=1e-12)
+        # The same numbers on a line in the plane go through the linear program of the package.
+        plane = [tp.Particles(c.points * [[0.6, 0.8]], c.weights) for c in (mu, nu)]
+        assert tp.wasserstein(*plane, p) == pytest.approx(exact, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("p", [1, 2, 7.5])
+def test_a_million_tokens_on_a_line(p):
+    rng = np.random.default_rng(6)
+    x, shift = rng.normal(size=(1_000_000, 1)), 1e-3
+    mu, moved = tp.Particles(x), tp.Particles(x[rng.permutation(len(x))] + shift)
+    assert tp.wasserstein(mu, moved, p) == pytest.approx(shift, rel=1e-11)
+    assert tp.wasserstein(mu, tp.Particles(x[::-1]), p) == 0.0
+
+
+@pytest.mark.parametrize("decimals", [1, 16])
+def test_rounding_in_weights_is_no_distance(decimals):
+    """The same measure, in another order or with split tokens, is at distance 0 on a line."""
+    rng = np.random.default_rng(7)
+    x, a = np.round(rng.normal(size=(5000, 1)), decimals), rng.dirichlet(np.ones(5000))
+    order = rng.permutation(5000)
+    assert tp.wasserstein(tp.Particles(x, a), tp.Particles(x[order], a[order])) == 0.0
+    share = rng.random(5000)
+    split = np.concatenate([share * a, (1 - share) * a])
+    assert tp.wasserstein(tp.Particles(x, a), tp.Particles(np.tile(x, (2, 1)), split)) == 0.0
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-120, 1e120, 1e300])
+@pytest.mark.parametrize("p", [1, 2.5, 40])
+def test_units_do_not_matter_on_a_line(size, p):
+    rng = np.random.default_rng(8)
+    x, y = rng.normal(size=(2, 12, 1))
+    base = tp.wasserstein(tp.Particles(x), tp.Particles(y[:7]), p)
+    scaled = tp.wasserstein(tp.Particles(size * x), tp.Particles(size * y[:7]), p)
+    assert scaled / size == pytest.approx(base, rel=1e-12)
+
+
 def test_units_do_not_matter():
     rng = np.random.default_rng(4)
     x, y = rng.normal(size=(2, 10, 2))
@@ -105,6 +154,11 @@ def test_units_do_not_matter():
             lambda g, c: tp.wasserstein(c, tp.Particles([[1.0]])),
             ValueError,
             "nu: its dimension must be that of mu, 2; got 1",
+        ),
+        (
+            lambda g, c: tp.wasserstein(*[tp.Particles(np.ones((8000, 2)))] * 2),
+            ValueError,
+            "at most 5e.07 pairs of tokens fit; got 8000 and 8000, .* 3.2 GB. Subsample both",
         ),
         (lambda g, c: tp.bures(np.eye(2), np.eye(3)), ValueError, "Y: its number of rows must"),
         (lambda g, c: tp.bures([[np.nan]], [[1.0]]), ValueError, "X: every entry must be finite"),
