@@ -63,9 +63,9 @@ class Measure(ABC):
 
     @abstractmethod
     def rate(self, field: VelocityField, velocity: Array) -> Array:
-        """Return a relative speed that bounds the growth: it sets the clock of `flow`.
+        """Return the relative speed of the coordinates, which sets the first time scale of `flow`.
 
-        `velocity` is `advect(field)`, for those that need it not to compute it twice.
+        `velocity` is `advect(field)`, so that none computes it twice.
         """
 
     @abstractmethod
@@ -235,7 +235,8 @@ class Gaussian(Measure):
             object.__setattr__(self, name, frozen(np.asarray(array)[...]))
 
     @classmethod
-    def _of(cls, mean: Array, factor: Array, log_scale: Array) -> Gaussian:
+    def trusted(cls, mean: Array, factor: Array, log_scale: Array) -> Gaussian:
+        """Make a Gaussian from arrays that are already checked (inside a solver step)."""
         gaussian = object.__new__(cls)
         gaussian._set(mean, factor, log_scale)
         return gaussian
@@ -307,7 +308,7 @@ class Gaussian(Measure):
         logs = np.log(np.where(largest == 0, 1.0, largest)) + np.log(
             np.where(norm == 0, 1.0, norm)
         )
-        return Gaussian._of(self.mean, X, self.log_scale + 2 * logs)
+        return Gaussian.trusted(self.mean, X, self.log_scale + 2 * logs)
 
     def __getitem__(self, case: Any) -> Gaussian:
         """Return the chosen case, or cases, of a stack."""
@@ -315,7 +316,7 @@ class Gaussian(Measure):
             raise TypeError("a single Gaussian has no cases to choose from.")
         if np.size(self.log_scale[case]) == 0:
             raise ValueError("case: must choose at least one case of the stack; got none.")
-        return Gaussian._of(self.mean[case], self.factor[case], self.log_scale[case])
+        return Gaussian.trusted(self.mean[case], self.factor[case], self.log_scale[case])
 
     def _single(self, task: str) -> None:
         if self.stack:
@@ -359,7 +360,7 @@ class Gaussian(Measure):
         """Return Gaussians of the same dimension and number of factor columns."""
         d, r = self.factor.shape[-2:]
         factor = state[..., d : d + d * r].reshape(*state.shape[:-1], d, r)
-        return Gaussian._of(state[..., :d], factor, state[..., -1])
+        return Gaussian.trusted(state[..., :d], factor, state[..., -1])
 
     def advect(self, field: VelocityField) -> Array:
         r"""Return $(\dot m, \dot X, \dot s) = (Bm + c,\; BX - bX,\; 2b)$ as one vector a case.
@@ -380,7 +381,7 @@ class Gaussian(Measure):
     def push(self, field: VelocityField, step: float) -> Gaussian:
         """Return the exact push-forward by the affine map x -> x + step * field(x)."""
         mean_velocity, BX = _affine(field).moves(self.mean, self.factor)
-        return Gaussian._of(
+        return Gaussian.trusted(
             self.mean + step * mean_velocity, self.factor + step * BX, self.log_scale
         )
 

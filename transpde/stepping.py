@@ -1,11 +1,11 @@
 r"""Stepping a stack of measures through time with the solvers of `scipy.integrate`.
 
-Each case runs on its own clock, $d\tau = (1/T + \rho)\,dt$ with $\rho$ the `rate` of its
-coordinates: $\|BX\|_F/\|X\|_F$ for a Gaussian under $x \mapsto Bx + c$, the relative speed of a
-cloud of particles. On this clock a size at most grows exponentially, and a finite blow-up time t*
-is reached only as $\tau \to \infty$. So t* is a number that the solver computes to its tolerance,
-not the moment at which a norm passes a threshold. The physical time of a case is one more
-coordinate of it.
+Each case runs on its own clock, $d\tau = (1/T + 1/(t_0 + t) + g^+)\,dt$, where g is the growth of
+its size, $g = d\log\operatorname{tr}\Sigma/dt$, and t_0 its first time scale. While nothing grows
+the clock runs with the logarithm of time, as the algebraic decay of attention wants it. A size at
+most grows like $e^\tau$, so a finite blow-up time t* is reached only as $\tau \to \infty$: it is a
+number that the solver computes to its tolerance, not the moment at which a norm passes a
+threshold. The physical time of a case is one more coordinate of it.
 """
 
 from __future__ import annotations
@@ -109,16 +109,23 @@ class Integration:
         self.final = start.copy()
         self.index = np.flatnonzero(np.isfinite(start).all(axis=1))  # the cases the solver holds
         self.running = np.ones(len(self.index), dtype=bool)  # which of those have not ended
+        self._choose()
         # The clock counts physical time in units of each case's first relative time scale.
         self.unit = np.ones(len(start))
         held = start[self.index]
         if not len(held):
             raise ValueError("measure: no case has finite coordinates; nothing flows.")
-        speed, rate = self._speed_and_rate(held, np.zeros(len(held)))
-        if not (np.isfinite(speed).all() and np.isfinite(rate).all()):
+        whole, field, velocity, _ = self._speed_and_growth(held, np.zeros(len(held)))
+        rate = 1 / horizon + np.broadcast_to(whole.rate(field, velocity), len(held))
+        if not (np.isfinite(velocity).all() and np.isfinite(rate).all()):
             raise ValueError(
                 "measure: too large for this attention: its first velocity is not finite. "
                 "Rescale the tokens, and query or key inversely."
+            )
+        if (rate == 0).any():
+            raise ValueError(
+                "time: must be finite here; got inf, and a measure whose shape does not change, "
+                "to within floating point numbers, has no certain end."
             )
         self.unit[self.index] = 1 / rate
         self.solver = self._solver(np.column_stack([held, np.zeros(len(held))]), None)
@@ -133,25 +140,29 @@ class Integration:
             now = self.attention if isinstance(self.attention, Attention) else self.attention(time)
             return held, now(held)
         held = self.measure.unpack(state)
-        return held, self.attention.select(self.measure.stack, self.index)(held)  # type: ignore[union-attr]
+        return held, self.chosen(held)
 
-    def _speed_and_rate(self, state: Array, clock: Array) -> tuple[Array, Array]:
+    def _speed_and_growth(self, state: Array, clock: Array) -> tuple[Any, Any, Array, Array]:
+        """Return the held measure, its field, its velocity and its growth, a row a case."""
         held, field = self._field(state, clock)
         velocity = held.advect(field)
-        rate = 1 / self.horizon + np.broadcast_to(held.rate(field, velocity), len(state))
-        if (rate == 0).any():
-            raise ValueError(
-                "time: must be finite here; got inf, and a measure whose shape does not change, "
-                "to within floating point numbers, has no certain end."
-            )
-        return velocity.reshape(len(state), -1), rate
+        growth = np.broadcast_to(held.growth(field, velocity), len(state))
+        return held, field, velocity.reshape(len(state), -1), growth
 
     def _derivative(self, _: float, flat: Array) -> Array:
         z = flat.reshape(len(self.index), -1)
-        speed, rate = self._speed_and_rate(z[:, :-1], z[:, -1])
-        return np.asarray(
-            (np.column_stack([speed, 1 / self.unit[self.index]]) / rate[:, None]).ravel()
-        )
+        _, _, velocity, growth = self._speed_and_growth(z[:, :-1], z[:, -1])
+        unit = self.unit[self.index]
+        # Not the positive part of the growth but a smooth function above it: the steps of a
+        # solver of high order live on derivatives.
+        base = 1 / (unit * (1 + np.maximum(z[:, -1], 0.0)))
+        rate = 1 / self.horizon + base + (growth + np.hypot(growth, base)) / 2
+        return (np.column_stack([velocity, 1 / unit]) / rate[:, None]).ravel()
+
+    def _choose(self) -> None:
+        """Pick the parameters of the cases that the solver holds."""
+        if self.measure.stack and isinstance(self.attention, Attention):
+            self.chosen = self.attention.select(self.measure.stack, self.index)
 
     def _solver(self, z: Array, first_step: float | None) -> Any:
         name = self.options.method
@@ -243,9 +254,7 @@ class Integration:
 
     def _find_ends(self) -> None:
         z, now = self._states(), self._now()
-        held, field = self._field(z[:, :-1], z[:, -1])
-        velocity = held.advect(field)
-        growth = np.broadcast_to(held.growth(field, velocity), len(now))
+        held, field, velocity, growth = self._speed_and_growth(z[:, :-1], z[:, -1])
         tail = np.divide(1.0, growth, out=np.full(len(now), np.inf), where=growth > 0)
         on_time = self.running & (now >= self.horizon)
         blown = self.running & ~on_time & self._exploding(now, growth, tail)
@@ -272,6 +281,7 @@ class Integration:
         z = self._states()[self.running]
         self.index = self.index[self.running]
         self.running = np.ones(len(self.index), dtype=bool)
+        self._choose()
         self.solver = self._solver(z, self.solver.step_size)
 
 

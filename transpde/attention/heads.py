@@ -109,20 +109,27 @@ class GaussianHead(Head):
 
     @abstractmethod
     def _response(self, gaussian: Gaussian) -> tuple[Array, Array, Array]:
-        r"""Return $T = SX^\top A$, $TX$ and $q = Tm - SX^\top u$ for a factor of norm one.
+        r"""Return $T = SX^\top A$, $TX$ and $q = Tm - SX^\top u$.
 
-        The size of the covariance is in `log_scale` alone, and each product is stated without
-        cancellation: none overflows or drowns in rounding where the motion does not.
+        The factor has orthogonal columns, largest first, and norm one; the size of the covariance
+        is in `log_scale` alone. Each product is stated so that it neither overflows nor drowns in
+        rounding where the motion of the Gaussian does not.
         """
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         self.matches(measure.stack)
-        gaussian, V = measure.normalised(), self.value
-        T, TX, q = self._response(gaussian)
-        linear = V @ gaussian.factor @ T
-        at_mean = applied(V, gaussian.mean + applied(gaussian.factor, q))
-        motion = Motion(measure.mean, measure.factor, at_mean, V @ measure.factor @ TX)
-        return AffineField.trusted(linear, at_mean - applied(linear, gaussian.mean), motion)
+        unit, V = measure.normalised(), self.value
+        # In the axes of the factor, X = P D R^T: however thin the Gaussian is, the products of T
+        # with the columns of PD keep their digits, which those with the columns of X do not.
+        P, D, Rt = np.linalg.svd(unit.factor, full_matrices=False)
+        X = P * D[..., None, :]
+        T, TX, q = self._response(Gaussian.trusted(unit.mean, X, unit.log_scale))
+        linear, at_mean = V @ X @ T, applied(V, unit.mean + applied(X, q))
+        velocity = (
+            V @ X @ TX @ Rt * np.exp((unit.log_scale - measure.log_scale) / 2)[..., None, None]
+        )
+        motion = Motion(measure.mean, measure.factor, at_mean, velocity)
+        return AffineField.trusted(linear, at_mean - applied(linear, unit.mean), motion)
 
 
 def applied(matrix: Array, vector: Array) -> Array:

@@ -155,16 +155,14 @@ class Sinkhorn(GaussianHead):
         return equal
 
     def _response(self, gaussian: Gaussian) -> tuple[Array, Array, Array]:
-        # In the axes of the factor, X = P D R^T, the matrix G is graded like D on both sides, and
-        # its small singular values keep their digits however thin the Gaussian is.
-        P, D, Rt = np.linalg.svd(gaussian.factor, full_matrices=False)
-        DPtA = D[..., :, None] * (transposed(self.key @ P) @ self.query)
-        U, sigma, Wt = np.linalg.svd((DPtA @ P) * D[..., None, :])
+        # G is graded like the columns of X on both sides: its small singular values are accurate.
+        X = gaussian.factor
+        XtA = transposed(self.key @ X) @ self.query
+        U, sigma, Wt = np.linalg.svd(XtA @ X)
         epsilon = self.epsilon * _inverse_size(gaussian)[..., None]
         core = 2 / (np.hypot(epsilon, 2 * sigma) + epsilon)
-        R = transposed(Rt)
-        T = R @ ((U * core[..., None, :]) @ (transposed(U) @ DPtA))
-        TX = R @ ((U * (core * sigma)[..., None, :]) @ Wt) @ Rt
+        T = (U * core[..., None, :]) @ (transposed(U) @ XtA)
+        TX = (U * (core * sigma)[..., None, :]) @ Wt
         return T, TX, np.zeros(TX.shape[:-1])
 
 
