@@ -111,18 +111,24 @@ class GaussianHead(Head):
     def _response(self, gaussian: Gaussian) -> tuple[Array, Array, Array]:
         r"""Return $T = SX^\top A$, $TX$ and $q = Tm - SX^\top u$.
 
-        The factor has orthogonal columns, largest first, and norm one; the size of the covariance
-        is in `log_scale` alone. Each product is stated so that it neither overflows nor drowns in
+        The factor is one of `_in_axes`, of norm one; the size of the covariance is in `log_scale`
+        alone. Each product is stated so that it neither overflows nor drowns in
         rounding where the motion of the Gaussian does not.
         """
+
+    def _in_axes(self, factor: Array) -> tuple[Array, Array]:
+        """Return PD and R^T of the factor P D R^T: its columns in orthogonal axes.
+
+        However thin a Gaussian is, products of a large T with the columns of PD keep their digits,
+        which those with the columns of the factor do not.
+        """
+        P, D, Rt = np.linalg.svd(factor, full_matrices=False)
+        return P * D[..., None, :], Rt
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         self.matches(measure.stack)
         unit, V = measure.normalised(), self.value
-        # In the axes of the factor, X = P D R^T: however thin the Gaussian is, the products of T
-        # with the columns of PD keep their digits, which those with the columns of X do not.
-        P, D, Rt = np.linalg.svd(unit.factor, full_matrices=False)
-        X = P * D[..., None, :]
+        X, Rt = self._in_axes(unit.factor)
         T, TX, q = self._response(Gaussian.trusted(unit.mean, X, unit.log_scale))
         linear, at_mean = V @ X @ T, applied(V, unit.mean + applied(X, q))
         velocity = (

@@ -43,6 +43,9 @@ class Softmax(GaussianHead):
         keys = measure.points @ self.key.T
         return SoftmaxSum(self.query, zero, keys, log_weights(measure))
 
+    def _in_axes(self, factor: Array) -> tuple[Array, Array]:
+        return factor, np.eye(factor.shape[-1])  # T is no larger than the covariance: any axes do
+
     def _response(self, gaussian: Gaussian) -> tuple[Array, Array, Array]:
         X, size = gaussian.factor, np.exp(gaussian.log_scale)[..., None, None]
         T = size * transposed(self.key @ X) @ self.query
