@@ -348,6 +348,24 @@ def test_a_blowup_after_long_exponential_growth_is_told():
     assert path.blowup_time == pytest.approx(0.5 * np.exp(-grown.log_size), rel=1e-8)
 
 
+@pytest.mark.parametrize("k", [0.1, 1.0, 2.0])
+def test_blowup_along_a_direction_in_which_the_attention_vanishes(k):
+    """V = diag(1, k): x' = x^3 and y = x^k, so t* = 1/2 while Sigma turns towards A's kernel."""
+    attention = tp.Softmax([[1.0, 1.0], [-1.0, 0.0]], np.eye(2), np.diag([1.0, k]))
+    path = tp.flow(tp.Gaussian([0.0, 0.0], [[1.0], [1.0]]), attention, 1.0)
+    assert path.stop == "blow-up"
+    assert path.blowup_time == pytest.approx(0.5, rel=1e-8)
+
+
+@pytest.mark.parametrize("k", [5.0, 50.0])
+@pytest.mark.parametrize("time", [1.0, np.inf])
+def test_what_rounding_hides_is_told(k, time):
+    """The same, but the driving form falls below rounding before the blow-up."""
+    attention = tp.Softmax([[1.0, 1.0], [-1.0, 0.0]], np.eye(2), np.diag([1.0, k]))
+    with pytest.raises(RuntimeError, match=r"flow: from time 0\..* rounding hides how it goes on"):
+        tp.flow(tp.Gaussian([0.0, 0.0], [[1.0], [1.0]]), attention, time)
+
+
 @pytest.mark.parametrize("head", [tp.Softmax, tp.L2])
 def test_time_without_end_is_told(head):
     with pytest.raises(RuntimeError, match="time=inf, but no end is near"):

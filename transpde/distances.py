@@ -260,7 +260,13 @@ def _linear_program(x: Array, a: Array, y: Array, b: Array, p: float) -> float:
     if scale == 0:
         return 0.0
     # A cost of order one keeps the solver's tolerance meaningful; p-th powers do not overflow.
-    total, log = ot.emd2(a, b, (gaps / scale) ** p, numItermax=10_000_000, log=True)
+    cost = (gaps / scale) ** p
+    if (cost[gaps > 0] == 0).any():
+        raise ValueError(
+            f"p: so large, {p:g}, that powers of the smallest distances between tokens are zero in "
+            "floating point numbers; take a smaller order."
+        )
+    total, log = ot.emd2(a, b, cost, numItermax=10_000_000, log=True)
     if log["warning"] is not None:
         raise RuntimeError(f"wasserstein: the linear program did not converge: {log['warning']}")
     return float(scale * max(total, 0.0) ** (1 / p))

@@ -27,6 +27,7 @@ class Motion(NamedTuple):
     factor: Array
     mean_velocity: Array
     factor_velocity: Array
+    left: Any = 1.0  # the part of BX that is left after its terms cancel
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +105,9 @@ class AffineField:
         motion = None
         if known is not None:
             moves = [field.moves(known.mean, known.factor) for field in (self, other)]
-            sums = (first + second for first, second in zip(*moves, strict=True))
-            motion = Motion(known.mean, known.factor, *sums)
+            drift, turn = (first + second for first, second in zip(*moves, strict=True))
+            left = [1.0 if f.motion is None else f.motion.left for f in (self, other)]
+            motion = Motion(known.mean, known.factor, drift, turn, np.maximum(left[0], left[1]))
         linear, offset = self.linear + other.linear, self.offset + other.offset
         return AffineField.trusted(linear, offset, motion)
 

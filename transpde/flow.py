@@ -150,7 +150,8 @@ def flow(
     Raises:
         TypeError: a measure for which the attention has no field; a Gaussian on the sphere.
         ValueError: bad times, tolerances, method or space; tokens that are not on the sphere.
-        RuntimeError: the solver fails, no end is found, a number grows out of range.
+        RuntimeError: the solver fails, no end is found, a number grows out of range, or a
+            covariance grows so large and thin that rounding hides how it goes on.
 
     Source: `castin2025unified`; the change of time is ours (chapter on Gaussian preservation).
 

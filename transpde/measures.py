@@ -276,7 +276,7 @@ class Gaussian(Measure):
         with np.errstate(over="ignore", invalid="ignore"):
             X = self.factor * np.exp(self.log_scale / 2)[..., None, None]
             Sigma = X @ np.swapaxes(X, -2, -1)
-        if np.isinf(Sigma).any():
+        if not np.isfinite(Sigma[np.isfinite(self.pack()).all(axis=-1)]).all():
             raise OverflowError(
                 "covariance: larger than a floating point number holds; "
                 "use `direction` (covariance over trace) and `log_size` (log of the trace)."

@@ -33,6 +33,9 @@ BLOWUP_TAIL = 1e-13
 BLOWUP_RISE, BLOWUP_PAUSE = 1e5, 1e-5
 MAX_STEPS, MAX_STEPS_TO_INFINITY = 100_000, 5_000
 LATEST = 1e100  # first time scales by which a flow to infinity should have met its end
+# The growth of a covariance is lost in rounding: so little is left of the sum that drives it, and
+# its log size has grown by so much. (A covariance that converges does not grow.)
+UNRESOLVED, GROWN = 2e-15, 15.0
 LARGEST = 1e150  # a coordinate whose square still is a number
 
 
@@ -256,6 +259,7 @@ class Integration:
         z, now = self._states(), self._now()
         held, field, velocity, growth = self._speed_and_growth(z[:, :-1], z[:, -1])
         tail = np.divide(1.0, growth, out=np.full(len(now), np.inf), where=growth > 0)
+        self._check_resolution(field, z, now)
         on_time = self.running & (now >= self.horizon)
         blown = self.running & ~on_time & self._exploding(now, growth, tail)
         still = np.zeros_like(blown)
@@ -266,6 +270,21 @@ class Integration:
         self._close(blown, "blow-up", now + tail, z[:, :-1])
         self._close(still, "stationary", now, z[:, :-1])
         self.running &= ~(on_time | blown | still)
+
+    def _check_resolution(self, field: VelocityField, z: Array, now: Array) -> None:
+        """Raise where a covariance has grown so thin that rounding hides what drives it."""
+        motion = getattr(field, "motion", None)
+        if motion is None:
+            return
+        left = np.broadcast_to(motion.left, len(now))
+        grown = z[:, -2] - self.records[0, self.index, -1] > GROWN
+        lost = self.running & grown & (left < UNRESOLVED)
+        if lost.any():
+            raise RuntimeError(
+                f"flow: from time {now[lost].min():.6g} the covariance of case "
+                f"{self.index[lost][0]} is so large and thin, along a direction in which the "
+                "attention vanishes, that rounding hides how it goes on. End before that `time`."
+            )
 
     def _exploding(self, now: Array, growth: Array, tail: Array) -> Array:
         since, grew = self.mark[:, self.index]

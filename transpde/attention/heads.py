@@ -116,6 +116,10 @@ class GaussianHead(Head):
         rounding where the motion of the Gaussian does not.
         """
 
+    def _left(self, T: Array, TX: Array) -> Array | float:
+        """Return what part of TX is left after its terms cancel: 1 if none do."""
+        return 1.0
+
     def _in_axes(self, factor: Array) -> tuple[Array, Array]:
         """Return PD and R^T of the factor P D R^T: its columns in orthogonal axes.
 
@@ -134,7 +138,7 @@ class GaussianHead(Head):
         velocity = (
             V @ X @ TX @ Rt * np.exp((unit.log_scale - measure.log_scale) / 2)[..., None, None]
         )
-        motion = Motion(measure.mean, measure.factor, at_mean, velocity)
+        motion = Motion(measure.mean, measure.factor, at_mean, velocity, self._left(T, TX))
         return AffineField.trusted(linear, at_mean - applied(linear, unit.mean), motion)
 
 

@@ -46,6 +46,13 @@ class Softmax(GaussianHead):
     def _in_axes(self, factor: Array) -> tuple[Array, Array]:
         return factor, np.eye(factor.shape[-1])  # T is no larger than the covariance: any axes do
 
+    def _left(self, T: Array, TX: Array) -> Array | float:
+        # TX is a plain product with a factor of norm one. (Divided first: no square underflows.)
+        largest = np.abs(T).max(axis=(-2, -1), keepdims=True)
+        T, TX = (M / np.where(largest > 0, largest, 1.0) for M in (T, TX))
+        whole, left = (np.sqrt((M**2).sum(axis=(-2, -1))) for M in (T, TX))
+        return left / np.where(whole > 0, whole, 1.0)
+
     def _response(self, gaussian: Gaussian) -> tuple[Array, Array, Array]:
         X, size = gaussian.factor, np.exp(gaussian.log_scale)[..., None, None]
         T = size * transposed(self.key @ X) @ self.query
