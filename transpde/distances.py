@@ -263,7 +263,7 @@ def _linear_program(x: Array, a: Array, y: Array, b: Array, p: float) -> float:
     cost = (gaps / scale) ** p
     if (cost[gaps > 0] == 0).any():
         raise ValueError(
-            f"p: so large, {p:g}, that powers of the smallest distances between tokens are zero in "
+            f"p: so large, {p:g}, that powers of the smallest distances of tokens are zero in "
             "floating point numbers; take a smaller order."
         )
     total, log = ot.emd2(a, b, cost, numItermax=10_000_000, log=True)
