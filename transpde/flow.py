@@ -323,10 +323,14 @@ def layers(
         array([3.5, 5.5])
     """
     depth, step = positive_integer("depth", depth), positive_number("step", step)
-    layer = [
-        _in_space(space, measure, _cleaned(measure, _an_attention(one)))
-        for one in _layer_attentions(attention, depth, step)
-    ]
+    wanted = _layer_attentions(attention, depth, step)
+    # Each distinct attention is tried on the measure once: for Sinkhorn a try is an iteration.
+    tried = {id(one): one for one in wanted}
+    fitting = {
+        key: _in_space(space, measure, _cleaned(measure, _an_attention(one)))
+        for key, one in tried.items()
+    }
+    layer = [fitting[id(one)] for one in wanted]
 
     def pushed(start: Any, i: int, length: float) -> Any:
         end = start.push(layer[i](start), length)
