@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 __all__ = [
     "Array",
     "covariance_matrix",
+    "definite_matrix",
     "finite_array",
     "increasing_times",
     "positive_integer",
     "positive_number",
     "probability_weights",
     "same_size",
+    "symmetric_matrix",
 ]
 
 Array = NDArray[Any]
@@ -124,8 +126,8 @@ def probability_weights(name: str, value: Any, n: int) -> Array:
     return weights
 
 
-def covariance_matrix(name: str, value: Any) -> Array:
-    """Return a stack (..., d, d) of symmetric positive semidefinite matrices, or raise."""
+def symmetric_matrix(name: str, value: Any) -> Array:
+    """Return a stack (..., d, d) of symmetric matrices, or raise `ValueError`."""
     matrix = finite_array(name, value, "... d d")
     same_size(name, matrix.shape[-1], "its rows", matrix.shape[-2], "number of columns")
     size = np.abs(matrix).max(axis=(-2, -1), keepdims=True)
@@ -135,11 +137,27 @@ def covariance_matrix(name: str, value: Any) -> Array:
             f"{name}: must be symmetric; got a difference of {gap.max()} from its transpose. "
             "Use (S + S.T) / 2."
         )
+    return matrix
+
+
+def covariance_matrix(name: str, value: Any) -> Array:
+    """Return a stack (..., d, d) of symmetric positive semidefinite matrices, or raise."""
+    matrix = symmetric_matrix(name, value)
+    size = np.abs(matrix).max(axis=(-2, -1))
     lowest = np.linalg.eigvalsh(matrix).min(axis=-1)
-    if (lowest < -1e-10 * size[..., 0, 0]).any():
+    if (lowest < -1e-10 * size).any():
         raise ValueError(
             f"{name}: must be positive semidefinite; got an eigenvalue of {lowest.min()}."
         )
+    return matrix
+
+
+def definite_matrix(name: str, value: Any) -> Array:
+    """Return a symmetric positive definite matrix (d, d), or raise `ValueError`."""
+    matrix = symmetric_matrix(name, finite_array(name, value, "d d"))
+    lowest = np.linalg.eigvalsh(matrix).min()
+    if not lowest > 0:
+        raise ValueError(f"{name}: must be positive definite; got an eigenvalue of {lowest}.")
     return matrix
 
 
