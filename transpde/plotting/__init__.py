@@ -14,6 +14,7 @@ from transpde.plotting.covariances import (
     plot_cone,
     plot_disc,
 )
+from transpde.plotting.depth import plot_layers, plot_spread
 from transpde.plotting.flows import plot_field, plot_flow, plot_particles, plot_snapshots
 from transpde.plotting.gaussians import plot_ellipse, plot_ellipses
 from transpde.plotting.results import fitted_order, plot_attention_matrix, plot_convergence
@@ -33,6 +34,8 @@ __all__ = [
     "plot_ellipses",
     "plot_field",
     "plot_flow",
+    "plot_layers",
     "plot_particles",
     "plot_snapshots",
+    "plot_spread",
 ]
