@@ -13,7 +13,8 @@ PACKAGE = Path(transpde.__file__).parent
 # Each module imports from earlier ones only.
 ORDER = [
     "checks", "fields", "measures", "kernels", "attention", "stepping", "flow", "distances",
-    "theory", "energy", "ensembles", "plotting", "figures", "widgets", "exercises",
+    "conventions", "limits", "theory", "energy", "ensembles", "plotting", "figures", "widgets",
+    "exercises",
 ]  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

@@ -17,6 +17,11 @@ from transpde.plotting.covariances import (
 from transpde.plotting.depth import plot_layers, plot_spread
 from transpde.plotting.flows import plot_field, plot_flow, plot_particles, plot_snapshots
 from transpde.plotting.gaussians import plot_ellipse, plot_ellipses
+from transpde.plotting.panels import (
+    plot_attention_fields,
+    plot_attention_flows,
+    plot_attention_matrices,
+)
 from transpde.plotting.results import fitted_order, plot_attention_matrix, plot_convergence
 from transpde.plotting.styles import STYLES, attention_style
 
@@ -26,6 +31,9 @@ __all__ = [
     "cone_coordinates",
     "disc_coordinates",
     "fitted_order",
+    "plot_attention_fields",
+    "plot_attention_flows",
+    "plot_attention_matrices",
     "plot_attention_matrix",
     "plot_cone",
     "plot_convergence",

@@ -1,0 +1,218 @@
+"""Several attentions on the same tokens: a panel each, on common axes and a common scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.colors import LinearSegmentedColormap
+
+from transpde.attention import Attention, Masked
+from transpde.checks import Array, positive_number
+from transpde.flow import Trajectory
+from transpde.measures import Particles
+from transpde.plotting.flows import plot_field, plot_flow, plot_particles
+from transpde.plotting.results import plot_attention_matrix
+from transpde.plotting.styles import AMOUNT, INK, SIGNED, attention_style, of_kind
+
+__all__ = ["plot_attention_fields", "plot_attention_flows", "plot_attention_matrices"]
+
+PANEL = 2.1  # inches a panel, wide and high
+# Light where slow, and never so dark that the arrows drown.
+SPEED = LinearSegmentedColormap.from_list("speed", plt.get_cmap("YlGnBu")(np.linspace(0, 0.68)))
+
+
+def plot_attention_matrices(
+    attentions: Mapping[str, Attention],
+    tokens: Particles,
+    *,
+    limit: float | None = None,
+    columns: int = 4,
+) -> Any:
+    """Draw the attention matrices of several attentions on the same tokens, on one colour scale.
+
+    Of several heads the mean of their matrices is drawn.
+
+    Args:
+        attentions: by name, the title of a panel.
+        tokens: those at which all are evaluated; with positions where one is masked.
+        limit: the entry at the end of the colour scale; larger ones share its colour. By default
+            the largest absolute entry.
+        columns: panels a row.
+
+    Returns:
+        The axes of the panels, in order, on a new figure.
+
+    Raises:
+        ValueError: no attention, a limit that is not positive.
+
+    Example:
+        >>> axes = plot_attention_matrices({"softmax": head}, tokens)  # doctest: +SKIP
+    """
+    matrices = {name: _one_matrix(head.matrix(tokens)) for name, head in attentions.items()}
+    figure, axes = _panels("attentions", list(matrices), columns)
+    largest = max(float(np.abs(P).max()) for P in matrices.values())
+    high = largest if limit is None else positive_number("limit", limit)
+    signed = any(P.min() < 0 for P in matrices.values())
+    for ax, P in zip(axes, matrices.values(), strict=True):
+        plot_attention_matrix(P, ax=ax, cmap=SIGNED if signed else AMOUNT)
+        ax.images[0].set_clim(-high if signed else 0.0, high)
+        _outer_labels(ax)
+    ends = {(False, False): "neither", (True, False): "max", (True, True): "both"}
+    low = min(float(P.min()) for P in matrices.values()) < -high
+    extend = ends[largest > high, low] if largest > high or low else "neither"
+    bar = figure.colorbar(axes[0].images[0], ax=list(axes), extend=extend, shrink=0.8, aspect=30)
+    bar.outline.set_visible(False)
+    return axes
+
+
+def plot_attention_fields(
+    attentions: Mapping[str, Attention],
+    tokens: Particles,
+    *,
+    position: float | None = None,
+    limit: float | None = None,
+    xlim: tuple[float, float] = (-2.0, 2.0),
+    ylim: tuple[float, float] = (-2.0, 2.0),
+    count: int = 11,
+    columns: int = 4,
+) -> Any:
+    """Draw the velocity fields of several attentions: arrows for direction, colour for speed.
+
+    Args:
+        attentions: by name, the title of a panel.
+        tokens: those that create the fields, in the plane; drawn as dots.
+        position: where a masked field is taken; later tokens are then open dots.
+        limit: the speed at the end of the colour scale, by default the largest.
+        xlim: the ends of the picture in the first coordinate.
+        ylim: the ends of the picture in the second coordinate.
+        count: arrows along each axis.
+        columns: panels a row.
+
+    Returns:
+        The axes of the panels, in order, on a new figure.
+
+    Raises:
+        ValueError: no attention, a limit that is not positive, a masked attention without
+            `position`.
+
+    Example:
+        >>> axes = plot_attention_fields({"softmax": head}, tokens)  # doctest: +SKIP
+    """
+    fields = {name: _field(head, tokens, position) for name, head in attentions.items()}
+    figure, axes = _panels("attentions", list(fields), columns)
+    side = [np.linspace(*ends, 61) for ends in (xlim, ylim)]
+    points = np.stack(np.meshgrid(*side), axis=-1)
+    speeds = [_speed(field(points.reshape(-1, 2))).reshape(61, 61) for field in fields.values()]
+    largest = max(float(speed.max()) for speed in speeds)
+    high = largest if limit is None else positive_number("limit", limit)
+    for ax, (name, field), speed in zip(axes, fields.items(), speeds, strict=True):
+        ax.pcolormesh(
+            *side, speed, cmap=SPEED, vmin=0.0, vmax=high, shading="gouraud", rasterized=True
+        )
+        plot_field(_unit(field), xlim=xlim, ylim=ylim, count=count, ax=ax, color=INK, width=0.006)
+        _dots(ax, tokens, position if isinstance(attentions[name], Masked) else None)
+        ax.set(xlim=xlim, ylim=ylim)
+    bar = figure.colorbar(
+        axes[0].collections[0],
+        ax=list(axes),
+        extend="max" if largest > high else "neither",
+        shrink=0.8,
+        aspect=30,
+        label="speed",
+    )
+    bar.outline.set_visible(False)
+    return axes
+
+
+def plot_attention_flows(
+    trajectories: Mapping[str, Trajectory],
+    attentions: Mapping[str, Attention],
+    *,
+    columns: int = 4,
+) -> Any:
+    """Draw the flows of the same tokens under several attentions, on common axes.
+
+    Args:
+        trajectories: flows of particles in the plane, by name, the title of a panel.
+        attentions: the attention of each name, for its colour.
+        columns: panels a row.
+
+    Returns:
+        The axes of the panels, in order, on a new figure.
+
+    Raises:
+        ValueError: no trajectory, a name without an attention.
+
+    Example:
+        >>> axes = plot_attention_flows({"softmax": path}, {"softmax": head})  # doctest: +SKIP
+    """
+    if missing := [name for name in trajectories if name not in attentions]:
+        raise ValueError(f"attentions: must hold every name of trajectories; {missing} missing.")
+    _, axes = _panels("trajectories", list(trajectories), columns)
+    for ax, (name, path) in zip(axes, trajectories.items(), strict=True):
+        plot_flow(path, ax=ax, color=attention_style(attentions[name])["color"])
+    return axes
+
+
+def _panels(argument: str, names: list[str], columns: int) -> tuple[Any, Any]:
+    """Return a new figure and its axes, one a name, with common axes and titles."""
+    if not names:
+        raise ValueError(f"{argument}: must hold at least one entry; got none.")
+    width = min(columns, len(names))
+    rows = -(-len(names) // width)
+    figure = plt.figure(figsize=(PANEL * width + 0.6, (PANEL + 0.15) * rows), layout="constrained")
+    grid = figure.subplots(rows, width, sharex=True, sharey=True, squeeze=False)
+    for ax in grid.ravel()[len(names) :]:
+        ax.set_axis_off()
+    axes = grid.ravel()[: len(names)]
+    for ax, name in zip(axes, names, strict=True):
+        ax.set_title(name, fontsize="medium")
+    return figure, axes
+
+
+def _outer_labels(ax: Any) -> None:
+    place = ax.get_subplotspec()
+    if not place.is_last_row():
+        ax.set_xlabel("")
+    if not place.is_first_col():
+        ax.set_ylabel("")
+
+
+def _one_matrix(matrix: Array) -> Array:
+    return matrix.mean(axis=0) if matrix.ndim == 3 else matrix
+
+
+def _field(head: Attention, tokens: Particles, position: float | None) -> Callable[[Array], Array]:
+    """Return the field on points alone, a masked one at one position."""
+    field = of_kind("attentions", head, Attention)(tokens)
+    if not isinstance(head, Masked):
+        return field
+    if position is None:
+        raise ValueError("position: a masked field needs one; say at which it is to be drawn.")
+    return lambda x: field(x, np.full(len(x), float(position)))
+
+
+def _speed(velocity: Array) -> Array:
+    return np.asarray(np.linalg.norm(velocity, axis=-1))
+
+
+def _unit(field: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    def direction(x: Array) -> Array:
+        velocity = field(x)
+        return velocity / np.maximum(_speed(velocity), 1e-300)[:, None]
+
+    return direction
+
+
+def _dots(ax: Any, tokens: Particles, position: float | None) -> None:
+    """Draw the tokens, those after a position as open dots."""
+    if position is None or tokens.positions is None:
+        plot_particles(tokens, ax=ax, color="white", edgecolors=INK, linewidths=0.9)
+        return
+    seen = tokens.positions <= position
+    faces = np.where(seen[:, None], (1.0, 1.0, 1.0, 1.0), (0.0, 0.0, 0.0, 0.0))
+    edges = np.where(seen[:, None], (0.13, 0.13, 0.13, 1.0), (0.55, 0.55, 0.55, 1.0))
+    plot_particles(tokens, ax=ax, color=faces, edgecolors=edges, linewidths=0.9)
