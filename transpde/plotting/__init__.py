@@ -23,7 +23,9 @@ from transpde.plotting.panels import (
     plot_attention_matrices,
 )
 from transpde.plotting.results import fitted_order, plot_attention_matrix, plot_convergence
+from transpde.plotting.series import plot_samples, plot_series
 from transpde.plotting.styles import STYLES, attention_style
+from transpde.plotting.tokens import plot_paths
 
 __all__ = [
     "STYLES",
@@ -44,6 +46,9 @@ __all__ = [
     "plot_flow",
     "plot_layers",
     "plot_particles",
+    "plot_paths",
+    "plot_samples",
+    "plot_series",
     "plot_snapshots",
     "plot_spread",
 ]

@@ -1,0 +1,75 @@
+"""Series are checked by the data of their artists."""
+
+import matplotlib
+import numpy as np
+import pytest
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+
+from transpde import plotting
+
+X = np.array([1.0, 2.0, 4.0])
+
+
+@pytest.fixture(autouse=True)
+def no_figure_left():
+    yield
+    plt.close("all")
+
+
+def test_lines_hold_the_data_and_the_legend_the_names():
+    rows = np.arange(6.0).reshape(3, 2) + 1
+    own = (np.array([5.0, 6.0]), np.array([7.0, 8.0]))
+    ax = plotting.plot_series(
+        X,
+        {"rows": rows, "own": own, "_hidden": X},
+        styles={"rows": ("0.6", "."), "_hidden": ("#CC3311", "--")},
+        log="x",
+        xlabel="number",
+        ylabel="size",
+    )
+    expected = [(X, rows[:, 0]), (X, rows[:, 1]), own, (X, X)]
+    for line, data in zip(ax.lines, expected, strict=True):
+        np.testing.assert_array_equal(line.get_data(), data)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["rows", "own"]
+    assert ax.lines[0].get_marker() == "."
+    assert (ax.lines[3].get_color(), ax.lines[3].get_linestyle()) == ("#CC3311", "--")
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "linear")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("number", "size")
+
+
+def test_no_legend_where_every_name_is_hidden():
+    ax = plt.figure().add_subplot()
+    assert plotting.plot_series(X, {"_": X}, ax=ax, log="xy") is ax
+    assert ax.get_legend() is None
+    assert ax.get_yscale() == "log"
+
+
+@pytest.mark.parametrize(
+    ("series", "options", "message"),
+    [
+        ({"a": X}, {"log": "z"}, "log: must be '', 'x', 'y' or 'xy'; got 'z'"),
+        ({"a": X}, {"styles": {"b": ("k", "-")}}, "styles: must have names of series"),
+        ({"a": X[:2]}, {}, r"series\['a'\]: its length must be that of x, 3; got 2"),
+        ({"a": X * np.nan}, {}, r"series\['a'\]: every entry must be finite"),
+    ],
+)
+def test_bad_series(series, options, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.plot_series(X, series, **options)
+
+
+def test_samples_are_dots_and_a_line_of_root_mean_squares():
+    samples = np.array([[3.0, 1.0, 0.5], [1.0, 2.0, 0.1]])
+    ax = plotting.plot_samples(X, samples, order=-0.5, label="gap", color="#CC3311")
+    for line, row in zip(ax.lines, samples, strict=False):
+        np.testing.assert_array_equal(line.get_data(), (X, row))
+        assert line.get_marker() == "."
+    np.testing.assert_allclose(ax.lines[-1].get_ydata(), np.sqrt((samples**2).mean(axis=0)))
+    assert ax.lines[-1].get_color() == "#CC3311"
+    assert ax.get_legend().get_texts()[0].get_text().startswith("gap: order")
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    with pytest.raises(ValueError, match="errors: must be positive; got 0"):
+        plotting.plot_samples(X, np.zeros((2, 3)))
