@@ -438,7 +438,7 @@ TOKENS = tp.Particles([[1.0, 0.0], [0.0, 1.0]], positions=[0.0, 1.0])
             ValueError,
             "measure: its dimension must be that of the attention",
         ),
-        (lambda: tp.Softmax(*EYE)([[1.0, 2.0]]), TypeError, "measure: must be Particles or a G"),
+        (lambda: tp.Softmax(*EYE)([[1.0, 2.0]]), TypeError, "measure: must be Particles, a G"),
         (
             lambda: tp.Softmax(*EYE)(TOKENS)([1.0, 2.0, 3.0]),
             ValueError,

@@ -17,6 +17,7 @@ from transpde.attention import (
 from transpde.distances import bures, conditional_wasserstein, wasserstein
 from transpde.fields import AffineField
 from transpde.flow import Trajectory, flow, layers
+from transpde.grids import Grid
 from transpde.measures import Gaussian, Measure, Particles
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __all__ = [
     "AffineField",
     "Attention",
     "Gaussian",
+    "Grid",
     "Linear",
     "Masked",
     "Measure",

@@ -17,12 +17,18 @@ from scipy.special import logsumexp
 
 from transpde.checks import Array
 
-__all__ = ["PointwiseSum", "SoftmaxSum", "TokenSum", "sinkhorn_potential"]
+__all__ = ["PlaneSum", "PointwiseSum", "SoftmaxSum", "TokenSum", "sinkhorn_potential"]
 
 # Scores of one tile of target rows fit in the second-level cache of common processors.
 TILE_ENTRIES = 1 << 17
 
 Order = tuple[Array, Array]  # the positions of the targets (m,) and of the tokens (n,)
+
+
+def tiles(m: int, width: int) -> Iterator[slice]:
+    """Return slices of m rows, each of as many rows of the given width as fit in one tile."""
+    rows = max(1, TILE_ENTRIES // width)
+    return (slice(start, start + rows) for start in range(0, m, rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,14 +46,14 @@ class TokenSum(ABC):
     def mean(self, x: Array, values: Array, order: Order | None = None) -> Array:
         """Return the sums of P(x_i, j) values_j, shape (m, d), for values (n, d)."""
         sums = np.empty((len(x), values.shape[1]))
-        for tile in self._tiles(len(x)):
+        for tile in tiles(len(x), len(self.keys)):
             seen = None if order is None else (order[0][tile], order[1])
             sums[tile] = self.matrix(x[tile], seen) @ values
         return sums
 
-    def _tiles(self, m: int) -> Iterator[slice]:
-        rows = max(1, TILE_ENTRIES // len(self.keys))
-        return (slice(start, start + rows) for start in range(0, m, rows))
+    def exponential(self) -> tuple[Array, bool] | None:
+        """Return b (n,) and whether rows are normalised, where P is exp(score + b_j); or None."""
+        return None
 
     def _scores(self, x: Array) -> Array:
         return (x @ self.query.T - self.shift) @ self.keys.T
@@ -62,6 +68,10 @@ class SoftmaxSum(TokenSum):
     """Weights exp(score + bias_j), divided by their sum over the tokens that a target sees."""
 
     bias: Array
+
+    def exponential(self) -> tuple[Array, bool]:
+        """Return the biases, and that rows are normalised."""
+        return self.bias, True
 
     def _rows(self, x: Array, hidden: Array | None) -> Array:
         scores = self._scores(x)
@@ -82,6 +92,11 @@ class PointwiseSum(TokenSum):
     weights: Array
     function: Callable[[Array], Array]
 
+    def exponential(self) -> tuple[Array, bool] | None:
+        """Return the logarithms of the weights and False where the function is exp, else None."""
+        with np.errstate(divide="ignore"):
+            return (np.log(self.weights), False) if self.function is np.exp else None
+
     def _rows(self, x: Array, hidden: Array | None) -> Array:
         with np.errstate(over="ignore"):
             rows = self.function(self._scores(x)) * self.weights
@@ -89,6 +104,64 @@ class PointwiseSum(TokenSum):
             rows[hidden] = 0.0
             rows /= np.where(hidden, 0.0, self.weights).sum(axis=1, keepdims=True)
         return rows
+
+
+# --- tokens on a grid of the plane ---------------------------------------------------------------
+
+LOST = 1e-250  # a sum so small, relative to its largest possible term, may have lost terms
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneSum:
+    r"""Sums over the tokens y of a tensor grid of the plane.
+
+    A weight $e^{\langle\xi, y\rangle + b(y)}$ has a factor for each axis: a target needs
+    $n_1 + n_2$ exponentials instead of $n_1 n_2$, and matrix products do the rest, to rounding.
+    Other weights are summed one by one.
+
+    Args:
+        weights: the sum over the tokens of the grid, the last axis fastest.
+        key: K with keys K y, up to a shift that normalisation cancels.
+        places: the coordinates of the tokens along each axis, increasing.
+    """
+
+    weights: TokenSum
+    key: Array
+    places: tuple[Array, Array]
+
+    def mean(self, x: Array) -> Array:
+        """Return the sums of P(x_i, y) y, shape (m, 2), for targets x (m, 2)."""
+        tokens = np.stack(np.meshgrid(*self.places, indexing="ij"), axis=-1).reshape(-1, 2)
+        known = self.weights.exponential()
+        if known is None:
+            return self.weights.mean(x, tokens)
+        bias, normalised = known
+        top, shape = bias.max(), [len(y) for y in self.places]
+        mass = np.exp(bias - top).reshape(shape)
+        tilts = (x @ self.weights.query.T - self.weights.shift) @ self.key
+        sums = np.empty(x.shape)
+        for tile in tiles(len(x), sum(shape)):
+            size, total, moment = self._moments(mass, tilts[tile])
+            kept = total > LOST
+            scale = 1 / np.where(kept, total, 1.0) if normalised else np.exp(top + size)
+            sums[tile] = moment * scale[:, None]
+            if not kept.all():
+                rows = np.arange(len(x))[tile][~kept]
+                sums[rows] = self.weights.mean(x[rows], tokens)
+        return sums
+
+    def _moments(self, mass: Array, tilts: Array) -> tuple[Array, Array, Array]:
+        """Return (s, S0, S1): the sums of weight and of weight times y are e^s S0 and e^s S1."""
+        middle = [(y[0] + y[-1]) / 2 for y in self.places]
+        near = [y - c for y, c in zip(self.places, middle, strict=True)]
+        reach = np.abs(tilts) * [y[-1] for y in near]
+        first, second = (
+            np.exp(np.multiply.outer(tilts[:, a], near[a]) - reach[:, a, None]) for a in (0, 1)
+        )
+        rows, columns = first * (second @ mass.T), second * (first @ mass)
+        total = rows.sum(axis=1)
+        moment = np.stack([rows @ near[0], columns @ near[1]], axis=1)
+        return reach.sum(axis=1) + tilts @ middle, total, moment + np.outer(total, middle)
 
 
 # --- Sinkhorn ------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 
 from transpde.checks import Array, same_size
 from transpde.fields import AffineField, VelocityField
+from transpde.grids import Grid
 from transpde.measures import Gaussian, Measure, Particles
 
 __all__ = ["Attention", "WithFeedForward"]
@@ -23,13 +24,15 @@ class Attention(ABC):
             TypeError: a kind of measure for which this attention has no field.
             ValueError: a measure of another dimension than the parameters.
         """
-        if not isinstance(measure, Particles | Gaussian):
+        if not isinstance(measure, Particles | Gaussian | Grid):
             raise TypeError(
-                f"measure: must be Particles or a Gaussian; got {type(measure).__name__}."
+                f"measure: must be Particles, a Gaussian or a Grid; got {type(measure).__name__}."
             )
         same_size("measure", measure.dimension, "the attention", self.dimension, "dimension")
         if isinstance(measure, Gaussian):
             return self._affine_field(measure)
+        if isinstance(measure, Grid):
+            return self._grid_field(measure)
         return self._token_field(measure)
 
     def matrix(self, measure: Particles) -> Array:
@@ -59,6 +62,10 @@ class Attention(ABC):
 
     @abstractmethod
     def _affine_field(self, measure: Gaussian) -> AffineField: ...
+
+    def _grid_field(self, measure: Grid) -> VelocityField:
+        """Return the field of a density on a grid: that of tokens at the centres of its cells."""
+        return self._token_field(measure.particles)
 
     @abstractmethod
     def _matrix(self, measure: Particles) -> Array: ...
@@ -96,7 +103,7 @@ class WithFeedForward(Attention):
         """The dimension d of the tokens."""
         return self.attention.dimension
 
-    def _token_field(self, measure: Particles) -> VelocityField:
+    def _token_field(self, measure: Particles | Grid) -> VelocityField:
         self._check_stack(())
         field = self.attention(measure)
 
@@ -104,6 +111,9 @@ class WithFeedForward(Attention):
             return field(x, positions) + self.feed_forward(x)
 
         return total
+
+    def _grid_field(self, measure: Grid) -> VelocityField:
+        return self._token_field(measure)
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         self._check_stack(measure.stack)

@@ -13,6 +13,7 @@ from transpde.attention.heads import Head
 from transpde.attention.normalised import Sinkhorn
 from transpde.checks import Array, finite_array, points_of, same_size
 from transpde.fields import AffineField, VelocityField
+from transpde.grids import Grid
 from transpde.measures import Gaussian, Particles
 
 __all__ = ["Masked", "MultiHead", "OnSphere", "on_sphere"]
@@ -56,13 +57,16 @@ class MultiHead(Attention):
         """The dimension d of the tokens."""
         return self.heads[0].dimension
 
-    def _token_field(self, measure: Particles) -> VelocityField:
+    def _token_field(self, measure: Particles | Grid) -> VelocityField:
         fields = [head(measure) for head in self.heads]
 
         def total(x: Any, positions: Any = None) -> Array:
             return np.sum([field(x, positions) for field in fields], axis=0)
 
         return total
+
+    def _grid_field(self, measure: Grid) -> VelocityField:
+        return self._token_field(measure)
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         first, *others = (head._affine_field(measure) for head in self.heads)
@@ -165,6 +169,12 @@ class Masked(Attention):
     def _affine_field(self, measure: Gaussian) -> AffineField:
         raise TypeError(
             "measure: a masked attention acts on tokens with positions; got Gaussian. "
+            "Sample it first, and give the tokens positions."
+        )
+
+    def _grid_field(self, measure: Grid) -> VelocityField:
+        raise TypeError(
+            "measure: a masked attention acts on tokens with positions; got Grid. "
             "Sample it first, and give the tokens positions."
         )
 

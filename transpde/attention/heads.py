@@ -17,7 +17,8 @@ import numpy as np
 from transpde.attention.base import Attention
 from transpde.checks import Array, finite_array, points_of, same_size
 from transpde.fields import AffineField, Motion, VelocityField
-from transpde.kernels import TokenSum
+from transpde.grids import Grid
+from transpde.kernels import PlaneSum, TokenSum
 from transpde.measures import Gaussian, Particles
 
 __all__ = ["GaussianHead", "Head"]
@@ -67,6 +68,18 @@ class Head(Attention):
             points = points_of("x", x, "the attention", self.dimension)
             sums = weights.mean(points.reshape(-1, self.dimension), measure.points)
             return (sums @ self.value.T).reshape(points.shape)
+
+        return field
+
+    def _grid_field(self, measure: Grid) -> VelocityField:
+        if len(measure.edges) == 1:
+            return super()._grid_field(measure)
+        tokens, (first, second) = measure.particles, measure.centres
+        plane = PlaneSum(self.token_sum(tokens), self.key, (first, second))
+
+        def field(x: Any, positions: Any = None) -> Array:
+            points = points_of("x", x, "the attention", self.dimension)
+            return (plane.mean(points.reshape(-1, 2)) @ self.value.T).reshape(points.shape)
 
         return field
 

@@ -9,7 +9,8 @@ from scipy.special import expit
 
 from transpde.attention.heads import Head
 from transpde.checks import Array, finite_array
-from transpde.fields import AffineField, VelocityField
+from transpde.fields import AffineField
+from transpde.grids import Grid
 from transpde.kernels import PointwiseSum
 from transpde.measures import Gaussian, Particles
 
@@ -107,10 +108,13 @@ class Linear(Head):
     def _token_sum(self, measure: Particles) -> PointwiseSum:
         return _pointwise(self, measure, lambda scores: scores)
 
-    def _token_field(self, measure: Particles) -> VelocityField:
+    def _token_field(self, measure: Particles) -> AffineField:
         self.token_sum(measure)  # checks that this is one head
         x = measure.points
         return self._moment_field((x.T * measure.weights) @ x)
+
+    def _grid_field(self, measure: Grid) -> AffineField:
+        return self._token_field(measure.particles)
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         self.matches(measure.stack)

@@ -15,6 +15,7 @@ from transpde.plotting.covariances import (
     plot_disc,
 )
 from transpde.plotting.depth import plot_layers, plot_spread
+from transpde.plotting.densities import plot_density
 from transpde.plotting.flows import plot_field, plot_flow, plot_particles, plot_snapshots
 from transpde.plotting.gaussians import plot_ellipse, plot_ellipses
 from transpde.plotting.panels import (
@@ -39,6 +40,7 @@ __all__ = [
     "plot_attention_matrix",
     "plot_cone",
     "plot_convergence",
+    "plot_density",
     "plot_disc",
     "plot_ellipse",
     "plot_ellipses",

@@ -1,0 +1,132 @@
+r"""Stepping a density on a grid: finite volumes of second order in space and in time.
+
+Heun's method is a mean of Euler steps, and an Euler step of at most 1/(2 r), r the largest rate at
+which a cell is emptied, keeps the density non-negative: so does every step. The attention is
+evaluated twice a step, at the middles of the faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from transpde.attention import Attention
+from transpde.checks import Array
+from transpde.fields import VelocityField
+from transpde.grids import FaceVelocities, Grid
+from transpde.stepping import AttentionInTime, Options
+
+__all__ = ["METHOD", "FiniteVolumes"]
+
+METHOD = "SSPRK2"
+COURANT, LARGEST_COURANT = 0.45, 0.5  # the steps aimed at, and those that keep positivity
+MAX_STEPS = 100_000
+FEWEST_STEPS = 64  # with parameters in time, which may change while tokens are at rest
+HELD_BACK = 1e-6  # the most mass that the outer faces may hold back
+
+
+class FiniteVolumes:
+    """One integration of a grid, with what `flow` reads from an `Integration`.
+
+    Source: `gottlieb2001strong`.
+
+    Args:
+        measure: the start.
+        attention: an attention or a callable of time.
+        times: times to record, from 0; a step ends at each of them.
+        horizon: the last of the times.
+        options: the tolerance of a stationary state; no other has a part.
+        progress: called after each step with the part of the work that is done.
+    """
+
+    def __init__(
+        self,
+        measure: Grid,
+        attention: AttentionInTime,
+        times: Array | None,
+        horizon: float,
+        options: Options,
+        progress: Callable[[float], Any] = lambda share: None,
+    ) -> None:
+        if times is None:
+            raise ValueError("time: must be finite for a Grid; got inf.")
+        self.measure, self.times, self.horizon = measure, times, horizon
+        self.options, self.progress = options, progress
+        self.attention = attention.warmed() if isinstance(attention, Attention) else attention
+        self.records = np.full((len(times), 1, measure.density.size), np.nan)
+        self.records[0, 0] = measure.pack()
+        self.steps = [(0.0, measure.pack())]
+        self.stop, self.end, self.final = np.array(["time"]), np.zeros(1), self.records[0]
+        self.time, self.grid, self.held_back, self.taken = 0.0, measure, 0.0, 0
+
+    def to_the_end(self) -> FiniteVolumes:
+        """Step until the last time, or until the density is stationary."""
+        for j in range(1, len(self.times)):
+            while self.time < self.times[j] and self.stop[0] == "time":
+                self._step(self.times[j])
+                self.progress(self.time / self.horizon)
+                if self.time < self.horizon and self._is_stationary():
+                    self.stop = np.array(["stationary"])
+            if self.time == self.times[j]:
+                self.records[j, 0] = self.grid.pack()
+        self.end, self.final = np.array([self.time]), self.grid.pack()[None]
+        return self
+
+    def _field(self, grid: Grid, time: float) -> VelocityField:
+        now = self.attention if isinstance(self.attention, Attention) else self.attention(time)
+        return now(grid)
+
+    def _velocities(self, grid: Grid, time: float) -> FaceVelocities:
+        velocities = grid.face_velocities(self._field(grid, time))
+        if not all(np.isfinite(u).all() for u in velocities):
+            raise RuntimeError(
+                f"flow: at time {time:.6g} the velocity is not a finite number everywhere between "
+                "the edges. Narrow `edges`, or make query or key smaller."
+            )
+        return velocities
+
+    def _step(self, until: float) -> None:
+        """Take one step of Heun's method, no longer than up to the time `until`."""
+        t, grid = self.time, self.grid
+        u = self._velocities(grid, t)
+        fewest = 1 if isinstance(self.attention, Attention) else FEWEST_STEPS
+        count = float(
+            np.ceil((until - t) * max(grid.outflow_rate(u) / COURANT, fewest / self.horizon))
+        )
+        self._check_count(count)
+        while True:
+            h = (until - t) / count
+            middle = grid.unpack(grid.density + h * grid.transport(u))
+            v = self._velocities(middle, t + h)
+            if h * middle.outflow_rate(v) <= LARGEST_COURANT:
+                break
+            count *= 2  # the flow has grown so fast within the step that it would overdraw a cell
+            self._check_count(count)
+        self.grid = grid.unpack((grid.density + middle.density + h * middle.transport(v)) / 2)
+        self.time, self.taken = until if count == 1 else t + h, self.taken + 1
+        self.held_back += h * (grid.held_back(u) + middle.held_back(v)) / 2
+        self._check_edges()
+
+    def _check_count(self, count: float) -> None:
+        if not self.taken + count <= MAX_STEPS:
+            raise RuntimeError(
+                f"flow: more than {MAX_STEPS} steps are needed from time {self.time:.6g}, so fast "
+                "is the flow somewhere on the grid. Narrow `edges`, take wider cells or a shorter "
+                "`time`."
+            )
+
+    def _check_edges(self) -> None:
+        if self.held_back > HELD_BACK:
+            raise RuntimeError(
+                f"flow: the density reaches the edges at time {self.time:.6g}: the outermost cells"
+                f" hold a mass of {self.grid.outermost:.3g}, and {self.held_back:.3g} would have "
+                f"left (at most {HELD_BACK:.0e} may). Widen `edges`, or end before that `time`."
+            )
+
+    def _is_stationary(self) -> bool:
+        if self.options.stationary is None:
+            return False
+        speed = self.grid.relative_speed(self._field(self.grid, self.time), self.grid.density)
+        return bool(speed * (1 + self.time) <= self.options.stationary)
