@@ -14,8 +14,8 @@ from transpde.plotting.covariances import (
     plot_cone,
     plot_disc,
 )
-from transpde.plotting.depth import plot_layers, plot_spread
 from transpde.plotting.densities import plot_density
+from transpde.plotting.depth import plot_layers, plot_spread
 from transpde.plotting.flows import plot_field, plot_flow, plot_particles, plot_snapshots
 from transpde.plotting.gaussians import plot_ellipse, plot_ellipses
 from transpde.plotting.panels import (
