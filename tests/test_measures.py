@@ -15,8 +15,8 @@ TOKENS = tp.Particles([[0.0, 1.0], [2.0, 3.0], [4.0, -1.0]], [0.5, 0.25, 0.25])
 def test_unpack_inverts_pack_and_normalising_changes_nothing(measure):
     again = measure.unpack(measure.pack())
     assert np.array_equal(again.pack(), measure.pack())
-    assert np.allclose(measure.normalised().covariance, measure.covariance, rtol=1e-14)
-    assert np.array_equal(measure.normalised().mean, measure.mean)
+    assert np.allclose(measure.prepared().covariance, measure.covariance, rtol=1e-14)
+    assert np.array_equal(measure.prepared().mean, measure.mean)
 
 
 def test_moments_of_particles():

@@ -203,7 +203,7 @@ def _gaussian_distance(mu: Gaussian, nu: Gaussian, p: float) -> Any:
             f"p: must be 2 for Gaussians, where the distance has a closed form; got {p}."
         )
     _same_stack("nu", nu.stack, "mu", mu.stack)
-    factors = [g.factor * np.exp(g.log_scale / 2)[..., None, None] for g in (mu, nu)]
+    factors = [g.scaled_factor for g in (mu, nu)]
     distance = np.hypot(np.linalg.norm(mu.mean - nu.mean, axis=-1), bures(*factors))
     return distance if np.ndim(distance) else float(distance)
 

@@ -453,7 +453,8 @@ def _factor(measure: Any) -> Array:
     """Return X with covariance X X^T."""
     if isinstance(measure, Particles):
         return (np.sqrt(measure.weights)[:, None] * (measure.points - measure.mean)).T
-    return measure.factor * np.exp(measure.log_scale / 2)[..., None, None]
+    X: Array = measure.scaled_factor
+    return X
 
 
 def _unnormalised(A: Array) -> Unnormalized:
@@ -473,8 +474,8 @@ def _kinetic(measure: Any, attention: Any) -> Any:
         with np.errstate(over="ignore", invalid="ignore"):
             return float(measure.weights @ (field(measure.points) ** 2).sum(axis=1))
     drift, turn = field.moves(measure.mean, measure.factor)
-    size = np.exp(measure.log_scale)
-    return _number((drift**2).sum(axis=-1) + size * (turn**2).sum(axis=(-2, -1)))
+    turn = turn * np.exp(measure.log_scales / 2)[..., None, :]
+    return _number((drift**2).sum(axis=-1) + (turn**2).sum(axis=(-2, -1)))
 
 
 def _transposed(matrix: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ class Motion(NamedTuple):
     factor: Array
     mean_velocity: Array
     factor_velocity: Array
-    left: Any = 1.0  # the part of BX that is left after its terms cancel
+    left: Callable[[], Any] = lambda: 1.0  # the part of BX that is left after its terms cancel
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +107,8 @@ class AffineField:
         if known is not None:
             moves = [field.moves(known.mean, known.factor) for field in (self, other)]
             drift, turn = (first + second for first, second in zip(*moves, strict=True))
-            left = [1.0 if f.motion is None else f.motion.left for f in (self, other)]
-            motion = Motion(known.mean, known.factor, drift, turn, np.maximum(left[0], left[1]))
+            left = [f.motion.left for f in (self, other) if f.motion is not None]
+            motion = Motion(known.mean, known.factor, drift, turn, lambda: _largest(left))
         linear, offset = self.linear + other.linear, self.offset + other.offset
         return AffineField.trusted(linear, offset, motion)
 
@@ -119,3 +120,7 @@ class AffineField:
         B = np.broadcast_to(self.linear, (*stack, d, d)).reshape(-1, d, d)
         c = np.broadcast_to(self.offset, (*stack, d)).reshape(-1, d)
         return AffineField.trusted(B[index], c[index])
+
+
+def _largest(parts: list[Callable[[], Any]]) -> Any:
+    return functools.reduce(np.maximum, [part() for part in parts])

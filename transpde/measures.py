@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from scipy import special
 
+from transpde.axes import common_motion, graded_motion, leaning, principal_axes, thin
 from transpde.checks import (
     Array,
     covariance_matrix,
@@ -53,13 +54,29 @@ class Measure(ABC):
     def advect(self, field: VelocityField) -> Array:
         """Return the time derivative of the coordinates under a velocity field."""
 
-    def normalised(self) -> Self:
-        """Return the same measure with coordinates of order one where that is free."""
-        return self
-
     @abstractmethod
     def push(self, field: VelocityField, step: float) -> Self:
         """Return the push-forward by x -> x + step * field(x)."""
+
+    def prepared(self) -> Self:
+        """Return the same measure with the coordinates that a flow begins with."""
+        return self
+
+    def slack(self, most: float) -> Array | float:
+        """Return by what the tolerance of each coordinate may exceed that of the largest."""
+        return 1.0
+
+    def crooked(self) -> Array:
+        """Return which cases of a stack are better continued from `principal`, shape (...)."""
+        return np.zeros(self.stack, dtype=bool)
+
+    def principal(self) -> Self:
+        """Return the same measure with coordinates that stand apart."""
+        return self
+
+    def marked(self, in_axes: bool) -> Self:
+        """Return the same measure, known to come from `principal` or not."""
+        return self
 
     @abstractmethod
     def rate(self, field: VelocityField, velocity: Array) -> Array:
@@ -188,15 +205,19 @@ class Particles(Measure):
 
 @dataclass(frozen=True, eq=False)
 class Gaussian(Measure):
-    r"""Gaussian $N(m, \Sigma)$ with $\Sigma = e^{s} X X^\top$, of any rank.
+    r"""Gaussian $N(m, \Sigma)$ with $\Sigma = \sum_j e^{s_j} x_j x_j^\top$, of any rank.
 
     The factor keeps the covariance positive semidefinite and its rank at most r without any
-    projection; the scale s lets a covariance be far larger or smaller than a float.
+    projection. Each column $x_j$ has a scale of its own, so that a covariance may be far larger
+    or smaller than a float, or both at once in two directions.
 
     Args:
         mean: m, shape (..., d); leading axes make a stack of Gaussians.
-        factor: X, shape (..., d, r), any r >= 1.
-        log_scale: s, shape (...); 0 when left out.
+        factor: X, shape (..., d, r), any r >= 1, with the columns $x_j$.
+        log_scale: one s for all columns, shape (...); 0 when left out.
+
+    Attributes:
+        log_scales: the $s_j$, shape (..., r).
 
     Raises:
         ValueError: entries that are not finite, shapes that do not match.
@@ -210,7 +231,8 @@ class Gaussian(Measure):
 
     mean: Array
     factor: Array
-    log_scale: Array
+    log_scales: Array
+    in_axes: bool  # the columns are, nearly, orthonormal: principal axes
 
     def __init__(self, mean: Any, factor: Any, log_scale: Any = 0.0) -> None:
         m = finite_array("mean", mean, "... d")
@@ -227,18 +249,22 @@ class Gaussian(Measure):
         self._set(
             np.broadcast_to(m, stack + m.shape[-1:]),
             np.broadcast_to(X, stack + X.shape[-2:]),
-            np.broadcast_to(s, stack),
+            np.broadcast_to(s[..., None], (*stack, X.shape[-1])),
+            in_axes=False,
         )
 
-    def _set(self, mean: Array, factor: Array, log_scale: Array) -> None:
-        for name, array in (("mean", mean), ("factor", factor), ("log_scale", log_scale)):
+    def _set(self, mean: Array, factor: Array, log_scales: Array, in_axes: bool) -> None:
+        for name, array in (("mean", mean), ("factor", factor), ("log_scales", log_scales)):
             object.__setattr__(self, name, frozen(np.asarray(array)[...]))
+        object.__setattr__(self, "in_axes", in_axes)
 
     @classmethod
-    def trusted(cls, mean: Array, factor: Array, log_scale: Array) -> Gaussian:
+    def trusted(
+        cls, mean: Array, factor: Array, log_scales: Array, in_axes: bool = False
+    ) -> Gaussian:
         """Make a Gaussian from arrays that are already checked (inside a solver step)."""
         gaussian = object.__new__(cls)
-        gaussian._set(mean, factor, log_scale)
+        gaussian._set(mean, factor, log_scales, in_axes)
         return gaussian
 
     @classmethod
@@ -271,10 +297,16 @@ class Gaussian(Measure):
         return int(self.mean.shape[-1])
 
     @property
+    def scaled_factor(self) -> Array:
+        r"""The factor with its scales, $\Sigma = XX^\top$, shape (..., d, r); inf if too large."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.factor * np.exp(self.log_scales / 2)[..., None, :]
+
+    @property
     def covariance(self) -> Array:
         """The covariance, shape (..., d, d); `OverflowError` where a float cannot hold it."""
         with np.errstate(over="ignore", invalid="ignore"):
-            X = self.factor * np.exp(self.log_scale / 2)[..., None, None]
+            X = self.scaled_factor
             Sigma = X @ np.swapaxes(X, -2, -1)
         if not np.isfinite(Sigma[np.isfinite(self.pack()).all(axis=-1)]).all():
             raise OverflowError(
@@ -286,37 +318,70 @@ class Gaussian(Measure):
     @property
     def direction(self) -> Array:
         """The covariance over its trace, shape (..., d, d); zero for a point mass."""
-        X = self.normalised().factor
+        X = self._unit_factor()
         return X @ np.swapaxes(X, -2, -1)
 
     @property
     def log_size(self) -> Array:
         """The logarithm of the trace of the covariance, shape (...)."""
-        unit = self.normalised()
-        empty = (unit.factor == 0).all(axis=(-2, -1))
-        return np.where(empty, -np.inf, unit.log_scale)
+        columns = self.log_scales + 2 * _logs(_lengths(self.factor))
+        return np.asarray(special.logsumexp(columns, axis=-1))
 
-    def _square_norm(self) -> Array:
-        return (self.factor**2).sum(axis=(-2, -1))
+    def _unit_factor(self) -> Array:
+        """Return the factor, scales included, over the root of the trace."""
+        lengths, size = _lengths(self.factor), self.log_size
+        size = np.where(np.isneginf(size), 0.0, size)
+        logs = self.log_scales / 2 + _logs(lengths) - size[..., None] / 2
+        return _ratio(self.factor, lengths[..., None, :]) * np.exp(logs)[..., None, :]
 
     def normalised(self) -> Gaussian:
-        """Return the same Gaussian with a factor of Frobenius norm 1 (a zero factor is kept)."""
-        largest = np.abs(self.factor).max(axis=(-2, -1))  # first, so that no square overflows
-        X = _ratio(self.factor, largest[..., None, None])
-        norm = np.sqrt((X**2).sum(axis=(-2, -1)))
-        X = _ratio(X, norm[..., None, None])
-        logs = np.log(np.where(largest == 0, 1.0, largest)) + np.log(
-            np.where(norm == 0, 1.0, norm)
+        """Return the same Gaussian with a factor of Frobenius norm 1 and at most d columns.
+
+        A zero factor is kept.
+        """
+        size = self.log_size
+        size = np.where(np.isneginf(size), 0.0, size)
+        X = self._unit_factor()
+        if X.shape[-1] > self.dimension:
+            finite = np.isfinite(X).all(axis=(-2, -1), keepdims=True)
+            U, lengths, _ = np.linalg.svd(np.where(finite, X, 0.0), full_matrices=False)
+            X = np.where(finite, U * lengths[..., None, :], np.nan)
+        return Gaussian.trusted(self.mean, X, np.repeat(size[..., None], X.shape[-1], axis=-1))
+
+    def principal(self) -> Gaussian:
+        """Return the same Gaussian in its principal axes: orthonormal columns, the longest first.
+
+        A column of length zero is zero. With a scale for each axis a covariance of any shape keeps
+        its digits, and so do its products with the matrices of an attention.
+        """
+        finite = np.asarray(np.isfinite(self.pack()).all(axis=-1))
+        X = np.where(finite[..., None, None], self.factor, 0.0)
+        s = np.where(finite[..., None], self.log_scales, 0.0)
+        Y, logs = principal_axes(X, s)
+        return Gaussian.trusted(
+            self.mean, Y, np.where(finite[..., None], logs, np.nan), in_axes=True
         )
-        return Gaussian.trusted(self.mean, X, self.log_scale + 2 * logs)
+
+    def prepared(self) -> Gaussian:
+        """Return the same Gaussian as a flow begins with it: in its principal axes if thin."""
+        s = self.log_scales
+        one_scale = (s == s[..., :1]) | ~np.isfinite(self.pack()).all(axis=-1, keepdims=True)
+        unit = self.normalised()
+        return unit if one_scale.all() and not unit.crooked().any() else self.principal()
+
+    def marked(self, in_axes: bool) -> Gaussian:
+        """Return the same Gaussian, known to be in its principal axes or not known to be."""
+        return Gaussian.trusted(self.mean, self.factor, self.log_scales, in_axes)
 
     def __getitem__(self, case: Any) -> Gaussian:
         """Return the chosen case, or cases, of a stack."""
         if not self.stack:
             raise TypeError("a single Gaussian has no cases to choose from.")
-        if np.size(self.log_scale[case]) == 0:
+        if np.size(self.log_scales[case]) == 0:
             raise ValueError("case: must choose at least one case of the stack; got none.")
-        return Gaussian.trusted(self.mean[case], self.factor[case], self.log_scale[case])
+        return Gaussian.trusted(
+            self.mean[case], self.factor[case], self.log_scales[case], self.in_axes
+        )
 
     def _single(self, task: str) -> None:
         if self.stack:
@@ -329,7 +394,7 @@ class Gaussian(Measure):
         """Return `n` independent draws as particles of equal weight."""
         self._single("sample")
         n = positive_integer("n", n)
-        X = self.factor * np.exp(self.log_scale / 2)
+        X = self.scaled_factor
         return Particles(self.mean + generator("seed", seed).normal(size=(n, X.shape[1])) @ X.T)
 
     def quadrature(self, nodes: int) -> Particles:
@@ -339,7 +404,7 @@ class Gaussian(Measure):
         2 * nodes - 1 in each of the r coordinates exactly.
         """
         self._single("quadrature")
-        X = self.factor * np.exp(self.log_scale / 2)
+        X = self.scaled_factor
         r = X.shape[1]
         if positive_integer("nodes", nodes) ** r > LARGEST_RULE or nodes > 300:
             raise ValueError(
@@ -352,54 +417,82 @@ class Gaussian(Measure):
         return Particles(self.mean + grid @ X.T, weights / weights.sum())
 
     def pack(self) -> Array:
-        """Return (m, X, s) as one vector a case, shape (..., d + d r + 1)."""
+        """Return (m, X, s) as one vector a case, shape (..., d + d r + r)."""
         factor = self.factor.reshape(*self.stack, -1)
-        return np.concatenate([self.mean, factor, self.log_scale[..., None]], axis=-1)
+        return np.concatenate([self.mean, factor, self.log_scales], axis=-1)
 
     def unpack(self, state: Array) -> Gaussian:
         """Return Gaussians of the same dimension and number of factor columns."""
         d, r = self.factor.shape[-2:]
         factor = state[..., d : d + d * r].reshape(*state.shape[:-1], d, r)
-        return Gaussian.trusted(state[..., :d], factor, state[..., -1])
+        return Gaussian.trusted(state[..., :d], factor, state[..., -r:])
 
     def advect(self, field: VelocityField) -> Array:
-        r"""Return $(\dot m, \dot X, \dot s) = (Bm + c,\; BX - bX,\; 2b)$ as one vector a case.
+        r"""Return $(\dot m, \dot X, \dot s)$ as one vector a case.
 
-        The number $b = \langle X, BX\rangle/\|X\|_F^2$ sends all growth into s: the norm of the
-        factor is kept, so that neither overflows when the covariance does.
+        The mean has $\dot m = Bm + c$; `common_motion` and `graded_motion` say how the growth of
+        the factor goes into s, so that no number overflows when the covariance does.
         """
         mean_velocity, BX = _affine(field).moves(self.mean, self.factor)
-        b = self._radial(BX)
-        dX = BX - b[..., None, None] * self.factor
-        parts = [mean_velocity, dX.reshape(*dX.shape[:-2], -1), 2 * b[..., None]]
+        motion = graded_motion if self.in_axes else common_motion
+        turning, growth = motion(self.factor, self.log_scales, BX)
+        flat = turning.reshape(*turning.shape[:-2], -1)
+        return np.concatenate([mean_velocity, flat, growth], axis=-1)
+
+    def slack(self, most: float) -> Array | float:
+        """Return by what the tolerance of each coordinate may exceed that of the largest.
+
+        A short column matters to the covariance by its length only; but however short it is, its
+        tolerance is no larger than `most` times that of the longest.
+        """
+        if not self.in_axes:
+            return 1.0
+        s = self.log_scales
+        short = np.exp(np.minimum((s.max(axis=-1, keepdims=True) - s) / 2, np.log(most)))
+        columns = np.broadcast_to(short[..., None, :], self.factor.shape)
+        parts = [np.ones(self.mean.shape), columns.reshape(*self.stack, -1), short]
         return np.concatenate(parts, axis=-1)
 
-    def _radial(self, BX: Array) -> Array:
-        inner = (self.factor * BX).sum(axis=(-2, -1))
-        return _ratio(inner, self._square_norm())
+    def crooked(self) -> Array:
+        """Return which cases are better continued from `principal`, shape (...)."""
+        if self.factor.shape[-1] == 1:
+            return np.zeros(self.stack, dtype=bool)
+        if self.in_axes:
+            return leaning(self.factor, self.log_scales)
+        return thin(self.factor)
 
     def push(self, field: VelocityField, step: float) -> Gaussian:
         """Return the exact push-forward by the affine map x -> x + step * field(x)."""
         mean_velocity, BX = _affine(field).moves(self.mean, self.factor)
         return Gaussian.trusted(
-            self.mean + step * mean_velocity, self.factor + step * BX, self.log_scale
+            self.mean + step * mean_velocity, self.factor + step * BX, self.log_scales
         )
 
+    def _shares(self) -> Array:
+        """Return the share of each column in the trace, shape (..., r)."""
+        depth = self.log_scales - self.log_scales.max(axis=-1, keepdims=True)
+        lengths = 1.0 if self.in_axes else _lengths(self.factor)
+        shares = np.exp(depth) * lengths**2
+        return np.asarray(_ratio(shares, shares.sum(axis=-1, keepdims=True)))
+
     def rate(self, field: VelocityField, velocity: Array) -> Array:
-        """Return the relative speed of the factor, the ratio of Frobenius norms of BX and X."""
-        size, d = _norm(self.factor), self.dimension
-        turning = velocity[..., d:-1].reshape(self.factor.shape)
-        return np.hypot(_ratio(_norm(turning), size), velocity[..., -1] / 2)
+        """Return the relative speed of the factor."""
+        d, r = self.factor.shape[-2:]
+        turning = velocity[..., d:-r].reshape(self.factor.shape)
+        speeds = np.hypot(_ratio(_lengths(turning), _lengths(self.factor)), velocity[..., -r:] / 2)
+        return _lengths((np.sqrt(self._shares()) * speeds)[..., None])[..., 0]
 
     def growth(self, field: VelocityField, velocity: Array) -> Array:
         """Return d log tr(covariance) / dt, shape (...)."""
-        return velocity[..., -1]
+        if not self.in_axes:
+            return velocity[..., -1]  # all columns have one
+        return (self._shares() * velocity[..., -self.factor.shape[-1] :]).sum(axis=-1)
 
     def relative_speed(self, field: VelocityField, velocity: Array) -> Array:
         """Return the norm of the covariance's derivative over its norm, shape (...)."""
-        unit = self.normalised()
-        X, BX = unit.factor, _affine(field).moves(self.mean, self.factor)[1]
-        BX = _ratio(BX, _norm(self.factor)[..., None, None])
+        X = self._unit_factor()
+        scales = _ratio(_lengths(X), _lengths(self.factor))
+        BX = _affine(field).moves(self.mean, self.factor)[1] * scales[..., None, :]
         rate = BX @ np.swapaxes(X, -2, -1)
         return _ratio(_norm(rate + np.swapaxes(rate, -2, -1)), _norm(self.direction))
 
@@ -418,6 +511,19 @@ def _norm(matrix: Array) -> Array:
     largest = np.abs(matrix).max(axis=(-2, -1))
     scaled = _ratio(matrix, largest[..., None, None])
     return largest * np.sqrt((scaled**2).sum(axis=(-2, -1)))
+
+
+def _logs(lengths: Array) -> Array:
+    """Return the logarithms, -inf for a length of zero."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(lengths))
+
+
+def _lengths(factor: Array) -> Array:
+    """Return the lengths of the columns; no square overflows or underflows."""
+    largest = np.abs(factor).max(axis=-2)
+    scaled = _ratio(factor, largest[..., None, :])
+    return np.asarray(largest * np.sqrt((scaled**2).sum(axis=-2)))
 
 
 def _ratio(a: Any, b: Any) -> Any:

@@ -36,6 +36,7 @@ LATEST = 1e100  # first time scales by which a flow to infinity should have met 
 # The growth of a covariance is lost in rounding: so little is left of the sum that drives it, and
 # its log size has grown by so much. (A covariance that converges does not grow.)
 UNRESOLVED, GROWN = 2e-15, 15.0
+SHORTEST = 1e-6  # relative tolerance of the shortest columns of a covariance
 LARGEST = 1e150  # a coordinate whose square still is a number
 
 
@@ -57,8 +58,10 @@ class _MaxNormDOP853(integrate.DOP853):  # type: ignore[misc]
     """
 
     running: Array
+    slack: Callable[[Array], Any]
 
     def _estimate_error_norm(self, K: Array, h: float, scale: Array) -> float:
+        scale = scale * self.slack(self.y)
         e5 = (K.T @ self.E5 / scale) ** 2
         e3 = (K.T @ self.E3 / scale) ** 2
         size = np.sqrt(e5 + 0.01 * e3)
@@ -98,13 +101,15 @@ class Integration:
         progress: Callable[[float], Any] = lambda share: None,
     ) -> None:
         self.progress = progress
-        self.measure, self.options = measure.normalised(), options
+        self.measure, self.options = measure.prepared(), options
+        self.graded = bool(getattr(self.measure, "in_axes", False))
         # What an attention remembers lives as long as this integration: a run repeats to the bit.
         self.attention = attention.warmed() if isinstance(attention, Attention) else attention
         self.times, self.horizon = times, horizon
         start = self.measure.pack().reshape(int(np.prod(measure.stack)), -1)
         self.records = np.full((1 if times is None else len(times), *start.shape), np.nan)
         self.records[0] = start
+        self.first_size = np.reshape(getattr(self.measure, "log_size", 0.0), -1)
         self.steps = [(0.0, start[0])]  # the solver's own steps, kept when no times are given
         self.next_record = np.ones(len(start), dtype=int)
         self.end = np.zeros(len(start))
@@ -138,12 +143,16 @@ class Integration:
 
     def _field(self, state: Array, clock: Array) -> tuple[Measure, VelocityField]:
         """Return the measure of the cases that the solver holds, and its velocity field."""
+        held = self._held(state)
         if not self.measure.stack:
-            held, time = self.measure.unpack(state[0]), float(clock[0] * self.unit[0])
+            time = float(clock[0] * self.unit[0])
             now = self.attention if isinstance(self.attention, Attention) else self.attention(time)
             return held, now(held)
-        held = self.measure.unpack(state)
         return held, self.chosen(held)
+
+    def _held(self, state: Array) -> Any:
+        """Return the measure of the cases that the solver holds, a row of coordinates each."""
+        return self.measure.unpack(state if self.measure.stack else state[0]).marked(self.graded)
 
     def _speed_and_growth(self, state: Array, clock: Array) -> tuple[Any, Any, Array, Array]:
         """Return the held measure, its field, its velocity and its growth, a row a case."""
@@ -182,8 +191,16 @@ class Integration:
             first_step=first_step,
             **_block_structure(name, *z.shape),
         )
-        solver.running = self.running
+        solver.running, solver.slack = self.running, self._slack
         return solver
+
+    def _slack(self, flat: Array) -> Any:
+        """Return by what the tolerance of each coordinate may exceed that of the largest."""
+        z = flat.reshape(len(self.index), -1)
+        slack = self._held(z[:, :-1]).slack(max(1.0, SHORTEST / self.options.rtol))
+        if np.ndim(slack) == 0:
+            return slack
+        return np.column_stack([np.reshape(slack, (len(z), -1)), np.ones(len(z))]).ravel()
 
     # --- stepping ----------------------------------------------------------------------------
 
@@ -200,8 +217,8 @@ class Integration:
             self.progress(self._share_done())
             if not self.running.any():
                 return self
-            if self.running.mean() <= 0.5:
-                self._drop_ended()
+            if self._straighten() or self.running.mean() <= 0.5:
+                self._restart()
         raise RuntimeError(
             f"flow: no end after {most} steps {self._where()}. "
             'Give a shorter `time`, a looser `rtol`, or method="Radau" for a stiff flow.'
@@ -259,7 +276,7 @@ class Integration:
         z, now = self._states(), self._now()
         held, field, velocity, growth = self._speed_and_growth(z[:, :-1], z[:, -1])
         tail = np.divide(1.0, growth, out=np.full(len(now), np.inf), where=growth > 0)
-        self._check_resolution(field, z, now)
+        self._check_resolution(held, field, now)
         on_time = self.running & (now >= self.horizon)
         blown = self.running & ~on_time & self._exploding(now, growth, tail)
         still = np.zeros_like(blown)
@@ -271,13 +288,13 @@ class Integration:
         self._close(still, "stationary", now, z[:, :-1])
         self.running &= ~(on_time | blown | still)
 
-    def _check_resolution(self, field: VelocityField, z: Array, now: Array) -> None:
+    def _check_resolution(self, held: Any, field: VelocityField, now: Array) -> None:
         """Raise where a covariance has grown so thin that rounding hides what drives it."""
         motion = getattr(field, "motion", None)
         if motion is None:
             return
-        left = np.broadcast_to(motion.left, len(now))
-        grown = z[:, -2] - self.records[0, self.index, -1] > GROWN
+        left = np.broadcast_to(motion.left(), len(now))
+        grown = held.log_size - self.first_size[self.index] > GROWN
         lost = self.running & grown & (left < UNRESOLVED)
         if lost.any():
             raise RuntimeError(
@@ -296,12 +313,31 @@ class Integration:
         cases = self.index[rows]
         self.stop[cases], self.end[cases], self.final[cases] = why, end[rows], state[rows]
 
-    def _drop_ended(self) -> None:
+    def _next_step(self) -> float | None:
+        """Return the step that a new solver should try first: what the old one would try next."""
+        step: float | None = getattr(self.solver, "h_abs", self.solver.step_size)
+        return step
+
+    def _straighten(self) -> bool:
+        """Give measures whose coordinates no longer stand apart others that do; say if any had."""
+        z = self._states()
+        held = self._held(z[:, :-1])
+        crooked = self.running & held.crooked()
+        if not crooked.any():
+            return False
+        if not self.graded:  # from now on every case has a scale for each axis
+            self.graded, crooked = True, np.ones_like(crooked)
+        chosen = held[crooked] if held.stack else held
+        z[crooked, :-1] = chosen.principal().pack()
+        return True
+
+    def _restart(self) -> None:
+        """Begin a new solver with the cases that still run."""
         z = self._states()[self.running]
         self.index = self.index[self.running]
         self.running = np.ones(len(self.index), dtype=bool)
         self._choose()
-        self.solver = self._solver(z, self.solver.step_size)
+        self.solver = self._solver(z, self._next_step())
 
 
 class _StepPolynomial:

@@ -121,38 +121,32 @@ class GaussianHead(Head):
     r"""A head that keeps Gaussians Gaussian: $\Gamma(x) = V(m + X S X^\top(Ax - u))$."""
 
     @abstractmethod
-    def _response(self, gaussian: Gaussian) -> tuple[Array, Array, Array]:
-        r"""Return $T = SX^\top A$, $TX$ and $q = Tm - SX^\top u$.
+    def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
+        r"""Return $T = CY^\top A$, $TX$ and $q = Tm - CY^\top u$, where $C = DSD$.
 
-        The factor is one of `_in_axes`, of norm one; the size of the covariance is in `log_scale`
-        alone. Each product is stated so that it neither overflows nor drowns in
-        rounding where the motion of the Gaussian does not.
+        The Gaussian is given in its principal axes, $\Sigma = YD^2Y^\top$ with orthonormal Y and a
+        log scale for each entry of the diagonal D; X is a factor. Each product is stated so that
+        it neither overflows nor drowns in rounding where the motion of the Gaussian does not.
         """
 
-    def _left(self, T: Array, TX: Array) -> Array | float:
+    def _in_axes(self, measure: Gaussian) -> Gaussian:
+        """Return the Gaussian with the factor that `_response` wants: its principal axes."""
+        return measure if measure.in_axes else measure.principal()
+
+    def _left(self, axes: Gaussian, T: Array, TX: Array) -> Array | float:
         """Return what part of TX is left after its terms cancel: 1 if none do."""
         return 1.0
 
-    def _in_axes(self, factor: Array) -> tuple[Array, Array]:
-        """Return PD and R^T of the factor P D R^T: its columns in orthogonal axes.
-
-        However thin a Gaussian is, products of a large T with the columns of PD keep their digits,
-        which those with the columns of the factor do not.
-        """
-        P, D, Rt = np.linalg.svd(factor, full_matrices=False)
-        return P * D[..., None, :], Rt
-
     def _affine_field(self, measure: Gaussian) -> AffineField:
         self.matches(measure.stack)
-        unit, V = measure.normalised(), self.value
-        X, Rt = self._in_axes(unit.factor)
-        T, TX, q = self._response(Gaussian.trusted(unit.mean, X, unit.log_scale))
-        linear, at_mean = V @ X @ T, applied(V, unit.mean + applied(X, q))
-        velocity = (
-            V @ X @ TX @ Rt * np.exp((unit.log_scale - measure.log_scale) / 2)[..., None, None]
+        axes, V = self._in_axes(measure), self.value
+        T, TX, q = self._response(axes, measure.factor)
+        VY = V @ axes.factor
+        linear, at_mean = VY @ T, applied(V, axes.mean) + applied(VY, q)
+        motion = Motion(
+            measure.mean, measure.factor, at_mean, VY @ TX, lambda: self._left(axes, T, TX)
         )
-        motion = Motion(measure.mean, measure.factor, at_mean, velocity, self._left(T, TX))
-        return AffineField.trusted(linear, at_mean - applied(linear, unit.mean), motion)
+        return AffineField.trusted(linear, at_mean - applied(linear, axes.mean), motion)
 
 
 def applied(matrix: Array, vector: Array) -> Array:

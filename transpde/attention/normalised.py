@@ -43,20 +43,21 @@ class Softmax(GaussianHead):
         keys = measure.points @ self.key.T
         return SoftmaxSum(self.query, zero, keys, log_weights(measure))
 
-    def _in_axes(self, factor: Array) -> tuple[Array, Array]:
-        return factor, np.eye(factor.shape[-1])  # T is no larger than the covariance: any axes do
+    def _in_axes(self, measure: Gaussian) -> Gaussian:
+        return measure  # T is no larger than the covariance: any factor does
 
-    def _left(self, T: Array, TX: Array) -> Array | float:
-        # TX is a plain product with a factor of norm one. (Divided first: no square underflows.)
+    def _left(self, axes: Gaussian, T: Array, TX: Array) -> Array | float:
+        # TX is a plain product with unit columns. (Divided first: no square underflows.)
+        depth = (axes.log_scales - axes.log_scales.max(axis=-1, keepdims=True)) / 2
+        TX = TX * np.exp(depth)[..., None, :]
         largest = np.abs(T).max(axis=(-2, -1), keepdims=True)
         T, TX = (M / np.where(largest > 0, largest, 1.0) for M in (T, TX))
         whole, left = (np.sqrt((M**2).sum(axis=(-2, -1))) for M in (T, TX))
         return left / np.where(whole > 0, whole, 1.0)
 
-    def _response(self, gaussian: Gaussian) -> tuple[Array, Array, Array]:
-        X, size = gaussian.factor, np.exp(gaussian.log_scale)[..., None, None]
-        T = size * transposed(self.key @ X) @ self.query
-        return T, T @ X, applied(T, gaussian.mean)
+    def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
+        T = np.exp(axes.log_scales)[..., None] * (transposed(self.key @ axes.factor) @ self.query)
+        return T, T @ factor, applied(T, axes.mean)
 
 
 class L2(GaussianHead):
@@ -91,16 +92,26 @@ class L2(GaussianHead):
         bias = log_weights(measure) - (keys**2).sum(axis=1)
         return SoftmaxSum(2 * self.query, 2 * origin, keys, bias)
 
-    def _response(self, gaussian: Gaussian) -> tuple[Array, Array, Array]:
-        # S H = U diag(2 s / (e^-scale + 2 s^2)) W^T from the singular values s of H. It is bounded
-        # for covariances of any size, and squares of small s stay apart from rounding in large s.
-        X = gaussian.factor
-        U, s, Wt = np.linalg.svd(transposed(self.key @ X), full_matrices=False)
-        damping = _inverse_size(gaussian)[..., None] + 2 * s**2
-        values = np.divide(2 * s, damping, out=np.zeros_like(s), where=s > 0)
-        SH, m = (U * values[..., None, :]) @ Wt, gaussian.mean
-        T = SH @ self.query
-        return T, T @ X, applied(SH, applied(self.query, m) - applied(self.key, m))
+    def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
+        # With N = KY the core is C = 2 (D^-2 + 2 N^T N)^-1. The columns of C N^T solve least
+        # squares problems with the rows N and D^-1, which stay in range and apart for any D:
+        # unlike N^T N, and unlike the singular values of N D.
+        N, m = self.key @ axes.factor, axes.mean
+        with np.errstate(over="ignore"):
+            inside = np.minimum(1.0, np.exp(axes.log_scales / 2))
+            outside = np.clip(np.exp(-axes.log_scales / 2), 1e-300, 1.0)
+        rows = np.zeros((*outside.shape, outside.shape[-1]))
+        np.einsum("...ii->...i", rows)[...] = outside
+        N = np.broadcast_to(N, (*outside.shape[:-1], *N.shape[-2:])) * inside[..., None, :]
+        rows = np.concatenate([np.sqrt(2) * N, rows], axis=-2)
+        # The largest rows first: then small ones keep their digits.
+        order = np.argsort(-np.abs(rows).max(axis=-1), axis=-1)[..., None]
+        basis, R = np.linalg.qr(np.take_along_axis(rows, order, axis=-2))
+        basis = np.take_along_axis(basis, np.argsort(order, axis=-2), axis=-2)
+        weights = np.linalg.solve(R, np.sqrt(2) * transposed(basis[..., : N.shape[-2], :]))
+        CN = inside[..., None] * weights
+        shift = applied(self.query, m) - applied(self.key, m)
+        return CN @ self.query, CN @ (self.query @ factor), applied(CN, shift)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,19 +175,20 @@ class Sinkhorn(GaussianHead):
         object.__setattr__(equal, "_memory", {})
         return equal
 
-    def _response(self, gaussian: Gaussian) -> tuple[Array, Array, Array]:
-        # G is graded like the columns of X on both sides: its small singular values are accurate.
-        X = gaussian.factor
-        XtA = transposed(self.key @ X) @ self.query
-        U, sigma, Wt = np.linalg.svd(XtA @ X)
-        epsilon = self.epsilon * _inverse_size(gaussian)[..., None]
+    def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
+        # G = DZD with Z = Y^T A Y is graded from its first row and column to its last, and then
+        # its singular vectors hold the digits of the small entries of C = DSD.
+        s = axes.log_scales
+        largest = s.max(axis=-1, keepdims=True)
+        D, keys = np.exp((s - largest) / 2), transposed(self.key @ axes.factor)
+        G = D[..., None] * (keys @ (self.query @ axes.factor)) * D[..., None, :]
+        # A solver may try a step that ends out of range: that is told by NaN, not by an exception.
+        finite = np.isfinite(G).all(axis=(-2, -1), keepdims=True)
+        U, sigma, _ = np.linalg.svd(np.where(finite, G, 0.0))
+        with np.errstate(over="ignore"):
+            epsilon = np.maximum(self.epsilon * np.exp(-largest), 1e-300)
         core = 2 / (np.hypot(epsilon, 2 * sigma) + epsilon)
-        T = (U * core[..., None, :]) @ (transposed(U) @ XtA)
-        TX = (U * (core * sigma)[..., None, :]) @ Wt
-        return T, TX, np.zeros(TX.shape[:-1])
-
-
-def _inverse_size(gaussian: Gaussian) -> Array:
-    """Return exp(-log_scale), infinite for a covariance too small for a float."""
-    with np.errstate(over="ignore"):
-        return np.exp(-gaussian.log_scale)
+        DU = np.where(finite, D[..., None] * U, np.nan)
+        C = (DU * core[..., None, :]) @ transposed(DU)
+        T = C @ keys @ self.query
+        return T, C @ (keys @ (self.query @ factor)), np.zeros(T.shape[:-1])

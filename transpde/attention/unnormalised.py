@@ -118,7 +118,7 @@ class Linear(Head):
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         self.matches(measure.stack)
-        m, X = measure.mean, measure.factor * np.exp(measure.log_scale / 2)[..., None, None]
+        m, X = measure.mean, measure.scaled_factor
         return self._moment_field(X @ np.swapaxes(X, -2, -1) + m[..., :, None] * m[..., None, :])
 
     def _moment_field(self, moment: Array) -> AffineField:

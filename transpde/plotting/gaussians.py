@@ -136,8 +136,9 @@ def cases_of(gaussians: Any) -> tuple[list[Gaussian], Array]:
 def outline(gaussian: Gaussian, level: float) -> Array:
     """Return the points of an ellipse (181, 2); a segment (2, 2) of rank one, a dot (1, 2)."""
     with np.errstate(over="ignore", invalid="ignore"):
-        U, sizes, _ = np.linalg.svd(gaussian.factor, full_matrices=False)
-        half = level * U * (sizes * np.exp(gaussian.log_scale / 2))
+        axes = gaussian.principal()
+        sizes = np.exp(axes.log_scales / 2) * (axes.factor != 0).any(axis=0)
+        half = level * axes.factor * sizes
     if not np.isfinite(half).all():
         raise ValueError("gaussian: too large to be drawn; draw its direction instead: plot_disc.")
     rank = int((sizes > 1e-8 * sizes[0]).sum())

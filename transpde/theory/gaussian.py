@@ -80,9 +80,11 @@ def blowup_time(attention: Any, gaussian: Gaussian) -> Any:
     A = scalar_softmax(parts, gaussian)
     if A is not None and parts is not None and not parts.linear.any():
         unit = gaussian.normalised()
-        rate = top(_gram(unit.factor, A))
+        largest = unit.log_scales.max(axis=-1)
+        X = unit.factor * np.exp((unit.log_scales - largest[..., None]) / 2)[..., None, :]
+        rate = top(_gram(X, A))
         with np.errstate(over="ignore", divide="ignore"):
-            times = np.where(rate > 0, np.exp(-unit.log_scale) / np.abs(rate), np.inf)
+            times = np.where(rate > 0, np.exp(-largest) / np.abs(rate), np.inf)
         return times if gaussian.stack else float(times)
     return _by_case(_blowup_time, attention, gaussian)
 
@@ -105,16 +107,12 @@ def _by_case(function: Callable[[Parts, Gaussian], Any], attention: Any, gaussia
     return values
 
 
-def _factor(gaussian: Gaussian) -> Array:
-    return gaussian.factor * np.exp(gaussian.log_scale / 2)[..., None, None]
-
-
 def _blowup_time(parts: Parts, gaussian: Gaussian) -> float | None:
     A = scalar_softmax(parts, gaussian)
     if A is not None:
         if not parts.linear.any():
             return float(blowup_time(Softmax(A, np.eye(len(A)), np.eye(len(A))), gaussian))
-        return riccati.blowup(_factor(gaussian), A + A.T, parts.linear)
+        return riccati.blowup(gaussian.scaled_factor, A + A.T, parts.linear)
     if _growth(parts) is not None:
         return np.inf
     if len(parts.heads) > 1 or parts.linear.any():
@@ -147,7 +145,7 @@ def _one_key(head: L2, gaussian: Gaussian) -> float | None:
     v = (V.T @ q) @ q / max(q @ q, np.finfo(float).tiny)
     if (V.T @ k).any() or (V.T @ q != v * q).any():
         return None
-    X = _factor(gaussian)
+    X = gaussian.scaled_factor
     rate = 2 / (1 + 2 * (k @ X) @ (X.T @ k)) * v * (q @ X) @ (X.T @ k)
     return float(1 / rate) if rate > 0 else np.inf
 
@@ -196,7 +194,7 @@ def closed_form_covariance(attention: Any, gaussian: Gaussian, time: Any) -> Any
 
 
 def _covariance(parts: Parts, A: Array, gaussian: Gaussian, t: float) -> Array:
-    X, stack, d = _factor(gaussian), gaussian.stack, gaussian.dimension
+    X, stack, d = gaussian.scaled_factor, gaussian.stack, gaussian.dimension
     if not parts.linear.any():
         values, U = np.linalg.eigh(_gram(X, A))
         floor = ROUNDING * X.shape[-1] * np.abs(values).max(axis=-1, keepdims=True)
@@ -262,7 +260,7 @@ def limit_covariance(attention: Any, gaussian: Gaussian) -> Any:
     parts = matched(attention, gaussian)
     if parts is None or parts.linear.any():
         return None
-    X, A = _factor(gaussian), scalar_softmax(parts, gaussian)
+    X, A = gaussian.scaled_factor, scalar_softmax(parts, gaussian)
     head: Any = parts.heads[0]
     if len(parts.heads) == 1 and (A is not None or isinstance(head, L2 | Sinkhorn)):
         c = scalar_of(head)
@@ -369,7 +367,7 @@ def growth_bound(attention: Any, gaussian: Gaussian | None = None) -> Any:
         parts = matched(attention, gaussian)
         A = scalar_softmax(parts, gaussian)
         if parts is not None and A is not None and not parts.linear.any():
-            return 0.0 if (top(_gram(_factor(gaussian), A)) <= 0).all() else None
+            return 0.0 if (top(_gram(gaussian.scaled_factor, A)) <= 0).all() else None
     return None if parts is None else _growth(parts)
 
 

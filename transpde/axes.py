@@ -1,0 +1,140 @@
+r"""Principal axes of covariances whose columns differ in length by any factor.
+
+A covariance is $\sum_j e^{s_j} y_j y_j^\top$ with columns of order one. After a long flow the
+lengths $e^{s_j/2}$ may differ by more than a float holds: then only columns at right angles, each
+with a scale of its own, keep the digits of the short ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from transpde.checks import Array
+
+__all__ = ["common_motion", "graded_motion", "leaning", "principal_axes", "thin"]
+
+SWEEPS = 30  # rounds of Jacobi rotations; they converge quadratically, and a few are enough
+RIGHT_ANGLE = 1e-14
+EPSILON = np.finfo(float).eps
+THIN = 1e-6  # a direction so much shorter than the longest needs a scale of its own
+APART = 2.0  # the ratio of squared lengths from which columns are kept apart
+LEANING, DISORDER = 0.9, 5.0  # a cosine, a difference of log scales: more is no longer in axes
+UNSEEN = -1500.0  # log of a share of the trace that no float can show
+
+
+def principal_axes(factor: Array, log_scales: Array) -> tuple[Array, Array]:
+    """Return orthonormal columns (..., d, r) and their log scales (..., r), the longest first.
+
+    A column of length zero is returned as zero. Where all columns of a case have one scale, no
+    more than d are returned.
+    """
+    one_scale = (log_scales == log_scales[..., :1]).all()
+    Y, s = _of_length_one(factor, log_scales)
+    if not one_scale:
+        return _jacobi(Y, s)
+    largest = s.max(axis=-1, keepdims=True)
+    U, sizes, _ = np.linalg.svd(Y * np.exp((s - largest) / 2)[..., None, :], full_matrices=False)
+    sizes = np.where(sizes > Y.shape[-2] * EPSILON * sizes[..., :1], sizes, 0.0)
+    return _of_length_one(U * sizes[..., None, :], largest + np.zeros_like(sizes))
+
+
+def _of_length_one(factor: Array, log_scales: Array) -> tuple[Array, Array]:
+    """Return the columns over their lengths, and the scales with the lengths."""
+    for _ in range(2):  # first by the largest entry, so that no square overflows or underflows
+        lengths = np.abs(factor).max(axis=-2) if _ == 0 else np.linalg.norm(factor, axis=-2)
+        lengths = np.where(lengths > 0, lengths, 1.0)
+        factor = factor / lengths[..., None, :]
+        log_scales = log_scales + 2 * np.log(lengths)
+    return factor, log_scales
+
+
+def _jacobi(Y: Array, s: Array) -> tuple[Array, Array]:
+    """Turn the columns among each other until all are at right angles (one-sided Jacobi)."""
+    r = s.shape[-1]
+    for _ in range(SWEEPS):
+        order = np.argsort(-s, axis=-1, kind="stable")
+        s = np.take_along_axis(s, order, axis=-1)
+        Y = np.take_along_axis(Y, order[..., None, :], axis=-1)
+        cosines = np.triu(np.swapaxes(Y, -2, -1) @ Y, 1)
+        if (np.abs(cosines) <= RIGHT_ANGLE).all():
+            break
+        Y = Y.copy()
+        for i in range(r):
+            for j in range(i + 1, r):
+                _rotate(Y, s, i, j)
+        Y, s = _of_length_one(Y, s)
+    return Y, s
+
+
+def _rotate(Y: Array, s: Array, i: int, j: int) -> None:
+    r"""Turn columns i and j in their plane, in place, to be at right angles.
+
+    With $\rho = e^{(s_j - s_i)/2}$ the columns are, up to one scale, $y_i$ and $\rho y_j$. The
+    tangent t of the angle is of the order of $\rho$, and $t/\rho$ is found without a division.
+    """
+    first, second = Y[..., i].copy(), Y[..., j].copy()
+    rho = np.exp((s[..., j] - s[..., i]) / 2)
+    a, b, g = ((u * v).sum(axis=-1) for u, v in ((first,) * 2, (second,) * 2, (first, second)))
+    gap = a - rho**2 * b
+    root = np.where(gap < 0, -1.0, 1.0) * np.hypot(gap, 2 * rho * g)
+    ratio = np.divide(2 * g, gap + root, out=np.zeros_like(g), where=g != 0)
+    c = 1 / np.hypot(1.0, ratio * rho)
+    Y[..., i] = c[..., None] * (first + (ratio * rho**2)[..., None] * second)
+    Y[..., j] = c[..., None] * (second - ratio[..., None] * first)
+
+
+def thin(X: Array) -> Array:
+    """Return which of a stack of factors hold a direction that is getting lost in the others."""
+    held = np.where(np.isfinite(X).all(axis=(-2, -1), keepdims=True), X, 0.0)
+    sizes = np.linalg.svd(held, compute_uv=False)
+    share = np.divide(sizes, sizes[..., :1], out=np.zeros_like(sizes), where=sizes[..., :1] > 0)
+    return np.asarray(((share > X.shape[-2] * EPSILON) & (share < THIN)).any(axis=-1))
+
+
+def leaning(Y: Array, s: Array) -> Array:
+    """Return which of a stack of factors have lost their principal axes or the order of these."""
+    seen = s > s.max(axis=-1, keepdims=True) + UNSEEN
+    cosines = np.abs(np.swapaxes(Y, -2, -1) @ Y) * (seen[..., None, :] & seen[..., :, None])
+    apart = (np.triu(cosines, 1) < LEANING).all(axis=(-2, -1))
+    return np.asarray(~apart | (np.diff(s, axis=-1) > DISORDER).any(axis=-1))
+
+
+def common_motion(X: Array, s: Array, BX: Array) -> tuple[Array, Array]:
+    r"""Return $\dot X = BX - bX$ and $\dot s_j = 2b$ with $b = \langle X, BX\rangle/\|X\|_F^2$.
+
+    All columns keep one scale, and the norm of the factor is kept.
+    """
+    inner, square = (X * BX).sum(axis=(-2, -1)), (X * X).sum(axis=(-2, -1))
+    b = inner / np.where(square == 0, 1.0, square)
+    return BX - b[..., None, None] * X, np.repeat(2 * b[..., None], s.shape[-1], axis=-1)
+
+
+def graded_motion(Y: Array, s: Array, BY: Array) -> tuple[Array, Array]:
+    r"""Return $\dot y_j = By_j - \sum_i y_i M_{ij} - b_j y_j$ and $\dot s_j = 2b_j$.
+
+    The length of each column is kept, and its growth $b_j$ along itself goes into its scale. With
+    the lengths $D_j = e^{s_j/2}$ the true columns are $y_jD_j$, and M turns them by the matrix
+    $\Omega_{ij} = -M_{ij}D_j/D_i$. It is antisymmetric: the covariance moves as without it. Where
+    $D_i \gg D_j$, M takes from column j just what would lean it on column i; where the lengths
+    are alike, so that principal axes may turn at any speed, M is near zero.
+    """
+    if s.shape[-1] > 1:
+        BY = BY - Y @ _apartness(Y, s, BY)
+    square = (Y * Y).sum(axis=-2)
+    b = (Y * BY).sum(axis=-2) / np.where(square == 0, 1.0, square)
+    # A column too short to be seen beside the longest rests: it often turns fastest of all.
+    depth = s - s.max(axis=-1, keepdims=True)
+    awake = np.clip((depth - UNSEEN) / 100, 0.0, 1.0)
+    return (BY - b[..., None, :] * Y) * awake[..., None, :], 2 * b
+
+
+def _apartness(Y: Array, s: Array, BY: Array) -> Array:
+    """Return the matrix M of `graded_motion`."""
+    Yt = np.swapaxes(Y, -2, -1)
+    W = Yt @ BY
+    growth = np.diagonal(W, axis1=-2, axis2=-1)
+    # The last term leaves the angle between two columns alone while their lengths change.
+    H = W + np.swapaxes(W, -2, -1) - (growth[..., :, None] + growth[..., None, :]) * (Yt @ Y)
+    u = s[..., :, None] - s[..., None, :]
+    q = np.exp(-np.abs(u))
+    return H * np.where(u > 0, 1.0, -q) * ((1 - q) / (1 + (APART - 2) * q + q**2))
