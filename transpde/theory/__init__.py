@@ -17,6 +17,7 @@ from transpde.theory.gaussian import (
     stationary_rank_bound,
 )
 from transpde.theory.line import variance
+from transpde.theory.wellposed import picard_bound, picard_iterates, steepest_pair
 
 __all__ = [
     "LipschitzBounds",
@@ -25,8 +26,11 @@ __all__ = [
     "growth_bound",
     "limit_covariance",
     "lipschitz_bounds",
+    "picard_bound",
+    "picard_iterates",
     "stability_bound",
     "stationary_rank_bound",
+    "steepest_pair",
     "support_radius",
     "variance",
 ]
