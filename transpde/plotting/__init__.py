@@ -18,6 +18,7 @@ from transpde.plotting.densities import plot_density
 from transpde.plotting.depth import plot_layers, plot_spread
 from transpde.plotting.flows import plot_field, plot_flow, plot_particles, plot_snapshots
 from transpde.plotting.gaussians import plot_ellipse, plot_ellipses
+from transpde.plotting.growth import plot_comparison, plot_growth
 from transpde.plotting.panels import (
     plot_attention_fields,
     plot_attention_flows,
@@ -38,6 +39,7 @@ __all__ = [
     "plot_attention_flows",
     "plot_attention_matrices",
     "plot_attention_matrix",
+    "plot_comparison",
     "plot_cone",
     "plot_convergence",
     "plot_density",
@@ -46,6 +48,7 @@ __all__ = [
     "plot_ellipses",
     "plot_field",
     "plot_flow",
+    "plot_growth",
     "plot_layers",
     "plot_particles",
     "plot_paths",

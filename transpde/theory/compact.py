@@ -166,7 +166,7 @@ def lipschitz_bounds(attention: Any, radius: float, p: float = 2.0) -> Lipschitz
 
 
 def _order(p: Any) -> float:
-    order = positive_number("p", p)
+    order = np.inf if isinstance(p, float) and p == np.inf else positive_number("p", p)
     if order < 1:
         raise ValueError(f"p: must be at least 1; got {p!r}.")
     return order
@@ -183,16 +183,25 @@ class _Rows:
              _norm(head.key))
             for head in heads
         ]  # fmt: skip
-        hardy = p / (p - 1) if p > 1 else None
-        self.factors = [hardy if isinstance(head, Masked) else 1.0 for head in parts.heads]
+        hardy = None if p == 1 else 1.0 if p == np.inf else p / (p - 1)
+        self.p = p
+        self.masked = [isinstance(head, Masked) for head in parts.heads]
+        self.hardy = hardy
 
-    def at(self, R: float) -> LipschitzBounds:
-        """Return the bounds on the ball of radius R."""
+    def coupled(self, R: float) -> float | None:
+        """Return the constant of two fields along a coupling, in the order p."""
+        in_space, in_measure = self.at(R, coupled=True)
+        return None if in_space is None or in_measure is None else in_space + in_measure
+
+    def at(self, R: float, coupled: bool = False) -> LipschitzBounds:
+        """Return the bounds on the ball of radius R; coupled: in $W_p$ where that is smaller."""
         in_space, in_measure = self.linear, 0.0
         known = True
         with np.errstate(over="ignore"):
-            for (head, v, *norms), factor in zip(self.heads, self.factors, strict=True):
-                row = _row(head, np.float64(R), *norms)
+            for (head, v, *norms), masked in zip(self.heads, self.masked, strict=True):
+                row, factor = _row(head, np.float64(R), *norms), self.hardy if masked else 1.0
+                if coupled and not masked:
+                    row = row[0], _in_order(head, self.p, norms[0] * np.float64(R) ** 2, row[1])
                 in_space += v * row[0] if v > 0 else 0.0  # for v = 0 no bound is infinite
                 if v > 0 and row[1] is not None and factor is not None:
                     in_measure += v * factor * row[1]
@@ -222,6 +231,15 @@ def _row(head: Head, R: Any, product: float, query: float, key: float) -> tuple[
     raise TypeError(f"attention: no bounds are known for {type(head).__name__}.")
 
 
+def _in_order(head: Head, p: float, alpha: Any, in_measure: Any) -> Any:
+    """Return the bound in $W_p$, for Sinkhorn that along couplings less the one in space."""
+    if isinstance(head, Softmax):
+        return (1 + (2 if p < 2 else 1) * alpha) * np.exp(2 * alpha / p)
+    if isinstance(head, Sinkhorn):
+        return 1 + alpha / head.epsilon if p == 2 else None
+    return in_measure
+
+
 def stability_bound(
     attention: Any, radius: float, time: Any, p: float = 1.0, *, log: bool = False
 ) -> Any:
@@ -230,18 +248,22 @@ def stability_bound(
     Move an optimal coupling along both flows and apply Grönwall's lemma:
     $$W_p(\mu_t, \nu_t) \le \exp\Big(\int_0^t (L_x + L_\mu)(R(s))\,ds\Big)\,W_p(\mu_0, \nu_0)$$
     with R(s) of `support_radius`. It is sharper than the product of t and the rate at R(t), and
-    far from sharp: triple exponential in t for softmax and L2. Masked attention: in $d_p$, p > 1.
+    far from sharp: triple exponential in t for softmax (p finite) and L2. For softmax the order p
+    tempers the exponential, $L_\mu = \|V\|(1 + c_p\alpha)e^{2\alpha/p}$ in $W_p$, with $c_p = 2$
+    for p < 2 and 1 from there. For Sinkhorn at p = 2 the sum of both constants is
+    $\|V\|(1 + 2\alpha/\varepsilon)$. Masked attention: in $d_p$, 1 < p.
 
     Args:
         attention: an attention with bounds of `support_radius` and `lipschitz_bounds`.
         radius: R, positive; both measures are in $B_R$ at depth 0.
         time: depths, at least 0, of any shape.
-        p: the order of the distance, at least 1; the bound depends on it for masked heads only.
+        p: the order of the distance, at least 1, inf allowed; the bound depends on it for softmax,
+            Sinkhorn and masked heads.
         log: return the logarithm, the integral itself.
 
     Returns:
         A float, or an array of the shape of `time`; inf where it overflows. None where a bound is
-        missing: linear and unnormalised (no bound on the support), Sinkhorn (none in measure),
+        missing: linear and unnormalised (no bound on the support), Sinkhorn at p other than 2,
         masked at p = 1.
 
     Raises:
@@ -264,12 +286,11 @@ def stability_bound(
     if parts is None or growth is None:
         return None
     rows = _Rows(parts, order)
-    if rows.at(R).in_measure is None:
+    if rows.coupled(R) is None:
         return None
 
     def rate(s: float) -> float:
-        bounds = rows.at(float(_radius(growth, R, np.asarray(s))))
-        return (bounds.in_space or 0.0) + (bounds.in_measure or 0.0)
+        return rows.coupled(float(_radius(growth, R, np.asarray(s)))) or 0.0
 
     ends, where = np.unique(t, return_inverse=True)
     pieces = [_integral(rate, a, b) for a, b in zip([0.0, *ends[:-1]], ends, strict=True)]
