@@ -25,12 +25,20 @@ from transpde.plotting.panels import (
     plot_attention_matrices,
 )
 from transpde.plotting.results import fitted_order, plot_attention_matrix, plot_convergence
+from transpde.plotting.samples import (
+    SeedOrder,
+    plot_histograms,
+    plot_medians,
+    plot_rates,
+    seed_order,
+)
 from transpde.plotting.series import plot_samples, plot_series
 from transpde.plotting.styles import STYLES, attention_style
 from transpde.plotting.tokens import plot_paths
 
 __all__ = [
     "STYLES",
+    "SeedOrder",
     "attention_style",
     "cone_coordinates",
     "disc_coordinates",
@@ -49,11 +57,15 @@ __all__ = [
     "plot_field",
     "plot_flow",
     "plot_growth",
+    "plot_histograms",
     "plot_layers",
+    "plot_medians",
     "plot_particles",
     "plot_paths",
+    "plot_rates",
     "plot_samples",
     "plot_series",
     "plot_snapshots",
     "plot_spread",
+    "seed_order",
 ]

@@ -1,0 +1,201 @@
+"""The mean-field limit: rates of velocities and twins, products, the cost of a Gaussian."""
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import transpde as tp
+from transpde import theory
+from transpde.theory import freezing
+
+Z, W = np.polynomial.legendre.leggauss(20)
+
+
+def cube(d):
+    """Quadrature tokens of the uniform law on [-1, 1]^d."""
+    nodes = np.stack(np.meshgrid(*[Z] * d, indexing="ij"), axis=-1).reshape(-1, d)
+    weights = np.prod(np.stack(np.meshgrid(*[W / 2] * d, indexing="ij"), axis=-1), axis=-1)
+    return tp.Particles(nodes, weights.ravel())
+
+
+def heads(d, rng):
+    Q, K, V = rng.normal(size=(3, d, d)) / (2 * np.sqrt(d))
+    return {"softmax": tp.Softmax(Q, K, V), "L2": tp.L2(Q, K, V), "sigmoid": tp.Sigmoid(Q, K, V)}
+
+
+def ratio_of_weights(head, R):
+    if isinstance(head, tp.Softmax):
+        return np.exp(2 * np.linalg.norm(head.key.T @ head.query, 2) * R**2)
+    if isinstance(head, tp.L2):
+        return np.exp(((np.linalg.norm(head.query, 2) + np.linalg.norm(head.key, 2)) * R) ** 2)
+    return 1.0
+
+
+@pytest.mark.parametrize("name", ["softmax", "L2", "sigmoid"])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_mean_square_of_a_velocity_is_below_its_bound(name, d):
+    rng = np.random.default_rng(d)
+    head, exact, R = heads(d, rng)[name], cube(d), np.sqrt(d)
+    for n in (5, 50):
+        own = rng.uniform(-1, 1, (200, n, d))
+        fields = [head(tp.Particles(y)) for y in own]
+        x = 0.7 * np.ones((1, d))
+        squares = [((field(x) - head(exact)(x)) ** 2).sum() for field in fields]
+        at_draws = [
+            ((field(y[:1]) - head(exact)(y[:1])) ** 2).sum()
+            for field, y in zip(fields, own, strict=True)
+        ]
+        root = ratio_of_weights(head, R) * np.linalg.norm(head.value, 2) * R
+        assert np.mean(squares) <= root**2 / n
+        assert np.mean(at_draws) <= 4 * root**2 / n
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_constant_of_the_rate_of_a_velocity(d):
+    """n E |error|^2 tends to c(x): within four standard errors at n = 2000."""
+    rng = np.random.default_rng(10 + d)
+    head, exact = heads(d, rng)["softmax"], cube(d)
+    x, A = rng.uniform(-1, 1, (1, d)), head.key.T @ head.query
+    w = np.exp(exact.points @ A @ x[0])
+    Z_mu = exact.weights @ w
+    m = (exact.weights * w) @ exact.points / Z_mu
+    c = (exact.weights * w**2) @ (((exact.points - m) @ head.value.T) ** 2).sum(axis=1) / Z_mu**2
+    draws = rng.uniform(-1, 1, (600, 2000, d))
+    gaps = np.array([head(tp.Particles(y))(x) - head(exact)(x) for y in draws])
+    squares = 2000 * (gaps**2).sum(axis=(1, 2))
+    assert squares.mean() == pytest.approx(c, abs=4 * squares.std() / np.sqrt(600))
+
+
+@pytest.mark.parametrize("name", ["softmax", "L2", "sigmoid"])
+@pytest.mark.parametrize("p", [1, 2])
+def test_distance_changes_by_at_most_the_bound_in_both_directions(name, p):
+    rng = np.random.default_rng(3)
+    head = heads(2, rng)[name]
+    log_bound = theory.stability_bound(head, 1.0, 0.4, p=p, log=True)
+    for _ in range(5):
+        clouds = [tp.Particles(x) for x in rng.uniform(-0.7, 0.7, (2, 15, 2))]
+        ends = [tp.flow(cloud, head, [0.0, 0.4]).final for cloud in clouds]
+        ratio = tp.wasserstein(*ends, p) / tp.wasserstein(*clouds, p)
+        assert abs(np.log(ratio)) <= log_bound
+
+
+def test_a_product_stays_a_product():
+    """With diagonal A and V each coordinate of quadrature tokens follows its own line."""
+    a, v = np.array([1.0, -0.5]), np.array([-1.0, 0.7])
+    nodes = cube(2)
+    end = tp.flow(nodes, tp.Softmax(np.eye(2), np.diag(a), np.diag(v)), [0.0, 0.5]).final
+    line = tp.Particles(Z[:, None], W / 2)
+    for k in range(2):
+        alone = tp.flow(line, tp.Softmax([[1.0]], [[a[k]]], [[v[k]]]), [0.0, 0.5]).final
+        carried = np.interp(nodes.points[:, k], Z, alone.points[:, 0])
+        np.testing.assert_allclose(end.points[:, k], carried, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_tokens_and_twins_part_by_less_than_the_bound(d):
+    """The bound C(t)/sqrt(n), by its integral; and the distance falls with n."""
+    head = tp.Softmax(0.5 * np.eye(d), -0.5 * np.eye(d), -0.5 * np.eye(d))
+    T, R0, v, a = 0.4, np.sqrt(d), 0.5, 0.25
+    nodes = cube(d)
+    distances = []
+    for n in (10, 160):
+        gaps = []
+        for seed in range(24 if d == 1 else 8):
+            x = np.random.default_rng([d, n, seed]).uniform(-1, 1, (n, d))
+            both = tp.Particles(
+                np.concatenate([nodes.points, x]), np.append(nodes.weights, np.zeros(n))
+            )
+            twins = tp.flow(both, head, [0.0, T], rtol=1e-5).final.points[len(nodes.points) :]
+            tokens = tp.flow(tp.Particles(x), head, [0.0, T], rtol=1e-5).final.points
+            gaps.append(np.linalg.norm(tokens - twins, axis=1).mean())
+        distances.append(np.mean(gaps))
+        s = np.linspace(0, T, 400)
+        R = R0 * np.exp(v * s)
+        log_bound = theory.stability_bound(head, R0, s, log=True)
+        rate = np.exp(log_bound[-1] - log_bound + 2 * a * R**2) * v * R
+        assert distances[-1] <= 2 * np.trapezoid(rate, s) / np.sqrt(n)
+    assert np.log2(distances[0] / distances[1]) / 4 == pytest.approx(0.5, abs=0.2)
+
+
+def test_no_cloud_of_points_is_nearer_than_the_lower_bound():
+    """On the unit interval W_1 from n points is at least 1/(8n); the best ones have 1/(4n)."""
+    n = 10
+    fine = tp.Grid(np.linspace(0, 1, 1001), np.ones(1000))
+    best = tp.Particles((np.arange(n)[:, None] + 0.5) / n)
+    assert tp.wasserstein(best, fine, 1) == pytest.approx(1 / (4 * n), rel=1e-9)
+    assert tp.wasserstein(best, fine, 1) >= 1 / (8 * n)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 1.5])
+def test_price_of_a_tilt(beta):
+    """n E (m_n - beta)^2 is near exp(beta^2)(1 + beta^2) for a large n."""
+    n = 40_000
+    z = np.random.default_rng(int(10 * beta)).normal(size=(200, n))
+    w = np.exp(beta * z)
+    squares = n * ((w * z).sum(axis=1) / w.sum(axis=1) - beta) ** 2
+    error = squares.std() / np.sqrt(len(squares))
+    exact = np.exp(beta**2) * (1 + beta**2)
+    assert squares.mean() == pytest.approx(exact, abs=4 * error)
+
+
+def test_particles_do_not_blow_up_where_the_gaussian_does():
+    """At t* the expected mean square is below 4 s_0 exp(2 v t*) log(sqrt(2) n)."""
+    for n in (30, 300):
+        ends = [
+            freezing.line_flow(np.random.default_rng([seed, n]).normal(size=n), [0.0, 0.5])[-1]
+            for seed in range(10)
+        ]
+        mean = np.mean([(x**2).mean() for x in ends])
+        assert 1.5 < mean < 4 * np.e * np.log(np.sqrt(2) * n)
+
+
+@pytest.mark.parametrize("power", [3, 5])
+def test_binned_draws_have_the_tilted_means_of_draws(power):
+    n = 10**power
+    beta = np.array([0.5, 1.5, 3.0, 5.0])
+    binned = freezing.tilted_means(np.log(n), beta, draws=400, seed=power)
+    direct = np.empty((100, 4))
+    for row, seed in zip(direct, range(100), strict=True):
+        z = np.random.default_rng([seed, n]).normal(size=n)
+        w = np.exp(np.outer(beta, z - z.max()))
+        row[:] = w @ z / w.sum(axis=1)
+    error = np.hypot(binned.std(axis=0) / 20, direct.std(axis=0) / 10)
+    assert (np.abs(binned.mean(axis=0) - direct.mean(axis=0)) <= 4 * error + 1e-3).all()
+
+
+def test_freezing_and_departure():
+    """m_n / l_n tends to min(b, 1), and beta_n / l_n to 1 / (1 - eta), from below."""
+    share, ratios = np.linspace(0.2, 1.8, 81), []
+    for power in (5, 20, 100, 300):
+        log_n = power * np.log(10)
+        ell = np.sqrt(2 * log_n)
+        m = np.median(freezing.tilted_means(log_n, share * ell, draws=40, seed=0), axis=0) / ell
+        assert (m <= np.minimum(share, 1) + 2.0 / ell**2 + 0.01).all()
+        ratios.append([freezing.departure_tilt(m, share, eta) * (1 - eta) for eta in (0.1, 0.3)])
+    gaps = 1 - np.array(ratios)
+    assert (np.diff(gaps, axis=0) < 0).all()
+    assert (np.abs(gaps[-1]) < 0.02).all()
+    assert freezing.cut_tilt(log_n, 0.1) * 0.9 / ell == pytest.approx(ratios[-1][0], rel=5e-3)
+
+
+def test_departure_is_the_last_crossing():
+    tilts = np.arange(1.0, 6.0)
+    assert freezing.departure_tilt([0.5, 2.0, 2.0, 2.0, 2.0], tilts, 0.1) == pytest.approx(20 / 9)
+    assert freezing.departure_tilt(0.5 * tilts, tilts, 0.1) == 0.0
+    with pytest.raises(ValueError, match="tilts: must end beyond the departure"):
+        freezing.departure_tilt(tilts, tilts, 0.1)
+    with pytest.raises(ValueError, match="log_n: too small"):
+        freezing.cut_tilt(np.log(20.0), 0.1)
+
+
+def test_interpolated_velocity_and_flow_are_those_of_softmax():
+    x = np.random.default_rng(0).normal(size=500)
+    softmax = tp.Softmax([[1.0]], [[1.0]], [[1.0]])
+    for y, tolerance in ((x, 1e-6), (1.5 * x, 1e-3), (2 * x, 1e-2)):
+        exact = softmax(tp.Particles(y[:, None]))(y[:, None])[:, 0]
+        np.testing.assert_allclose(freezing.line_velocity(y), exact, rtol=0, atol=tolerance)
+    times = [0.0, 0.3, 0.6]
+    exact = tp.flow(tp.Particles(x[:, None]), softmax, times).points[..., 0]
+    np.testing.assert_allclose(freezing.line_flow(x, times), exact, rtol=0, atol=5e-3)
+    fine = solve_ivp(lambda _, z: freezing.line_velocity(z, 200), (0, 0.3), x, rtol=1e-9).y[:, -1]
+    np.testing.assert_allclose(fine, exact[1], rtol=0, atol=1e-5)

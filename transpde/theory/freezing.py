@@ -1,0 +1,180 @@
+r"""Softmax of many normal draws on the line: the tilted mean, and where it leaves its limit.
+
+With n draws $z_j$ of $N(0, 1)$ the tilted mean is
+$m_n(\beta) = \sum_j z_j e^{\beta z_j}/\sum_j e^{\beta z_j}$; its limit for fixed $\beta$ is
+$\beta$, and no draw reaches far beyond $\sqrt{2\log n}$.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import Chebyshev
+from scipy.integrate import solve_ivp
+from scipy.special import log_ndtr, ndtri_exp
+
+from transpde.checks import Array, finite_array, generator, positive_integer, positive_number
+
+__all__ = ["cut_tilt", "departure_tilt", "line_flow", "line_velocity", "tilted_means"]
+
+WIDTH = 0.01  # of the bins of draws
+MANY = 30.0  # logarithm of a count whose fluctuation is below all digits shown
+
+
+def tilted_means(
+    log_n: float, tilts: Any, *, draws: int, seed: int | np.random.Generator
+) -> Array:
+    r"""Return tilted means $m_N(\beta)$ of N normal draws, N of Poisson law with mean n.
+
+    Only the counts in bins of width 0.01 matter, and they are independent Poisson variables: n may
+    be far beyond any memory. Counts with a mean over $e^{30}$ are replaced by it.
+
+    Args:
+        log_n: the logarithm of n, positive.
+        tilts: $\beta$, shape (m,).
+        draws: how many samples.
+        seed: an integer or a generator.
+
+    Returns:
+        Shape (draws, m).
+
+    Raises:
+        ValueError: a logarithm or number of draws that is not positive.
+
+    Source: ours (chapter on the mean-field limit).
+
+    Example:
+        >>> import numpy as np
+        >>> from transpde.theory import freezing
+        >>> means = freezing.tilted_means(np.log(1e9), [1.0, 100.0], draws=5, seed=0)
+        >>> np.median(means, axis=0).round(1)
+        array([1. , 6.1])
+    """
+    log_n, draws = positive_number("log_n", log_n), positive_integer("draws", draws)
+    beta, rng = finite_array("tilts", tilts, "m"), generator("seed", seed)
+    z = np.arange(-8.0, np.sqrt(2 * log_n) + 3, WIDTH)
+    log_mean = log_n - z**2 / 2 + np.log(WIDTH / np.sqrt(2 * np.pi))
+    mean = np.exp(np.minimum(log_mean, MANY))
+    counts = np.where(log_mean < MANY, rng.poisson(mean, (draws, len(z))) / mean, 1.0)
+    exponents = np.outer(z, beta) + log_mean[:, None]
+    weights = np.exp(exponents - exponents.max(axis=0))
+    means: Array = ((counts * z) @ weights) / (counts @ weights)
+    return means
+
+
+def departure_tilt(means: Any, tilts: Any, tolerance: float) -> float:
+    r"""Return the last $\beta$ with $m_n(\beta) \ge (1 - \eta)\beta$, 0 where there is none.
+
+    Args:
+        means: $m_n(\beta)$ at the tilts, shape (m,).
+        tilts: increasing, shape (m,); the last one must be beyond the departure.
+        tolerance: $\eta$, between 0 and 1.
+
+    Raises:
+        ValueError: tilts that end before the departure.
+
+    Source: ours (chapter on the mean-field limit).
+
+    Example:
+        >>> from transpde.theory import freezing
+        >>> round(freezing.departure_tilt([1.0, 2.0, 2.0], [1.0, 2.0, 3.0], 0.1), 6)
+        2.222222
+    """
+    beta = finite_array("tilts", tilts, "m")
+    share = 1 - positive_number("tolerance", tolerance)
+    above = finite_array("means", means, "m") - share * beta
+    if above[-1] >= 0:
+        raise ValueError(f"tilts: must end beyond the departure; at {beta[-1]} it has not come.")
+    if above.max() < 0:
+        return 0.0
+    k = np.flatnonzero(above >= 0)[-1]
+    part = above[k] / (above[k] - above[k + 1])
+    return float(beta[k] + part * (beta[k + 1] - beta[k]))
+
+
+def cut_tilt(log_n: float, tolerance: float) -> float:
+    r"""Return the tilt at departure of a normal law cut at the median of the largest draw.
+
+    With $z_n$ this median the tilted law is $N(\beta, 1)$ cut at $z_n$, of mean
+    $\beta - h(z_n - \beta)$, $h = \varphi/\Phi$; departure is at $h(z_n - \beta) = \eta\beta$. A
+    guess for large n, without proof.
+
+    Args:
+        log_n: the logarithm of n, positive.
+        tolerance: $\eta$, between 0 and 1.
+
+    Raises:
+        ValueError: n so small that the cut law misses the tolerance at every tilt.
+
+    Source: ours (chapter on the mean-field limit).
+
+    Example:
+        >>> import numpy as np
+        >>> from transpde.theory import freezing
+        >>> round(freezing.cut_tilt(np.log(1e6), 0.1), 2)
+        4.13
+    """
+    log_n, eta = positive_number("log_n", log_n), positive_number("tolerance", tolerance)
+    largest = -float(ndtri_exp(np.log(np.log(2)) - log_n))
+    c = np.linspace(-10.0, 10.0, 200_001)
+    hazard = np.exp(-(c**2) / 2 - log_ndtr(c)) / np.sqrt(2 * np.pi)
+    within = hazard <= eta * (largest - c)
+    if not within.any():
+        raise ValueError(f"log_n: too small for the tolerance {eta}; got {log_n}.")
+    return float(largest - c[within.argmax()])
+
+
+def line_velocity(points: Any, nodes: int = 96) -> Array:
+    """Return the softmax velocities of many tokens on the line, Q = K = V = 1.
+
+    The velocity is a smooth function of the place: it is interpolated by a polynomial through its
+    values at Chebyshev points of the first kind, at a cost of n times `nodes`.
+
+    Args:
+        points: shape (n,), not all zero.
+        nodes: the degree of the polynomial.
+
+    Source: ours (chapter on the mean-field limit).
+
+    Example:
+        >>> from transpde.theory import freezing
+        >>> freezing.line_velocity([-1.0, 1.0]).round(6)
+        array([-0.761594,  0.761594])
+    """
+    x = finite_array("points", points, "n")
+    r = positive_number("the largest of points", float(np.abs(x).max()))
+
+    def tilted(c: Array) -> Array:
+        weights = np.exp(np.outer(c, x) - r * np.abs(c)[:, None])
+        return np.asarray(weights @ x / weights.sum(axis=1))
+
+    return np.asarray(Chebyshev.interpolate(tilted, nodes, [-r, r])(x))
+
+
+def line_flow(points: Any, times: Any) -> Array:
+    """Return the softmax flow of many tokens on the line, Q = K = V = 1, by `line_velocity`.
+
+    The tolerances of the solver are 1e-4.
+
+    Args:
+        points: tokens at depth 0, shape (n,), not all zero.
+        times: increasing depths from 0, shape (T,).
+
+    Returns:
+        Shape (T, n).
+
+    Source: ours (chapter on the mean-field limit).
+
+    Example:
+        >>> from transpde.theory import freezing
+        >>> freezing.line_flow([-1.0, 1.0], [0.0, 0.1]).round(3)
+        array([[-1.   ,  1.   ],
+               [-1.083,  1.083]])
+    """
+    t = finite_array("times", times, "T")
+    start = finite_array("points", points, "n")
+    path = solve_ivp(
+        lambda _, x: line_velocity(x), (0.0, t[-1]), start, t_eval=t, rtol=1e-4, atol=1e-4
+    )
+    return np.asarray(path.y.T)
