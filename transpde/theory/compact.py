@@ -152,7 +152,8 @@ def lipschitz_bounds(attention: Any, radius: float, p: float = 2.0) -> Lipschitz
         ValueError: a radius that is not positive, p < 1, parameters with leading axes.
         TypeError: something that is not an attention.
 
-    Source: ours (chapter on well-posedness); compare `castin2024smooth`, and for L2 `kim2021lipschitz`.
+    Source: ours (chapter on well-posedness); compare `castin2024smooth`, for L2
+    `kim2021lipschitz`.
 
     Example:
         >>> import numpy as np, transpde as tp
