@@ -29,7 +29,7 @@ export IPYTHONDIR := $(CURDIR)/.venv/ipython
 # In a kernel this variable would switch off the inline figures, so it is set for the unit tests only.
 unexport MPLBACKEND
 
-.PHONY: help book test lint unit notebooks fresh-book check-wheel check-environment figures notebook \
+.PHONY: help book test lint unit coverage notebooks fresh-book check-wheel check-environment figures notebook \
   lock environment clean distclean
 
 help: ## this list
@@ -50,6 +50,10 @@ lint: $(INSTALLED) ## ruff (code and notebooks) and mypy
 
 unit: $(INSTALLED) ## unit tests and docstring examples
 	@$(STAGE) 'unit tests' env MPLBACKEND=Agg $(PY) -m pytest --doctest-modules tests transpde
+
+coverage: $(INSTALLED) ## lines and branches of the package that the unit tests run
+	@$(STAGE) 'coverage' env MPLBACKEND=Agg $(PY) -m pytest --cov --cov-report=term-missing:skip-covered \
+	  --cov-fail-under=95 --doctest-modules tests transpde
 
 # pytest says 5 where it finds no notebook: a failure here, as it should be.
 notebooks: $(INSTALLED) ## run every notebook and compare with its stored outputs

@@ -241,7 +241,7 @@ def test_sinkhorn_of_a_small_gaussian_is_softmax():
 @every_gaussian_row
 def test_a_stack_is_its_cases(name):
     rng = np.random.default_rng(12)
-    parameters = [head_parameters(rng, 3, 3) for _ in range(5)]
+    parameters = [head_parameters(rng, 3, 2) for _ in range(5)]
     stack = tp.Gaussian(rng.normal(size=(5, 3)), rng.normal(size=(5, 3, 2)))
     make = ROWS[name].make
     if name in ("multi-head", "with feed-forward"):  # their table row reads single parameters
@@ -253,6 +253,33 @@ def test_a_stack_is_its_cases(name):
     for i, single in enumerate(singles):
         assert np.abs(whole.linear[i] - single.linear).max() <= 1e-13
         assert np.abs(whole.offset[i] - single.offset).max() <= 1e-13
+
+
+def test_feed_forward_of_a_stack_is_that_of_its_cases():
+    rng = np.random.default_rng(20)
+    W, b = rng.normal(size=(5, 3, 3)), rng.normal(size=(5, 3))
+    head, stack = tp.L2(*head_parameters(rng, 3)), tp.Gaussian(np.ones((5, 3)), np.eye(3))
+    attention, x = head + tp.AffineField(W, b), rng.normal(size=3)
+    for i in range(5):
+        wanted = (head + tp.AffineField(W[i], b[i]))(stack[i])(x)
+        assert np.allclose(attention(stack)(x)[i], wanted, rtol=1e-13)
+    index = np.array([4, 1])
+    assert np.array_equal(
+        attention.select((5,), index)(stack[index])(x), attention(stack)(x)[index]
+    )
+    tokens = tp.Particles(np.ones((2, 3)))
+    for measure, axes in ((tokens, r"\(\)"), (stack[0], r"\(\)"), (stack[:4], r"\(4,\)")):
+        with pytest.raises(ValueError, match=f"feed_forward: its leading axes .* {axes}; got .5,"):
+            attention(measure)
+
+
+def test_a_warmed_sinkhorn_head_takes_any_number_of_tokens():
+    rng = np.random.default_rng(21)
+    head = tp.Sinkhorn(*head_parameters(rng, 2))
+    warmed = head.warmed()
+    for n in (5, 5, 8, 3):
+        tokens = tp.Particles(rng.normal(size=(n, 2)))
+        assert np.allclose(warmed.matrix(tokens), head.matrix(tokens), rtol=1e-9)
 
 
 @every_gaussian_row
@@ -305,6 +332,13 @@ def test_feed_forward_adds_to_the_field():
         head + 3.0
     with pytest.raises(ValueError, match="feed_forward: its dimension must be that of the att"):
         head + tp.AffineField(np.eye(2))
+
+
+def test_a_bias_is_a_number_of_any_shape():
+    for bias in (0.5, [0.5], np.array([[0.5]])):
+        head = tp.Sigmoid(*[np.eye(2)] * 3, bias)
+        assert isinstance(head.bias, float)
+        assert head.bias == 0.5
 
 
 def test_softmax_and_linear_attention_agree_on_centred_gaussians():
@@ -360,6 +394,7 @@ def test_a_mask_over_equal_positions_changes_nothing():
         ({"key": np.ones((1, 3))}, "key: its number of columns must be that of query, 2; got 3"),
         ({"value": np.eye(3)}, "value: its number of rows must be that of query, 2; got 3"),
         ({"value": np.ones((2, 3))}, "value: its number of columns must be that of query"),
+        ({"value": np.ones((5, 2, 3))}, "value: its number of columns must be that of query"),
         ({"query": "abc"}, "query: must be an array of real numbers"),
         ({"query": [[1j, 0]]}, "query: must be an array of real numbers; got entries of type c"),
         ({"query": [[1, 2], [3]]}, "query: must be an array of real numbers"),
@@ -435,6 +470,11 @@ TOKENS = tp.Particles([[1.0, 0.0], [0.0, 1.0]], positions=[0.0, 1.0])
         ),
         (
             lambda: tp.Softmax(*EYE)(tp.Particles([[1.0]])),
+            ValueError,
+            "measure: its dimension must be that of the attention",
+        ),
+        (
+            lambda: tp.Softmax(*EYE).matrix(tp.Particles([[1.0]])),
             ValueError,
             "measure: its dimension must be that of the attention",
         ),

@@ -46,6 +46,13 @@ def test_bures_of_nearly_equal_covariances_keeps_its_digits(gap):
     assert tp.bures(X, X) <= 1e-15
 
 
+def test_points_have_no_distance_in_shape():
+    assert tp.bures(np.zeros((2, 1)), np.zeros((2, 3))) == 0.0
+    assert tp.bures(np.zeros((4, 2, 1)), np.zeros((2, 3))).tolist() == [0.0] * 4
+    same = [tp.Particles([[1.0, 2.0]] * n) for n in (1, 3)]
+    assert tp.wasserstein(*same) == 0.0
+
+
 def test_gaussian_distance_axioms_over_stacks():
     rng = np.random.default_rng(1)
     mu, nu, xi = (
@@ -159,6 +166,19 @@ def test_units_do_not_matter():
             lambda g, c: tp.wasserstein(*[tp.Particles(np.ones((8000, 2)))] * 2),
             ValueError,
             "at most 5e.07 pairs of tokens fit; got 8000 and 8000, .* 3.2 GB. Subsample both",
+        ),
+        (
+            lambda g, c: tp.wasserstein(
+                *[tp.Particles(np.diag([1e-3, x])) for x in (1, 2)], p=1e4
+            ),
+            ValueError,
+            "p: so large, 10000, that powers of the smallest distances",
+        ),
+        (lambda g, c: tp.wasserstein([0.0], c), TypeError, "mu: must be a measure; got list"),
+        (
+            lambda g, c: tp.bures(np.ones((2, 3, 1)), np.ones((4, 3, 1))),
+            ValueError,
+            r"Y: its leading axes must match those of X, \(2,\); got \(4,\)",
         ),
         (lambda g, c: tp.bures(np.eye(2), np.eye(3)), ValueError, "Y: its number of rows must"),
         (lambda g, c: tp.bures([[np.nan]], [[1.0]]), ValueError, "X: every entry must be finite"),

@@ -270,6 +270,20 @@ def test_sweep_is_the_same_to_the_bit_in_processes(serial):
     assert str(strange.error) == "Unportable: a, b"
 
 
+def fails_late(case):
+    time.sleep(0.05)
+    if case == 0:
+        time.sleep(0.2)
+        raise KeyError("late")
+    return case
+
+
+def test_a_failure_says_nothing_of_the_cases_that_were_ready():
+    """joblib warns of results that it made for nothing; here the error says all."""
+    with pytest.raises(SweepError, match="case 0 failed with KeyError: 'late'"):
+        sweep(fails_late, range(40), jobs=2)
+
+
 def test_sweep_is_the_same_to_the_bit_on_a_dask_cluster(serial):
     """By joblib's switch alone: the call is that of the serial sweep."""
     cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)

@@ -395,6 +395,24 @@ def test_averages_of_a_gaussian(gaussian):
     assert marginal == pytest.approx(exact, abs=1e-9)
 
 
+def test_rates_at_the_faces_by_hand():
+    grid = tp.Grid([0.0, 1.0, 3.0, 3.5], [0.5, 0.0, 1.0])
+    outward, inward = (np.array([-4.0, 1.0, 9.0, 3.0]),), (np.array([4.0, 1.0, 9.0, -3.0]),)
+    assert grid.outflow_rate(outward) == 1.0  # the empty cell, of rate 9/2, has nothing to lose
+    assert grid.held_back(outward) == 4 * 0.5 + 3 * 1.0
+    assert grid.held_back(inward) == 0.0
+
+
+def test_edges_may_be_tuples():
+    line = tp.Grid((0.0, 1.0, 3.0), [0.5, 0.25])
+    assert np.array_equal(line.edges, [[0.0, 1.0, 3.0]])
+    plane = tp.Grid(((0.0, 1.0), (0.0, 1.0, 3.0)), [[0.5, 0.25]])
+    assert [e.tolist() for e in plane.edges] == [[0.0, 1.0], [0.0, 1.0, 3.0]]
+    assert np.array_equal(plane.masses, [[0.5, 0.5]])
+    with pytest.raises(ValueError, match="edges: must have one or two axes; got 0"):
+        tp.Grid((), [1.0])
+
+
 def test_a_grid_is_frozen():
     grid = tp.Grid([0.0, 1.0, 3.0], [0.5, 0.25])
     with pytest.raises(ValueError, match="read-only"):

@@ -427,6 +427,9 @@ def test_bounds_overflow_to_infinity_without_a_warning():
     assert theory.support_radius(head, 3.0, 1e4) == np.inf
     zero = tp.Softmax(np.eye(2), np.eye(2), np.zeros((2, 2)))
     assert theory.lipschitz_bounds(zero, 100.0) == (0.0, 0.0)
+    assert theory.lipschitz_bounds(tp.Unnormalized(*[np.eye(2)] * 2, 0 * np.eye(2)), 100.0) == (
+        (0.0, 0.0)
+    )
     assert theory.stability_bound(zero, 3.0, 5.0) == 1.0
 
 

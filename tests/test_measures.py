@@ -38,6 +38,27 @@ def test_from_covariance_keeps_the_covariance_and_its_rank(rank):
     assert zero.log_size == -np.inf
 
 
+def test_from_covariance_of_zeros_and_of_a_stack_of_several_ranks():
+    S = np.array([np.diag([2.0, 3.0, 0.0]), np.ones((3, 3)), np.zeros((3, 3)), 1e-200 * np.eye(3)])
+    gaussian = tp.Gaussian.from_covariance(np.zeros(3), S[:3])
+    assert gaussian.factor.shape == (3, 3, 2)
+    assert np.allclose(gaussian.covariance, S[:3], rtol=0, atol=1e-14)
+    small = tp.Gaussian.from_covariance(np.zeros(3), S[3])
+    assert np.allclose(small.covariance, S[3], rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("X", [[[1.0], [2.0]], [[1.0, 0.5, 0.0], [2.0, 0.0, 1.0]]])
+def test_draws_of_any_number_of_columns(X):
+    gaussian = tp.Gaussian([3.0, -1.0], X, 2.0)
+    draws = gaussian.sample(20_000, seed=5)
+    assert draws.points.shape == (20_000, 2)
+    assert np.allclose(draws.mean, gaussian.mean, atol=0.2)
+    assert np.allclose(draws.covariance, gaussian.covariance, rtol=0.05)
+    rule = gaussian.quadrature(4)
+    assert len(rule.points) == 4 ** len(X[0])
+    assert np.allclose(rule.covariance, gaussian.covariance, rtol=1e-13)
+
+
 def test_direction_and_size():
     assert np.trace(STACK.direction, axis1=-2, axis2=-1) == pytest.approx(np.ones(3))
     trace = np.trace(STACK.covariance, axis1=-2, axis2=-1)
@@ -115,6 +136,14 @@ def test_advect_is_the_derivative_of_the_push(measure):
         assert np.allclose(measure.relative_speed(field, None), ratio, rtol=1e-12)
 
 
+def test_relative_speed_of_a_covariance_with_zeros():
+    gaussian = tp.Gaussian([0.0, 0.0], np.diag([2.0, 1.0]))
+    field = tp.AffineField(np.diag([1.0, -1.0]))  # sends diag(4, 1) to diag(8, -2)
+    assert gaussian.relative_speed(field, gaussian.advect(field)) == pytest.approx(2.0, rel=1e-14)
+    growth = gaussian.growth(field, gaussian.advect(field))
+    assert growth == pytest.approx(6 / 5, rel=1e-14)
+
+
 def test_a_gaussian_wants_an_affine_field():
     with pytest.raises(TypeError, match="advect: only an affine field keeps a Gaussian Gaussian"):
         GAUSSIAN.advect(np.sin)
@@ -122,7 +151,7 @@ def test_a_gaussian_wants_an_affine_field():
 
 def test_affine_fields_add_and_apply():
     f = tp.AffineField([[1.0, 2.0], [3.0, 4.0]], [1.0, -1.0])
-    g = tp.AffineField(np.eye(2))
+    g = tp.AffineField(np.eye(2), [0.5, 2.0])
     x = np.array([[1.0, 0.0], [0.5, 2.0]])
     assert np.array_equal((f + g)(x), f(x) + g(x))
     assert np.array_equal(f([1.0, 0.0]), [2.0, 2.0])
@@ -135,6 +164,19 @@ def test_affine_fields_add_and_apply():
         tp.AffineField(np.ones((2, 3)))
     with pytest.raises(TypeError):
         f + 1
+
+
+def test_choosing_fields_of_a_stack():
+    rng = np.random.default_rng(4)
+    B, c, x = rng.normal(size=(2, 3, 4, 4)), rng.normal(size=(2, 3, 4)), rng.normal(size=4)
+    index = np.array([4, 0])  # of the flattened stack
+    for linear, offset in ((B, c), (B, c[0, 0]), (B[0, 0], c)):
+        chosen = tp.AffineField(linear, offset).select((2, 3), index)
+        assert chosen.linear.shape == (2, 4, 4)
+        wanted = tp.AffineField(linear, offset)(x)
+        assert np.allclose(chosen(x), [wanted[1, 1], wanted[0, 0]], rtol=1e-15)
+    shared = tp.AffineField(B[0, 0], c[0, 0])
+    assert np.array_equal(shared.select((2, 3), index)(x), shared(x))
 
 
 def test_choosing_cases_of_a_stack():

@@ -191,6 +191,28 @@ def test_flow_of_a_gaussian_has_ellipses_and_the_mean(gaussian_path):
     np.testing.assert_array_equal(ax.lines[0].get_xydata(), gaussian_path.means)
 
 
+def test_snapshots_have_a_row_a_name_and_a_panel_a_time():
+    start, times = tp.Gaussian([0.0, 0.5], 0.5 * EYE), [0.0, 0.1, 0.4]
+    heads = {"softmax": tp.Softmax(EYE, EYE, -EYE), "l2": tp.L2(EYE, EYE, -EYE)}
+    clouds = {n: tp.flow(start.sample(7, seed=1), h, times) for n, h in heads.items()}
+    ellipses = {n: tp.flow(start, h, times) for n, h in heads.items()}
+    axes = plotting.plot_snapshots(clouds, ellipses, styles=heads)
+    assert axes.shape == (2, 3)
+    drawn = axes[1, 2].collections[0]
+    np.testing.assert_array_equal(drawn.get_offsets(), clouds["l2"].points[2])
+    color = plotting.attention_style(heads["l2"])["color"]
+    assert to_rgb(drawn.get_facecolor()[0, :3]) == to_rgb(color)
+    expected = plt.figure().add_subplot()
+    plotting.plot_ellipse(ellipses["l2"][2], ax=expected)
+    np.testing.assert_allclose(axes[1, 2].lines[0].get_xydata(), expected.lines[0].get_xydata())
+    assert [ax.get_title() for ax in axes[0]] == [f"softmax, depth {t:g}" for t in times]
+    with pytest.raises(ValueError, match="ellipses: must have the names of clouds"):
+        plotting.plot_snapshots(clouds, {"l2": ellipses["l2"]}, styles=heads)
+    other = ellipses | {"l2": tp.flow(start, heads["l2"], 1.0)}
+    with pytest.raises(ValueError, match="ellipses: the times of 'l2' must be those of its cloud"):
+        plotting.plot_snapshots(clouds, other, styles=heads)
+
+
 def test_flow_errors(stack_path):
     with pytest.raises(ValueError, match="trajectory of one Gaussian"):
         plotting.plot_flow(stack_path)

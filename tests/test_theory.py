@@ -8,6 +8,7 @@ from scipy import linalg, optimize
 
 import transpde as tp
 from transpde import theory
+from transpde.attention.composed import OnSphere
 
 HEADS = {"softmax": tp.Softmax, "l2": tp.L2, "sinkhorn": tp.Sinkhorn}
 
@@ -133,9 +134,33 @@ def test_stable_feed_forward_prevents_blowup_up_to_a_threshold():
         exact = np.log1p(w / (a * start - w)) / (2 * w)
         time = theory.blowup_time(attention, tp.Gaussian([1.0], [[np.sqrt(start)]]))
         assert time == pytest.approx(exact, rel=1e-9)
+    U, R = np.linalg.qr(np.random.default_rng(20).normal(size=(2, 3, 3)))[0]  # three lines, turned
+    a, start = np.array([0.5, 0.7, -2.0]), np.array([0.9, 2.0, 3.0])
+    for size in (0.4999, 0.5001):
+        head = tp.Softmax((U * a * size) @ U.T, np.eye(3), np.eye(3))
+        time = theory.blowup_time(
+            head + tp.AffineField(-w * np.eye(3)), tp.Gaussian([1, 2, 3], (U * np.sqrt(start)) @ R)
+        )
+        exact = np.log1p(w / (1.4 * size - w)) / (2 * w) if size > 0.5 else np.inf
+        assert time == pytest.approx(exact, rel=1e-9)
     turning = tp.Softmax(np.diag([1e-3, -9.0]), np.eye(2), np.eye(2))
     undecided = turning + tp.AffineField([[0.0, 30.0], [-30.0, 0.0]])
     assert theory.blowup_time(undecided, tp.Gaussian([0.0, 0.0], np.eye(2))) is None
+
+
+@pytest.mark.parametrize("w", [-0.7, 0.4])
+def test_closed_form_with_feed_forward_is_that_of_each_line(w):
+    """Far from its start, and next to its end."""
+    line = tp.Softmax([[0.3]], [[1.0]], [[1.0]]) + tp.AffineField([[w]])
+    U = np.linalg.qr(np.random.default_rng(21).normal(size=(2, 2)))[0]
+    plane = tp.Softmax(0.3 * np.eye(2), np.eye(2), np.eye(2)) + tp.AffineField(w * np.eye(2))
+    for sizes in ([2.0, 1.0], [9.0, 1.0]):
+        start = tp.Gaussian([0.0, 0.0], U * np.sqrt(sizes))
+        end = theory.blowup_time(plane, start)
+        for t in (8.0, 20.0) if end == np.inf else end * np.array([1 - 1e-4, 1 - 1e-7]):
+            exact = [theory.variance(line, s, t) for s in sizes]
+            got = np.diag(U.T @ theory.closed_form_covariance(plane, start, t) @ U)
+            np.testing.assert_allclose(got, exact, rtol=1e-6)
 
 
 def test_stack_with_feed_forward_is_case_by_case():
@@ -152,6 +177,11 @@ def test_stack_with_feed_forward_is_case_by_case():
             close(covariances[i], theory.closed_form_covariance(one, start[i], 0.05), 1e-13)
         else:
             assert np.isnan(covariances[i]).all()
+    shared = theory.blowup_time(head + tp.AffineField(W[0]), start)
+    assert np.array_equal(shared[0], together[0], equal_nan=True)
+    one = tp.Softmax(head.query[3], head.key[3], np.eye(2)) + tp.AffineField(W[0])
+    alone = theory.blowup_time(one, start[3])
+    assert np.isnan(shared[3]) if alone is None else shared[3] == alone
 
 
 def test_rank_deficient_l2_blows_up_at_its_exact_time():
@@ -212,6 +242,24 @@ def test_no_blowup_where_it_is_proved():
     )
 
 
+def test_no_statement_decides_outside_of_the_lyapunov_function():
+    rng = np.random.default_rng(17)
+    Q, K, V = rng.normal(size=(3, 3, 3))
+    positive, skew, eye = V @ V.T + np.eye(3), Q - Q.T - K @ K.T, np.eye(3)
+    start = gaussian(rng)
+    centred = tp.Gaussian(np.zeros(3), start.factor)
+    head, linear = tp.Softmax(skew, eye, positive), tp.Linear(skew, eye, positive)
+    assert theory.blowup_time(head, start) == theory.blowup_time(linear, centred) == np.inf
+    assert theory.blowup_time(tp.Softmax(skew, eye, positive + np.eye(3, k=1)), start) is None
+    for other in (tp.MultiHead([head, tp.Softmax(Q, K, V)]), head + tp.AffineField(eye)):
+        assert theory.blowup_time(other, start) is None
+    assert theory.blowup_time(linear, start) is None
+    assert theory.blowup_time(linear + tp.AffineField(0 * eye, [1.0, 0.0, 0.0]), centred) is None
+    for thin in (np.diag([1e-14, 1e-12, 1e3]), np.diag([1e3, 1e-12, 1e-14])):  # 0 within rounding
+        assert theory.blowup_time(tp.Softmax(skew, eye, thin), start) is None
+        assert theory.blowup_time(tp.Softmax(-skew, eye, -thin), start) is None
+
+
 def test_linear_attention_is_softmax_on_centred_data_alone():
     rng = np.random.default_rng(6)
     Q, K, _ = rng.normal(size=(3, 2, 2))
@@ -261,6 +309,16 @@ def test_closed_form_of_a_stack_is_nan_after_a_blowup():
     assert not np.isnan(covariances[1]).all()
 
 
+def test_closed_form_of_a_stack_of_sizes_far_apart_is_case_by_case():
+    sizes, X = np.array([1e-10, 1.0, 1e5]), np.array([[2.0, 0.0], [1.0, 1.0]])
+    start = tp.Gaussian(np.zeros((3, 2)), sizes[:, None, None] * X)
+    head = tp.Softmax(np.diag([-0.1, -1.0]), np.eye(2), np.eye(2))
+    for case, time in enumerate(0.5 / sizes**2):
+        exact = np.linalg.inv(np.linalg.inv(X @ X.T) + np.diag([0.1, 1.0]))
+        together = theory.closed_form_covariance(head, start, time)
+        close(together[case] / sizes[case] ** 2, exact, 1e-12)
+
+
 def test_no_closed_form_elsewhere():
     rng = np.random.default_rng(9)
     start, (Q, K, V) = gaussian(rng), head_parameters(rng, 3)
@@ -277,6 +335,25 @@ def test_no_closed_form_elsewhere():
         assert theory.stationary_rank_bound(other) is None
     for other in (others[0], *others[3:]):
         assert theory.growth_bound(other) is None
+
+
+def test_no_statement_for_masks_and_on_the_sphere():
+    rng = np.random.default_rng(19)
+    one, many, line = gaussian(rng, 2), gaussian(rng, 2, stack=(3,)), np.eye(1)
+    softmax, short = tp.Softmax(*[np.eye(2)] * 3), tp.Softmax(line, line, line)
+    for wrap in (tp.Masked, OnSphere, lambda h: tp.MultiHead([h, OnSphere(h)]),
+                 lambda h: OnSphere(h) + tp.AffineField(h.value)):  # fmt: skip
+        other = wrap(softmax)
+        for statement in (theory.blowup_time, theory.limit_covariance, theory.growth_bound):
+            assert statement(other, one) is None
+        assert np.isnan(theory.blowup_time(other, many)).all()
+        assert theory.closed_form_covariance(other, many, 0.1) is None
+        assert theory.stationary_rank_bound(other) is None
+        assert theory.variance(wrap(short), 1.0, 1.0) is None
+        if wrap is not tp.Masked:
+            assert theory.lipschitz_bounds(other, 1.0) == (None, None)
+            assert theory.support_radius(other, 1.0, 1.0) is None
+            assert theory.stability_bound(other, 1.0, 1.0) is None
 
 
 # --- limits and ranks ----------------------------------------------------------------------------
@@ -316,6 +393,8 @@ def test_limit_is_what_the_conserved_precision_leaves():
     close(late, theory.limit_covariance(head, start[0]), 1e-10)
     assert theory.limit_covariance(tp.Softmax(Q[0], Q[0], np.eye(4)), start[0]) is None
     assert theory.limit_covariance(tp.Softmax(Q[0], -Q[0], -np.eye(4)), start[0]) is None
+    pushed = head + tp.AffineField(-np.eye(4))
+    assert theory.limit_covariance(pushed, start[0]) is None
 
 
 def isotropic(values, U):
@@ -333,7 +412,8 @@ def test_rank_bound_is_reached_and_not_passed(kind, values):
     rng, values = np.random.default_rng(12), np.array(values, dtype=float)
     U = np.linalg.qr(rng.normal(size=(4, 4)))[0]
     A = (U * values) @ U.T / 2 + (S := rng.normal(size=(4, 4))) - S.T
-    attention = HEADS[kind](A, np.eye(4), -2.0 * np.eye(4))
+    K = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+    attention = HEADS[kind](K @ A, K, -2.0 * np.eye(4))
     bound = theory.stationary_rank_bound(attention)
     X = isotropic(values, U)
     assert X.shape[1] == bound
@@ -353,6 +433,17 @@ def least_departure(C, r):
     rng = np.random.default_rng(13)
     starts = rng.normal(size=(4, 4 * r))
     return min(optimize.minimize(departure, x, tol=1e-14).fun for x in starts)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sinkhorn"])
+def test_rank_bound_of_a_stack_is_case_by_case(kind):
+    rng = np.random.default_rng(18)
+    Q, K = rng.normal(size=(2, 9, 2, 2))
+    V = np.eye(2) * np.array([1.0, -2.0, 0.5])[:, None, None]
+    bounds = theory.stationary_rank_bound(HEADS[kind](Q, K, np.tile(V, (3, 1, 1))))
+    alone = [theory.stationary_rank_bound(HEADS[kind](*one)) for one in zip(Q, K, V, strict=False)]
+    assert bounds[:3].tolist() == alone
+    assert set(bounds.tolist()) == {0, 1}
 
 
 def test_rank_bound_fails_for_l2():
@@ -380,6 +471,7 @@ def test_growth_bound_holds_and_is_reached():
         start, (Q, K, V) = gaussian(rng), rng.normal(size=(3, 3, 3))
         skew = Q - Q.T - K @ K.T
         heads = [tp.Sinkhorn(Q, K, V), tp.L2(Q, K, V), tp.Softmax(skew, np.eye(3), np.eye(3))]
+        assert theory.growth_bound(heads[2]) == 0.0
         attention = [*heads, tp.MultiHead(heads), heads[2] + tp.AffineField(V)][number % 5]
         rate = theory.growth_bound(attention)
         sizes = tp.flow(start, attention, times, rtol=1e-8)
@@ -401,6 +493,11 @@ def test_growth_bound_may_use_the_range_of_the_covariance():
     assert theory.growth_bound(head, flat) == 0.0
     assert theory.growth_bound(tp.Linear(*np.array([[[1.0]], [[-1.0]], [[1.0]]])),
                                tp.Gaussian([0.0], [[1.0]])) == 0.0  # fmt: skip
+    turning, W = tp.Softmax([[0.0, 1.0], [-1.0, 0.0]], np.eye(2), np.eye(2)), 3.0 * np.eye(2)
+    assert theory.growth_bound(turning, other) == 0.0
+    assert theory.growth_bound(turning + tp.AffineField(W), other) == 6.0
+    assert theory.growth_bound(tp.Sinkhorn(W, W, W), other) == 6.0
+    assert theory.growth_bound(tp.Softmax(W, W, [[1.0, 0.0], [0.0, 2.0]]), flat) is None
     assert theory.growth_bound(tp.L2([[1.0, 0.0]], [[0.0, 1.0]], np.eye(2))) is None
     assert theory.growth_bound(tp.L2(np.eye(2), np.diag([1.0, 1e-17]), np.eye(2))) is None
 
@@ -420,6 +517,16 @@ def test_variance_is_that_of_the_flow(kind):
         np.testing.assert_allclose(
             path.covariances[:, 0, 0], theory.variance(attention, s0, times), rtol=1e-9
         )
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_variance_depends_on_products_of_query_and_key_alone(kind):
+    """With two rows, K^T Q = 0.35 and K^T K = 1.25."""
+    two = HEADS[kind]([[0.5], [-0.3]], [[1.0], [0.5]], [[0.9]])
+    path = tp.flow(tp.Gaussian([0.3], [[1.2]]), two, [0.0, 0.7, 1.5], rtol=1e-12)
+    np.testing.assert_allclose(
+        path.covariances[:, 0, 0], theory.variance(two, 1.44, path.times), rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("va", [1.0, -1.0])
@@ -505,7 +612,7 @@ def test_bad_input_is_told():
     with pytest.raises(TypeError, match="attention: must be an attention"):
         theory.variance("l2", 1.0, 1.0)
     with pytest.raises(ValueError, match="start: must be at least 0"):
-        theory.variance(tp.Softmax([[1.0]], [[1.0]], [[1.0]]), -1.0, 1.0)
+        theory.variance(tp.Softmax([[1.0]], [[1.0]], [[1.0]]), [2.0, -1.0], 1.0)
     with pytest.raises(ValueError, match="no leading axes"):
         theory.growth_bound(tp.Sinkhorn(np.ones((2, 1, 1)), [[1.0]], [[1.0]]))
     with pytest.raises(ValueError, match="no leading axes"):

@@ -12,6 +12,7 @@ from scipy import integrate, special
 from table import GAUSSIAN, HEADS, ROWS
 
 import transpde as tp
+from transpde.attention.composed import OnSphere
 
 # --- Gaussians and the particles of their quadrature ---------------------------------------------
 
@@ -337,6 +338,36 @@ def test_tokens_in_a_half_space_cluster_to_one_point(name):
     assert spread[0] > 1
     assert spread[1] <= 1e-8
     assert end[0, 0] > 0
+
+
+def test_an_attention_on_the_sphere_may_depend_on_time_and_wants_units():
+    rng = np.random.default_rng(6)
+    tokens, head = tp.Particles(on_sphere(rng, 5, 3)), tp.Softmax(*head_parameters(rng, 3))
+    fixed = tp.flow(tokens, head, 1.0, space="sphere")
+    called = tp.flow(tokens, lambda t: head, 1.0, space="sphere")
+    assert np.abs(fixed.final.points - called.final.points).max() <= 1e-8
+    assert unit_error(called.final.points) <= 1e-15
+    off = tp.Particles(tokens.points * [1.0, 1.0, 1.01])
+    with pytest.raises(ValueError, match="measure: tokens on the sphere must have norm 1"):
+        tp.flow(off, head, 1.0, space="sphere")
+
+
+def test_an_attention_on_the_sphere_puts_its_tokens_there():
+    rng = np.random.default_rng(7)
+    tokens, head = tp.Particles(on_sphere(rng, 5, 3)), tp.Softmax(*head_parameters(rng, 3))
+    there, longer, x = OnSphere(head), tokens.at(3 * tokens.points), 2 * rng.normal(size=3)
+    assert there.matrix(longer) == pytest.approx(head.matrix(tokens), rel=1e-12)
+    unit = x / np.linalg.norm(x)
+    v = head(tokens)(unit)
+    assert there(longer)(x) == pytest.approx(v - (v @ unit) * unit, rel=1e-12)
+    assert there(longer)([x, -x])[0] == pytest.approx(v - (v @ unit) * unit, rel=1e-12)
+    causal, s = tp.Masked(head), np.arange(5)
+    placed = tp.Particles(tokens.points, positions=s)
+    u = causal(placed)(tokens.points, s)
+    wanted = u - (u * tokens.points).sum(axis=1)[:, None] * tokens.points
+    assert OnSphere(causal)(placed)(tokens.points, s) == pytest.approx(wanted, abs=1e-14)
+    with pytest.raises(TypeError, match="must be Particles on the sphere; got Gaussian"):
+        there(tp.Gaussian(np.zeros(3), np.eye(3)))
 
 
 # --- the progress bar ----------------------------------------------------------------------------

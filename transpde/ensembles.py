@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
@@ -478,7 +479,9 @@ def sweep(
                     raise SweepError(result, results) from result.error
                 results.append(result)
         finally:
-            values.close()  # stops the cases that still run
+            with warnings.catch_warnings():  # of results that were ready and are not used
+                warnings.simplefilter("ignore", UserWarning)
+                values.close()  # stops the cases that still run
     return results
 
 
