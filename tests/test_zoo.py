@@ -91,10 +91,6 @@ def test_opposite_key_and_query_have_one_limit_for_three_attentions(name, d, k, 
 
 # --- 200 random cases ----------------------------------------------------------------------------
 
-# Where a covariance has grown by e^20 in one direction and not in another, the equations of L2 and
-# Sinkhorn attention are stiff: the default method then takes steps of about exp(-growth / 2).
-GROWTH_TIME = 2.0
-
 
 def random_stack(seed, d, cases, condition=None):
     """Q, K, V with |V| <= 2 and factors; K of bounded condition number where asked for."""
@@ -107,25 +103,43 @@ def random_stack(seed, d, cases, condition=None):
     return Q, K, V, tp.Gaussian(np.zeros((cases, d)), rng.normal(size=(cases, d, d)))
 
 
-@pytest.mark.parametrize("d", [2, 3, 4])
-def test_no_blow_up_of_sinkhorn(d):
-    Q, K, V, starts = random_stack(0, d, 67)
-    path = tp.flow(starts, tp.Sinkhorn(Q, K, V), [0.0, 1.0, GROWTH_TIME])
+# Of growth by e^3000 only the outcome is wanted, so the tolerances are loose. A covariance that
+# comes to rest with a long axis makes Sinkhorn attention stiff: LSODA.
+@pytest.mark.parametrize(
+    ("d", "cases", "time", "method", "rtol"),
+    [(2, 200, 50.0, "LSODA", 1e-3), (3, 67, 2.0, "DOP853", 1e-8), (4, 67, 2.0, "DOP853", 1e-8)],
+)
+def test_no_blow_up_of_sinkhorn(d, cases, time, method, rtol):
+    Q, K, V, starts = random_stack(0, d, cases)
+    path = tp.flow(starts, tp.Sinkhorn(Q, K, V), [0.0, time / 2, time], method=method, rtol=rtol)
     assert set(path.stop) == {"time"}
     growth = path.log_sizes[1:] - path.log_sizes[0]
     bound = 2 * np.linalg.norm(V, 2, axis=(1, 2)) * path.times[1:, None] + np.log(d)
-    assert (growth <= bound).all()
+    print(f"d = {d}, to t = {time}: largest growth of log tr {growth.max():.0f}")
+    assert (growth <= bound + 0.1).all()
 
 
 @pytest.mark.parametrize("d", [2, 3, 4])
 def test_no_blow_up_of_l2_with_injective_key(d):
     Q, K, V, starts = random_stack(1, d, 67, condition=30)
-    path = tp.flow(starts, tp.L2(Q, K, V), [0.0, 1.0, GROWTH_TIME])
+    path = tp.flow(starts, tp.L2(Q, K, V), [0.0, 25.0, 50.0], rtol=1e-4)
     assert set(path.stop) == {"time"}
     inverse = np.linalg.norm(np.linalg.inv(np.swapaxes(K, 1, 2) @ K), 2, axis=(1, 2))
     score = np.linalg.norm(np.swapaxes(K, 1, 2) @ Q, 2, axis=(1, 2))
-    bound = 2 * np.linalg.norm(V, 2, axis=(1, 2)) * inverse * score * GROWTH_TIME + np.log(d)
-    assert (path.log_sizes[-1] - path.log_sizes[0] <= bound).all()
+    rate = 2 * np.linalg.norm(V, 2, axis=(1, 2)) * inverse * score
+    growth = path.log_sizes[1:] - path.log_sizes[0]
+    print(f"d = {d}: largest growth of log tr {growth.max():.0f}")
+    assert (growth <= rate * path.times[1:, None] + np.log(d) + 0.1).all()
+
+
+def test_growth_of_l2_tends_to_its_largest_exponent():
+    """All axes long: B = V K^-1 Q, so that log tr grows like twice its largest real part."""
+    Q, K, V, starts = random_stack(1, 3, 67, condition=30)
+    path = tp.flow(starts[22], tp.L2(Q[22], K[22], V[22]), [0.0, 30.0, 50.0])
+    B = V[22] @ np.linalg.solve(K[22], Q[22])
+    rate = np.diff(path.log_sizes)[-1] / 20
+    assert path.log_sizes[-1] > 3000
+    assert rate == pytest.approx(2 * np.linalg.eigvals(B).real.max(), rel=1e-8)
 
 
 @pytest.mark.parametrize("d", [2, 3, 4])

@@ -25,14 +25,15 @@ UNSEEN = -1500.0  # log of a share of the trace that no float can show
 def principal_axes(factor: Array, log_scales: Array) -> tuple[Array, Array]:
     """Return orthonormal columns (..., d, r) and their log scales (..., r), the longest first.
 
-    A column of length zero is returned as zero. Where all columns of a case have one scale, no
-    more than d are returned.
+    A column of length zero is returned as zero, and so is one that rounding has left of parallel
+    columns. Where all columns have one scale and lengths alike, no more than d are returned.
     """
     one_scale = (log_scales == log_scales[..., :1]).all()
     Y, s = _of_length_one(factor, log_scales)
-    if not one_scale:
-        return _jacobi(Y, s)
     largest = s.max(axis=-1, keepdims=True)
+    alike = (s > largest + 2 * np.log(THIN)) | (Y == 0).all(axis=-2)
+    if not (one_scale and alike.all()):
+        return _jacobi(Y, s)
     U, sizes, _ = np.linalg.svd(Y * np.exp((s - largest) / 2)[..., None, :], full_matrices=False)
     sizes = np.where(sizes > Y.shape[-2] * EPSILON * sizes[..., :1], sizes, 0.0)
     return _of_length_one(U * sizes[..., None, :], largest + np.zeros_like(sizes))
@@ -80,15 +81,20 @@ def _rotate(Y: Array, s: Array, i: int, j: int) -> None:
     ratio = np.divide(2 * g, gap + root, out=np.zeros_like(g), where=g != 0)
     c = 1 / np.hypot(1.0, ratio * rho)
     Y[..., i] = c[..., None] * (first + (ratio * rho**2)[..., None] * second)
-    Y[..., j] = c[..., None] * (second - ratio[..., None] * first)
+    rest = c[..., None] * (second - ratio[..., None] * first)
+    nothing = (rest**2).sum(axis=-1) <= (len(rest.T) * EPSILON) ** 2 * b  # they were parallel
+    Y[..., j] = np.where(nothing[..., None], 0.0, rest)
 
 
 def thin(X: Array) -> Array:
     """Return which of a stack of factors hold a direction that is getting lost in the others."""
     held = np.where(np.isfinite(X).all(axis=(-2, -1), keepdims=True), X, 0.0)
+    lengths = np.linalg.norm(held, axis=-2)
+    short = (lengths > 0) & (lengths < THIN * lengths.max(axis=-1, keepdims=True))
     sizes = np.linalg.svd(held, compute_uv=False)
     share = np.divide(sizes, sizes[..., :1], out=np.zeros_like(sizes), where=sizes[..., :1] > 0)
-    return np.asarray(((share > X.shape[-2] * EPSILON) & (share < THIN)).any(axis=-1))
+    lost = (share > X.shape[-2] * EPSILON) & (share < THIN)
+    return np.asarray(short.any(axis=-1) | lost.any(axis=-1))
 
 
 def leaning(Y: Array, s: Array) -> Array:

@@ -369,7 +369,8 @@ def layers(
         end = start.push(layer[i](start), length)
         return on_sphere(end) if space == "sphere" else end
 
-    current, states = measure, [measure.pack()]
+    current = measure.prepared()
+    states = [current.pack()]
     for i in range(depth):
         with np.errstate(over="ignore", invalid="ignore"):
             current = pushed(current, i, step)

@@ -464,9 +464,10 @@ class Gaussian(Measure):
     def push(self, field: VelocityField, step: float) -> Gaussian:
         """Return the exact push-forward by the affine map x -> x + step * field(x)."""
         mean_velocity, BX = _affine(field).moves(self.mean, self.factor)
-        return Gaussian.trusted(
+        pushed = Gaussian.trusted(
             self.mean + step * mean_velocity, self.factor + step * BX, self.log_scales
         )
+        return pushed.prepared()
 
     def _shares(self) -> Array:
         """Return the share of each column in the trace, shape (..., r)."""

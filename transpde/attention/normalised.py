@@ -14,6 +14,8 @@ from transpde.measures import Gaussian, Particles
 
 __all__ = ["L2", "Sinkhorn", "Softmax"]
 
+LONG = 600.0  # log of a square length whose products still are numbers
+
 
 class Softmax(GaussianHead):
     r"""Softmax attention, weights $e^{\langle Qx, Ky\rangle}$.
@@ -178,16 +180,15 @@ class Sinkhorn(GaussianHead):
     def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
         # G = DZD with Z = Y^T A Y is graded from its first row and column to its last, and then
         # its singular vectors hold the digits of the small entries of C = DSD.
-        s = axes.log_scales
-        largest = s.max(axis=-1, keepdims=True)
-        D, keys = np.exp((s - largest) / 2), transposed(self.key @ axes.factor)
+        # An axis much longer than those of the weights has only its direction in C: a bound on its
+        # length keeps all products in range.
+        D = np.exp(np.clip(axes.log_scales, -LONG, LONG) / 2)
+        keys = transposed(self.key @ axes.factor)
         G = D[..., None] * (keys @ (self.query @ axes.factor)) * D[..., None, :]
         # A solver may try a step that ends out of range: that is told by NaN, not by an exception.
         finite = np.isfinite(G).all(axis=(-2, -1), keepdims=True)
         U, sigma, _ = np.linalg.svd(np.where(finite, G, 0.0))
-        with np.errstate(over="ignore"):
-            epsilon = np.maximum(self.epsilon * np.exp(-largest), 1e-300)
-        core = 2 / (np.hypot(epsilon, 2 * sigma) + epsilon)
+        core = 2 / (np.hypot(self.epsilon, 2 * sigma) + self.epsilon)
         DU = np.where(finite, D[..., None] * U, np.nan)
         C = (DU * core[..., None, :]) @ transposed(DU)
         T = C @ keys @ self.query

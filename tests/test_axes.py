@@ -1,0 +1,187 @@
+"""Covariances whose axes differ by more than a float holds, against many digits."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+from problems import head_parameters, orthogonal
+from table import GAUSSIAN, ROWS
+
+import transpde as tp
+from transpde import theory
+from transpde.axes import common_motion, graded_motion, principal_axes
+
+HEADS = {
+    "softmax": lambda Q, K, V: tp.Softmax(Q, K, V),
+    "l2": lambda Q, K, V: tp.L2(Q, K, V),
+    "sinkhorn": lambda Q, K, V: tp.Sinkhorn(Q, K, V, 0.7),
+}
+
+
+def graded(rng, d, logs):
+    """A Gaussian in principal axes of given log scales."""
+    Y = orthogonal(rng, d)[:, : len(logs)]
+    return tp.Gaussian.trusted(rng.normal(size=d), Y, np.array(logs, float), in_axes=True)
+
+
+def exact_turning(name, Q, K, V, gaussian):
+    """B Y of a head, from its formula with a full covariance, in 250 digits."""
+    with mp.workdps(250):
+        Q, K, V, Y = (mp.matrix(M.tolist()) for M in (Q, K, V, gaussian.factor))
+        D = mp.diag([mp.exp(mp.mpf(float(s)) / 2) for s in gaussian.log_scales])
+        X, A = Y * D, K.T * Q
+        r = D.rows
+        if name == "softmax":
+            S = mp.eye(r)
+        elif name == "l2":
+            H = X.T * K.T
+            S = 2 * (mp.eye(r) + 2 * H * H.T) ** -1
+        else:
+            G, epsilon = X.T * A * X, mp.mpf(0.7)
+            values, U = mp.eigsy(epsilon**2 * mp.eye(r) + 4 * G * G.T)
+            S = U * mp.diag([2 / (mp.sqrt(e) + epsilon) for e in values]) * U.T
+        BY = V * X * S * X.T * A * Y
+        return np.array(BY.tolist(), dtype=float)
+
+
+@pytest.mark.parametrize("spread", [0.0, 20.0, 60.0, 120.0])
+@pytest.mark.parametrize("name", HEADS)
+def test_fields_of_graded_covariances_keep_their_digits(name, spread):
+    rng = np.random.default_rng(int(spread))
+    for top in (0.0, spread / 2, spread):
+        Q, K, V = head_parameters(rng, 3)
+        gaussian = graded(rng, 3, [top, top - spread / 2, top - spread])
+        exact = exact_turning(name, Q, K, V, gaussian)
+        _, turning = HEADS[name](Q, K, V)(gaussian).moves(gaussian.mean, gaussian.factor)
+        assert np.abs(turning - exact).max() <= 1e-11 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("name", GAUSSIAN)
+def test_the_axes_of_a_gaussian_do_not_change_its_field(name):
+    rng = np.random.default_rng(1)
+    Q, K, V = head_parameters(rng, 3)
+    attention = ROWS[name].make(Q, K, V)
+    gaussian = tp.Gaussian(rng.normal(size=3), orthogonal(rng, 3) @ np.diag([1.0, 1e-3, 1e-6]))
+    x = rng.normal(size=(5, 3))
+    first, second = attention(gaussian)(x), attention(gaussian.principal())(x)
+    assert np.abs(first - second).max() <= 1e-12 * np.abs(first).max()
+
+
+@pytest.mark.parametrize("motion", [common_motion, graded_motion])
+@pytest.mark.parametrize("r", [1, 2, 3])
+def test_both_motions_move_the_covariance_alike(motion, r):
+    """X' and s' give B Sigma + Sigma B^T, whatever the columns and their scales."""
+    rng = np.random.default_rng(r)
+    X, s, B = rng.normal(size=(4, 3, r)), rng.normal(size=(4, r)), rng.normal(size=(4, 3, 3))
+    if motion is graded_motion:
+        X /= np.linalg.norm(X, axis=1, keepdims=True)
+    turning, growth = motion(X, s, B @ X)
+    scale = np.exp(s)[:, None, :]
+    moved = (turning * scale) @ X.transpose(0, 2, 1) + (X * scale * growth[:, None, :] / 2) @ (
+        X.transpose(0, 2, 1)
+    )
+    Sigma = (X * scale) @ X.transpose(0, 2, 1)
+    exact = B @ Sigma
+    assert (
+        np.abs(moved + moved.transpose(0, 2, 1) - exact - exact.transpose(0, 2, 1)).max() < 1e-13
+    )
+
+
+def test_graded_columns_stay_at_right_angles():
+    rng = np.random.default_rng(3)
+    Y, B = orthogonal(rng, 4), rng.normal(size=(4, 4))
+    turning, _ = graded_motion(Y, np.array([200.0, 100.0, 0.0, -100.0]), B @ Y)
+    angles = Y.T @ turning
+    assert np.abs(angles + angles.T).max() < 1e-13
+    assert np.abs(np.diag(angles)).max() < 1e-13
+
+
+@pytest.mark.parametrize("spread", [0.0, 5.0, 300.0])
+def test_principal_axes_of_leaning_columns(spread):
+    """Against the singular values of the factor in many digits, each to its own accuracy."""
+    rng = np.random.default_rng(int(spread))
+    X, s = rng.normal(size=(3, 3)), np.array([0.0, spread / 2, -spread / 2])
+    Y, logs = principal_axes(X, s)
+    assert np.abs(Y.T @ Y - np.eye(3)).max() <= 1e-13
+    assert (np.diff(logs) <= 0).all()
+    with mp.workdps(400):
+        scaled = mp.matrix(X.tolist()) * mp.diag([mp.exp(mp.mpf(float(v)) / 2) for v in s])
+        exact = sorted((float(mp.log(v)) for v in mp.eigsy(scaled.T * scaled)[0]), reverse=True)
+    assert np.abs(logs - exact).max() <= 1e-12 * max(1.0, spread)
+
+
+def test_exact_rank_is_kept_by_principal_axes():
+    rng = np.random.default_rng(5)
+    line = rng.normal(size=(3, 1)) @ rng.normal(size=(1, 3))
+    Y, _ = principal_axes(line, np.zeros(3))
+    assert (np.linalg.norm(Y, axis=0) > 0).sum() == 1
+
+
+def test_a_graded_start_flows_like_its_parts():
+    """Two axes that do not act on each other, one e^200 times the other: each flows alone."""
+    Q, V = np.diag([1.0, 0.5]), np.diag([0.3, -0.4])
+    factor, logs = np.eye(2), np.array([100.0, -100.0])
+    start = tp.Gaussian.trusted(np.zeros(2), factor, logs)
+    path = tp.flow(start, tp.L2(Q, np.eye(2), V), 2.0)
+    ends = path.final.principal().log_scales
+    for i in range(2):
+        alone = tp.Gaussian([0.0], [[1.0]], logs[i])
+        single = tp.flow(alone, tp.L2([[Q[i, i]]], [[1.0]], [[V[i, i]]]), 2.0)
+        assert ends[i] == pytest.approx(single.final.log_size, rel=1e-9)
+
+
+def test_a_flow_in_two_legs_is_one_flow_however_thin_it_gets():
+    rng = np.random.default_rng(6)
+    Q, K, V = head_parameters(rng, 3)
+    start = tp.Gaussian(np.zeros(3), rng.normal(size=(3, 3)))
+    for head in (tp.L2(Q, K, 2 * V), tp.Sinkhorn(Q, K, 2 * V)):
+        whole = tp.flow(start, head, [0.0, 10.0, 20.0])
+        half = tp.flow(whole(10.0), head, 10.0).final
+        assert np.abs(half.direction - whole.final.direction).max() <= 1e-8
+        assert half.log_size == pytest.approx(whole.final.log_size, rel=1e-8)
+        gaps = half.principal().log_scales - whole.final.principal().log_scales
+        assert np.abs(gaps).max() <= 1e-4
+
+
+@pytest.mark.parametrize("time", [160.0, 400.0, 5000.0])
+def test_a_short_axis_goes_on_beside_one_of_any_length(time):
+    """Sinkhorn with diagonal parameters: one axis grows like e^4t, the other as if alone."""
+    attention = tp.Sinkhorn(np.eye(2), np.eye(2), np.diag([2.0, -1.0]))
+    path = tp.flow(tp.Gaussian([0.0, 0.0], np.eye(2)), attention, time)
+    exact = theory.variance(tp.Sinkhorn([[1.0]], [[1.0]], [[-1.0]]), 1.0, time)
+    assert path.final.principal().log_scales[1] == pytest.approx(np.log(exact), rel=1e-7)
+    alone = tp.Sinkhorn([[1.0]], [[1.0]], [[-1.0]])(tp.Gaussian([0.0], [[np.sqrt(exact)]]))
+    assert attention(path.final)([0.0, 1.0])[1] == pytest.approx(alone([1.0])[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("ratio", [1e5, 1e15, 1e17, 1e25])
+def test_columns_of_very_different_length_under_one_scale(name, ratio):
+    Q = np.array([[0.0, 1.0]])
+    thin = tp.Gaussian([0.0, 0.0], np.diag([ratio, 1.0]))
+    attention = HEADS[name](Q, -Q, np.eye(2))
+    alone = HEADS[name]([[1.0]], [[-1.0]], [[1.0]])
+    single = tp.Gaussian([0.0], [[1.0]])
+    assert attention(thin)([0.0, 1.0])[1] == pytest.approx(alone(single)([1.0])[0], rel=1e-12)
+    end = tp.flow(thin, attention, 1.0).final.covariance
+    assert end[1, 1] == pytest.approx(tp.flow(single, alone, 1.0).final.covariance[0, 0], rel=1e-8)
+    ends = tp.layers(thin, attention, 300, 0.01).final.covariance
+    exact = tp.layers(single, alone, 300, 0.01).final.covariance
+    assert ends[1, 1] == pytest.approx(exact[0, 0], rel=1e-10)
+
+
+def test_many_layers_keep_the_short_axis():
+    """L2 with growth along one axis only, against 400 layers in 150 digits."""
+    V = np.diag([2.0, -1.0])
+    start = tp.Gaussian.from_covariance([0.0, 0.0], [[1.0, 0.5], [0.5, 1.0]])
+    path = tp.layers(start, tp.L2(np.eye(2), np.eye(2), V), 400, 0.1)
+    with mp.workdps(150):
+        Sigma, one = mp.matrix([[1, 0.5], [0.5, 1]]), mp.eye(2)
+        for i in range(1, 401):
+            B = mp.matrix(V.tolist()) * (one + 2 * Sigma) ** -1 * (2 * Sigma)
+            push = one + mp.mpf(0.1) * B
+            Sigma = push * Sigma * push.T
+            if i % 100 == 0:
+                exact = np.array(Sigma.tolist(), dtype=float)
+                gap = np.abs(path[i].covariance / exact - 1)
+                assert gap[[0, 1], [0, 1]].max() <= 1e-10
+                assert gap[0, 1] <= 1e-6
