@@ -129,9 +129,10 @@ def radius(answer: Answer) -> str:
     return wrong or "Right: the solution of r' = c r^3, and infinity after its end."
 
 
-def _logs(E: Array, Lam: Array, D: Array, count: int = 1000) -> Array:
+def _logs(E: Array, Lam: Array, D: Array) -> Array:
     """Return the logarithms of the bound for k = 0, 1, 2, ..."""
-    k = np.arange(count)
+    # From k = 3 Lam + E + |log(tol / D)| on it is below tol: no such logarithm exceeds 1500.
+    k = np.arange(int(3 * Lam + E) + 1500)
     return np.asarray(E + k * np.log(Lam) - gammaln(k + 1) + np.log(D))
 
 
