@@ -42,6 +42,9 @@ def sensitivity(answer: Answer) -> str:
         "divide by W_1, which is 2Rw: w of the mass goes over 2R.": (
             lambda alpha, w: w * right(alpha, w)
         ),
+        "the mean moves by 2Rq and W_1 is 2Rw: the twos cancel.": (
+            lambda alpha, w: 2 * right(alpha, w)
+        ),
     }
     wrong = judged(answer, problems, right, hints)
     return (
@@ -85,6 +88,9 @@ def log_bound(answer: Answer) -> str:
         ),
         "that is the exponent of order infinity; this is order 1.": (
             lambda v, a0, t: v * t + end(v, a0, t) - a0
+        ),
+        "d alpha = 2v alpha dt: the factor one half is missing.": (
+            lambda v, a0, t: 2 * _softmax_exponent(v, a0, t)
         ),
     }
     wrong = judged(answer, problems, _softmax_exponent, hints)
