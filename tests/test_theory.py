@@ -620,3 +620,19 @@ def test_bad_input_is_told():
     with pytest.raises(ValueError, match="query: its leading axes"):
         theory.blowup_time(tp.Softmax(np.ones((2, 1, 1)), [[1.0]], [[1.0]]),
                            tp.Gaussian([0.0], [[1.0]]))  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1e-160, 1e-100, 1e100, 1e160])
+def test_blowup_with_feed_forward_is_undecided_out_of_range(size):
+    attention = tp.Softmax(np.eye(2), np.eye(2), np.eye(2)) + tp.AffineField(np.eye(2))
+    assert theory.blowup_time(attention, tp.Gaussian([0.0, 0.0], size * np.eye(2))) is None
+    assert theory.blowup_time(attention, tp.Gaussian([0.0, 0.0], 0 * np.eye(2))) == np.inf
+
+
+def test_blowup_with_feed_forward_of_small_and_large_covariances():
+    """Isotropic, A = W = I: 1/s obeys p' = -2p - 2, so t* = log(1 + 1/s0) / 2."""
+    attention = tp.Softmax(np.eye(2), np.eye(2), np.eye(2)) + tp.AffineField(np.eye(2))
+    for size in (1e-20, 1e-3, 1.0, 1e20):
+        exact = np.log1p(1 / size**2) / 2
+        gaussian = tp.Gaussian([0.0, 0.0], size * np.eye(2))
+        assert theory.blowup_time(attention, gaussian) == pytest.approx(exact, rel=1e-8)

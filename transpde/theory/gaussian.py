@@ -22,6 +22,8 @@ from transpde.theory.parts import (
     top,
 )
 
+WIDEST = 300.0  # log of a trace up to which the products of an affine law stay in range
+
 __all__ = [
     "blowup_time",
     "closed_form_covariance",
@@ -57,7 +59,8 @@ def blowup_time(attention: Any, gaussian: Gaussian) -> Any:
 
     Returns:
         A float, inf where a proof says that there is none. None where no statement decides, as
-        for other values V, sums of heads that none of the rows holds, attentions that do not keep
+        where a feed-forward part meets a covariance of trace above e^300 or under e^-300; for
+        other values V, sums of heads that none of the rows holds, attentions that do not keep
         Gaussians, and with a feed-forward part that is not stable where no blow-up is found. For a
         stack an array, NaN where no statement decides. V = cI means to the last bit; eigenvalues
         that are zero within rounding count as zero.
@@ -112,6 +115,8 @@ def _blowup_time(parts: Parts, gaussian: Gaussian) -> float | None:
     if A is not None:
         if not parts.linear.any():
             return float(blowup_time(Softmax(A, np.eye(len(A)), np.eye(len(A))), gaussian))
+        if not np.abs(gaussian.log_size) < WIDEST:
+            return None if gaussian.factor.any() else np.inf
         return riccati.blowup(gaussian.scaled_factor, A + A.T, parts.linear)
     if _growth(parts) is not None:
         return np.inf
