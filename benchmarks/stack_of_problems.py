@@ -1,8 +1,9 @@
 """A stack of 300 problems in one call against LSODA case by case: time and agreement.
 
 Every problem has its own query, key, value and initial covariance (d = 5, K = -Q of rank 2), and
-runs to t = 1e6. Run `python benchmarks/stack_of_problems.py`, with `--method Radau` or
-`--attention l2` for other settings.
+runs to t = 1e6. Run `python benchmarks/stack_of_problems.py`, with `--value identity`, `near`
+(spectrum of V in [0.8, 1.25]), `wide` ([0.5, 2]) or `random` (G^T G, stiff), with `--attention l2`
+or `--method Radau` for other settings.
 """
 
 from __future__ import annotations
@@ -18,19 +19,25 @@ import transpde as tp
 
 CASES, DIMENSION, RANK, HORIZON = 300, 5, 2, 1e6
 HEADS = {"softmax": tp.Softmax, "l2": tp.L2}
+SPREADS = {"identity": 1.0, "near": 1.25, "wide": 2.0}
 
 
 def problems(cases=CASES, value="random", seed=0):
-    """Queries (cases, 2, 5), values and covariances (cases, 5, 5); V = G^T G or the identity."""
+    """Queries (cases, 2, 5), values and covariances (cases, 5, 5)."""
     rng = np.random.default_rng(seed)
     Q = rng.normal(size=(cases, RANK, DIMENSION))
     G, H = rng.normal(size=(2, cases, DIMENSION, DIMENSION))
-    V = (
-        np.swapaxes(G, 1, 2) @ G
-        if value == "random"
-        else np.tile(np.eye(DIMENSION), (cases, 1, 1))
-    )
-    return Q, V, H @ np.swapaxes(H, 1, 2)
+    return Q, values(value, G, rng), H @ np.swapaxes(H, 1, 2)
+
+
+def values(law, G, rng):
+    """V = I, or in random axes with a spectrum log-uniform in [1/s, s], or V = G^T G."""
+    if law == "random":
+        return np.swapaxes(G, 1, 2) @ G
+    spread = np.log(SPREADS[law])
+    spectrum = np.exp(rng.uniform(-spread, spread, G.shape[:-1]))
+    axes = np.linalg.qr(G)[0]
+    return axes * spectrum[:, None, :] @ np.swapaxes(axes, 1, 2)
 
 
 def in_one_call(kind, Q, V, Sigma, **options):
@@ -79,7 +86,7 @@ def cpu_seconds(function, *arguments, **options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--attention", choices=HEADS, default="softmax")
-    parser.add_argument("--value", choices=["random", "identity"], default="identity")
+    parser.add_argument("--value", choices=[*SPREADS, "random"], default="near")
     parser.add_argument("--method", default="DOP853")
     parser.add_argument("--rtol", type=float, default=1e-8)
     parser.add_argument("--cases", type=int, default=CASES)
