@@ -181,7 +181,7 @@ def test_flow_on_the_line_is_drawn_against_time():
     ax = plotting.plot_flow(path)
     segment = ax.collections[0].get_segments()[1]
     np.testing.assert_array_equal(segment, np.column_stack([path.times, path.points[:, 1, 0]]))
-    assert ax.get_xlabel() == "time $t$"
+    assert ax.get_xlabel() == "depth $t$"
 
 
 def test_flow_of_a_gaussian_has_ellipses_and_the_mean(gaussian_path):
@@ -452,3 +452,40 @@ def test_matplotlib_stays_out_until_asked_for_and_its_absence_is_explained():
     assert run.stderr.splitlines()[-1] == (
         "ImportError: transpde.plotting needs matplotlib: pip install transpde[plot]"
     )
+
+
+# --- the plane -------------------------------------------------------------------------------
+
+
+def test_the_plane_has_named_axes_of_one_scale():
+    cloud, line = tokens(), plt.figure().add_subplot()
+    line.set_xlabel("mine")
+    drawings = {
+        "particles": plotting.plot_particles(cloud, ax=line),
+        "paths": plotting.plot_paths(cloud.points[None], ax=plt.figure().add_subplot()),
+        "ellipse": plotting.plot_ellipse(
+            tp.Gaussian([0.0, 0.0], EYE), ax=plt.figure().add_subplot()
+        ),
+        "density": plotting.plot_density(
+            tp.Grid([[0.0, 1.0], [0.0, 2.0]], [[0.5]]), ax=plt.figure().add_subplot()
+        ),
+    }
+    for name, ax in drawings.items():
+        assert ax.get_aspect() == 1.0
+        assert ax.get_xlabel() == ("mine" if name == "particles" else "$x_1$")
+        assert ax.get_ylabel() == "$x_2$"
+
+
+def test_shared_panels_name_the_outer_axes():
+    _, axes = plt.subplots(2, 2, sharex=True, sharey=True)
+    for ax in axes.flat:
+        plotting.plot_particles(tokens(), ax=ax)
+    assert [ax.get_xlabel() for ax in axes.flat] == ["", "", "$x_1$", "$x_1$"]
+    assert [ax.get_ylabel() for ax in axes.flat] == ["$x_2$", "", "$x_2$", ""]
+    _, row = plt.subplots(1, 2, sharey=True)
+    for ax in row:
+        plotting.plot_particles(tokens(), ax=ax)
+    assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in row] == [
+        ("$x_1$", "$x_2$"),
+        ("$x_1$", ""),
+    ]

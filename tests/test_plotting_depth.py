@@ -1,4 +1,4 @@
-"""Drawings of layers and of errors of many cases: what the artists hold."""
+"""Drawings of layers: what the artists hold."""
 
 import matplotlib as mpl
 import numpy as np
@@ -32,23 +32,6 @@ def test_layers_are_broken_lines_over_the_flow(depth, dots):
     paths = ax.collections[0].get_segments()
     assert np.array_equal(paths[1], flow.points[:, 1])
     assert np.array_equal(ax.collections[-1].get_offsets(), stack.final.points)
-
-
-def test_spread_shows_every_case_and_the_root_mean_square():
-    x, errors = np.array([1.0, 2.0, 4.0]), np.array([[1.0, 0.5, 0.25], [7.0, 3.5, 1.75]])
-    ax = plotting.plot_spread(x, errors, order=-1, label="seeds")
-    assert np.array_equal([line.get_ydata() for line in ax.lines[:2]], errors)
-    assert np.allclose(ax.lines[2].get_ydata(), 5 / x)
-    assert ax.get_legend().get_texts()[0].get_text() == "seeds: order −1.00"
-
-
-@pytest.mark.parametrize(
-    ("errors", "message"),
-    [([[1.0, 0.0]], "must be positive"), ([[1.0, 1.0, 1.0]], "x"), ([1.0, 1.0], "errors")],
-)
-def test_bad_errors(errors, message):
-    with pytest.raises(ValueError, match=message):
-        plotting.plot_spread([1.0, 2.0], errors)
 
 
 def test_layers_of_other_tokens():

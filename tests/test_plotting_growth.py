@@ -1,5 +1,6 @@
 """Drawings of growth: the data of the artists."""
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
@@ -22,7 +23,7 @@ def test_growth_draws_seeds_and_medians(ax):
     np.testing.assert_array_equal(ax.lines[3].get_ydata(), [1, 3, 5])
     np.testing.assert_array_equal(ax.lines[7].get_ydata(), [2, 6, 10])
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["softmax", "L2"]
-    with pytest.raises(ValueError, match="length"):
+    with pytest.raises(ValueError, match="ratios of L2: its number of columns"):
         plotting.plot_growth([0, 1], {"L2": rows}, ax=ax)
 
 
@@ -36,6 +37,12 @@ def test_comparison_gives_lines_and_marks_one_colour(ax):
     assert marks.get_linestyle() == "None"
     np.testing.assert_array_equal(alone.get_xydata(), [[5, 3], [6, 4]])
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["bound", "alone"]
+    keys = ax.get_legend().findobj(mpl.lines.Line2D)
+    assert [(key.get_linestyle(), key.get_marker()) for key in keys] == [
+        ("--", "None"),
+        ("None", "o"),
+        ("None", "x"),
+    ]
     assert ax.get_yscale() == "log"
     with pytest.raises(ValueError, match=r"none for \['bound'\]"):
         plotting.plot_comparison([1, 2], {"bound": [1, 2]}, {}, looks={}, ax=ax)

@@ -71,5 +71,40 @@ def test_samples_are_dots_and_a_line_of_root_mean_squares():
     assert ax.lines[-1].get_color() == "#CC3311"
     assert ax.get_legend().get_texts()[0].get_text().startswith("gap: order")
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-    with pytest.raises(ValueError, match="errors: must be positive; got 0"):
-        plotting.plot_samples(X, np.zeros((2, 3)))
+
+
+def test_samples_take_the_look_of_an_attention_and_name_the_order():
+    x, errors = np.array([1.0, 2.0, 4.0]), np.array([[1.0, 0.5, 0.25], [7.0, 3.5, 1.75]])
+    style = plotting.attention_style("L2") | {"label": "seeds"}
+    ax = plotting.plot_samples(x, errors, order=-1, **style)
+    assert np.array_equal([line.get_ydata() for line in ax.lines[:2]], errors)
+    assert np.allclose(ax.lines[2].get_ydata(), 5 / x)
+    assert {line.get_color() for line in ax.lines} == {style["color"]}
+    assert ax.get_legend().get_texts()[0].get_text() == "seeds: order −1.00"
+
+
+def test_triangle_lies_under_every_dot():
+    x, rng = 2.0 ** np.arange(4, 10), np.random.default_rng(0)
+    families = {name: rng.lognormal(0, 1.5, (20, 6)) / x**0.5 for name in "ab"}
+    for order in (-0.5, 1.0):
+        ax = plotting.plot_rates(x, families, order=order, ax=plt.figure().add_subplot())
+        ((left, start), (right, end), *_) = ax.patches[0].get_xy()
+        assert np.log(end / start) / np.log(right / left) == pytest.approx(order)
+        lowest = np.min([row.min(axis=0) for row in families.values()], axis=0)
+        above = (left / 1.5 < x) & (x < right * 1.5)
+        assert above.sum() >= 2
+        assert (start * (x / left) ** order < lowest / 1.99)[above].all()
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.zeros((1, 3)), "samples: must be positive; got 0"),
+        ([[1.0, 0.0, 1.0]], "samples: must be positive"),
+        ([[1.0, 1.0]], "number of columns must be that of x"),
+        ([1.0, 1.0, 1.0], "samples"),
+    ],
+)
+def test_bad_samples(samples, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.plot_samples(X, samples)

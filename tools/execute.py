@@ -30,7 +30,7 @@ def lighter(png: str) -> str:
         image = image.convert("RGB")
     candidates = [image]
     if image.mode == "RGB":
-        palette = image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        palette = image.quantize(256, Image.Quantize.MAXCOVERAGE, 1, dither=Image.Dither.NONE)
         change = ImageChops.difference(image, palette.convert("RGB")).getextrema()
         if max(high for _, high in change) <= TOLERANCE:
             candidates.append(palette)

@@ -15,7 +15,7 @@ from transpde.plotting.covariances import (
     plot_disc,
 )
 from transpde.plotting.densities import plot_density
-from transpde.plotting.depth import plot_layers, plot_spread
+from transpde.plotting.depth import plot_layers
 from transpde.plotting.flows import plot_field, plot_flow, plot_particles, plot_snapshots
 from transpde.plotting.gaussians import plot_ellipse, plot_ellipses
 from transpde.plotting.growth import plot_comparison, plot_growth
@@ -66,6 +66,5 @@ __all__ = [
     "plot_samples",
     "plot_series",
     "plot_snapshots",
-    "plot_spread",
     "seed_order",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from transpde.grids import Grid
-from transpde.plotting.styles import AMOUNT, INK, axes_on, of_kind
+from transpde.plotting.styles import AMOUNT, INK, axes_on, of_kind, plane_axes
 
 __all__ = ["plot_density"]
 
@@ -50,5 +50,5 @@ def plot_density(
     # Columns of the mesh run along the first axis. Rasterised, a page of many cells stays light.
     style: dict[str, Any] = {"cmap": cmap, "vmin": 0.0, "rasterized": True}
     ax.pcolormesh(*grid.edges, grid.density.T, **style | artist)
-    ax.set_aspect("equal")
+    plane_axes(ax, box=True)
     return ax

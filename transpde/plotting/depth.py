@@ -1,4 +1,4 @@
-"""Stacks of layers beside their flow, and errors of many cases."""
+"""Stacks of layers beside their flow."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from transpde.checks import Array, finite_array, same_size
+from transpde.checks import same_size
 from transpde.flow import Trajectory
 from transpde.measures import Particles
 from transpde.plotting.flows import plot_flow, plot_particles
-from transpde.plotting.results import plot_convergence
 from transpde.plotting.styles import GREY, STYLES, axes_on, of_kind
 
-__all__ = ["plot_layers", "plot_spread"]
+__all__ = ["plot_layers"]
 
 MANY_LAYERS = 32  # beyond, dots at every layer would hide the paths
 
@@ -53,38 +52,3 @@ def plot_layers(
     style: dict[str, Any] = {"color": color, "marker": ".", "linewidth": 0.8, "markersize": dots}
     ax.plot(*np.moveaxis(stack.points, -1, 0), **style)
     return plot_particles(end, ax=ax, color=color, size=14)
-
-
-def plot_spread(
-    x: Any,
-    errors: Any,
-    *,
-    order: float | None = None,
-    label: str = "error",
-    ax: Axes | None = None,
-    **lines: Any,
-) -> Axes:
-    """Draw errors of many cases in log-log: a dot each, and their root mean squares as a line.
-
-    Args:
-        x: positive numbers (N,).
-        errors: positive numbers (cases, N), such as one row a seed.
-        order: the expected slope, drawn as a triangle under the line.
-        label: what the errors are of, for the legend, where the fitted order of the line stands.
-        ax: axes to draw on.
-        **lines: passed to `Axes.loglog` for the line.
-
-    Raises:
-        ValueError: numbers that are not positive, shapes that do not match.
-
-    Example:
-        >>> ax = plot_spread(depths, errors, order=-0.5)  # doctest: +SKIP
-    """
-    table: Array = finite_array("errors", errors, "cases N")
-    if table.min() <= 0:
-        raise ValueError(f"errors: must be positive; got {table.min()}.")
-    same_size("errors", table.shape[1], "x", len(np.ravel(x)), "number of columns")
-    ax = axes_on(ax)
-    ax.plot(x, table.T, ".", color=GREY, alpha=0.6, markersize=3, zorder=1)
-    rms = np.sqrt((table**2).mean(axis=0))
-    return plot_convergence(x, rms, order=order, label=label, ax=ax, **lines)

@@ -20,9 +20,9 @@ from transpde.plotting.styles import (
     SEQUENCE,
     attention_style,
     axes_on,
-    equal_scales,
     last_finite,
     of_kind,
+    plane_axes,
 )
 
 __all__ = ["plot_field", "plot_flow", "plot_particles", "plot_snapshots"]
@@ -63,7 +63,7 @@ def plot_particles(
         ax.yaxis.set_visible(False)
         ax.spines["left"].set_visible(False)
         return ax
-    equal_scales(ax)
+    plane_axes(ax)
     return ax
 
 
@@ -78,7 +78,8 @@ def plot_flow(
     """Draw a measure along depth.
 
     Tokens: their paths, thin and grey, with open dots at the start and full dots at the end; on
-    the line against time. A Gaussian of the plane: ellipses coloured by time, and its mean's path.
+    the line against depth. A Gaussian of the plane: ellipses coloured by depth, and the path of
+    its mean.
 
     Args:
         trajectory: of particles in dimension 1 or 2, or of one Gaussian in dimension 2.
@@ -106,9 +107,9 @@ def plot_flow(
     if paths.shape[2] == 1:
         times = np.broadcast_to(trajectory.times[:, None], paths.shape)
         paths = np.concatenate([times, paths], axis=2)
-        ax.set_xlabel("time $t$")
+        ax.set_xlabel("depth $t$")
     else:
-        equal_scales(ax)
+        plane_axes(ax)
     ax.add_collection(LineCollection(list(paths), colors=GREY, linewidths=0.6, alpha=0.8))
     rings: dict[str, Any] = {
         "facecolors": "white",
@@ -165,7 +166,7 @@ def plot_field(
     ax = axes_on(ax)
     style = {"angles": "xy", "pivot": "mid", "width": 0.0035, "zorder": 1, "color": color}
     ax.quiver(*points.T, *velocity.T, **style | arrows)
-    equal_scales(ax)
+    plane_axes(ax)
     return ax
 
 

@@ -15,7 +15,7 @@ from matplotlib.collections import LineCollection
 from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
 from transpde.flow import Trajectory
 from transpde.measures import Gaussian
-from transpde.plotting.styles import INK, SEQUENCE, axes_on, equal_scales, in_the_plane
+from transpde.plotting.styles import INK, SEQUENCE, axes_on, in_the_plane, plane_axes
 
 __all__ = ["plot_ellipse", "plot_ellipses"]
 
@@ -62,7 +62,7 @@ def plot_ellipse(
         ax.plot(x, y, **{"color": color, "linewidth": 1.2, "marker": marker} | lines)
         if fill:
             ax.fill(x, y, color=color, alpha=fill, linewidth=0)
-    equal_scales(ax)
+    plane_axes(ax)
     return ax
 
 
@@ -111,7 +111,7 @@ def plot_ellipses(
     dots = np.array([line[0] for line in outlines if len(line) == 1])
     if len(dots):
         ax.plot(*dots.T, ".", color=INK, markersize=4)
-    equal_scales(ax)
+    plane_axes(ax)
     ax.autoscale_view()
     return ax
 

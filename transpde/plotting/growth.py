@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 
-from transpde.checks import finite_array, same_size
-from transpde.plotting.series import plot_series
+from transpde.checks import finite_array
+from transpde.plotting.series import plot_seeds, plot_series
 from transpde.plotting.styles import attention_style, axes_on
 
 __all__ = ["plot_comparison", "plot_growth"]
@@ -32,10 +31,7 @@ def plot_growth(times: Any, ratios: dict[Any, Any], *, ax: Axes | None = None) -
     ax, t = axes_on(ax), finite_array("times", times, "N")
     for attention, values in ratios.items():
         style = attention_style(attention)
-        rows = finite_array(f"ratios of {style['label']}", values, "S N")
-        same_size(f"ratios of {style['label']}", rows.shape[1], "times", len(t), "length")
-        ax.plot(t, rows.T, color=style["color"], linewidth=0.5, alpha=0.4, label="_seeds")
-        ax.plot(t, np.median(rows, axis=0), linewidth=2.2, **style)
+        plot_seeds(ax, t, f"ratios of {style['label']}", values, **style)
     ax.set(xlabel="depth $t$", ylabel="distance, relative to depth 0")
     ax.legend(frameon=False)
     return ax
@@ -57,7 +53,7 @@ def plot_comparison(
     Args:
         x: shape (N,).
         lines: values by name, shape (N,), or a pair (x, values).
-        points: the same; a name that is also one of lines has one entry in the legend, the line.
+        points: the same; a name that is also one of lines has one entry in the legend, with both.
         looks: colour, line style and marker by name.
         ax: axes to draw on.
         log: the axes of logarithmic scale, "", "x", "y" or "xy".
@@ -77,4 +73,12 @@ def plot_comparison(
     series = {**lines, **{key: points[name] for key, name in marks.items()}}
     styles = {name: (looks[name][0], looks[name][1]) for name in lines}
     styles |= {key: (looks[name][0], looks[name][2]) for key, name in marks.items()}
-    return plot_series(x, series, styles=styles, ax=ax, log=log, xlabel=xlabel, ylabel=ylabel)
+    ax = plot_series(x, series, styles=styles, ax=ax, log=log, xlabel=xlabel, ylabel=ylabel)
+    drawn = {artist.get_label(): artist for artist in ax.lines}
+    handles, names = ax.get_legend_handles_labels()
+    both = [
+        (handle, drawn[f"_{name}"]) if f"_{name}" in drawn else handle
+        for handle, name in zip(handles, names, strict=True)
+    ]
+    ax.legend(both, names, frameon=False)
+    return ax

@@ -116,19 +116,21 @@ def plot_convergence(
     ax.loglog(x, errors, label=label, **style | lines)
     ax.margins(0.1)
     if order is not None:
-        _slope_triangle(ax, x, errors, float(order))
+        slope_triangle(ax, x, errors, order)
     ax.legend(frameon=False)
     return ax
 
 
-def _slope_triangle(ax: Axes, x: Array, errors: Array, order: float) -> None:
+def slope_triangle(ax: Axes, x: Any, errors: Any, order: float) -> None:
     """Draw a right triangle of slope `order` under the middle of the data, its sides named."""
-    low, high = np.log(x).min(), np.log(x).max()
-    left, right = np.exp(low + 0.55 * (high - low)), np.exp(low + 0.8 * (high - low))
-    ranked = np.argsort(x)
-    under = np.exp(np.interp(np.log([left, right]), np.log(x[ranked]), np.log(errors[ranked])))
-    # The hypotenuse passes a factor of 2 below the data; its right angle is under it.
-    start = 0.5 * min(under[0], under[1] * (right / left) ** -order)
+    x, errors = np.log(np.ravel(x)), np.log(np.ravel(errors))
+    ranked, width = np.argsort(x), float(np.ptp(x))
+    left, right = x.min() + 0.55 * width, x.min() + 0.8 * width
+    # The hypotenuse passes a factor of 2 below the data that it and its names stand under.
+    near = x[(left - 0.15 * width < x) & (x < right + 0.1 * width)]
+    at = np.append(near, [left, right])
+    under = np.interp(at, x[ranked], errors[ranked]) - order * (at - left)
+    left, right, start = np.exp(left), np.exp(right), 0.5 * np.exp(under.min())
     end = start * (right / left) ** order
     corner = (right, start) if order > 0 else (left, end)
     triangle = [(left, start), (right, end), corner]

@@ -14,8 +14,8 @@ from transpde.checks import Array, finite_array, same_size
 from transpde.grids import Grid
 from transpde.measures import Particles
 from transpde.plotting.densities import plot_density
-from transpde.plotting.results import fitted_order
-from transpde.plotting.series import plot_samples
+from transpde.plotting.results import fitted_order, slope_triangle
+from transpde.plotting.series import plot_samples, plot_seeds
 from transpde.plotting.styles import axes_on, of_kind
 
 __all__ = ["SeedOrder", "plot_histograms", "plot_medians", "plot_rates", "seed_order"]
@@ -75,7 +75,7 @@ def plot_rates(
     Args:
         x: positive numbers (N,), such as numbers of tokens; the ticks of the axis.
         errors: positive errors (S, N) by name, a row a seed; colours from dark to light.
-        order: the expected slope, drawn as a triangle under the first family.
+        order: the expected slope, drawn as a triangle under all families.
         ax: axes to draw on.
         title: of the axes.
         xlabel: what x is.
@@ -89,9 +89,10 @@ def plot_rates(
     """
     ax = axes_on(ax)
     colors = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(errors)))
-    for i, (name, samples) in enumerate(errors.items()):
-        triangle = order if i == 0 else None
-        plot_samples(x, samples, order=triangle, label=name, ax=ax, color=colors[i])
+    for color, (name, samples) in zip(colors, errors.items(), strict=True):
+        plot_samples(x, samples, label=name, ax=ax, color=color)
+    if order is not None:
+        slope_triangle(ax, x, np.vstack(list(errors.values())).min(axis=0), order)
     ax.xaxis.set_major_locator(FixedLocator(list(np.ravel(x))))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter("{x:.0f}")
@@ -121,10 +122,7 @@ def plot_medians(
     same_size("colors", len(colors), "samples", len(samples), "length")
     ax = axes_on(ax)
     for color, (name, values) in zip(colors, samples.items(), strict=True):
-        paths = finite_array(f"samples[{name!r}]", values, "S N")
-        same_size(f"samples[{name!r}]", paths.shape[1], "x", len(t), "number of columns")
-        ax.plot(t, paths.T, color=color, linewidth=0.4, alpha=0.5)
-        ax.plot(t, np.median(paths, axis=0), color=color, linewidth=2.2, label=name)
+        plot_seeds(ax, t, f"samples[{name!r}]", values, color=color, label=name)
     ax.legend(frameon=False)
     return ax
 
@@ -159,4 +157,5 @@ def plot_histograms(
         )
         plot_density(density, ax=ax, fill=0)
         ax.set(title=f"$n = {len(cloud.points)}$", xlabel="token")
+    axes[0].set_ylabel("density")
     return axes

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from transpde.checks import Array, finite_array, same_size
-from transpde.plotting.results import plot_convergence
-from transpde.plotting.styles import GREY, INK, axes_on
+from transpde.plotting.results import plot_convergence, slope_triangle
+from transpde.plotting.styles import INK, axes_on
 
 __all__ = ["plot_samples", "plot_series"]
 
@@ -79,17 +79,18 @@ def plot_samples(
     order: float | None = None,
     label: str = "error",
     ax: Axes | None = None,
-    color: Any = INK,
+    **lines: Any,
 ) -> Axes:
-    """Draw errors of several seeds against x as dots, and their root mean square with its order.
+    """Draw errors of several seeds against x as pale dots, and their root mean square as a line.
 
     Args:
-        x: positive numbers (N,), such as numbers of tokens.
-        samples: positive errors, shape (S, N), a row a seed.
-        order: the expected slope, drawn as a triangle under the line.
-        label: what the errors are of, for the legend.
+        x: positive numbers (N,), such as numbers of tokens or layers.
+        samples: positive errors, shape (S, N), a row a seed or a case.
+        order: the expected slope, drawn as a triangle under the dots.
+        label: what the errors are of, for the legend, where the fitted order of the line stands.
         ax: axes to draw on.
-        color: of the line.
+        **lines: passed to `Axes.loglog` for the line; for an attention,
+            `**attention_style(attention)`.
 
     Raises:
         ValueError: numbers that are not positive, shapes that do not agree.
@@ -98,6 +99,21 @@ def plot_samples(
         >>> ax = plot_samples([10, 20], [[0.3, 0.2], [0.2, 0.1]])  # doctest: +SKIP
     """
     errors = finite_array("samples", samples, "S N")
-    ax = plot_series(x, {"_seeds": errors.T}, styles={"_seeds": (GREY, ".")}, ax=ax)
-    average = np.sqrt((errors**2).mean(axis=0))
-    return plot_convergence(x, average, order=order, label=label, ax=ax, color=color)
+    if errors.min() <= 0:
+        raise ValueError(f"samples: must be positive; got {errors.min()}.")
+    same_size("samples", errors.shape[1], "x", len(np.ravel(x)), "number of columns")
+    ax, style = axes_on(ax), {"color": INK} | lines
+    dots: dict[str, Any] = {"alpha": 0.4, "markersize": 6, "markeredgewidth": 0, "zorder": 1}
+    ax.plot(x, errors.T, ".", color=style["color"], label="_seeds", **dots)
+    plot_convergence(x, np.sqrt((errors**2).mean(axis=0)), label=label, ax=ax, **style)
+    if order is not None:
+        slope_triangle(ax, x, errors.min(axis=0), order)
+    return ax
+
+
+def plot_seeds(ax: Axes, x: Array, name: str, values: Any, **style: Any) -> None:
+    """Draw a thin line a seed, and a thick one with the style for their median."""
+    rows = finite_array(name, values, "S N")
+    same_size(name, rows.shape[1], "x", len(x), "number of columns")
+    ax.plot(x, rows.T, color=style["color"], linewidth=0.5, alpha=0.45, label="_seeds")
+    ax.plot(x, np.median(rows, axis=0), **{"linewidth": 2.2} | style)

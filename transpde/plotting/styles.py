@@ -69,12 +69,21 @@ def axes_on(ax: Axes | None) -> Axes:
     return ax
 
 
-def equal_scales(ax: Axes) -> None:
-    """Give both axes one scale; axes shared with other panels change their box, not limits."""
-    shared = all(
-        len(g.get_siblings(ax)) > 1 for g in (ax.get_shared_x_axes(), ax.get_shared_y_axes())
-    )
-    ax.set_aspect("equal", adjustable="box" if shared else "datalim")
+def plane_axes(ax: Axes, *, box: bool = False) -> None:
+    """Give the axes of the plane one scale, and their names where they have none.
+
+    With `box`, and where panels share both axes, the box changes and not the limits. Of panels
+    that share axes only the outer ones carry names.
+    """
+    groups = ax.get_shared_x_axes(), ax.get_shared_y_axes()
+    shared = [len(group.get_siblings(ax)) > 1 for group in groups]
+    ax.set_aspect("equal", adjustable="box" if box or all(shared) else "datalim")
+    place = ax.get_subplotspec()
+    below, left = place is None or place.is_last_row(), place is None or place.is_first_col()
+    if not ax.get_xlabel() and (below or not shared[0]):
+        ax.set_xlabel("$x_1$")
+    if not ax.get_ylabel() and (left or not shared[1]):
+        ax.set_ylabel("$x_2$")
 
 
 def axes_3d(ax: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from transpde.checks import finite_array, same_size
-from transpde.plotting.styles import GREY, INK, axes_on
+from transpde.plotting.styles import GREY, INK, axes_on, plane_axes
 
 __all__ = ["plot_paths"]
 
@@ -45,5 +45,5 @@ def plot_paths(
         rings: dict[str, Any] = {"facecolors": "white", "linewidths": 0.8, "zorder": 3}
         ax.scatter(points[0, :, 0], points[0, :, 1], s=14, edgecolors=GREY, **rings)
         ax.scatter(points[-1, :, 0], points[-1, :, 1], s=14, color=color, linewidths=0, zorder=4)
-    ax.set_aspect("equal")
+    plane_axes(ax, box=True)
     return ax
