@@ -19,6 +19,7 @@ from transpde.plotting.depth import plot_layers
 from transpde.plotting.flows import plot_field, plot_flow, plot_particles, plot_snapshots
 from transpde.plotting.gaussians import plot_ellipse, plot_ellipses
 from transpde.plotting.growth import plot_comparison, plot_growth
+from transpde.plotting.maps import disc_covariances, plot_disc_map
 from transpde.plotting.panels import (
     plot_attention_fields,
     plot_attention_flows,
@@ -42,6 +43,7 @@ __all__ = [
     "attention_style",
     "cone_coordinates",
     "disc_coordinates",
+    "disc_covariances",
     "fitted_order",
     "plot_attention_fields",
     "plot_attention_flows",
@@ -52,6 +54,7 @@ __all__ = [
     "plot_convergence",
     "plot_density",
     "plot_disc",
+    "plot_disc_map",
     "plot_ellipse",
     "plot_ellipses",
     "plot_field",

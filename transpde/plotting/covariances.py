@@ -167,11 +167,11 @@ def plot_disc(
     ax.add_collection(rays)
     ends = curves[np.arange(len(curves)), last_finite(curves[..., 0])]
     ax.scatter(ends[:, 0], ends[:, 1], c=numbers, cmap=cmap, s=size, linewidths=0, zorder=3)
-    _disc_frame(ax, annotate)
+    disc_frame(ax, annotate)
     return ax
 
 
-def _disc_frame(ax: Axes, annotate: bool) -> None:
+def disc_frame(ax: Axes, annotate: bool) -> None:
     """Equal axes without a box, three ticks a side, the circle and the centre named."""
     ax.set_aspect("equal", adjustable="box")
     ax.set(xlim=(-1.09, 1.09), ylim=(-1.09, 1.09), xticks=[-1, 0, 1], yticks=[-1, 0, 1])

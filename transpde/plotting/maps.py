@@ -1,0 +1,87 @@
+r"""Numbers over the disc of the directions $\Sigma/\operatorname{tr}\Sigma$ of the plane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
+from transpde.plotting.covariances import disc_coordinates, disc_frame
+from transpde.plotting.styles import INK, SIGNED, axes_on
+
+__all__ = ["disc_covariances", "plot_disc_map"]
+
+
+def disc_covariances(rings: int, rays: int, radius: float = 0.98) -> Array:
+    r"""Return covariances of trace one on rings and rays of the disc, the first ray twice.
+
+    Args:
+        rings: from the centre to the radius, at least 2.
+        rays: directions in a full turn, at least 2.
+        radius: of the last ring, below one: there the covariances have rank one.
+
+    Returns:
+        Array (rings, rays, 2, 2).
+
+    Raises:
+        ValueError: too few rings or rays, a radius outside of (0, 1).
+
+    Example:
+        >>> from transpde.plotting import disc_covariances
+        >>> disc_covariances(3, 5, radius=0.5)[2, 0]
+        array([[0.75, 0.  ],
+               [0.  , 0.25]])
+    """
+    for name, count in (("rings", rings), ("rays", rays)):
+        if positive_integer(name, count) < 2:
+            raise ValueError(f"{name}: must be at least 2; got {count}.")
+    if positive_number("radius", radius) >= 1:
+        raise ValueError(f"radius: must be below 1; got {radius}.")
+    r, angle = np.meshgrid(
+        np.linspace(0, radius, rings), np.linspace(0, 2 * np.pi, rays), indexing="ij"
+    )
+    u, w = r * np.cos(angle), r * np.sin(angle)
+    return np.stack([np.stack([1 + u, w], -1), np.stack([w, 1 - u], -1)], -2) / 2
+
+
+def plot_disc_map(
+    covariances: Any,
+    values: Any,
+    *,
+    limit: float | None = None,
+    ax: Axes | None = None,
+    cmap: str = SIGNED,
+) -> Axes:
+    r"""Colour the disc by a number of each direction, with a line where it is zero.
+
+    Colours are symmetric about zero. `figure.colorbar(ax.collections[0])` names them.
+
+    Args:
+        covariances: a grid (R, S, 2, 2), such as that of `disc_covariances`.
+        values: shape (R, S).
+        limit: the number at the ends of the colour scale; by default the largest modulus.
+        ax: axes to draw on.
+        cmap: the colour map.
+
+    Raises:
+        ValueError: matrices that are not covariances of the plane, shapes that do not agree,
+            entries that are not finite.
+
+    Example:
+        >>> ax = plot_disc_map(disc_covariances(9, 36), values)  # doctest: +SKIP
+    """
+    uw = disc_coordinates(covariances)
+    z = finite_array("values", values, "R S")
+    same_size("values", z.size, "covariances", uw[..., 0].size, "number of entries")
+    high = float(np.abs(z).max()) if limit is None else positive_number("limit", limit)
+    ax = axes_on(ax)
+    u, w = uw[..., 0], uw[..., 1]
+    ax.pcolormesh(u, w, z, cmap=cmap, vmin=-high, vmax=high, shading="gouraud", rasterized=True)
+    if z.min() < 0 < z.max():
+        ax.contour(u, w, z, levels=[0.0], colors=INK, linewidths=1.2)
+    circle = np.linspace(0, 2 * np.pi, 181)
+    ax.plot(np.cos(circle), np.sin(circle), color=INK, linewidth=0.8)
+    disc_frame(ax, annotate=False)
+    return ax
