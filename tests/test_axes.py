@@ -8,7 +8,15 @@ from table import GAUSSIAN, ROWS
 
 import transpde as tp
 from transpde import theory
-from transpde.axes import common_motion, graded_motion, principal_axes
+from transpde.axes import (
+    common_motion,
+    graded_motion,
+    leaning,
+    lengths,
+    principal_axes,
+    ratio,
+    thin,
+)
 
 HEADS = {
     "softmax": lambda Q, K, V: tp.Softmax(Q, K, V),
@@ -185,3 +193,139 @@ def test_many_layers_keep_the_short_axis():
                 gap = np.abs(path[i].covariance / exact - 1)
                 assert gap[[0, 1], [0, 1]].max() <= 1e-10
                 assert gap[0, 1] <= 1e-6
+
+
+# --- the pieces ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1e-300, 1.0, 1e300])
+def test_lengths_of_any_size(size):
+    columns = size * np.array([[3.0, 0.0, 1.0], [4.0, 0.0, 0.0]])
+    assert lengths(columns) == pytest.approx(size * np.array([5.0, 0.0, 1.0]), rel=1e-15)
+    assert lengths(columns, axis=-1) == pytest.approx(size * np.sqrt([10.0, 16.0]), rel=1e-15)
+    assert lengths(np.array([columns] * 2)).shape == (2, 3)
+    assert ratio(np.array([1.0, 2.0, 0.0]), np.array([4.0, 0.0, 0.0])).tolist() == [0.25, 2, 0]
+
+
+def test_thin_factors():
+    """A short column, or columns that lean on each other, but neither zeros nor exact ranks."""
+    line = np.array([[1.0, 1.0], [2.0, 2.0]])
+    cases = {
+        "round": (np.eye(2), False),
+        "short column": (np.diag([1.0, 0.9e-6]), True),
+        "not short enough": (np.diag([1.0, 1.1e-6]), False),
+        "short first column": (np.diag([0.9e-6, 1.0]), True),
+        "no column": (np.diag([1.0, 0.0]), False),
+        "leaning columns": (np.array([[1.0, 1.0], [0.0, 1e-7]]), True),
+        "leaning hardly": (np.array([[1.0, 1.0], [0.0, 1e-5]]), False),
+        "by rounding alone": (np.array([[1.0, 1.0], [0.0, 1e-14]]), True),
+        "parallel": (line, False),
+        "parallel and short": (line @ np.diag([1.0, 1e-9]), True),
+        "point": (np.zeros((2, 2)), False),
+        "ended": (np.array([[np.nan, 1.0], [0.0, 1e-9]]), False),
+    }
+    stack, wanted = (np.array(part) for part in zip(*cases.values(), strict=True))
+    for size in (1e-100, 1.0, 1e100):
+        assert thin(size * stack).tolist() == wanted.tolist()
+    assert thin(stack.reshape(3, 4, 2, 2)).shape == (3, 4)
+    tall = np.eye(4)[:, :2] * [1.0, 1e-7]
+    assert thin(tall)
+    assert not thin(tall[:, :1])
+    assert thin(np.hstack([np.eye(2), 1e-7 * np.eye(2)]))
+
+
+def test_leaning_axes():
+    def pair(cosine):
+        return np.array([[1.0, cosine], [0.0, np.sqrt(1 - cosine**2)]])
+
+    I = np.eye(2)
+    cases = [
+        (I, (0.0, -9.0), False),
+        (pair(0.89), (0.0, -9.0), False),
+        (pair(0.91), (0.0, -9.0), True),
+        (pair(-0.91), (0.0, -9.0), True),
+        (pair(0.91), (0.0, -1499.0), True),
+        (pair(0.91), (0.0, -1501.0), False),  # no float can show the second column
+        (pair(0.91), (-1501.0, 0.0), True),  # but the wrong order counts
+        (I, (0.0, 5.0), False),
+        (I, (0.0, 5.1), True),
+        (I, (7.0, 7.0), False),
+    ]
+    Y, s, wanted = (np.array(part) for part in zip(*cases, strict=True))
+    assert leaning(Y, s).tolist() == wanted.tolist()
+    assert leaning(Y.reshape(2, 5, 2, 2), s.reshape(2, 5, 2)).shape == (2, 5)
+    three = np.eye(3)
+    assert leaning(three, np.array([0.0, -1.0, 4.5]))
+    assert not leaning(three, np.array([0.0, 4.0, 8.0]))
+
+
+def test_common_motion_of_two_columns():
+    """b = <X, BX> / |X|^2: here (1 * 2 + 2 * 3) / 5."""
+    X, BX = np.diag([1.0, 2.0]), np.array([[2.0, 5.0], [7.0, 3.0]])
+    turning, growth = common_motion(X, np.zeros(2), BX)
+    assert np.abs(turning - [[0.4, 5.0], [7.0, -0.2]]).max() <= 1e-15
+    assert np.abs(growth - 3.2).max() <= 1e-15
+    assert growth.shape == (2,)
+    turning, growth = common_motion(np.array([X, 0 * X]), np.zeros((2, 2)), np.array([BX, BX]))
+    assert np.array_equal(turning[1], BX)
+    assert growth.tolist() == [[3.2, 3.2], [0.0, 0.0]]
+
+
+def test_graded_motion_of_two_axes():
+    """B = (a b; c d) on squared lengths 2 : 1; the share of the turning is (1 - q) / (1 + q^2)."""
+    B = np.array([[3.0, 5.0], [7.0, -4.0]])
+    turning, growth = graded_motion(np.eye(2), np.array([np.log(2.0), 0.0]), B)
+    assert np.abs(turning - [[0.0, 5 - 0.4 * 12], [7 + 0.2 * 12, 0.0]]).max() <= 1e-14
+    assert growth.tolist() == [6, -8]
+    swapped, _ = graded_motion(np.eye(2), np.array([0.0, np.log(2.0)]), B)
+    assert np.abs(swapped - [[0.0, 5 + 0.2 * 12], [7 - 0.4 * 12, 0.0]]).max() <= 1e-14
+    alike, _ = graded_motion(np.eye(2), np.array([4.0, 4.0]), B)
+    assert alike.tolist() == [[0, 5], [7, 0]]
+
+
+def test_graded_motion_of_columns_that_lean_or_vanish():
+    rng = np.random.default_rng(8)
+    Y, B = rng.normal(size=(3, 3)), rng.normal(size=(3, 3))
+    Y[:, 2] = 0.0
+    turning, growth = graded_motion(Y, np.array([1.0, 0.0, -1.0]), B @ Y)
+    assert np.abs((Y * turning).sum(axis=0)).max() <= 1e-13  # all lengths are kept
+    assert growth[2] == 0.0
+    assert not turning[:, 2].any()
+    one, rate = graded_motion(Y[:, :1], np.zeros(1), B @ Y[:, :1])
+    y = Y[:, 0]
+    assert rate[0] == pytest.approx(2 * (y @ B @ y) / (y @ y), rel=1e-14)
+    assert np.abs(one[:, 0] - (B @ y - rate[0] / 2 * y)).max() <= 1e-15
+
+
+def test_stretching_leaves_the_angle_of_leaning_axes():
+    """Each column grows along itself alone: nothing turns, however long or leaning they are."""
+    Y = np.array([[1.0, 0.6], [0.0, 0.8]])
+    for gap in (0.0, 1.0, 30.0):
+        turning, growth = graded_motion(Y, np.array([gap, 0.0]), Y * [2.0, -1.0])
+        assert np.abs(turning).max() <= 1e-15
+        assert np.abs(growth - [4.0, -2.0]).max() <= 1e-15
+
+
+def test_columns_too_short_to_be_seen_rest():
+    """From e^-1400 to e^-1500 of the longest a column falls asleep; its growth is always known."""
+    rng = np.random.default_rng(9)
+    Y, B = orthogonal(rng, 3), rng.normal(size=(3, 3))
+    full, growth = graded_motion(Y, np.array([0.0, -200.0, -400.0]), B @ Y)
+    for depth, awake in ((-1400.0, 1.0), (-1450.0, 0.5), (-1500.0, 0.0), (-1600.0, 0.0)):
+        turning, rate = graded_motion(Y, np.array([0.0, -200.0, depth]), B @ Y)
+        assert np.abs(turning - full * [1.0, 1.0, awake]).max() <= 1e-14
+        assert np.array_equal(rate, growth)
+
+
+def test_columns_of_one_scale_have_at_most_as_many_axes_as_the_space():
+    rng = np.random.default_rng(10)
+    X = rng.normal(size=(2, 3, 5)) * [1.0, 0.5, 1e-3, 2.0, 1.0]
+    X[1, :, 3] = 0.0  # a column of length zero is no reason for another scale
+    Y, s = principal_axes(X, np.full((2, 5), 8.0))
+    assert Y.shape == (2, 3, 3)
+    assert s.shape == (2, 3)
+    assert np.abs(np.swapaxes(Y, -2, -1) @ Y - np.eye(3)).max() <= 1e-14
+    exact = 8 + 2 * np.log(np.linalg.svd(X, compute_uv=False))
+    assert np.abs(s - exact).max() <= 1e-12
+    apart = principal_axes(X * [1.0, 1.0, 1e-5, 1.0, 1.0], np.zeros((2, 5)))
+    assert apart[0].shape == (2, 3, 5)

@@ -1,5 +1,6 @@
 """Energies: closed forms against quadrature, gradients against differences, and the identities."""
 
+import mpmath
 import numpy as np
 import pytest
 from problems import orthogonal
@@ -102,6 +103,19 @@ def test_sinkhorn_energy_is_its_definition():
     assert sinkhorn_energy(mu, A, EPSILON) == pytest.approx(exact, rel=1e-11)
     padded = tp.Particles(np.vstack([mu.points, [[9.0] * 3]]), [*mu.weights, 0.0])
     assert sinkhorn_energy(padded, A, EPSILON) == pytest.approx(exact, rel=1e-11)
+
+
+@pytest.mark.parametrize("log_scale", [0.0, 300.0, 400.0, 700.0, 720.0, 5000.0])
+def test_sinkhorn_energy_of_variances_of_any_size(log_scale):
+    """g = a e^s / epsilon and q = 2g^2 / (1 + sqrt(1 + 4g^2)), inf where a float ends."""
+    stack = tp.Gaussian(np.zeros((3, 1)), [[[1.0]], [[2.0]], [[0.0]]], log_scale)
+    with mpmath.workdps(40):
+        g = [mpmath.exp(log_scale) * x**2 * 3 / mpmath.mpf("0.5") for x in (1, 2, 0)]
+        q = [2 * v**2 / (1 + mpmath.sqrt(1 + 4 * v**2)) for v in g]
+        exact = [(v - mpmath.log(1 + v) / 2) / 2 for v in q]
+    assert sinkhorn_energy(stack, [[-3.0]], 0.5) == pytest.approx(
+        np.array(exact, dtype=float), rel=1e-12
+    )
 
 
 def test_stacks_are_their_cases():

@@ -1,6 +1,7 @@
 """Draws follow their laws and depend on seeds alone; sweeps are the same wherever they run."""
 
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -306,6 +307,21 @@ def test_a_failure_carries_case_seed_and_the_results_before_it():
     assert caught.value.failure.seed.spawn_key == (3,)
 
 
+def test_a_failed_sweep_travels_by_pickle():
+    with pytest.raises(SweepError) as caught:
+        sweep(odd_fails, [0, 2, 3], seed=5)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value)
+    assert again.results == [0, 2]
+    assert again.failure.case == 2
+    assert again.failure.seed.spawn_key == (2,)
+    assert repr(again.failure.error) == "KeyError('odd 3')"
+
+
+def test_jobs_may_be_an_integer_of_numpy():
+    assert sweep(abs, [-1, 2], jobs=np.int64(2)) == sweep(abs, [-1, 2], jobs=-1) == [1, 2]
+
+
 def test_a_sweep_can_go_on_past_failures():
     results = sweep(odd_fails, range(5), on_error="keep")
     assert [r for r in results if not isinstance(r, Failure)] == [0, 2, 4]
@@ -400,7 +416,14 @@ def test_a_missing_library_is_named(monkeypatch, module, progress):
         (lambda: random_tokens(2, 2, seed=0, law="cube"), ValueError, "law: must be one of ball"),
         (lambda: sweep(3, [1]), TypeError, "function: must be callable; got int"),
         (lambda: sweep(len, [1], on_error="skip"), ValueError, "on_error: must be 'raise' or 'k"),
-        (lambda: sweep(len, [1], jobs=0), ValueError, "jobs: must be a positive integer or -1"),
+        *(
+            (
+                lambda jobs=jobs: sweep(len, [1], jobs=jobs),
+                ValueError,
+                "jobs: must be a positive integer or -1",
+            )
+            for jobs in (0, -2, -100, True, 2.0)
+        ),
         (lambda: sweep(len, [[1]], seed=-3), ValueError, "seed: must be an integer of at least"),
     ],
 )

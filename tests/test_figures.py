@@ -15,8 +15,6 @@ from transpde import figures
 from transpde.figures import trad_explosion
 from transpde.figures.__main__ import main
 
-matplotlib.use("Agg")
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

@@ -380,8 +380,32 @@ def test_coordinates_and_their_derivative():
     squares = (grid.particles.points**2).sum(axis=1)
     growth = squares @ change / (squares @ grid.pack())
     assert grid.growth(field, change) == pytest.approx(growth, rel=1e-12)
+    assert grid.relative_speed(field, change) == grid.rate(field, change)
     pull = tp.AffineField(-0.5 * EYE)  # every token moves at half its size
     assert grid.rate(pull, grid.advect(pull)) == pytest.approx(0.5, rel=1e-12)
+
+
+def test_slopes_in_the_cells_by_hand():
+    """Under velocity one the flux through the upper face of a cell is the density there."""
+    rng, n = np.random.default_rng(6), 300
+    edges = np.cumsum(np.exp(rng.normal(size=n + 1)))
+    h, x = np.diff(edges), (edges[1:] + edges[:-1]) / 2
+    rho = rng.random(n) * (rng.random(n) < 0.9) + 2 + np.cos(x / 10)
+    rho = rho / (rho * h).sum()
+    found = -np.cumsum(tp.Grid(edges, rho).transport((np.ones(n + 1),)) * h)
+    parabola = [np.polyfit(x[i : i + 3] - x[i + 1], rho[i : i + 3], 2) for i in range(n - 2)]
+    bends = np.array([0.0, *np.sign([p[0] for p in parabola]), 0.0])
+    free = {True: 0, False: 0}
+    for i in range(1, n - 1):
+        before, after = rho[i] - rho[i - 1], rho[i + 1] - rho[i]
+        smooth = 1 < i < n - 2 and bends[i - 1] == bends[i] == bends[i + 1]
+        most = rho[i] if smooth else min(abs(before), abs(after)) * (before * after > 0)
+        half = parabola[i - 1][1] * h[i] / 2
+        assert found[i] == pytest.approx(rho[i] + np.clip(half, -most, most), abs=1e-12)
+        free[smooth] += abs(half) < most
+    assert min(free.values()) > 5  # slopes that no limit meets
+    assert found[0] == pytest.approx(rho[0], abs=1e-12)
+    assert found[-1] == pytest.approx(0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("gaussian", [LINE, PLANE], ids=["line", "plane"])
@@ -395,10 +419,29 @@ def test_averages_of_a_gaussian(gaussian):
     assert marginal == pytest.approx(exact, abs=1e-9)
 
 
+def test_a_thin_gaussian_has_a_density():
+    """Widths 1 and 1e-9: the cells of the second axis are as narrow; its product of marginals."""
+    X = np.diag([1.0, 1e-9])
+    edges = [np.linspace(-6.0, 6.0, 61), np.linspace(-6e-9, 6e-9, 61)]
+    thin = tp.Grid.from_gaussian(edges, tp.Gaussian([0.0, 0.0], X))
+    exact = np.diff(ndtr(edges[0]))
+    assert thin.masses == pytest.approx(np.outer(exact, exact), abs=1e-9)
+    turned = tp.Grid.from_gaussian(edges, tp.Gaussian([0.0, 0.0], X @ [[0.6, -0.8], [0.8, 0.6]]))
+    assert turned.masses == pytest.approx(thin.masses, abs=1e-12)
+    for coarse in (
+        tp.Gaussian([0.1, 0.0], np.diag([1.0, 1e-12])),
+        tp.Gaussian([0.1, 0.0], EYE, -5000.0),
+        tp.Gaussian([0.1, 0.0], EYE, 5000.0),
+    ):
+        with pytest.raises(ValueError, match="Widen or refine the edges"):
+            tp.Grid.from_gaussian(edges, coarse)
+
+
 def test_rates_at_the_faces_by_hand():
     grid = tp.Grid([0.0, 1.0, 3.0, 3.5], [0.5, 0.0, 1.0])
     outward, inward = (np.array([-4.0, 1.0, 9.0, 3.0]),), (np.array([4.0, 1.0, 9.0, -3.0]),)
     assert grid.outflow_rate(outward) == 1.0  # the empty cell, of rate 9/2, has nothing to lose
+    assert grid.outflow_rate(tuple(u / 8 for u in outward)) == 1 / 8
     assert grid.held_back(outward) == 4 * 0.5 + 3 * 1.0
     assert grid.held_back(inward) == 0.0
 

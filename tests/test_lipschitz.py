@@ -222,22 +222,19 @@ def test_own_fields_and_bounds_are_those_of_the_package(kind):
                 assert bound.in_measure == pytest.approx(L[1][i], rel=1e-11)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_bound_in_space_holds_against_a_search(kind):
-    nearest, pairs = climbed(space_ratio(kind), N + 2, seed=2)
-    print(f"{kind}: L_x reached to {nearest.round(4)} by {pairs} pairs")
-    assert pairs >= 10_000
-    assert nearest.max() <= 1 + 1e-9
-    assert nearest[0] > NEAR_IN_SPACE[kind]
+SEARCHES = {"L_x": (space_ratio, 2, NEAR_IN_SPACE), "L_mu": (measure_ratio, 3, NEAR_IN_MEASURE)}
 
 
-@pytest.mark.parametrize("kind", NEAR_IN_MEASURE)
-def test_bound_in_measure_holds_against_a_search(kind):
-    nearest, pairs = climbed(measure_ratio(kind), N + 2, seed=3)
-    print(f"{kind}: L_mu reached to {nearest.round(4)} by {pairs} pairs")
+@pytest.mark.parametrize(
+    ("bound", "kind"), [(bound, kind) for bound in SEARCHES for kind in SEARCHES[bound][2]]
+)
+def test_bounds_hold_against_a_search(bound, kind):
+    ratio, seed, near = SEARCHES[bound]
+    nearest, pairs = climbed(ratio(kind), N + 2, seed=seed)
+    print(f"{kind}: {bound} reached to {nearest.round(4)} by {pairs} pairs")
     assert pairs >= 10_000
     assert nearest.max() <= 1 + 1e-9
-    assert nearest[0] > NEAR_IN_MEASURE[kind]
+    assert nearest[0] > near[kind]
 
 
 @pytest.mark.parametrize("kind", ["softmax", "l2", "sigmoid", "linear", "unnormalized"])

@@ -164,6 +164,8 @@ def test_affine_fields_add_and_apply():
         tp.AffineField(np.ones((2, 3)))
     with pytest.raises(TypeError):
         f + 1
+    with pytest.raises(ValueError, match="other: its dimension must be that of the field, 2; got"):
+        f + tp.AffineField(np.eye(3))
 
 
 def test_choosing_fields_of_a_stack():
@@ -175,6 +177,9 @@ def test_choosing_fields_of_a_stack():
         assert chosen.linear.shape == (2, 4, 4)
         wanted = tp.AffineField(linear, offset)(x)
         assert np.allclose(chosen(x), [wanted[1, 1], wanted[0, 0]], rtol=1e-15)
+    both = tp.AffineField(B) + tp.AffineField(B[0, 0], c)
+    for total in (both, tp.AffineField(B[0, 0], c) + tp.AffineField(B)):
+        assert np.allclose(total(x), B @ x + B[0, 0] @ x + c, rtol=1e-12)
     shared = tp.AffineField(B[0, 0], c[0, 0])
     assert np.array_equal(shared.select((2, 3), index)(x), shared(x))
 
@@ -237,7 +242,7 @@ def test_choosing_cases_of_a_stack():
         ),
         (lambda: GAUSSIAN.sample(0, seed=1), "n: must be an integer of at least 1; got 0"),
         (
-            lambda: GAUSSIAN.quadrature(400),
+            lambda: tp.Gaussian([0.0], [[1.0]]).quadrature(301),
             "nodes: must be at most 300, with at most",
         ),
         (lambda: tp.Gaussian(np.zeros(8), np.eye(8)).quadrature(20), "got 20 to the power of 8"),

@@ -3,14 +3,10 @@
 import subprocess
 import sys
 
-import matplotlib
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-matplotlib.use("Agg")
-
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
@@ -20,12 +16,6 @@ from transpde import plotting
 from transpde.plotting.gaussians import outline
 
 EYE = np.eye(2)
-
-
-@pytest.fixture(autouse=True)
-def no_figure_left():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,7 @@
 """Densities on a grid are drawn as they are computed, cell by cell."""
 
-import matplotlib
 import numpy as np
 import pytest
-
-matplotlib.use("Agg")
-
 from matplotlib import pyplot as plt
 
 import transpde as tp
@@ -14,8 +10,7 @@ from transpde.plotting import plot_density
 
 @pytest.fixture
 def ax():
-    yield plt.figure().add_subplot()
-    plt.close("all")
+    return plt.figure().add_subplot()
 
 
 def test_steps_on_the_line(ax):

@@ -1,24 +1,13 @@
 """Drawings of layers: what the artists hold."""
 
-import matplotlib as mpl
 import numpy as np
 import pytest
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
 
 import transpde as tp
 from transpde import plotting
 
 TOKENS = tp.Particles([[0.0, 1.0], [1.0, 0.0], [0.5, -1.0]])
 HEAD = tp.Softmax(np.eye(2), np.eye(2), [[0.0, -1.0], [1.0, 0.0]])
-
-
-@pytest.fixture(autouse=True)
-def figure():
-    yield plt.figure()
-    plt.close("all")
 
 
 @pytest.mark.parametrize(("depth", "dots"), [(4, 4.0), (32, 2.0), (33, 0.0)])

@@ -11,9 +11,7 @@ from transpde import plotting
 
 @pytest.fixture
 def ax():
-    figure, axes = plt.subplots()
-    yield axes
-    plt.close(figure)
+    return plt.figure().add_subplot()
 
 
 def test_growth_draws_seeds_and_medians(ax):

@@ -3,12 +3,10 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 
 import transpde as tp
 from transpde import plotting
 
-mpl.use("Agg")
 EYE = np.eye(2)
 TOKENS = tp.Particles(np.random.default_rng(0).normal(size=(5, 2)), positions=np.arange(5) / 4)
 ZOO = {
@@ -18,12 +16,6 @@ ZOO = {
     "masked": tp.Masked(tp.Softmax(EYE, EYE, EYE)),
     "unnormalised": tp.Unnormalized(EYE, EYE, EYE),
 }
-
-
-@pytest.fixture(autouse=True)
-def no_figure_left():
-    yield
-    plt.close("all")
 
 
 def test_matrices_share_one_scale():

@@ -1,23 +1,12 @@
 """Drawings of random samples are checked by the data of their artists."""
 
-import matplotlib
 import numpy as np
 import pytest
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt
 
 import transpde as tp
 from transpde import plotting
 
 N = np.array([10, 20, 40])
-
-
-@pytest.fixture(autouse=True)
-def no_figure_left():
-    yield
-    plt.close("all")
 
 
 def test_order_over_seeds_is_the_mean_of_the_orders():

@@ -1,22 +1,12 @@
 """Series are checked by the data of their artists."""
 
-import matplotlib
 import numpy as np
 import pytest
-
-matplotlib.use("Agg")
-
 from matplotlib import pyplot as plt
 
 from transpde import plotting
 
 X = np.array([1.0, 2.0, 4.0])
-
-
-@pytest.fixture(autouse=True)
-def no_figure_left():
-    yield
-    plt.close("all")
 
 
 def test_lines_hold_the_data_and_the_legend_the_names():

@@ -1,20 +1,10 @@
 """Paths of tokens are checked by the data of their artists."""
 
-import matplotlib
 import numpy as np
 import pytest
-
-matplotlib.use("Agg")
-
 from matplotlib import pyplot as plt
 
 from transpde import plotting
-
-
-@pytest.fixture(autouse=True)
-def no_figure_left():
-    yield
-    plt.close("all")
 
 
 def test_paths_have_lines_rings_and_dots():

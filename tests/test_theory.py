@@ -1,5 +1,7 @@
 """Statements on Gaussian data as functions: against flows, other routes, and exact cases."""
 
+import itertools
+
 import mpmath
 import numpy as np
 import pytest
@@ -395,6 +397,24 @@ def test_limit_is_what_the_conserved_precision_leaves():
     assert theory.limit_covariance(tp.Softmax(Q[0], -Q[0], -np.eye(4)), start[0]) is None
     pushed = head + tp.AffineField(-np.eye(4))
     assert theory.limit_covariance(pushed, start[0]) is None
+
+
+@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_limit_of_columns_far_apart(k, order):
+    """Three columns, e^100 from one to the next, in any order, against 300 digits."""
+    rng = np.random.default_rng(23)
+    X, Q = rng.normal(size=(3, 3)) * np.exp([100.0, 0.0, -100.0]), rng.normal(size=(k, 3))
+    a, b, c = Q[0]
+    kernel = [[-b, -c], [a, 0.0], [0.0, a]] if k == 1 else np.cross(*Q)[:, None].tolist()
+    with mpmath.workdps(300):
+        N, inverse = mpmath.matrix(kernel), mpmath.matrix(X.tolist()) ** -1
+        exact = N * (N.T * inverse.T * inverse * N) ** -1 * N.T
+        exact = np.array(exact.tolist(), dtype=float)
+    start, I = tp.Gaussian(np.zeros(3), X[:, order]), np.eye(3)
+    for attention in (tp.L2(Q, -Q, I), tp.Softmax(-Q.T @ Q, I, I)):
+        limit = theory.limit_covariance(attention, start)
+        assert np.abs(limit - exact).max() <= 1e-12 * np.abs(exact).max()
 
 
 def isotropic(values, U):

@@ -7,11 +7,21 @@ with a scale of its own, keep the digits of the short ones.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from transpde.checks import Array
 
-__all__ = ["common_motion", "graded_motion", "leaning", "principal_axes", "thin"]
+__all__ = [
+    "common_motion",
+    "graded_motion",
+    "leaning",
+    "lengths",
+    "principal_axes",
+    "ratio",
+    "thin",
+]
 
 SWEEPS = 30  # rounds of Jacobi rotations; they converge quadratically, and a few are enough
 RIGHT_ANGLE = 1e-14
@@ -20,6 +30,18 @@ THIN = 1e-6  # a direction so much shorter than the longest needs a scale of its
 APART = 2.0  # the ratio of squared lengths from which columns are kept apart
 LEANING, DISORDER = 0.9, 5.0  # a cosine, a difference of log scales: more is no longer in axes
 UNSEEN = -1500.0  # log of a share of the trace that no float can show
+
+
+def ratio(a: Any, b: Any) -> Any:
+    """Return a / b, and 0 where b is 0: a point mass neither moves its shape nor grows."""
+    return np.divide(a, np.where(b == 0, 1.0, b))
+
+
+def lengths(vectors: Array, axis: int = -2) -> Array:
+    """Return the lengths of columns, or along an axis; no square overflows or underflows."""
+    largest = np.abs(vectors).max(axis=axis, keepdims=True)
+    squares = (ratio(vectors, largest) ** 2).sum(axis=axis, keepdims=True)
+    return np.asarray((largest * np.sqrt(squares)).squeeze(axis))
 
 
 def principal_axes(factor: Array, log_scales: Array) -> tuple[Array, Array]:
@@ -41,12 +63,9 @@ def principal_axes(factor: Array, log_scales: Array) -> tuple[Array, Array]:
 
 def _of_length_one(factor: Array, log_scales: Array) -> tuple[Array, Array]:
     """Return the columns over their lengths, and the scales with the lengths."""
-    for _ in range(2):  # first by the largest entry, so that no square overflows or underflows
-        lengths = np.abs(factor).max(axis=-2) if _ == 0 else np.linalg.norm(factor, axis=-2)
-        lengths = np.where(lengths > 0, lengths, 1.0)
-        factor = factor / lengths[..., None, :]
-        log_scales = log_scales + 2 * np.log(lengths)
-    return factor, log_scales
+    sizes = lengths(factor)
+    sizes = np.where(sizes > 0, sizes, 1.0)
+    return factor / sizes[..., None, :], log_scales + 2 * np.log(sizes)
 
 
 def _jacobi(Y: Array, s: Array) -> tuple[Array, Array]:
@@ -78,10 +97,10 @@ def _rotate(Y: Array, s: Array, i: int, j: int) -> None:
     a, b, g = ((u * v).sum(axis=-1) for u, v in ((first,) * 2, (second,) * 2, (first, second)))
     gap = a - rho**2 * b
     root = np.where(gap < 0, -1.0, 1.0) * np.hypot(gap, 2 * rho * g)
-    ratio = np.divide(2 * g, gap + root, out=np.zeros_like(g), where=g != 0)
-    c = 1 / np.hypot(1.0, ratio * rho)
-    Y[..., i] = c[..., None] * (first + (ratio * rho**2)[..., None] * second)
-    rest = c[..., None] * (second - ratio[..., None] * first)
+    slope = np.divide(2 * g, gap + root, out=np.zeros_like(g), where=g != 0)
+    c = 1 / np.hypot(1.0, slope * rho)
+    Y[..., i] = c[..., None] * (first + (slope * rho**2)[..., None] * second)
+    rest = c[..., None] * (second - slope[..., None] * first)
     nothing = (rest**2).sum(axis=-1) <= (len(rest.T) * EPSILON) ** 2 * b  # they were parallel
     Y[..., j] = np.where(nothing[..., None], 0.0, rest)
 
@@ -89,10 +108,10 @@ def _rotate(Y: Array, s: Array, i: int, j: int) -> None:
 def thin(X: Array) -> Array:
     """Return which of a stack of factors hold a direction that is getting lost in the others."""
     held = np.where(np.isfinite(X).all(axis=(-2, -1), keepdims=True), X, 0.0)
-    lengths = np.linalg.norm(held, axis=-2)
-    short = (lengths > 0) & (lengths < THIN * lengths.max(axis=-1, keepdims=True))
+    columns = lengths(held)
+    short = (columns > 0) & (columns < THIN * columns.max(axis=-1, keepdims=True))
     sizes = np.linalg.svd(held, compute_uv=False)
-    share = np.divide(sizes, sizes[..., :1], out=np.zeros_like(sizes), where=sizes[..., :1] > 0)
+    share = ratio(sizes, sizes[..., :1])
     lost = (share > X.shape[-2] * EPSILON) & (share < THIN)
     return np.asarray(short.any(axis=-1) | lost.any(axis=-1))
 

@@ -25,6 +25,7 @@ from scipy.interpolate import make_interp_spline
 from scipy.special import logsumexp
 
 from transpde.attention import Sinkhorn, Unnormalized
+from transpde.attention.heads import transposed
 from transpde.checks import (
     Array,
     definite_matrix,
@@ -35,8 +36,9 @@ from transpde.checks import (
 )
 from transpde.fields import AffineField
 from transpde.flow import Trajectory
+from transpde.gaussians import Gaussian
 from transpde.kernels import sinkhorn_potential
-from transpde.measures import Gaussian, Particles
+from transpde.measures import Particles
 
 __all__ = [
     "bures_geodesic",
@@ -155,7 +157,7 @@ def twisted_energy(measure: Tokens, score: Any) -> Any:
     """
     A = _score(measure, score)
     X = _factor(measure)
-    return _number(-0.25 * (_transposed(X) @ A @ X) ** 2, axes=(-2, -1))
+    return _number(-0.25 * (transposed(X) @ A @ X) ** 2, axes=(-2, -1))
 
 
 def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> Any:
@@ -187,7 +189,7 @@ def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> An
     A, M = _score(measure, score), _mobility(measure, mobility)
     X = _factor(measure)
     AX = A @ X
-    pull = AX @ (_transposed(X) @ AX)  # C X
+    pull = AX @ (transposed(X) @ AX)  # C X
     return _number(pull * (M @ pull), axes=(-2, -1))
 
 
@@ -230,9 +232,9 @@ def twisted_curvatures(gaussian: Gaussian, score: Any) -> Array:
     L = np.zeros((len(rows), d, d))
     L[np.arange(len(rows)), rows, columns] = L[np.arange(len(rows)), columns, rows] = 1.0
     turn, pull = (L @ A + A @ L) @ S, S @ A @ S @ L @ A
-    hessian = -0.5 * (_traces(turn, turn) + _traces(pull, L) + _transposed(_traces(pull, L)))
+    hessian = -0.5 * (_traces(turn, turn) + _traces(pull, L) + transposed(_traces(pull, L)))
     scale = np.linalg.inv(np.linalg.cholesky(_traces(L @ S, L)))
-    curvatures: Array = np.linalg.eigvalsh(scale @ hessian @ _transposed(scale))
+    curvatures: Array = np.linalg.eigvalsh(scale @ hessian @ transposed(scale))
     return curvatures
 
 
@@ -250,6 +252,9 @@ def sinkhorn_energy(measure: Tokens, score: Any, epsilon: float = 1.0) -> Any:
         measure: `Particles`, a `Gaussian` or a stack of Gaussians.
         score: A, shape (d, d), symmetric; leading axes match those of a stack.
         epsilon: the entropic regularisation, positive.
+
+    Returns:
+        A number, or an array of the shape of the stack; inf where it is too large for a float.
 
     Raises:
         ValueError: a score that is not symmetric, or of another dimension than the measure;
@@ -378,10 +383,10 @@ def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: Any) -> Gaussian:
     X, Y = (_factor(measure) for measure in (gaussian, other))
     width = max(X.shape[-1], Y.shape[-1])
     X, Y = (np.pad(F, [(0, 0)] * (F.ndim - 1) + [(0, width - F.shape[-1])]) for F in (X, Y))
-    P, _, Rt = np.linalg.svd(_transposed(X) @ Y)
+    P, _, Rt = np.linalg.svd(transposed(X) @ Y)
     mean = (1 - s) * gaussian.mean + s * other.mean
     s = s[..., None]
-    return Gaussian(mean, (1 - s) * (X @ P) + s * (Y @ _transposed(Rt)))
+    return Gaussian(mean, (1 - s) * (X @ P) + s * (Y @ transposed(Rt)))
 
 
 def wasserstein_gradient(measure: Particles, energy: Callable[[Any], Any]) -> Array:
@@ -508,13 +513,13 @@ class _Axes(NamedTuple):
 
 def _axes(gaussian: Gaussian, A: Array) -> _Axes:
     X, m = _factor(gaussian), gaussian.mean[..., None]
-    g, U = np.linalg.eigh(_transposed(X) @ A @ X)
+    g, U = np.linalg.eigh(transposed(X) @ A @ X)
     XU = X @ U
-    b = (_transposed(XU) @ A @ m)[..., 0]
+    b = (transposed(XU) @ A @ m)[..., 0]
     finite = np.abs(g) < 1
     safe = np.where(finite, g, 0.0)
     tilt = b / (1 - safe)
-    own = (_transposed(m) @ A @ m)[..., 0, 0]
+    own = (transposed(m) @ A @ m)[..., 0, 0]
     logs = own + (b * tilt - np.log1p(-(safe**2)) / 2).sum(axis=-1)
     return _Axes(XU, g, tilt, np.where(finite.all(axis=-1), logs, np.inf))
 
@@ -534,11 +539,17 @@ def _softmax_dissipation(gaussian: Gaussian, A: Array) -> Any:
 
 
 def _gaussian_sinkhorn_energy(gaussian: Gaussian, A: Array, epsilon: float) -> Any:
-    X, m = _factor(gaussian), gaussian.mean[..., None]
-    g = np.linalg.eigvalsh(_transposed(X) @ A @ X) / epsilon
-    q = 2 * g**2 / (1 + np.hypot(1, 2 * g))
-    own = (_transposed(m) @ A @ m)[..., 0, 0] / epsilon
-    return _number((own + (q - np.log1p(q) / 2).sum(axis=-1)) / 2)
+    unit, m = gaussian.normalised(), gaussian.mean[..., None]
+    X = unit.factor
+    with np.errstate(over="ignore"):
+        g = np.abs(np.linalg.eigvalsh(transposed(X) @ A @ X)) / epsilon
+        g = g * np.where(g > 0, np.exp(unit.log_scales), 1.0)
+    finite = np.isfinite(g)
+    x = np.where(finite, g, 0.0)
+    q = x * (x / (0.5 + np.hypot(0.5, x)))  # the square of x may be out of range
+    each = np.where(finite, q - np.log1p(q) / 2, np.inf)
+    own = (transposed(m) @ A @ m)[..., 0, 0] / epsilon
+    return _number((own + each.sum(axis=-1)) / 2)
 
 
 # --- any measure ---------------------------------------------------------------------------------
@@ -555,7 +566,7 @@ def _score(measure: Tokens, score: Any, name: str = "score") -> Array:
             f"{name}: its leading axes must match those of the measure, {measure.stack}; "
             f"got {A.shape[:-2]}."
         )
-    return (A + _transposed(A)) / 2
+    return (A + transposed(A)) / 2
 
 
 def _mobility(measure: Tokens, mobility: Any) -> Array:
@@ -617,10 +628,6 @@ def _traces(left: Array, right: Array) -> Array:
     """Return the traces of all products of two lists of matrices, shape (..., p, p)."""
     traces: Array = np.einsum("...iab,...jba->...ij", left, np.broadcast_to(right, left.shape))
     return traces
-
-
-def _transposed(matrix: Array) -> Array:
-    return np.swapaxes(matrix, -2, -1)
 
 
 def _number(value: Any, axes: tuple[int, ...] = ()) -> Any:

@@ -19,7 +19,8 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from transpde.checks import Array, finite_array, frozen, positive_integer, positive_number
-from transpde.measures import Gaussian, Particles
+from transpde.gaussians import Gaussian
+from transpde.measures import Particles
 
 __all__ = [
     "Failure",
@@ -416,6 +417,10 @@ class SweepError(RuntimeError):
         )
         self.failure, self.results = failure, results
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell pickle how to make the error again; that of an exception has a text alone."""
+        return SweepError, (self.failure, self.results)
+
 
 def _seed_text(seed: np.random.SeedSequence) -> str:
     return f"SeedSequence({seed.entropy}, spawn_key={seed.spawn_key})"
@@ -467,8 +472,8 @@ def sweep(
         raise TypeError(f"function: must be callable; got {type(function).__name__}.")
     if on_error not in ("raise", "keep"):
         raise ValueError(f"on_error: must be 'raise' or 'keep'; got {on_error!r}.")
-    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs == 0):
-        raise ValueError(f"jobs: must be a positive integer or -1 for one a core; got {jobs!r}.")
+    if jobs is not None:
+        jobs = _number_of_jobs(jobs)
     calls = list(_calls(cases, seed))
     results: list[Any] = []
     with _threads().limit(limits=1):  # for back-ends whose workers are threads of this process
@@ -483,6 +488,13 @@ def sweep(
                 warnings.simplefilter("ignore", UserWarning)
                 values.close()  # stops the cases that still run
     return results
+
+
+def _number_of_jobs(jobs: Any) -> int:
+    whole = isinstance(jobs, int | np.integer) and not isinstance(jobs, bool)
+    if not whole or not (jobs == -1 or jobs > 0):
+        raise ValueError(f"jobs: must be a positive integer or -1 for one a core; got {jobs!r}.")
+    return int(jobs)
 
 
 @cache

@@ -18,8 +18,9 @@ from transpde.checks import (
     positive_number,
 )
 from transpde.fields import AffineField
+from transpde.gaussians import Gaussian
 from transpde.grids import Grid
-from transpde.measures import Gaussian, Measure, Particles
+from transpde.measures import Measure, Particles
 from transpde.stepping import METHODS, AttentionInTime, Integration, Options
 from transpde.volumes import METHOD, FiniteVolumes
 

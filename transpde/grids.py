@@ -16,7 +16,8 @@ import numpy as np
 
 from transpde.checks import Array, finite_array, frozen, generator, positive_integer, same_size
 from transpde.fields import VelocityField
-from transpde.measures import Gaussian, Measure, Particles
+from transpde.gaussians import Gaussian
+from transpde.measures import Measure, Particles
 
 __all__ = ["FaceVelocities", "Grid"]
 
@@ -27,6 +28,7 @@ FaceVelocities = tuple[Array, ...]
 MASS_TOLERANCE = 1e-9  # of the total mass, as for the weights of particles
 CUT_OFF = 1e-6  # the most that a box may cut off a density
 NODES = 8  # Gauss-Legendre nodes of a cell along each axis
+SHORTEST = -600.0  # log of a variance whose density is still a number: far below any cell
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,18 +149,20 @@ class Grid(Measure):
                 f"gaussian: must be a single one; got a stack of shape {gaussian.stack}. "
                 "Choose a case first: gaussian[0]."
             )
-        d, Sigma = len(axes), gaussian.covariance
-        if np.linalg.matrix_rank(Sigma, hermitian=True) < d:
+        principal = gaussian.principal()
+        rank = int((principal.factor != 0).any(axis=0).sum())
+        if rank < len(axes):
             raise ValueError(
-                "gaussian: must have a density, so a covariance of full rank; got rank "
-                f"{np.linalg.matrix_rank(Sigma, hermitian=True)} in dimension {d}."
+                "gaussian: must have a density, so a covariance of full rank; "
+                f"got rank {rank} in dimension {len(axes)}."
             )
-        L = np.linalg.cholesky(Sigma)
-        log_scale = d * np.log(2 * np.pi) / 2 + np.log(np.diag(L)).sum()
+        logs = np.maximum(principal.log_scales, SHORTEST)
+        log_scale = (np.log(2 * np.pi) + logs).sum() / 2
+        whiten = principal.factor * np.exp(-logs / 2)
 
         def density(x: Array) -> Array:
-            z = np.linalg.solve(L, (x - gaussian.mean).T)
-            return np.asarray(np.exp(-(z**2).sum(axis=0) / 2 - log_scale))
+            z = (x - gaussian.mean) @ whiten
+            return np.asarray(np.exp(-(z**2).sum(axis=1) / 2 - log_scale))
 
         return cls.from_density(axes, density)
 

@@ -102,14 +102,13 @@ class Integration:
     ) -> None:
         self.progress = progress
         self.measure, self.options = measure.prepared(), options
-        self.graded = bool(getattr(self.measure, "in_axes", False))
+        self.graded = self.measure.in_axes
         # What an attention remembers lives as long as this integration: a run repeats to the bit.
         self.attention = attention.warmed() if isinstance(attention, Attention) else attention
         self.times, self.horizon = times, horizon
         start = self.measure.pack().reshape(int(np.prod(measure.stack)), -1)
         self.records = np.full((1 if times is None else len(times), *start.shape), np.nan)
         self.records[0] = start
-        self.first_size = np.reshape(getattr(self.measure, "log_size", 0.0), -1)
         self.steps = [(0.0, start[0])]  # the solver's own steps, kept when no times are given
         self.next_record = np.ones(len(start), dtype=int)
         self.end = np.zeros(len(start))
@@ -293,8 +292,9 @@ class Integration:
         motion = getattr(field, "motion", None)
         if motion is None:
             return
+        start: Any = self.measure
         left = np.broadcast_to(motion.left(), len(now))
-        grown = held.log_size - self.first_size[self.index] > GROWN
+        grown = held.log_size - np.reshape(start.log_size, -1)[self.index] > GROWN
         lost = self.running & grown & (left < UNRESOLVED)
         if lost.any():
             raise RuntimeError(

@@ -8,8 +8,9 @@ from typing import Any
 
 from transpde.checks import Array, same_size
 from transpde.fields import AffineField, VelocityField
+from transpde.gaussians import Gaussian
 from transpde.grids import Grid
-from transpde.measures import Gaussian, Measure, Particles
+from transpde.measures import Measure, Particles
 
 __all__ = ["Attention", "WithFeedForward"]
 

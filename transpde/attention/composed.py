@@ -13,8 +13,9 @@ from transpde.attention.heads import Head
 from transpde.attention.normalised import Sinkhorn
 from transpde.checks import Array, finite_array, points_of, same_size
 from transpde.fields import AffineField, VelocityField
+from transpde.gaussians import Gaussian
 from transpde.grids import Grid
-from transpde.measures import Gaussian, Particles
+from transpde.measures import Particles
 
 __all__ = ["Masked", "MultiHead", "OnSphere", "on_sphere"]
 

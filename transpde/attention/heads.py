@@ -17,9 +17,10 @@ import numpy as np
 from transpde.attention.base import Attention
 from transpde.checks import Array, finite_array, points_of, same_size
 from transpde.fields import AffineField, Motion, VelocityField
+from transpde.gaussians import Gaussian
 from transpde.grids import Grid
 from transpde.kernels import PlaneSum, TokenSum
-from transpde.measures import Gaussian, Particles
+from transpde.measures import Particles
 
 __all__ = ["GaussianHead", "Head"]
 

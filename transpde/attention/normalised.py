@@ -9,8 +9,9 @@ import numpy as np
 
 from transpde.attention.heads import GaussianHead, applied, log_weights, transposed
 from transpde.checks import Array, positive_number
+from transpde.gaussians import Gaussian
 from transpde.kernels import SoftmaxSum, sinkhorn_potential
-from transpde.measures import Gaussian, Particles
+from transpde.measures import Particles
 
 __all__ = ["L2", "Sinkhorn", "Softmax"]
 

@@ -10,9 +10,10 @@ from scipy.special import expit
 from transpde.attention.heads import Head
 from transpde.checks import Array, finite_array
 from transpde.fields import AffineField
+from transpde.gaussians import Gaussian
 from transpde.grids import Grid
 from transpde.kernels import PointwiseSum
-from transpde.measures import Gaussian, Particles
+from transpde.measures import Particles
 
 __all__ = ["Linear", "Sigmoid", "Unnormalized"]
 

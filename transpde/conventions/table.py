@@ -25,7 +25,8 @@ from transpde.conventions import sources
 from transpde.conventions.sources import Parameters
 from transpde.fields import AffineField
 from transpde.flow import layers
-from transpde.measures import Gaussian, Particles
+from transpde.gaussians import Gaussian
+from transpde.measures import Particles
 
 __all__ = ["TABLE", "Convention"]
 

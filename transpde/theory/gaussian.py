@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy import linalg
 
 from transpde.attention import L2, Attention, Head, Linear, Sinkhorn, Softmax
 from transpde.checks import Array
-from transpde.measures import Gaussian
+from transpde.gaussians import Gaussian
 from transpde.theory import riccati
 from transpde.theory.parts import (
     ROUNDING,
@@ -22,6 +23,7 @@ from transpde.theory.parts import (
     top,
 )
 
+LONGEST = 1400.0  # log of a squared length that a float holds as a length
 WIDEST = 300.0  # log of a trace up to which the products of an affine law stay in range
 
 __all__ = [
@@ -83,11 +85,9 @@ def blowup_time(attention: Any, gaussian: Gaussian) -> Any:
     A = scalar_softmax(parts, gaussian)
     if A is not None and parts is not None and not parts.linear.any():
         unit = gaussian.normalised()
-        largest = unit.log_scales.max(axis=-1)
-        X = unit.factor * np.exp((unit.log_scales - largest[..., None]) / 2)[..., None, :]
-        rate = top(_gram(X, A))
+        rate = top(_gram(unit.factor, A))
         with np.errstate(over="ignore", divide="ignore"):
-            times = np.where(rate > 0, np.exp(-largest) / np.abs(rate), np.inf)
+            times = np.where(rate > 0, np.exp(-unit.log_scales[..., 0]) / np.abs(rate), np.inf)
         return times if gaussian.stack else float(times)
     return _by_case(_blowup_time, attention, gaussian)
 
@@ -265,25 +265,36 @@ def limit_covariance(attention: Any, gaussian: Gaussian) -> Any:
     parts = matched(attention, gaussian)
     if parts is None or parts.linear.any():
         return None
-    X, A = gaussian.scaled_factor, scalar_softmax(parts, gaussian)
+    A, axes = scalar_softmax(parts, gaussian), gaussian.principal()
     head: Any = parts.heads[0]
     if len(parts.heads) == 1 and (A is not None or isinstance(head, L2 | Sinkhorn)):
         c = scalar_of(head)
         if c is not None and (c > 0).all() and (head.key == -head.query).all():
-            return _on_kernel(X, head.query @ X, floor=np.finfo(float).eps)
-    if A is None or (top(_gram(X, A)) > 0).any():
+            return _on_kernel(axes, head.query @ axes.factor, floor=np.finfo(float).eps)
+    if A is None or (top(_gram(axes.factor, A)) > 0).any():
         return None
-    return _on_kernel(X, _gram(X, A), floor=ROUNDING)
+    return _on_kernel(axes, _gram(axes.factor, A), floor=ROUNDING)
 
 
-def _on_kernel(X: Array, matrix: Array, floor: float) -> Array:
-    """Return X times the projector on the kernel of a matrix times X^T."""
-    _, sizes, Ut = np.linalg.svd(matrix, full_matrices=True)
-    zero = np.ones(Ut.shape[:-1], dtype=bool)
-    least = floor * max(matrix.shape[-2:]) * sizes.max(axis=-1, keepdims=True)
-    zero[..., : sizes.shape[-1]] = sizes <= least
-    Y = X @ (np.swapaxes(Ut, -2, -1) * zero[..., None, :])
-    return Y @ np.swapaxes(Y, -2, -1)
+def _on_kernel(axes: Gaussian, matrix: Array, floor: float) -> Array:
+    r"""Return $X\Pi X^\top$ with the projector on the kernel of MD, given a matrix M.
+
+    With principal axes, X = YD, and a basis N of the kernel of M it is
+    $YN(N^\top D^{-2}N)^{-1}N^\top Y^\top$: the lengths D may differ by any factor.
+    """
+    limits = np.zeros((*axes.stack, axes.dimension, axes.dimension))
+    for i in np.ndindex(axes.stack):
+        _, sizes, Ut = np.linalg.svd(matrix[i], full_matrices=True)
+        rank = (sizes > floor * max(matrix.shape[-2:]) * sizes.max()).sum()
+        N, s = Ut[rank:].T, np.clip(axes.log_scales[i], -LONGEST, LONGEST)
+        if not N.size:
+            continue
+        # The longest rows first, and columns exchanged: then QR keeps the digits of the short.
+        R, order = linalg.qr((np.exp(-s / 2)[:, None] * N)[::-1], mode="r", pivoting=True)
+        YN = (axes.factor[i] @ N)[:, order]
+        Z = linalg.solve_triangular(R[: len(order)], YN.T, trans="T").T
+        limits[i] = Z @ Z.T
+    return limits
 
 
 def stationary_rank_bound(attention: Any) -> Any:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from scipy.integrate import simpson
 from scipy.special import gammaln
 
 from transpde.attention import Attention
@@ -104,9 +105,7 @@ def picard_bound(
     rows = [] if radii is None else [lipschitz_bounds(attention, r) for r in radii]
     if not rows or None in rows[0]:
         return None
-    simpson = np.resize([2.0, 4.0], FINE)
-    simpson[[0, -1]] = 1
-    exponent, rate = simpson @ np.array(rows, dtype=float) * t[1] / 3
+    exponent, rate = simpson(np.array(rows, dtype=float), x=t, axis=0)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         powers = np.where(k > 0, k * np.log(rate), 0.0)
         logs = exponent + powers - gammaln(k + 1)
