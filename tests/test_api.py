@@ -12,9 +12,9 @@ import transpde
 PACKAGE = Path(transpde.__file__).parent
 # Each module imports from earlier ones only.
 ORDER = [
-    "checks", "axes", "fields", "measures", "gaussians", "grids", "kernels", "attention",
-    "stepping", "volumes", "flow", "distances", "conventions", "limits", "theory", "energy",
-    "ensembles", "plotting", "figures", "widgets", "exercises",
+    "checks", "axes", "fields", "measures", "gaussians", "grids", "kernels",
+    "attention", "stepping", "volumes", "flow", "ranks", "distances", "conventions", "limits",
+    "theory", "energy", "ensembles", "plotting", "figures", "widgets", "exercises",
 ]  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,20 +1,10 @@
 """Maps of the disc are checked by the data of their artists."""
 
-import matplotlib
 import numpy as np
 import pytest
-
-matplotlib.use("Agg")
-
 from matplotlib import pyplot as plt
 
 from transpde import plotting
-
-
-@pytest.fixture(autouse=True)
-def no_figure_left():
-    yield
-    plt.close("all")
 
 
 def test_covariances_lie_on_rings_and_rays():

@@ -19,6 +19,13 @@ from transpde.plotting.depth import plot_layers
 from transpde.plotting.flows import plot_field, plot_flow, plot_particles, plot_snapshots
 from transpde.plotting.gaussians import plot_ellipse, plot_ellipses
 from transpde.plotting.growth import plot_comparison, plot_growth
+from transpde.plotting.hulls import plot_hulls
+from transpde.plotting.limits import (
+    disc_gaussians,
+    plot_decay,
+    plot_limit_lines,
+    plot_starts,
+)
 from transpde.plotting.maps import disc_covariances, plot_disc_map
 from transpde.plotting.panels import (
     plot_attention_fields,
@@ -44,6 +51,7 @@ __all__ = [
     "cone_coordinates",
     "disc_coordinates",
     "disc_covariances",
+    "disc_gaussians",
     "fitted_order",
     "plot_attention_fields",
     "plot_attention_flows",
@@ -52,6 +60,7 @@ __all__ = [
     "plot_comparison",
     "plot_cone",
     "plot_convergence",
+    "plot_decay",
     "plot_density",
     "plot_disc",
     "plot_disc_map",
@@ -61,7 +70,9 @@ __all__ = [
     "plot_flow",
     "plot_growth",
     "plot_histograms",
+    "plot_hulls",
     "plot_layers",
+    "plot_limit_lines",
     "plot_medians",
     "plot_particles",
     "plot_paths",
@@ -69,5 +80,7 @@ __all__ = [
     "plot_samples",
     "plot_series",
     "plot_snapshots",
+    "plot_spread",
+    "plot_starts",
     "seed_order",
 ]

@@ -1,0 +1,79 @@
+"""Right and wrong answers to the exercises on clustering."""
+
+import numpy as np
+from scipy import linalg
+
+from transpde.exercises import clustering as check
+
+
+def limit(X, Q):
+    Z = linalg.null_space(Q @ X)
+    return X @ Z @ Z.T @ X.T
+
+
+def precision(X, Q, power):
+    N = linalg.null_space(Q)
+    P = N.T @ np.linalg.pinv(X @ X.T) @ N
+    return N @ (np.linalg.pinv(P) if power < 0 else P) @ N.T
+
+
+def projected(X, Q):
+    N = linalg.null_space(Q)
+    return N @ N.T @ X @ X.T @ N @ N.T
+
+
+def signs(S):
+    values = np.linalg.eigvalsh(S + S.T)
+    return sum(abs(values) < 1e-9), sum(values > 1e-9), sum(values < -1e-9)
+
+
+def bound(A):
+    zero, above, below = signs(A)
+    return zero + min(above, below)
+
+
+def of_eigenvalues(A):
+    values = np.linalg.eigvals(A).real
+    return sum(abs(values) < 1e-9) + min(sum(values > 1e-9), sum(values < -1e-9))
+
+
+def rates(A, V, u, s):
+    n = np.array([-u[1], u[0]])
+    beta, gamma, nu = u @ A @ n, n @ A @ u, n @ V @ u
+    return [s * (beta + gamma) * nu, 2 * s * beta * nu]
+
+
+def without_gamma(A, V, u, s):
+    n = np.array([-u[1], u[0]])
+    return s * (u @ A @ n) * (n @ V @ u) * np.array([1.0, 2.0])
+
+
+RIGHT = {check.limit: limit, check.rank_bound: bound, check.rates: rates}
+
+WRONG = [
+    (check.limit, lambda X, Q: X @ X.T, "what the queries see is forgotten"),
+    (check.limit, lambda X, Q: X @ X.T - limit(X, Q), "you kept what is lost"),
+    (check.limit, projected, "inside the factor"),
+    (check.limit, lambda X, Q: linalg.null_space(Q) @ linalg.null_space(Q).T, "start is missing"),
+    (check.limit, lambda X, Q: precision(X, Q, 1), "the inverse of the precision"),
+    (check.limit, lambda X, Q: precision(X, Q, -1), "right for an invertible covariance"),
+    (check.limit, lambda X, Q: X, "the shape must be|the largest error"),
+    (check.rank_bound, lambda A: min(signs(A)[1:]), "add their number"),
+    (check.rank_bound, lambda A: len(A) // 2, "half the dimension is a bound"),
+    (check.rank_bound, lambda A: signs(A)[0] + max(signs(A)[1:]), "the smaller of the numbers"),
+    (check.rank_bound, of_eigenvalues, "not those of A"),
+    (check.rank_bound, lambda A: signs(A)[0], "only the kernel is counted"),
+    (check.rank_bound, lambda A: sum(signs(A)[1:]), "this is the rank of"),
+    (check.rank_bound, lambda A: bound(A) + 1, "the largest error of an entry"),
+    (check.rates, lambda A, V, u, s: np.array(rates(A, V, u, 1.0)), "the size s is missing"),
+    (check.rates, lambda A, V, u, s: rates(A, V, u, s)[::-1], "the two rates are exchanged"),
+    (check.rates, lambda A, V, u, s: rates(A.T, V, u, s), "beta and gamma are exchanged"),
+    (check.rates, lambda A, V, u, s: rates(A, V.T, u, s), "you took its transpose"),
+    (
+        check.rates,
+        lambda A, V, u, s: np.array(rates(A, V, u, s)) * [1, 0.5],
+        "once from each side",
+    ),
+    (check.rates, lambda A, V, u, s: -np.array(rates(A, V, u, s)), "the sign is wrong"),
+    (check.rates, without_gamma, "gamma is missing"),
+]

@@ -1,0 +1,144 @@
+"""Checkers for the chapter on clustering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import linalg
+
+from transpde.attention import Softmax
+from transpde.checks import Array
+from transpde.exercises.judge import Answer, judged
+from transpde.gaussians import Gaussian
+from transpde.theory import limit_covariance, stationary_rank_bound
+from transpde.theory.rest import isotropic_directions, ray_rates
+
+__all__ = ["limit", "rank_bound", "rates"]
+
+
+def limit(answer: Answer) -> str:
+    """Check `answer(X, Q)`: the limit of the covariance for K = -Q and V = I, any rank."""
+    problems = []
+    for seed, d, r, k in ((1, 3, 3, 1), (2, 4, 4, 2), (3, 4, 2, 1), (4, 3, 1, 2)):
+        rng = np.random.default_rng(seed)
+        problems.append((rng.normal(size=(d, r)), rng.normal(size=(k, d))))
+
+    def solution(X: Array, Q: Array) -> Array:
+        start = Gaussian(np.zeros(len(X)), X)
+        return np.asarray(limit_covariance(Softmax(Q, -Q, np.eye(len(X))), start))
+
+    def kernel(Q: Array) -> Array:
+        return np.asarray(linalg.null_space(Q))
+
+    def through(X: Array, Q: Array, inverse: Callable[[Array], Array]) -> Array:
+        N = kernel(Q)
+        return N @ inverse(N.T @ np.linalg.pinv(X @ X.T) @ N) @ N.T
+
+    hints: dict[str, Callable[..., Array]] = {
+        "this is the covariance at the start: what the queries see is forgotten.": (
+            lambda X, Q: X @ X.T
+        ),
+        "only the part with QX z = 0 stays: you kept what is lost.": (
+            lambda X, Q: X @ X.T - solution(X, Q)
+        ),
+        "this projects the covariance on ker Q; project on the kernel of QX, inside the factor.": (
+            lambda X, Q: (P := kernel(Q) @ kernel(Q).T) @ X @ X.T @ P
+        ),
+        "the start is missing: this is the projector on ker Q.": (
+            lambda X, Q: kernel(Q) @ kernel(Q).T
+        ),
+        "the inverse of the precision on ker Q is missing.": (
+            lambda X, Q: through(X, Q, lambda P: P)
+        ),
+        "right for an invertible covariance; a thin factor needs the kernel of QX.": (
+            lambda X, Q: through(X, Q, np.linalg.pinv)
+        ),
+    }
+    wrong = judged(answer, problems, solution, hints)
+    return wrong or "Right: X Pi X' with Pi the projector on the kernel of QX."
+
+
+def rank_bound(answer: Answer) -> str:
+    """Check `answer(A)`: the largest rank at rest for softmax with V = I."""
+    problems = [(np.diag([3.0, 1.0, -1.0, -2.0]),), (np.diag([2.0, 1.0, 1.0, -1.0]),)]
+    problems += [(np.diag([0.0, 1.0, 2.0, -1.0]),), (np.diag([-1.0, -2.0, 0.0, 0.0]),)]
+    problems += [(np.array([[1.0, 6.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),)]
+    problems += [(np.diag([1.0, -1.0]),), (np.eye(2, k=1) - np.eye(2, k=-1),)]
+
+    def counts(S: Array) -> tuple[int, int, int]:
+        values = np.linalg.eigvalsh(S + S.T)
+        above, below = int((values > 1e-9).sum()), int((values < -1e-9).sum())
+        return len(S) - above - below, above, below
+
+    def solution(A: Array) -> Array:
+        eye = np.eye(len(A))
+        return np.asarray(stationary_rank_bound(Softmax(A, eye, eye)), dtype=float)
+
+    def of_eigenvalues(A: Array) -> int:
+        values = np.linalg.eigvals(A).real
+        above, below = int((values > 1e-9).sum()), int((values < -1e-9).sum())
+        return len(A) - max(above, below)
+
+    hints: dict[str, Callable[..., Array]] = {
+        "directions with eigenvalue zero are free: add their number.": (
+            lambda A: np.asarray(min(counts(A)[1:]))
+        ),
+        "half the dimension is a bound, reached only when the signs balance.": (
+            lambda A: np.asarray(len(A) // 2)
+        ),
+        "take the smaller of the numbers of positive and negative eigenvalues.": (
+            lambda A: np.asarray(counts(A)[0] + max(counts(A)[1:]))
+        ),
+        "the eigenvalues of A + A' decide, not those of A.": (
+            lambda A: np.asarray(of_eigenvalues(A))
+        ),
+        "only the kernel is counted: mix directions of opposite signs.": (
+            lambda A: np.asarray(counts(A)[0])
+        ),
+        "this is the rank of A + A'.": lambda A: np.asarray(sum(counts(A)[1:])),
+    }
+    wrong = judged(answer, problems, solution, hints)
+    return wrong or "Right: n0 plus the smaller of n+ and n-."
+
+
+def rates(answer: Answer) -> str:
+    """Check `answer(A, V, u, s)`: both rates of softmax near the covariance s u u'."""
+    problems = []
+    for seed in (1, 2, 3):
+        rng = np.random.default_rng(seed)
+        S, V = rng.normal(size=(2, 2, 2))
+        A = S @ np.diag([1.0, -2.0]) @ S.T + rng.normal() * np.array([[0.0, 1.0], [-1.0, 0.0]])
+        problems += [(A, V, u, np.array(s)) for u, s in zip(isotropic_directions(A), (0.7, 2.0),
+                                                           strict=True)]  # fmt: skip
+
+    def terms(A: Array, V: Array, u: Array) -> tuple[float, float, float]:
+        n = np.array([-u[1], u[0]])
+        return float(u @ A @ n), float(n @ A @ u), float(n @ V @ u)
+
+    def solution(A: Array, V: Array, u: Array, s: Array) -> Array:
+        return ray_rates(Softmax(A, np.eye(2), V), u, float(s))
+
+    def varied(A: Array, V: Array, u: Array, s: Array) -> Array:
+        beta, gamma, nu = terms(A, V, u)
+        return s * nu * np.array([beta + gamma, 2 * gamma])
+
+    hints: dict[str, Callable[..., Array]] = {
+        "the size s is missing: wide covariances move faster.": (
+            lambda A, V, u, s: solution(A, V, u, s) / s
+        ),
+        "the two rates are exchanged: first that of y, then that of z.": (
+            lambda A, V, u, s: solution(A, V, u, s)[::-1]
+        ),
+        "beta and gamma are exchanged: u'An feeds the thickness, not n'Au.": varied,
+        "V enters by n'Vu: you took its transpose.": lambda A, V, u, s: solution(A, V.T, u, s),
+        "the thickness z decays at twice that rate, once from each side.": (
+            lambda A, V, u, s: solution(A, V, u, s) * np.array([1.0, 0.5])
+        ),
+        "the sign is wrong.": lambda A, V, u, s: -solution(A, V, u, s),
+        "both A and its transpose turn u: gamma is missing in the first rate.": (
+            lambda A, V, u, s: solution(A, V, u, s)[1] * np.array([0.5, 1.0])
+        ),
+    }
+    wrong = judged(answer, problems, solution, hints)
+    return wrong or "Right: s (beta + gamma) nu and 2 s beta nu."

@@ -1,0 +1,87 @@
+r"""Tokens in the frame that moves with the value matrix: $z_i = e^{-tV}x_i$.
+
+For V = I this is the rescaling $e^{-t}x_i$, under which tokens that run away may converge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.linalg import expm
+
+from transpde.attention import L2, Attention, Sinkhorn, Softmax
+from transpde.checks import Array, finite_array, positive_number
+from transpde.fields import AffineField
+
+__all__ = ["groups", "rescaled"]
+
+
+def rescaled(head: Any) -> Callable[[float], Attention]:
+    r"""Return the attention, changing with depth, that moves $z_i = e^{-tV}x_i$.
+
+    As V commutes with $e^{-tV}$, $\dot z_i = V\sum_j P_{ij}z_j - Vz_i$: the same head with query
+    $Qe^{tV}$ and key $Ke^{tV}$, and a feed-forward part $-V$. At V = I scores grow like $e^{2t}$.
+
+    Args:
+        head: a softmax, L2 or Sinkhorn head.
+
+    Returns:
+        A callable t -> attention, for `flow`.
+
+    Raises:
+        TypeError: another attention.
+        ValueError: a head with leading axes.
+
+    Source: `geshkovski2023emergence`.
+
+    Example:
+        >>> import numpy as np, transpde as tp
+        >>> from transpde.theory.frames import rescaled
+        >>> head = tp.Softmax(np.eye(2), np.eye(2), np.eye(2))
+        >>> path = tp.flow(tp.Particles([[1.0, 0.0], [-1.0, 0.0]]), rescaled(head), 9.0)
+        >>> path.final.points[0].round(2) + 0.0
+        array([0.95, 0.  ])
+    """
+    if not isinstance(head, Softmax | L2 | Sinkhorn):
+        raise TypeError(f"head: must be softmax, L2 or Sinkhorn; got {type(head).__name__}.")
+    if max(head.query.ndim, head.key.ndim, head.value.ndim) > 2:
+        raise ValueError("head: must have no leading axes. Take one case of the stack.")
+    back = AffineField(-head.value)
+
+    def at(t: float) -> Attention:
+        growth = expm(t * head.value)
+        return replace(head, query=head.query @ growth, key=head.key @ growth) + back
+
+    return at
+
+
+def groups(points: Any, distance: float) -> Array:
+    """Return the group of each token, where neighbours within a distance share one.
+
+    Args:
+        points: tokens (n, d), or (n,) on the line.
+        distance: positive; tokens joined by steps of at most this length are one group.
+
+    Returns:
+        Integers from 0, shape (n,).
+
+    Raises:
+        ValueError: entries that are not finite, a distance that is not positive.
+
+    Source: ours (chapter on clustering).
+
+    Example:
+        >>> from transpde.theory.frames import groups
+        >>> sorted(groups([0.0, 1.0, 0.1], 0.2).tolist())
+        [0, 0, 1]
+    """
+    array = np.asarray(points, dtype=np.float64)
+    array = finite_array("points", array[:, None] if array.ndim == 1 else array, "n d")
+    step = positive_number("distance", distance)
+    if len(array) == 1:
+        return np.zeros(1, dtype=int)
+    return np.asarray(fcluster(linkage(array), step, "distance") - 1, dtype=int)

@@ -1,0 +1,313 @@
+r"""Covariances at rest: which ranks they may have, and rays of them in the plane.
+
+In the plane $\Sigma = s\,uu^\top$ with $u^\top Au = 0$ is stationary for every value matrix. With
+a unit vector n normal to u, write $\Sigma = x\,uu^\top + y(un^\top + nu^\top) + z\,nn^\top$. Near
+the ray y and z obey a triangular linear system, whose rates say whether the ray attracts. Under
+softmax the basins of two such rays are divided by the covariances that tend to zero along
+$\Sigma_t = S/(1 + \kappa t)$, with S at rest up to its size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.optimize import root
+
+from transpde.attention import L2, Sinkhorn, Softmax
+from transpde.checks import (
+    Array,
+    finite_array,
+    generator,
+    positive_integer,
+    positive_number,
+    same_size,
+    symmetric_matrix,
+)
+from transpde.flow import flow
+from transpde.gaussians import Gaussian
+
+__all__ = [
+    "dividing_curve",
+    "isotropic_directions",
+    "least_departure",
+    "observed_rates",
+    "ray_rates",
+    "self_similar",
+]
+
+CLOSE = 1e-6  # how far from the ray the starts of `observed_rates` are
+
+
+def isotropic_directions(form: Any) -> Array:
+    r"""Return the two unit vectors u of the plane with $u^\top Au = 0$, up to sign.
+
+    Args:
+        form: A, shape (..., 2, 2), such as $K^\top Q$.
+
+    Returns:
+        Shape (..., 2, 2), a row a vector, by their angles in $(0, \pi]$.
+
+    Raises:
+        ValueError: another shape; a symmetric part that is not indefinite.
+
+    Source: ours (chapter on clustering).
+
+    Example:
+        >>> import numpy as np
+        >>> from transpde.theory.rest import isotropic_directions
+        >>> isotropic_directions(np.diag([1.0, -1.0])).round(3)
+        array([[ 0.707,  0.707],
+               [-0.707,  0.707]])
+    """
+    A = finite_array("form", form, "... d d")
+    same_size("form", A.shape[-1], "the plane", 2, "dimension")
+    values, U = np.linalg.eigh((A + np.swapaxes(A, -2, -1)) / 2)
+    if not ((values[..., 0] < 0) & (values[..., 1] > 0)).all():
+        raise ValueError(
+            f"form: must have a symmetric part with eigenvalues of both signs; got {values}."
+        )
+    low, high = values[..., :1], values[..., 1:]
+    a, b = np.sqrt(high) * U[..., 0], np.sqrt(-low) * U[..., 1]
+    pair = np.stack([a + b, a - b], axis=-2) / np.sqrt(high - low)[..., None]
+    pair = pair * np.where(pair[..., 1:] < 0, -1.0, 1.0)
+    order = np.argsort(np.arctan2(pair[..., 1], pair[..., 0]), axis=-1)
+    return np.take_along_axis(pair, order[..., None], axis=-2)
+
+
+def ray_rates(head: Any, direction: Any, size: float = 1.0) -> Array:
+    r"""Return the rates at which y and z grow near a rank-one covariance at rest.
+
+    With $\beta = u^\top An$, $\gamma = n^\top Au$ and $\nu = n^\top Vu$ they are
+    $$s'(\beta + \gamma)\nu, \qquad 2s'\beta\nu,$$
+    $s' = s$ for softmax, $2s/(1 + 2s|Ku|^2)$ for L2, $s/\varepsilon$ for Sinkhorn. The ray
+    attracts if both are negative. If the second is positive it attracts no start of rank two, if
+    the first is, none of rank one.
+
+    Args:
+        head: a softmax, L2 or Sinkhorn head in the plane, or a stack.
+        direction: u, shape (..., 2), of any positive length, with $u^\top Au = 0$ within 1e-8.
+        size: the trace s of the covariance.
+
+    Returns:
+        Shape (..., 2).
+
+    Raises:
+        TypeError: another attention.
+        ValueError: another dimension, a direction that is not isotropic, a size that is not
+            positive.
+
+    Source: ours (chapter on clustering).
+
+    Example:
+        >>> import numpy as np, transpde as tp
+        >>> from transpde.theory.rest import ray_rates
+        >>> A, V = np.diag([1.0, -1.0]), np.diag([-1.0, 1.0])
+        >>> ray_rates(tp.Softmax(A, np.eye(2), V), [1.0, 1.0])
+        array([-2., -2.])
+    """
+    u = _isotropic(head, direction)
+    s, n = positive_number("size", size), _normal(u)
+    A = np.swapaxes(head.key, -2, -1) @ head.query
+    beta, gamma, nu = _form(u, A, n), _form(n, A, u), _form(n, head.value, u)
+    match head:
+        case L2():
+            s = 2 * s / (1 + 2 * s * (np.einsum("...ki,...i->...k", head.key, u) ** 2).sum(-1))
+        case Sinkhorn():
+            s = s / head.epsilon
+    return np.stack([s * (beta + gamma) * nu, 2 * s * beta * nu], axis=-1)
+
+
+def observed_rates(head: Any, direction: Any, *, span: float = 0.1) -> Array:
+    r"""Return what `ray_rates` predicts, measured on two flows that start near $uu^\top$.
+
+    The growth of y is that of a start of rank one, the growth of z that of one of rank two, both
+    within about 1e-6 of the ray.
+
+    Args:
+        head: a softmax, L2 or Sinkhorn head in the plane, or a stack.
+        direction: u, shape (..., 2), of any positive length, with $u^\top Au = 0$ within 1e-8.
+        span: the depth of the flows.
+
+    Returns:
+        Shape (..., 2).
+
+    Raises:
+        TypeError: another attention.
+        ValueError: as in `ray_rates`; a span that is not positive.
+
+    Source: ours (chapter on clustering).
+
+    Example:
+        >>> import numpy as np, transpde as tp
+        >>> from transpde.theory.rest import observed_rates
+        >>> A, V = np.diag([1.0, -1.0]), np.diag([-1.0, 1.0])
+        >>> observed_rates(tp.Softmax(A, np.eye(2), V), [1.0, 1.0]).round(3)
+        array([-2., -2.])
+    """
+    u, t = _isotropic(head, direction), positive_number("span", span)
+    n, rates = _normal(u), []
+    thin, thick = (u + CLOSE * n)[..., None], np.stack([u, np.sqrt(CLOSE) * n], axis=-1)
+    for X, side in ((thin, u), (thick, n)):
+        path = flow(Gaussian(np.zeros(u.shape), X), head, [0.0, t], rtol=1e-9, atol=1e-14)
+        entry = [_form(side, S, n) for S in path.covariances]
+        rates.append(np.log(entry[1] / entry[0]) / t)
+    return np.stack(rates, axis=-1)
+
+
+def _isotropic(head: Any, direction: Any) -> Array:
+    """Return u of norm one, after a check of the head and of u."""
+    if not isinstance(head, Softmax | L2 | Sinkhorn):
+        raise TypeError(f"head: must be softmax, L2 or Sinkhorn; got {type(head).__name__}.")
+    same_size("head", head.dimension, "the plane", 2, "dimension")
+    u = finite_array("direction", direction, "... d")
+    same_size("direction", u.shape[-1], "the plane", 2, "dimension")
+    length = np.linalg.norm(u, axis=-1, keepdims=True)
+    positive_number("direction's length", float(length.min()))
+    u, A = u / length, np.swapaxes(head.key, -2, -1) @ head.query
+    gap = np.abs(_form(u, A, u)) / np.linalg.norm(A, axis=(-2, -1))
+    if np.max(gap) > 1e-8:
+        raise ValueError(f"direction: must satisfy u'Au = 0; got {np.max(gap):.3g} of the norm.")
+    return u
+
+
+def _normal(u: Array) -> Array:
+    return np.stack([-u[..., 1], u[..., 0]], axis=-1)
+
+
+def _form(left: Array, matrix: Array, right: Array) -> Array:
+    return np.asarray(np.einsum("...i,...ij,...j->...", left, matrix, right))
+
+
+def least_departure(form: Any, rank: int, *, seed: Any, starts: int = 20) -> float:
+    r"""Return the least $\|X^\top CX\|_F$ that a descent finds over orthonormal X of a rank.
+
+    It is zero where a covariance of this rank is at rest under softmax with V = I and
+    $A + A^\top = C$. The descent knows nothing of eigenvalues: 400 steps from random starts.
+
+    Args:
+        form: C, symmetric, shape (d, d), not zero.
+        rank: the number of columns of X, at most d.
+        seed: an integer or a generator.
+        starts: how many descents.
+
+    Raises:
+        ValueError: a form that is not symmetric, a rank beyond d, numbers that are not positive.
+
+    Source: ours (chapter on clustering).
+
+    Example:
+        >>> import numpy as np
+        >>> from transpde.theory.rest import least_departure
+        >>> [least_departure(np.diag([1.0, -1.0]), r, seed=0) < 1e-8 for r in (1, 2)]
+        [True, False]
+    """
+    C, rng = symmetric_matrix("form", form), generator("seed", seed)
+    r, count = positive_integer("rank", rank), positive_integer("starts", starts)
+    if r > len(C):
+        raise ValueError(f"rank: must be at most the dimension, {len(C)}; got {r}.")
+    C = C / positive_number("form's norm", float(np.linalg.norm(C, 2)))
+    X = np.linalg.qr(rng.normal(size=(count, len(C), r)))[0]
+    for _ in range(400):
+        X = np.linalg.qr(X - 0.25 * C @ X @ (np.swapaxes(X, -2, -1) @ C @ X))[0]
+    return float(np.linalg.norm(np.swapaxes(X, -2, -1) @ C @ X, axis=(-2, -1)).min())
+
+
+def self_similar(head: Any, guess: Any) -> tuple[Array, Array]:
+    r"""Return S of trace one with $\dot\Sigma = -\kappa S$ at $\Sigma = S$, and its rates.
+
+    Under softmax $\Sigma_t = S/(1 + \kappa t)$ then keeps its direction. The rates are those of
+    small changes of direction, on the clock $d\tau = \operatorname{tr}\Sigma\,dt$.
+
+    Args:
+        head: a softmax head in the plane.
+        guess: a covariance (2, 2) near S.
+
+    Returns:
+        S (2, 2), and the real parts of two rates (2,), the smaller first.
+
+    Raises:
+        TypeError: another attention.
+        ValueError: another dimension; no such S found inside the disc.
+
+    Source: ours (chapter on clustering).
+
+    Example:
+        >>> import numpy as np, transpde as tp
+        >>> from transpde.theory.rest import self_similar
+        >>> head = tp.Softmax(np.diag([1.0, -1.0]), np.eye(2), np.diag([-1.0, 1.0]))
+        >>> S, rates = self_similar(head, np.diag([0.6, 0.4]))
+        >>> S.round(6), rates.round(6)
+        (array([[0.5, 0. ],
+               [0. , 0.5]]), array([-1., 1.]))
+    """
+    V, A = _softmax_of_the_plane(head)
+    start = finite_array("guess", guess, "d d")
+    same_size("guess", start.shape[-1], "the plane", 2, "dimension")
+    start = start / np.trace(start)
+    found = root(_drift, [start[0, 0] - start[1, 1], 2 * start[0, 1]], args=(V, A), tol=1e-13)
+    if np.abs(_drift(found.x, V, A)).max() > 1e-10 or np.linalg.norm(found.x) >= 1 - 1e-9:
+        raise ValueError("guess: no self-similar covariance was found near it; try another.")
+    h, uw = 1e-6, found.x
+    steps = h * np.eye(2)
+    jacobian = [(_drift(uw + e, V, A) - _drift(uw - e, V, A)) / (2 * h) for e in steps]
+    return _of_the_disc(uw), np.sort(np.linalg.eigvals(np.array(jacobian)).real)
+
+
+def dividing_curve(head: Any, guess: Any) -> Array:
+    r"""Return the curve that runs through a self-similar covariance and divides two basins.
+
+    Reversing depth is changing the sign of V. Followed backwards, small changes of S in opposite
+    directions run along the curve to its two ends, on the circle of rank one.
+
+    Args:
+        head: a softmax head in the plane.
+        guess: a covariance (2, 2) near S.
+
+    Returns:
+        Covariances of trace one (T, 2, 2), from one end to the other.
+
+    Raises:
+        TypeError: another attention.
+        ValueError: another dimension; no S found; S is not a saddle of directions.
+
+    Source: ours (chapter on clustering).
+
+    Example:
+        >>> import numpy as np, transpde as tp
+        >>> from transpde.theory.rest import dividing_curve
+        >>> head = tp.Softmax(np.diag([1.0, -1.0]), np.eye(2), np.diag([-1.0, 1.0]))
+        >>> curve = dividing_curve(head, np.eye(2))
+        >>> bool(np.abs(curve[:, 0, 1]).max() < 1e-5)
+        True
+    """
+    S, rates = self_similar(head, guess)
+    if not rates[0] < 0 < rates[1]:
+        raise ValueError(f"guess: its covariance must be a saddle of directions; rates {rates}.")
+    reverse, halves = replace(head, value=-head.value), []
+    for sign in (1.0, -1.0):
+        start = S + 1e-5 * sign * np.array([[1.0, 0.6], [0.6, -1.0]])
+        path = flow(Gaussian.from_covariance(np.zeros(2), start), reverse, np.inf)
+        halves.append(path.directions)
+    return np.concatenate([halves[0][::-1], halves[1]])
+
+
+def _softmax_of_the_plane(head: Any) -> tuple[Array, Array]:
+    if not isinstance(head, Softmax):
+        raise TypeError(f"head: must be softmax; got {type(head).__name__}.")
+    same_size("head", head.dimension, "the plane", 2, "dimension")
+    return head.value, head.key.T @ head.query
+
+
+def _of_the_disc(uw: Array) -> Array:
+    return np.array([[1 + uw[0], uw[1]], [uw[1], 1 - uw[0]]]) / 2
+
+
+def _drift(uw: Array, V: Array, A: Array) -> Array:
+    """Return the velocity of (u, w) on the clock of the trace."""
+    S = _of_the_disc(uw)
+    F = V @ S @ A @ S
+    F = F + F.T
+    F = F - np.trace(F) * S
+    return np.array([F[0, 0] - F[1, 1], 2 * F[0, 1]])
