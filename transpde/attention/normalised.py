@@ -16,6 +16,30 @@ from transpde.measures import Particles
 __all__ = ["L2", "Sinkhorn", "Softmax"]
 
 LONG = 600.0  # log of a square length whose products still are numbers
+LONGEST = 1300.0  # log of a square length whose inverse root still is one
+
+
+def _shortened(log_scales: Array, longest: float) -> Array:
+    """Return log scales of size at most `longest`, in which near ones are as near as before.
+
+    Axes decide by their lengths over each other and over one, as long as these are no more than
+    some powers of ten. So where a size is too large, the largest gaps among the sizes and zero
+    are cut to one length; what lies between two gaps keeps its shape.
+    """
+    sizes = np.abs(log_scales)
+    if not (sizes > longest).any():
+        return log_scales
+    order = np.argsort(sizes, axis=-1)
+    gaps = np.diff(np.take_along_axis(sizes, order, axis=-1), axis=-1, prepend=0.0)
+    r, ordered = gaps.shape[-1], np.sort(gaps, axis=-1)
+    below = np.cumsum(ordered, axis=-1) - ordered
+    # At most this length: the sum of the gaps so cut is `longest`.
+    level = ((longest - below) / np.arange(r, 0, -1)).max(axis=-1, keepdims=True)
+    cut = np.cumsum(np.minimum(gaps, level), axis=-1)
+    cut = np.take_along_axis(cut, np.argsort(order, axis=-1), axis=-1)
+    return np.where(
+        sizes.max(axis=-1, keepdims=True) > longest, np.copysign(cut, log_scales), log_scales
+    )
 
 
 class Softmax(GaussianHead):
@@ -100,9 +124,10 @@ class L2(GaussianHead):
         # squares problems with the rows N and D^-1, which stay in range and apart for any D:
         # unlike N^T N, and unlike the singular values of N D.
         N, m = self.key @ axes.factor, axes.mean
+        scales = _shortened(axes.log_scales, LONGEST)
         with np.errstate(over="ignore"):
-            inside = np.minimum(1.0, np.exp(axes.log_scales / 2))
-            outside = np.clip(np.exp(-axes.log_scales / 2), 1e-300, 1.0)
+            inside = np.minimum(1.0, np.exp(scales / 2))
+            outside = np.clip(np.exp(-scales / 2), 1e-300, 1.0)
         rows = np.zeros((*outside.shape, outside.shape[-1]))
         np.einsum("...ii->...i", rows)[...] = outside
         N = np.broadcast_to(N, (*outside.shape[:-1], *N.shape[-2:])) * inside[..., None, :]
@@ -181,9 +206,9 @@ class Sinkhorn(GaussianHead):
     def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
         # G = DZD with Z = Y^T A Y is graded from its first row and column to its last, and then
         # its singular vectors hold the digits of the small entries of C = DSD.
-        # An axis much longer than those of the weights has only its direction in C: a bound on its
-        # length keeps all products in range.
-        D = np.exp(np.clip(axes.log_scales, -LONG, LONG) / 2)
+        # An axis much longer than the others has only its direction in C: bounds on the gaps
+        # between lengths keep all products in range.
+        D = np.exp(_shortened(axes.log_scales, LONG) / 2)
         keys = transposed(self.key @ axes.factor)
         G = D[..., None] * (keys @ (self.query @ axes.factor)) * D[..., None, :]
         # A solver may try a step that ends out of range: that is told by NaN, not by an exception.

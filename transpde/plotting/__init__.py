@@ -16,6 +16,13 @@ from transpde.plotting.covariances import (
 )
 from transpde.plotting.densities import plot_density
 from transpde.plotting.depth import plot_layers
+from transpde.plotting.discs import (
+    covariances_at,
+    plot_agreement,
+    plot_arc,
+    plot_attention_curves,
+    plot_discs,
+)
 from transpde.plotting.flows import plot_field, plot_flow, plot_particles, plot_snapshots
 from transpde.plotting.gaussians import plot_ellipse, plot_ellipses
 from transpde.plotting.growth import plot_comparison, plot_growth
@@ -49,10 +56,14 @@ __all__ = [
     "SeedOrder",
     "attention_style",
     "cone_coordinates",
+    "covariances_at",
     "disc_coordinates",
     "disc_covariances",
     "disc_gaussians",
     "fitted_order",
+    "plot_agreement",
+    "plot_arc",
+    "plot_attention_curves",
     "plot_attention_fields",
     "plot_attention_flows",
     "plot_attention_matrices",
@@ -64,6 +75,7 @@ __all__ = [
     "plot_density",
     "plot_disc",
     "plot_disc_map",
+    "plot_discs",
     "plot_ellipse",
     "plot_ellipses",
     "plot_field",

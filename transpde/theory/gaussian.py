@@ -11,7 +11,7 @@ from scipy import linalg
 from transpde.attention import L2, Attention, Head, Linear, Sinkhorn, Softmax
 from transpde.checks import Array
 from transpde.gaussians import Gaussian
-from transpde.theory import riccati
+from transpde.theory import one_key, riccati
 from transpde.theory.parts import (
     ROUNDING,
     Parts,
@@ -50,9 +50,11 @@ def blowup_time(attention: Any, gaussian: Gaussian) -> Any:
     - wherever `growth_bound` has a bound (Sinkhorn; L2 with injective K): inf;
     - L2, V = cI, any K: inf. With $P = \Sigma^{-1}$, $\|\dot P\| \le 4|c|\|K\|\|Q\|$ and P is
       conserved on ker K, so that $\|B\|$ grows at most linearly and $\log\|\Sigma\|$ like $t^2$;
-    - L2 with one query $q^\top$, one key $k^\top$, $V^\top k = 0$, $V^\top q = vq$: with
-      $\varphi = 2/(1 + 2k^\top\Sigma_0k)$, conserved, $\beta = q^\top\Sigma k$ obeys
-      $\dot\beta = \varphi v\beta^2$: $1/(\varphi v\beta_0)$ if this is positive, else inf;
+    - L2 with one query $q^\top$, one key $k^\top$, $V^\top k = \delta k$, $V^\top q = vq$: with
+      $\varphi = 2/(1 + 2k^\top\Sigma_0k)$ and $\beta = q^\top\Sigma_0k$ it is
+      $1/(\varphi v\beta)$ for $\delta = 0$ if this is positive, else inf; for $0 < \delta < v$
+      a hypergeometric function, inf if $\beta < 0$ and the covariance is of rank one on k and q;
+      inf for $\delta \ge v > 0$;
     - linear attention on a Gaussian of mean zero: as softmax.
 
     Args:
@@ -143,16 +145,20 @@ def _has_lyapunov_function(head: Head) -> bool:
 
 
 def _one_key(head: L2, gaussian: Gaussian) -> float | None:
-    """Return the blow-up time of L2 with one key k and one query q, V^T k = 0, V^T q = vq."""
+    """Return the blow-up time of L2 with one key and one query, eigenvectors of V^T."""
     if len(head.key) > 1:
         return None
     k, q, V = head.key[0], head.query[0], head.value
-    v = (V.T @ q) @ q / max(q @ q, np.finfo(float).tiny)
-    if (V.T @ k).any() or (V.T @ q != v * q).any():
+    delta, v = _eigenvalue(V.T, k), _eigenvalue(V.T, q)
+    if delta is None or v is None:
         return None
-    X = gaussian.scaled_factor
-    rate = 2 / (1 + 2 * (k @ X) @ (X.T @ k)) * v * (q @ X) @ (X.T @ k)
-    return float(1 / rate) if rate > 0 else np.inf
+    return one_key.blowup(np.array([k, q]) @ gaussian.scaled_factor, delta, v)
+
+
+def _eigenvalue(matrix: Array, vector: Array) -> float | None:
+    """Return the eigenvalue if a vector is an eigenvector to the last bit, else None."""
+    value = float(matrix @ vector @ vector / max(vector @ vector, np.finfo(float).tiny))
+    return value if (matrix @ vector == value * vector).all() else None
 
 
 def closed_form_covariance(attention: Any, gaussian: Gaussian, time: Any) -> Any:

@@ -1,0 +1,208 @@
+"""Covariance dynamics: the statements of that chapter against flows and independent routes."""
+
+import mpmath
+import numpy as np
+import pytest
+from scipy import linalg
+
+import transpde as tp
+from transpde import theory
+
+PLANE = [[0.0, 1.0]], [[1.0, 0.0]]  # query and key of the plane's example
+
+
+def one_key_stack(deltas, a, b, c):
+    """Heads with one key, V = diag(delta, 1), and starts [[a, b], [b, c]]."""
+    V = np.zeros((len(deltas), 2, 2))
+    V[:, 0, 0], V[:, 1, 1] = deltas, 1.0
+    starts = np.broadcast_to([[a, b], [b, c]], V.shape)
+    return tp.L2(*PLANE, V), tp.Gaussian.from_covariance(np.zeros((len(deltas), 2)), starts)
+
+
+# --- L2 with one key -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("b", [0.5, -0.5, 0.0, 1.0])
+def test_one_key_blows_up_at_the_time_of_the_formula(b):
+    head, start = one_key_stack([0.05, 0.3, 0.6, 0.9], 1.0, b, 1.0)
+    times = theory.blowup_time(head, start)
+    np.testing.assert_allclose(tp.flow(start, head, np.inf).blowup_time, times, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("a", "b", "c"), [(1.3, 0.4, 0.7), (0.2, -0.1, 3.0)])
+@pytest.mark.parametrize("delta", [1e-3, 0.4, 0.99])
+def test_one_key_time_is_an_integral(a, b, c, delta):
+    """The time is that of the clock sigma, by quadrature in thirty digits; b < 0 turns first."""
+    with mpmath.workdps(30):
+        mean, kappa = mpmath.mpf(a) * c, 1 - mpmath.mpf(b) ** 2 / (mpmath.mpf(a) * c)
+
+        def slowness(x):  # y = x^n, smooth in x
+            n = 1 / (1 - mpmath.mpf(delta))
+            y = x**n
+            root = mpmath.sqrt(mean * abs(1 - kappa * y ** (2 * delta)))
+            return n * y / x * (y**delta + 2 * a * y**-delta) / (2 * root)
+
+        turn = (1 / kappa) ** ((1 - mpmath.mpf(delta)) / (2 * mpmath.mpf(delta)))
+        total = mpmath.quad(slowness, [0, 0.25, 0.5, 1])
+        if b < 0:
+            total += 2 * mpmath.quad(slowness, mpmath.linspace(1, turn, 5))
+    head = tp.L2(*PLANE, np.diag([delta, 1.0]))
+    start = tp.Gaussian.from_covariance([1.0, -2.0], [[a, b], [b, c]])
+    assert theory.blowup_time(head, start) == pytest.approx(float(total), rel=1e-10)
+
+
+def test_one_key_of_rank_one_has_an_elementary_time():
+    """And a negative correlation of rank one never blows up."""
+    a, c = 1.5, 0.6
+    b = np.sqrt(a * c)
+    for delta in (0.2, 0.7):
+        head = tp.L2(*PLANE, np.diag([delta, 1.0]))
+        exact = (1 / (1 + delta) + 2 * a / (1 - delta)) / (2 * b)
+        line = tp.Gaussian([0.0, 0.0], [[np.sqrt(a)], [np.sqrt(c)]])
+        assert theory.blowup_time(head, line) == pytest.approx(exact, rel=1e-12)
+        mirrored = tp.Gaussian([0.0, 0.0], [[-np.sqrt(a)], [np.sqrt(c)]])
+        assert theory.blowup_time(head, mirrored) == np.inf
+        assert tp.flow(mirrored, head, 3 * exact, rtol=1e-6).stop == "time"
+
+
+def test_one_key_in_three_dimensions_and_other_units():
+    """V^T k = delta k and V^T q = vq are all that is used of V."""
+    rng = np.random.default_rng(0)
+    k, q = [[0.0, 0.6, 0.0]], [[1.3, 0.0, 0.0]]
+    V = [[2.0, 0.0, 0.0], [0.0, 0.5, 0.0], [0.7, -0.4, 0.3]]
+    start = tp.Gaussian(rng.normal(size=3), rng.normal(size=(3, 3)))
+    time = theory.blowup_time(tp.L2(q, k, V), start)
+    assert tp.flow(start, tp.L2(q, k, V), np.inf).blowup_time == pytest.approx(time, rel=1e-8)
+
+
+def test_one_key_does_not_blow_up_from_delta_one_on():
+    head, start = one_key_stack([1.0, 1.5], 1.0, 0.5, 1.0)
+    assert (theory.blowup_time(head, start) == np.inf).all()
+    path = tp.flow(start, head, [0.0, 5.0, 20.0], rtol=1e-6)
+    assert (path.stop == "time").all()
+    flat = tp.Gaussian.from_covariance([0.0, 0.0], np.diag([0.0, 1.0]))
+    assert theory.blowup_time(tp.L2(*PLANE, np.diag([0.5, 1.0])), flat) == np.inf
+    for delta, v in ((-0.5, 1.0), (0.5, -1.0)):
+        head = tp.L2(*PLANE, np.diag([delta, v]))
+        assert theory.blowup_time(head, tp.Gaussian([0.0, 0.0], np.eye(2))) is None
+
+
+# --- L2 with identity value ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_l2_with_identity_value_keeps_the_precision_on_the_kernel(seed):
+    r"""$\|\dot P\|\le4\|K\|\|Q\|$, and P is conserved on ker K."""
+    rng = np.random.default_rng(seed)
+    d, k = 3, 1 + seed % 2
+    Q, K = rng.normal(size=(2, k, d))
+    start = tp.Gaussian(rng.normal(size=d), rng.normal(size=(d, d)))
+    path = tp.flow(start, tp.L2(Q, K, np.eye(d)), np.linspace(0, 1, 9), rtol=1e-10)
+    P, N = np.linalg.inv(path.covariances), linalg.null_space(K)
+    kept = np.swapaxes(N, 0, 1) @ P @ N
+    np.testing.assert_allclose(kept, np.broadcast_to(kept[0], kept.shape), rtol=1e-6, atol=1e-7)
+    moved = np.linalg.norm(np.diff(P, axis=0), 2, axis=(1, 2)) / np.diff(path.times)
+    assert (moved <= 4 * np.linalg.norm(K, 2) * np.linalg.norm(Q, 2) * (1 + 1e-9)).all()
+
+
+# --- fields of very large Gaussians --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("d", [2, 3])
+@pytest.mark.parametrize("kind", ["sinkhorn", "l2", "thin l2"])
+def test_the_field_of_a_large_gaussian_depends_on_its_shape_alone(kind, d):
+    """Under a common factor of all lengths nothing changes any more, at any size."""
+    rng = np.random.default_rng(d)
+    Q, K, V = rng.normal(size=(3, d, d))
+    X = rng.normal(size=(d, d)) * np.exp(np.arange(d))
+    head = tp.Sinkhorn(Q, K, V) if kind == "sinkhorn" else tp.L2(Q, K, V)
+    if kind == "thin l2":
+        head = tp.L2(Q[:1], K[:1], V)
+    fields = [head(tp.Gaussian(np.zeros(d), X, size)).linear for size in (200.0, 1e3, 3e3, 1e5)]
+    for other in fields[1:]:
+        np.testing.assert_allclose(
+            other, fields[0], rtol=1e-9, atol=1e-9 * np.abs(fields[0]).max()
+        )
+
+
+@pytest.mark.parametrize("kind", [tp.Sinkhorn, tp.L2])
+def test_a_long_axis_has_only_its_direction_beside_moderate_ones(kind):
+    rng = np.random.default_rng(5)
+    head = kind(*rng.normal(size=(3, 3, 3)))
+    U = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    scales = [np.array([size, size - 0.7, 0.3]) for size in (250.0, 2e3)]
+    scales += [np.array([2e3, 0.3, -0.9]), np.array([250.0, 0.3, -0.9])]
+    first, large, alone, moderate = [head(tp.Gaussian(np.zeros(3), U, s)).linear for s in scales]
+    np.testing.assert_allclose(large, first, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(alone, moderate, rtol=1e-9, atol=1e-12)
+
+
+def test_sinkhorn_growth_keeps_its_rate_beyond_floats():
+    """Once its direction has settled, the rate is constant, at 1e600 as at 1e60."""
+    Q, K = np.array([[1.0, 0.3], [-0.4, 0.8]]), np.array([[0.9, -0.5], [0.2, 0.8]])
+    head = tp.Sinkhorn(Q, K, [[0.6, -0.3], [0.5, 0.4]])
+    path = tp.flow(tp.Gaussian([0.0, 0.0], np.eye(2)), head, [0, 100.0, 400.0, 700.0, 1000.0])
+    rates = np.diff(path.log_sizes[1:]) / 300
+    np.testing.assert_allclose(rates, rates[0], rtol=1e-8)
+    np.testing.assert_allclose(path.directions[2:], path.directions[1:2].repeat(3, 0), atol=1e-8)
+
+
+# --- softmax with identity value -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trace", [0.0, 1.0, -2.6])
+def test_directions_in_the_plane_move_on_lines_through_the_pole(trace):
+    """Three points of a path and the pole are on one line; without a trace, all paths parallel."""
+    rng = np.random.default_rng(8)
+    C = np.diag([trace / 2 + 1, trace / 2 - 1]) + 0.4 * np.array([[0.0, 1.0], [1.0, 0.0]])
+    start = tp.Gaussian(np.zeros((10, 2)), rng.normal(size=(10, 2, 2)))
+    skew = np.array([[0.0, 0.7], [-0.7, 0.0]])
+    head = tp.Softmax(C / 2 + skew, np.eye(2), np.eye(2))
+    life = np.minimum(theory.blowup_time(head, start), 10.0)
+    own = tp.Softmax(C / 2 + skew, np.eye(2), life[:, None, None] * np.eye(2))
+    directions = tp.flow(start, own, [0.0, 0.3, 0.6, 0.99]).directions
+    u, w = directions[..., 0, 0] - directions[..., 1, 1], 2 * directions[..., 0, 1]
+    mirrored = np.array([C[1, 1] - C[0, 0], -2 * C[0, 1]])
+    if trace == 0:
+        along = np.repeat(mirrored[:, None], 10, axis=1)
+    else:
+        along = (mirrored / trace)[:, None] - [u[0], w[0]]
+    bent = (u - u[0]) * along[1] - (w - w[0]) * along[0]
+    assert np.abs(bent).max() < 1e-8
+    assert np.abs(u[-1] - u[0]).min() > 1e-3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_explosions_end_in_the_leading_eigenspace(seed):
+    rng = np.random.default_rng(seed)
+    C = np.diag([1.0, 0.4, -1.5]) + 0.2 * (lambda G: G + G.T)(rng.normal(size=(3, 3)))
+    head, X = tp.Softmax(C / 2, np.eye(3), np.eye(3)), rng.normal(size=(3, 3))
+    u = X @ np.linalg.eigh(X.T @ C @ X)[1][:, -1]
+    limit = tp.flow(tp.Gaussian(np.zeros(3), X), head, np.inf).final.direction
+    np.testing.assert_allclose(limit, np.outer(u, u) / (u @ u), atol=1e-6)
+    assert u @ C @ u > 0
+    aim = np.linalg.eigh(C)[1] @ [0.3, 0.4, 1.0]
+    assert aim @ C @ aim > 0
+    beside = 0.1 * linalg.null_space((C @ aim)[None])
+    start = tp.Gaussian(np.zeros(3), np.column_stack([aim, beside]))
+    limit = tp.flow(start, head, np.inf).final.direction
+    np.testing.assert_allclose(limit, np.outer(aim, aim) / (aim @ aim), atol=1e-6)
+
+
+# --- the Lyapunov function -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_lyapunov_function_falls_for_softmax_and_sinkhorn_and_not_for_l2(seed):
+    rng = np.random.default_rng(seed)
+    G, Y, Z = rng.normal(size=(3, 3, 3))
+    A, V = Z - Z.T - 0.3 * Y @ Y.T, G @ G.T + 0.1 * np.eye(3)
+    start = tp.Gaussian(np.zeros(3), rng.normal(size=(3, 3)))
+    for kind in (tp.Softmax, tp.Sinkhorn):
+        covariances = tp.flow(start, kind(A, np.eye(3), V), np.linspace(0, 1, 9)).covariances
+        levels = np.trace(np.linalg.solve(V, covariances), axis1=-2, axis2=-1)
+        assert (np.diff(levels) < 1e-9 * levels[0]).all()
+    keys, turn = np.diag([2.0, 0.3]), np.array([[0.0, 1.0], [-1.0, 0.0]])
+    head = tp.L2(np.linalg.solve(keys, turn), keys, np.eye(2))
+    path = tp.flow(tp.Gaussian([0.0, 0.0], np.diag([2.0, 0.5 + 0.1 * seed])), head, [0, 4.0, 8.0])
+    assert path.log_sizes[-1] > path.log_sizes[0] + 1
