@@ -12,7 +12,7 @@ import transpde
 PACKAGE = Path(transpde.__file__).parent
 # Each module imports from earlier ones only.
 ORDER = [
-    "checks", "axes", "fields", "measures", "gaussians", "grids", "kernels",
+    "checks", "axes", "fields", "measures", "gaussians", "anisotropy", "grids", "kernels",
     "attention", "stepping", "volumes", "flow", "ranks", "distances", "conventions", "limits",
     "theory", "energy", "ensembles", "plotting", "figures", "widgets", "exercises",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ try:
 except ImportError as error:
     raise ImportError("transpde.plotting needs matplotlib: pip install transpde[plot]") from error
 
+from transpde.plotting.anisotropy import plot_dimensions, plot_spectrum
 from transpde.plotting.covariances import (
     cone_coordinates,
     disc_coordinates,
@@ -73,6 +74,7 @@ __all__ = [
     "plot_convergence",
     "plot_decay",
     "plot_density",
+    "plot_dimensions",
     "plot_disc",
     "plot_disc_map",
     "plot_discs",
@@ -92,6 +94,7 @@ __all__ = [
     "plot_samples",
     "plot_series",
     "plot_snapshots",
+    "plot_spectrum",
     "plot_spread",
     "plot_starts",
     "seed_order",

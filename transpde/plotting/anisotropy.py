@@ -1,0 +1,91 @@
+"""Random heads: a number against the dimension, a spectrum over its law."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from transpde.checks import Array, finite_array, same_size
+from transpde.plotting.styles import GREY, axes_on
+
+__all__ = ["plot_dimensions", "plot_spectrum"]
+
+
+def plot_dimensions(
+    dimensions: Any,
+    samples: dict[str, Any],
+    *,
+    looks: dict[str, dict[str, Any]],
+    laws: Any = (),
+    ax: Axes | None = None,
+    ylabel: str = "",
+) -> Axes:
+    """Draw a number of random heads against the dimension: dots for draws, lines for means.
+
+    Args:
+        dimensions: positive numbers (N,), the ticks of the logarithmic axis.
+        samples: values (S, N) by name, a row a draw; dots of several names stand side by side.
+        looks: colour, line style and label of each name, for `ax.plot`.
+        laws: predictions, each a number or an array (N,), drawn as broad grey lines.
+        ax: axes to draw on.
+        ylabel: what the numbers are.
+
+    Raises:
+        ValueError: a name without a look, shapes that do not agree, entries that are not finite.
+
+    Example:
+        >>> looks = {"a": {"color": "k", "label": "a"}}
+        >>> ax = plot_dimensions([2, 4], {"a": [[1, 2]]}, looks=looks)  # doctest: +SKIP
+    """
+    ax, d = axes_on(ax), finite_array("dimensions", dimensions, "N")
+    if bare := sorted(set(samples) - set(looks)):
+        raise ValueError(f"looks: must have a look for every name; none for {bare}.")
+    for i, (name, values) in enumerate(samples.items()):
+        rows: Array = finite_array(f"samples[{name!r}]", values, "S N")
+        same_size(f"samples[{name!r}]", rows.shape[1], "dimensions", len(d), "number of columns")
+        x = d * 1.07 ** (i - (len(samples) - 1) / 2)
+        color = looks[name]["color"]
+        ax.plot(x, rows.T, ".", markersize=3, alpha=0.5, color=color, label="_draws")
+        ax.plot(x, rows.mean(axis=0), linewidth=2, **looks[name])
+    for law in laws:
+        height = np.broadcast_to(np.asarray(law, dtype=float), d.shape)
+        ax.plot(d, height, color=GREY, linewidth=5, alpha=0.4, zorder=0, label="_law")
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(list(d), [f"{n:g}" for n in d])
+    ax.minorticks_off()
+    ax.set(xlabel="dimension $d$", ylabel=ylabel)
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_spectrum(
+    eigenvalues: Any, law: Any, *, color: Any, label: str, ax: Axes | None = None, bins: int = 30
+) -> Axes:
+    """Draw eigenvalues of a random matrix as a histogram under the density of their limit law.
+
+    Args:
+        eigenvalues: shape (N,).
+        law: points and the density there, a pair of arrays (M,).
+        color: of bars and curve.
+        label: for the legend.
+        ax: axes to draw on.
+        bins: the number of bars.
+
+    Raises:
+        ValueError: entries that are not finite, lengths that differ.
+
+    Example:
+        >>> law = ([-1.0, 1.0], [0.5, 0.5])
+        >>> ax = plot_spectrum([0.1, 0.2], law, color="k", label="a")  # doctest: +SKIP
+    """
+    ax, values = axes_on(ax), finite_array("eigenvalues", eigenvalues, "N")
+    x, height = finite_array("law[0]", law[0], "M"), finite_array("law[1]", law[1], "M")
+    same_size("law[0]", len(x), "law[1]", len(height), "length")
+    look: dict[str, Any] = {"histtype": "stepfilled", "alpha": 0.25, "color": color}
+    ax.hist(values, bins, density=True, **look)
+    ax.plot(x, height, color=color, label=label)
+    ax.set(xlabel="eigenvalue", ylabel="density")
+    ax.legend(frameon=False)
+    return ax
