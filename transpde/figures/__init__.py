@@ -1,6 +1,7 @@
-"""The reproduced figures: each a function that computes its data and one that draws them.
+"""The reproduced figures, a module a family: data computed, then drawn.
 
-`python -m transpde.figures` lists them, `--only NAME` and `--all` make them.
+`python -m transpde.figures` lists them, `--only NAME` and `--all` make them. A family is a module
+with `data(name) -> FigureData`, `draw(name, data, figure)` and a `SIZE` in inches.
 """
 
 from __future__ import annotations
@@ -17,8 +18,28 @@ if TYPE_CHECKING:
 
 __all__ = ["FigureData", "data", "describe", "digest", "draw", "load", "make", "names"]
 
+# Each name with its family and one line. The names are those of the authors' scripts.
 FIGURES = {
-    "trad_explosion": "softmax, V = I, A + A^T > 0: covariances blow up along straight rays",
+    "trad_neg_def_V": ("zero", "softmax, K = -Q, V > 0: covariances decay to zero like 1/t"),
+    "L2_neg_def_V": ("zero", "L2, K = -Q, V > 0: covariances decay to zero like 1/t"),
+    "MH_neg_def_V": ("zero", "two heads, K = -Q, V > 0: to zero, of rank one on the way"),
+    "sink_convergence": ("zero", "Sinkhorn, K = -Q, V > 0: covariances decay to zero like 1/t"),
+    "trad_rank_1": ("line", "softmax, K = -Q of one row, V = I: limits on a line of rank one"),
+    "L2_rank_1": ("line", "L2, K = -Q of one row, V = I: the same limits as softmax"),
+    "MH_rank_1": ("plane", "two heads, one of them empty: limits on a plane, of full rank"),
+    "trad_mixed_3d": ("two_lines", "softmax, indefinite parameters: limits on two lines"),
+    "L2_mixed_3d": ("two_lines", "L2, indefinite parameters: limits on the same two lines"),
+    "trad_explosion": (
+        "explosion",
+        "softmax, V = I, A + A^T > 0: covariances blow up along straight rays",
+    ),
+    "MH_explosion": ("explosion", "two heads, V = I: blow-up in one of two directions"),
+    "L2_divergence": ("explosion", "L2, V = I: exponential growth, in the end in one direction"),
+    "sink_divergence": ("explosion", "Sinkhorn, V = I: growth without bound, the shape freezes"),
+    "trad_both_V": ("both", "softmax: some starts converge, others blow up"),
+    "L2_both": ("both", "L2, same parameters: every start converges, a few to large limits"),
+    "MH_both": ("both", "one head as in the script, and two, under which all decay to zero"),
+    "frontispiece": ("frontispiece", "Gaussians as ellipses: clustering against blow-up"),
 }
 
 
@@ -35,12 +56,12 @@ def describe(name: str) -> str:
     """
     if name not in FIGURES:
         raise ValueError(f"name: no figure is called {name!r}; {nearest_names(name, names())}")
-    return FIGURES[name]
+    return FIGURES[name][1]
 
 
 def _module(name: str) -> Any:
     describe(name)
-    return importlib.import_module(f"transpde.figures.{name}")
+    return importlib.import_module(f"transpde.figures.{FIGURES[name][0]}")
 
 
 def data(name: str) -> FigureData:
@@ -54,7 +75,7 @@ def data(name: str) -> FigureData:
         >>> figures.data("trad_explosion").numbers["starts"]
         1184
     """
-    computed: FigureData = _module(name).data()
+    computed: FigureData = _module(name).data(name)
     return computed
 
 
@@ -73,12 +94,12 @@ def draw(name: str, data: FigureData | None = None, figure: Figure | None = None
         >>> figure = figures.draw("trad_explosion")  # doctest: +SKIP
     """
     module = _module(name)
-    data = module.data() if data is None else data
+    data = module.data(name) if data is None else data
     if figure is None:
         from matplotlib import pyplot as plt
 
         figure = plt.figure(figsize=module.SIZE, layout="constrained")
-    module.draw(data, figure)
+    module.draw(name, data, figure)
     return figure
 
 

@@ -107,7 +107,7 @@ def write(
         if wanted not in FORMATS:
             raise ValueError(f"format: must be one of {', '.join(FORMATS)}; got {wanted!r}.")
     make_writable(out)
-    data, computing = _timed(module.data)
+    data, computing = _timed(lambda: module.data(name))
     pictures = [out / f"{name}.{wanted}" for wanted in formats]
     _, drawing = _timed(lambda: _save(name, data, module, pictures))
     np.savez_compressed(out / f"{name}.npz", **data.arrays)
@@ -150,7 +150,7 @@ def _save(name: str, data: FigureData, module: Any, pictures: list[Path]) -> Non
         matplotlib.rcParams["svg.hashsalt"] = name
         matplotlib.rcParams["pdf.fonttype"] = 42
         figure = Figure(figsize=module.SIZE, layout="constrained")
-        module.draw(data, figure)
+        module.draw(name, data, figure)
         for path in pictures:
             undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(path.suffix)
             figure.savefig(path, dpi=200, metadata=undated)
