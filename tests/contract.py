@@ -43,6 +43,8 @@ SECTIONS = ("The question", "Limits", "Exercises", "Summary")  # in this order
 HEADER_WORDS = ("Prerequisites", "Reading time", "Running time")
 EXERCISE_KINDS = ("computation", "proof", "open")
 NOTEBOOK_KINDS = ("chapter", "reproduction")
+VERDICTS = ("reproduced", "corrected", "discrepancy")
+MIN_EVIDENCE = 2  # cells of a reproduced figure that print numbers: the peer's, and why
 
 STATEMENTS = ("prf:theorem", "prf:proposition", "prf:lemma", "prf:corollary", "prf:definition")
 PROVABLE = ("prf:theorem", "prf:proposition", "prf:lemma")
@@ -578,6 +580,65 @@ def check_summary(notebook: NotebookNode) -> list[str]:
     return []
 
 
+# --- pages that reproduce a peer's figures ------------------------------------------------------
+
+
+def reproduced(notebook: NotebookNode) -> dict[str, list[Piece]]:
+    """The sections of a reproduction page: those headed by the name of a figure, as code."""
+    sections: dict[str, list[Piece]] = {}
+    current: list[Piece] = []
+    for piece in pieces(notebook):
+        if not isinstance(piece.content, str):
+            current.append(piece)
+            continue
+        # A heading of the same level or above begins another section.
+        for part in re.split(r"^(?=#{1,2} )", piece.content, flags=re.MULTILINE):
+            if re.match(r"#{1,2} ", part):
+                current = []
+                title = re.match(r"## `(\w+)` *$", part, re.MULTILINE)
+                if title:
+                    sections[title[1]] = current
+            if part.strip():
+                current.append(Piece(piece.cell, part, piece.gate))
+    return sections
+
+
+def check_reproductions(notebook: NotebookNode) -> list[str]:
+    """Each figure has its picture, the peer's numbers, a verdict, evidence and its command."""
+    sections = reproduced(notebook)
+    found = [] if sections else ["no section '## `figure_name`': a reproduction page has one each"]
+    text = "\n".join(text_of(part, is_literal) for _, part in markdown(notebook))
+    sources = "\n".join(printed(cell) for _, cell in code_cells(notebook))
+    if "not known whether" not in text + sources:
+        found.append("it must say that it is not known whether the printed figures came from it")
+    if not any("peer.yml" in cell.source for _, cell in code_cells(notebook)):
+        found.append("no cell reads peer.yml, which holds the peer's numbers")
+    for name, section in sections.items():
+        found += [f"`{name}`: {problem}" for problem in _reproduction_problems(name, section)]
+    return found
+
+
+def _reproduction_problems(name: str, section: list[Piece]) -> list[str]:
+    prose = "\n".join(
+        text_of(part.content, is_literal)
+        for part in section
+        if not isinstance(part.content, NotebookNode)
+    )
+    cells = [part.content for part in section if isinstance(part.content, NotebookNode)]
+    pictures = [cell for cell in cells if has_picture(cell)]
+    evidence = [cell for cell in cells if not has_picture(cell) and printed(cell).strip()]
+    found = []
+    if not re.search(rf"\*\*Verdict: (?:{'|'.join(VERDICTS)})\b", prose):
+        found.append(f"no line '**Verdict: ...**' with one of {', '.join(VERDICTS)}")
+    if f"`python -m transpde.figures --only {name}`" not in prose:
+        found.append(f"no command `python -m transpde.figures --only {name}`")
+    if not any(f'"{name}"' in cell.source for cell in pictures):
+        found.append("no cell draws it by its name")
+    if len(evidence) < MIN_EVIDENCE:
+        found.append(f"{len(evidence)} cells that print evidence, at least {MIN_EVIDENCE}")
+    return found
+
+
 ALWAYS = (
     check_kind,
     check_title,
@@ -591,12 +652,13 @@ ALWAYS = (
     check_statements,
 )
 CHAPTER_ONLY = (check_sections, check_length, check_words, check_exercises, check_summary)
+REPRODUCTION_ONLY = (check_reproductions,)
 
 
 def notebook_problems(notebook: NotebookNode) -> list[str]:
     """All problems of a notebook, by the contract of its kind."""
     is_chapter = settings_of(notebook).get("kind", "chapter") != "reproduction"
-    checks = ALWAYS + CHAPTER_ONLY if is_chapter else ALWAYS
+    checks = ALWAYS + (CHAPTER_ONLY if is_chapter else REPRODUCTION_ONLY)
     return [problem for check in checks for problem in check(notebook)]
 
 

@@ -41,7 +41,7 @@ def test_key_numbers_are_those_kept(name):
             wanted["rtol"] = 0
         np.testing.assert_allclose(found[key], value, **wanted)
     for key, bound in kept["bounds"].items():
-        assert 0 <= found[key] <= bound, key
+        assert 0 <= np.min(found[key]) <= np.max(found[key]) <= bound, key
 
 
 @pytest.mark.parametrize("name", figures.names())
@@ -49,10 +49,13 @@ def test_arrays_are_small_and_finite(name, tmp_path):
     arrays = computed(name).arrays
     np.savez_compressed(tmp_path / "arrays.npz", **arrays)
     assert (tmp_path / "arrays.npz").stat().st_size <= 100_000
-    assert all(np.isfinite(array).all() for array in arrays.values())
+    padded = {"log_eigenvalues"}  # with NaN, up to the largest dimension
+    assert all(np.isfinite(a).all() or key in padded for key, a in arrays.items())
 
 
-@pytest.mark.parametrize("name", [n for n in figures.names() if n != "trad_explosion"])
+@pytest.mark.parametrize(
+    "name", [n for n in figures.names() if n != "trad_explosion" and "histograms" not in n]
+)
 def test_drawing_has_a_curve_for_every_start(name):
     first, *_ = figures.draw(name, computed(name), Figure()).axes
     if name == "frontispiece":
@@ -69,9 +72,9 @@ def test_drawing_has_a_curve_for_every_start(name):
 
 def test_every_figure_of_the_scripts_is_here():
     assert set(PEER) == set(figures.names()) - {"frontispiece"}
-    assert len(PEER) == 16
-    for name, theirs in PEER.items():
-        starts = numbers(name)["starts"]
+    assert len(PEER) == 18
+    for name in (n for n in PEER if "histograms" not in n):
+        theirs, starts = PEER[name], numbers(name)["starts"]
         ends = theirs["converged"] + theirs["blown_up"] + theirs["unfinished"]
         assert starts == theirs["trajectories"] == ends
 

@@ -469,11 +469,79 @@ def test_exempt_number(chapter: NotebookNode) -> None:
     assert contract.notebook_problems(chapter) == []
 
 
+REPRODUCTION = """## `greys`
+
+It is not known whether the print came from this version.
+
+**Verdict: reproduced.** The same three greys.
+
+`python -m transpde.figures --only greys`"""
+
+
+def reproduction(chapter: NotebookNode) -> NotebookNode:
+    """A sound reproduction page, made of the cells of the chapter."""
+    drop(13, 14, 15, 16, 17)(chapter)
+    own_setting("kind", "reproduction")(chapter)
+    picture = next(i for i, cell in enumerate(chapter.cells) if contract.has_picture(cell))
+    chapter.cells.insert(picture, new_markdown_cell(REPRODUCTION))
+    chapter.cells[picture + 1].source += '\n_ = "greys"'
+    chapter.cells[-1].source += "\n_ = 'peer.yml'"
+    return chapter
+
+
 def test_reproduction_needs_no_exercises(chapter: NotebookNode) -> None:
     drop(13, 14, 15, 16, 17)(chapter)
-    assert contract.notebook_problems(chapter)
+    assert any("exercises" in problem for problem in contract.notebook_problems(chapter))
     own_setting("kind", "reproduction")(chapter)
-    assert contract.notebook_problems(chapter) == []
+    assert not any("exercises" in problem for problem in contract.notebook_problems(chapter))
+
+
+def test_sound_reproduction_passes(chapter: NotebookNode) -> None:
+    assert contract.notebook_problems(reproduction(chapter)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("## `greys`", "## greys", "no section '## `figure_name`'"),
+        ("not known whether", "certain that", "it is not known whether"),
+        (
+            "Verdict: reproduced",
+            "Verdict: splendid",
+            "`greys`: no line '[*][*]Verdict: ...[*][*]'",
+        ),
+        ("**Verdict", "Verdict", "`greys`: no line"),
+        ("--only greys", "--only grays", "`greys`: no command"),
+        ('"greys"', '"grays"', "`greys`: no cell draws it"),
+        ("peer.yml", "peer.txt", "no cell reads peer.yml"),
+    ],
+)
+def test_broken_reproduction_is_caught(
+    chapter: NotebookNode, old: str, new: str, message: str
+) -> None:
+    page = reproduction(chapter)
+    for cell in page.cells:
+        cell.source = cell.source.replace(old, new)
+    problems = contract.notebook_problems(page)
+    assert any(re.search(message, problem) for problem in problems), problems
+
+
+def test_reproduction_without_evidence_is_caught(chapter: NotebookNode) -> None:
+    page = reproduction(chapter)
+    section = contract.reproduced(page)["greys"]
+    own = [piece.cell for piece in section if not isinstance(piece.content, str | contract.Block)]
+    for number in own:
+        cell = page.cells[number - 1]
+        if not contract.has_picture(cell):
+            cell.outputs = []
+    assert any("0 cells that print evidence" in p for p in contract.notebook_problems(page))
+
+
+def test_section_of_a_figure_ends_at_the_next_heading(chapter: NotebookNode) -> None:
+    page = reproduction(chapter)
+    page.cells.append(new_markdown_cell("## Afterwards\n\nNothing."))
+    last = contract.reproduced(page)["greys"][-1]
+    assert last.cell < len(page.cells)
 
 
 def test_heavy_notebook_is_caught(chapter: NotebookNode, tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ FIGURES = {
     "trad_both_V": ("both", "softmax: some starts converge, others blow up"),
     "L2_both": ("both", "L2, same parameters: every start converges, a few to large limits"),
     "MH_both": ("both", "one head as in the script, and two, under which all decay to zero"),
+    "histograms_trad": ("ranks", "softmax, K = -Q: the ranks of 600 limits are d - rank Q"),
+    "histograms_L2": ("ranks", "L2, K = -Q: the ranks of 600 limits are d - rank Q"),
     "frontispiece": ("frontispiece", "Gaussians as ellipses: clustering against blow-up"),
 }
 
