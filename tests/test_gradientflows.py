@@ -18,6 +18,7 @@ from transpde.energy import (
 )
 
 I = np.eye(2)
+LOW_RANK = np.random.default_rng(0).normal(size=(2, 3, 2))[0]
 
 
 def symmetric(rng, values):
@@ -57,21 +58,33 @@ def test_pair_energies_have_their_attentions_as_gradients(seed):
         assert gradient_defect(mu, head) < 1e-9
 
 
-def test_softmax_of_two_tokens_is_no_gradient():
-    """J12 and J21 at x1 = x, x2 = 0 by their formulas; they differ for every score."""
-    for s in (-3.0, -0.5, 0.2, 1.0, 6.0):
-        a, x, h = np.sign(s), np.sqrt(abs(s)), 1e-5
-        head = tp.Softmax([[1.0]], [[a]], [[a]])
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["any", "skew", "rank one", "symmetric"])
+def test_softmax_of_two_tokens_is_no_gradient(kind, d):
+    """J12 and J21 at x1 = x, x2 = 0 by their formulas; J is not symmetric, for any A and V."""
+    rng, h = np.random.default_rng([13, d]), 1e-5
+    for _ in range(5):
+        A, V, x = rng.normal(size=(d, d)), rng.normal(size=(d, d)), rng.normal(size=d)
+        if kind == "skew" and d > 1:
+            A = A - A.T
+        if kind == "rank one":
+            A, V = np.outer(A[0], A[-1]), np.outer(V[0], V[-1])
+        if kind == "symmetric":
+            A, V = A + A.T, A + A.T
+        head = tp.Softmax(np.eye(d), A, V)
 
         def velocity(p, q, head=head):
-            mu = tp.Particles([[p], [q]])
-            return head(mu)(mu.points)[:, 0]
+            mu = tp.Particles([p, q])
+            return head(mu)(mu.points)
 
-        J12 = (velocity(x, h) - velocity(x, -h))[0] / (2 * h)
-        J21 = (velocity(x + h, 0.0) - velocity(x - h, 0.0))[1] / (2 * h)
-        assert pytest.approx(a / 2, abs=1e-8) == J21
-        assert pytest.approx(a * (1 - expit(s)) * (1 - s * expit(s)), abs=1e-8) == J12
-        assert (J12 / a - 0.5) * s < -0.01
+        steps, zero = h * np.eye(d), np.zeros(d)
+        J12 = np.transpose([velocity(x, e)[0] - velocity(x, -e)[0] for e in steps]) / (2 * h)
+        J21 = np.transpose([velocity(x + e, zero)[1] - velocity(x - e, zero)[1] for e in steps])
+        p = expit(x @ A @ x)
+        bent = V @ ((1 - p) * np.eye(d) - p * (1 - p) * np.outer(x, A.T @ x))
+        assert np.abs(J21 / (2 * h) - V / 2).max() < 1e-8
+        assert np.abs(J12 - bent).max() < 1e-8
+        assert max(gradient_defect(cloud(rng, 2, d), head) for _ in range(3)) > 1e-3
 
 
 def test_defect_separates_the_attentions():
@@ -84,6 +97,31 @@ def test_defect_separates_the_attentions():
     assert gradient_defect(mu, moved) > 1e-2  # A not symmetric
 
 
+def test_velocities_that_do_not_vary_have_no_defect():
+    mu = cloud(np.random.default_rng(0))
+    assert gradient_defect(mu, tp.Softmax(I, I, 0 * I)) == 0.0
+    turned = tp.Softmax(I, I, [[0.0, 1.0], [-1.0, 0.0]])
+    assert gradient_defect(tp.Particles([[1.0, 0.0]]), turned) > 1e9  # J is skew
+
+
+def test_curvatures_scale_with_the_covariance():
+    mu, A = covariances(np.random.default_rng(1), 1)[0], np.diag([1.0, -0.3])
+    one = twisted_curvatures(mu, A)
+    for size in (1e-120, 1e120):
+        scaled = tp.Gaussian(mu.mean, mu.factor * np.sqrt(size))
+        assert np.allclose(twisted_curvatures(scaled, A), size * one, rtol=1e-12, atol=0)
+
+
+def test_sigmoid_energy_need_not_be_convex():
+    """Two tokens of the line: the matrix of weights is close to [[0, 1], [1, 1]]."""
+    mu, v = tp.Particles([[3.0], [9.0]]), np.array([[2.0], [-1.0]])
+
+    def sigmoid_energy(nu, A):
+        return np.logaddexp(0, nu.points @ A @ nu.points.T - 18).mean() / 2
+
+    assert second_differences(sigmoid_energy, mu, 0.1 * v, I[:1, :1]).max() < -1e-4 * 0.1**2
+
+
 def test_bad_input():
     mu, nothing = tp.Gaussian([0.0, 0.0], I), tp.Particles([[0.0], [1.0]], [1.0, 0.0])
     with pytest.raises(TypeError, match="measure: must be Particles; got Gaussian"):
@@ -92,6 +130,13 @@ def test_bad_input():
         gradient_defect(nothing, tp.Linear([[1.0]], [[1.0]], [[1.0]]))
     with pytest.raises(ValueError, match="gaussian: must have a positive definite covariance"):
         twisted_curvatures(tp.Gaussian([0.0, 0.0], [[1.0], [0.0]]), I)
+    with pytest.raises(ValueError, match="gaussian: must have a positive definite covariance"):
+        twisted_curvatures(tp.Gaussian(np.zeros(3), LOW_RANK), np.eye(3))
+    for energy in (lambda nu: nu.mean, lambda nu: np.nan, lambda nu: None):
+        with pytest.raises(ValueError, match="energy: "):
+            wasserstein_gradient(cloud(np.random.default_rng(0)), energy)
+    with pytest.raises(TypeError, match="gaussian: must be a Gaussian; got NoneType"):
+        twisted_curvatures(None, I)
     with pytest.raises(TypeError, match="gaussian: must be a Gaussian; got Particles"):
         twisted_curvatures(tp.Particles([[0.0, 1.0]]), I)
 

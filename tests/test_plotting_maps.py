@@ -43,7 +43,15 @@ def test_bad_input():
         plotting.disc_covariances(1, 9)
     with pytest.raises(ValueError, match=r"radius: must be below 1; got 1\.0"):
         plotting.disc_covariances(4, 9, radius=1.0)
-    with pytest.raises(ValueError, match="values: its number of entries must be that of covarian"):
+    with pytest.raises(
+        ValueError, match="values: its number of rings must be that of covariances"
+    ):
         plotting.plot_disc_map(S, np.zeros((3, 9)))
+    with pytest.raises(
+        ValueError, match="values: its number of rings must be that of covariances"
+    ):
+        plotting.plot_disc_map(S, np.zeros((9, 4)))
+    with pytest.raises(ValueError, match=r"covariances: must have shape \(R, S, 2, 2\)"):
+        plotting.plot_disc_map(S[0], np.zeros((3, 3)))
     with pytest.raises(ValueError, match="values: every entry must be finite"):
         plotting.plot_disc_map(S, np.full((4, 9), np.nan))

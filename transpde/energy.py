@@ -210,7 +210,7 @@ def twisted_curvatures(gaussian: Gaussian, score: Any) -> Array:
 
     Raises:
         ValueError: a score that is not symmetric, or of another dimension than the measure; a
-            covariance that is singular.
+            covariance that is singular, up to rounding.
         TypeError: a measure that is not Gaussian.
 
     Source: ours (chapter on gradient flows).
@@ -221,20 +221,20 @@ def twisted_curvatures(gaussian: Gaussian, score: Any) -> Array:
         >>> twisted_curvatures(tp.Gaussian([0.0], [[1.0]]), [[2.0]])
         array([-12.])
     """
-    A = _score(gaussian, score)[..., None, :, :]
     if not isinstance(gaussian, Gaussian):
         raise TypeError(f"gaussian: must be a Gaussian; got {type(gaussian).__name__}.")
-    S = gaussian.covariance[..., None, :, :]
-    if (np.linalg.eigvalsh(S) <= 0).any():
+    A, d = _score(gaussian, score)[..., None, :, :], gaussian.dimension
+    sizes = np.trace(gaussian.covariance, axis1=-2, axis2=-1)[..., None]
+    S = (gaussian.covariance / np.where(sizes > 0, sizes, 1.0)[..., None])[..., None, :, :]
+    if (np.linalg.eigvalsh(S) <= 4 * d * np.finfo(float).eps).any():  # rounding of a lower rank
         raise ValueError("gaussian: must have a positive definite covariance; got a singular one.")
-    d = gaussian.dimension
     rows, columns = np.triu_indices(d)
     L = np.zeros((len(rows), d, d))
     L[np.arange(len(rows)), rows, columns] = L[np.arange(len(rows)), columns, rows] = 1.0
     turn, pull = (L @ A + A @ L) @ S, S @ A @ S @ L @ A
     hessian = -0.5 * (_traces(turn, turn) + _traces(pull, L) + transposed(_traces(pull, L)))
     scale = np.linalg.inv(np.linalg.cholesky(_traces(L @ S, L)))
-    curvatures: Array = np.linalg.eigvalsh(scale @ hessian @ transposed(scale))
+    curvatures: Array = sizes * np.linalg.eigvalsh(scale @ hessian @ transposed(scale))
     return curvatures
 
 
@@ -397,14 +397,14 @@ def wasserstein_gradient(measure: Particles, energy: Callable[[Any], Any]) -> Ar
 
     Args:
         measure: `Particles` with positive weights.
-        energy: measure -> E.
+        energy: measure -> E, a finite number.
 
     Returns:
         Array (n, d).
 
     Raises:
         TypeError: a measure of another kind.
-        ValueError: a weight of zero.
+        ValueError: a weight of zero, an energy that is not one finite number.
 
     Source: ours (chapter on gradient flows).
 
@@ -417,7 +417,14 @@ def wasserstein_gradient(measure: Particles, energy: Callable[[Any], Any]) -> Ar
                [ 1.]])
     """
     w = _weighted(measure)
-    slopes = _differences(lambda x: energy(measure.at(x)), measure.points)
+
+    def height(x: Array) -> float:
+        E = finite_array("energy", energy(measure.at(x)), "...")
+        if E.size != 1:
+            raise ValueError(f"energy: must be one number; got an array of shape {E.shape}.")
+        return E.item()
+
+    slopes = _differences(height, measure.points)
     return slopes.reshape(measure.points.shape) / w[:, None]
 
 
@@ -427,7 +434,7 @@ def gradient_defect(measure: Particles, attention: Any) -> float:
     With J the Jacobian of $(x_1, \dots, x_n)\mapsto(w_i\Gamma_\mu(x_i))_i$, by differences of
     order four, it is $\|J - J^\top\|_F/\|J + J^\top\|_F$. It is zero where the attention is a
     Wasserstein gradient flow: $w_i\Gamma_\mu(x_i) = -\partial_{x_i}E$, and second derivatives
-    commute.
+    commute. A velocity that does not vary, V = 0 for one, has the defect zero.
 
     Args:
         measure: `Particles` with positive weights.
@@ -455,7 +462,10 @@ def gradient_defect(measure: Particles, attention: Any) -> float:
         return np.ravel(w[:, None] * attention(moved)(moved.points))
 
     J = _differences(momenta, measure.points)
-    return float(np.linalg.norm(J - J.T) / np.linalg.norm(J + J.T))
+    if not J.any():
+        return 0.0
+    with np.errstate(divide="ignore"):
+        return float(np.linalg.norm(J - J.T) / np.linalg.norm(J + J.T))
 
 
 def energy_residual(

@@ -72,9 +72,10 @@ def plot_disc_map(
     Example:
         >>> ax = plot_disc_map(disc_covariances(9, 36), values)  # doctest: +SKIP
     """
-    uw = disc_coordinates(covariances)
+    uw = disc_coordinates(finite_array("covariances", covariances, "R S 2 2"))
     z = finite_array("values", values, "R S")
-    same_size("values", z.size, "covariances", uw[..., 0].size, "number of entries")
+    for axis, name in enumerate(("rings", "rays")):
+        same_size("values", z.shape[axis], "covariances", uw.shape[axis], f"number of {name}")
     high = float(np.abs(z).max()) if limit is None else positive_number("limit", limit)
     ax = axes_on(ax)
     u, w = uw[..., 0], uw[..., 1]
