@@ -228,6 +228,25 @@ def test_random_heads_are_typical(c, heads):
     np.testing.assert_allclose(np.mean(ranks, axis=0), typical_ranks(t, c, heads), rtol=0.02)
 
 
+def test_the_edge_of_thin_heads():
+    n, t = 600, 0.8
+    for c in (0.1, 0.3):
+        k, E = round(c * n), score_edge(c)
+        G = np.linspace(0.01, 0.99, 400_001)
+        assert pytest.approx((1 / G + 2 * c * G / (1 - G**2)).min()) == E
+        lam = []
+        for i in range(5):
+            Q, K, _ = random_head(n, k, value="identity", scale=n**-0.5, seed=case_seed(2, i))
+            lam.append(np.linalg.eigvalsh(K.T @ Q + Q.T @ K))
+        assert np.mean(np.max(lam, axis=1)) == pytest.approx(E, rel=0.03)
+        # the participation ratio of the theorem, where the law has an atom at 0
+        G = G[: np.argmin(1 / G + 2 * c * G / (1 - G**2))]
+        G = np.interp(-E / t, -(1 / G + 2 * c * G / (1 - G**2)), G)
+        limit = 1 - G**2 * 2 * c * (1 + G**2) / (1 - G**2) ** 2
+        found = [participation_ratio(np.diag(1 / (1 - t / E * row))) / n for row in lam]
+        assert np.mean(found) == pytest.approx(limit, rel=0.02)
+
+
 def test_typical_ranks_in_closed_form():
     for x in (0.0, 0.3, 0.9, 0.999, 1.0):
         erank, ratio = typical_ranks(x / np.sqrt(8), heads=np.inf)
@@ -239,17 +258,38 @@ def test_typical_ranks_in_closed_form():
 
 
 def test_numbers_out_of_range_are_refused():
-    with pytest.raises(ValueError, match="heads"):
-        score_edge(0.2)
+    for refuses in (score_density, typical_ranks):
+        with pytest.raises(ValueError, match="heads"):
+            refuses(0.0, 0.2)
     with pytest.raises(ValueError, match="heads"):
         score_edge(1.0, 0.5)
     with pytest.raises(ValueError, match="ratio"):
         score_edge(-1.0)
-    with pytest.raises(ValueError, match="time"):
-        typical_ranks(0.31)
+    for time in (0.31, np.nan, "a", None, [0.1], True):
+        with pytest.raises(ValueError, match="time"):
+            typical_ranks(time)
 
 
-# --- Sinkhorn, the mean, the breathing head ------------------------------------------------------
+# --- L2, Sinkhorn, the mean, the breathing head --------------------------------------------------
+
+
+def test_l2_becomes_round_again_from_a_round_start():
+    q, k = np.array([3.0, 1.0]), np.array([3.0, 0.1])
+    head = tp.L2(np.diag(q), np.diag(k), np.eye(2))
+    t = np.linspace(0, 3.2, 321)
+    path = tp.flow(tp.Gaussian([0.0, 0.0], np.eye(2)), head, t, rtol=1e-10)
+    # -1/s + 2 k^2 log s + 1 = 4 q k t along each axis
+    s = np.array([np.diag(mu.covariance) for mu in path])
+    exact = 4 * q * k * t[:, None]
+    np.testing.assert_allclose(1 - 1 / s + 2 * k**2 * np.log(s), exact, rtol=1e-6, atol=1e-7)
+    ranks = effective_rank(path.directions)
+    low = ranks[:250].argmin()
+    assert ranks[low] < 1.4
+    assert ranks[low:].max() > 1.99
+    assert ranks[-1] < 1.4
+    order = s[1:, 0] > s[1:, 1]
+    assert order[0]
+    assert not order[-1]
 
 
 def test_sinkhorn_grows_at_most_at_the_rate_of_its_value():

@@ -44,5 +44,10 @@ def test_shapes_and_names_are_checked(ax):
         plotting.plot_dimensions([2, 4], {"c": [[1, 2]]}, looks=LOOKS, ax=ax)
     with pytest.raises(ValueError, match="columns"):
         plotting.plot_dimensions([2, 4], {"a": [[1, 2, 3]]}, looks=LOOKS, ax=ax)
+    with pytest.raises(ValueError, match="dimensions"):
+        plotting.plot_dimensions([0, 4], {"a": [[1, 2]]}, looks=LOOKS, ax=ax)
+    for law in ([1, 2, 3], [[1, 2]], "high", np.nan):
+        with pytest.raises(ValueError, match="laws"):
+            plotting.plot_dimensions([2, 4], {"a": [[1, 2]]}, looks=LOOKS, laws=[law], ax=ax)
     with pytest.raises(ValueError, match="law"):
         plotting.plot_spectrum([1.0], ([0, 1], [1]), color="k", label="", ax=ax)

@@ -17,6 +17,11 @@ def naive_rank(y):
         return np.exp(-(p * np.log(p)).sum())
 
 
+def rank_without_small_shares(y):
+    with np.errstate(all="ignore"):
+        return np.exp(-(shares(y) * np.log(shares(y))).sum())
+
+
 def shares(y):
     return np.exp(y - y.max()) / np.exp(y - y.max()).sum()
 
@@ -30,6 +35,12 @@ def unguarded(A, s, t):
     left = 1 - s**2 * t * np.linalg.eigvalsh(A + A.T)
     with np.errstate(all="ignore"):
         return np.log(left[0] / left[-1]) if left[-1] > 0 else np.nan
+
+
+def guarded_by_the_sign(A, s, t):
+    left = 1 - s**2 * t * np.linalg.eigvalsh(A + A.T)
+    ratio = left[0] / left[-1]
+    return np.log(ratio) if ratio > 0 else np.inf
 
 
 def first_try(A, s, t):
@@ -60,6 +71,7 @@ RIGHT = {
 
 WRONG = [
     (check.rank_from_logs, naive_rank, "subtract the largest logarithm"),
+    (check.rank_from_logs, rank_without_small_shares, "share without an exponential"),
     (check.rank_from_logs, lambda y: np.log(rank_from_logs(y)), "take its exponential"),
     (check.rank_from_logs, lambda y: 1 / (shares(y) ** 2).sum(), "the participation ratio"),
     (check.rank_from_logs, lambda y: 1 / rank_from_logs(y), "the sign of the entropy"),
@@ -73,6 +85,7 @@ WRONG = [
     (check.log_condition, lambda A, s, t: np.exp(log_condition(A, s, t)), "take its logarithm"),
     (check.log_condition, lambda A, s, t: -log_condition(A, s, t), "minus the logarithm"),
     (check.log_condition, unguarded, "from the explosion on"),
+    (check.log_condition, guarded_by_the_sign, "the answer is inf|largest error of an entry"),
     (check.log_condition, lambda A, s, t: 0.0, "the largest error of an entry"),
     (check.l2_spread, lambda Q, K, V, s: spread(V @ K.T @ Q), "from the identity"),
     (check.l2_spread, lambda Q, K, V, s: spread(s**2 * V @ K.T @ Q), "this is softmax: the key"),

@@ -36,6 +36,7 @@ def rank_from_logs(answer: Answer) -> str:
     """Check `answer(y)`: the effective rank of a covariance with eigenvalues exp(y)."""
     cases = [(np.array(y),) for y in ([0.0, 1.0, 2.0], [0.3], [-1.0, 0.5, 0.5, 3.0])]
     cases += [(np.array([2000.0, 2000.0]),), (np.array([-2000.0, -2001.0, -2003.0]),)]
+    cases += [(np.array([2000.0, 0.0, 1999.0]),)]  # a share that no float holds
     hints: dict[str, Callable[..., Array]] = {
         "this is the entropy: take its exponential.": lambda y: _entropy(_softmax(y)),
         "this is the participation ratio; take the entropy of the shares.": (
@@ -49,7 +50,10 @@ def rank_from_logs(answer: Answer) -> str:
     }
     wrong = judged(answer, cases, _of_logs, hints)
     if wrong and "nan" in wrong:
-        return "Not yet: nan, from an overflow or underflow: subtract the largest logarithm first."
+        return (
+            "Not yet: nan, from an overflow or underflow: subtract the largest logarithm first, "
+            "and take the logarithm of a share without an exponential."
+        )
     return wrong or "Right: shares from differences of logarithms never leave the range."
 
 
@@ -58,6 +62,7 @@ def log_condition(answer: Answer) -> str:
     rng = np.random.default_rng(3)
     cases: list[tuple[Any, ...]] = [(rng.normal(size=(3, 3)), s, 0.05) for s in (1.0, 0.6, 1.3)]
     cases += [(-np.diag([0.3, 1.0, 2.0]), 1.5, 4.0), (np.diag([1.0, -1.0]), 2.0, 0.25)]
+    cases += [(np.diag([1.0, 2.0]), 1.0, 2.0)]  # all axes have exploded: the ratio is positive
 
     def of(A: Array, s: float, t: float) -> Array:
         left = 1 - s**2 * t * np.linalg.eigvalsh(A + A.T)
@@ -131,7 +136,7 @@ def l2_spread(answer: Answer) -> str:
 
 def explosion(answer: Answer) -> str:
     """Check `answer(c)`: limit of the blow-up time of one random head with k/d = c."""
-    cases: list[tuple[Any, ...]] = [(c,) for c in (1.0, 0.5, 0.75, 2.0, 6.0)]
+    cases: list[tuple[Any, ...]] = [(c,) for c in (1.0, 0.5, 0.1, 2.0, 6.0)]
 
     def of(c: float) -> Array:
         return np.asarray(1 / score_edge(float(c)))

@@ -33,13 +33,16 @@ def plot_dimensions(
         ylabel: what the numbers are.
 
     Raises:
-        ValueError: a name without a look, shapes that do not agree, entries that are not finite.
+        ValueError: dimensions that are not positive, a name without a look, shapes that do not
+            agree, entries that are not finite.
 
     Example:
         >>> looks = {"a": {"color": "k", "label": "a"}}
         >>> ax = plot_dimensions([2, 4], {"a": [[1, 2]]}, looks=looks)  # doctest: +SKIP
     """
     ax, d = axes_on(ax), finite_array("dimensions", dimensions, "N")
+    if not (d > 0).all():
+        raise ValueError(f"dimensions: must be positive, for a logarithmic axis; got {d.min():g}.")
     if bare := sorted(set(samples) - set(looks)):
         raise ValueError(f"looks: must have a look for every name; none for {bare}.")
     for i, (name, values) in enumerate(samples.items()):
@@ -50,7 +53,12 @@ def plot_dimensions(
         ax.plot(x, rows.T, ".", markersize=3, alpha=0.5, color=color, label="_draws")
         ax.plot(x, rows.mean(axis=0), linewidth=2, **looks[name])
     for law in laws:
-        height = np.broadcast_to(np.asarray(law, dtype=float), d.shape)
+        height = np.atleast_1d(finite_array("laws", law, "..."))
+        if height.shape not in ((1,), d.shape):
+            raise ValueError(
+                f"laws: each must be a number or an array {d.shape}; got {height.shape}."
+            )
+        height = np.broadcast_to(height, d.shape)
         ax.plot(d, height, color=GREY, linewidth=5, alpha=0.4, zorder=0, label="_law")
     ax.set_xscale("log", base=2)
     ax.set_xticks(list(d), [f"{n:g}" for n in d])

@@ -22,12 +22,20 @@ NODES = 300  # of the quadrature on the support
 def _law(ratio: Any, heads: Any) -> tuple[float, float]:
     """Return c and 1/H."""
     c, H = positive_number("ratio", ratio), positive_number("heads", heads, infinite=True)
-    if H < 1 or c * H < 0.5:
-        raise ValueError(
-            "ratio, heads: must have heads of at least 1 and ratio times heads of at least 1/2, "
-            f"where the support is one interval; got {ratio!r} and {heads!r}."
-        )
+    if H < 1:
+        raise ValueError(f"heads: must be at least 1, or inf; got {heads!r}.")
     return c, 1 / H
+
+
+def _one_interval(ratio: Any, heads: Any) -> tuple[float, float]:
+    """Return c and 1/H of a law without an atom at 0."""
+    c, q = _law(ratio, heads)
+    if c < 0.5 * q:
+        raise ValueError(
+            "ratio, heads: must have a product of at least 1/2, where the law has a density on "
+            f"one interval and no atom at 0; got {ratio!r} and {heads!r}."
+        )
+    return c, q
 
 
 def _inverse(G: Array, c: float, q: float) -> Array:
@@ -52,7 +60,7 @@ def score_edge(ratio: float = 1.0, heads: float = 1.0) -> float:
         heads: their number H, or inf.
 
     Raises:
-        ValueError: numbers out of range; c H < 1/2, where the law has more than one interval.
+        ValueError: numbers out of range.
 
     Source: ours (chapter on the evolution of anisotropy).
 
@@ -98,7 +106,7 @@ def score_density(x: Any, ratio: float = 1.0, heads: float = 1.0) -> Array:
         heads: their number H, or inf.
 
     Raises:
-        ValueError: as `score_edge`.
+        ValueError: numbers out of range; c H < 1/2, where the law has an atom at 0.
 
     Source: ours (chapter on the evolution of anisotropy); for c = H = 1 `deya2012tetilla`.
 
@@ -107,7 +115,7 @@ def score_density(x: Any, ratio: float = 1.0, heads: float = 1.0) -> Array:
         >>> score_density([0.0, 4.0]).round(6)
         array([0.31831, 0.     ])
     """
-    c, q = _law(ratio, heads)
+    c, q = _one_interval(ratio, heads)
     points = finite_array("x", x, "...")
     # The reciprocal 1/G solves a monic cubic: its roots are those of a companion matrix.
     companion = np.zeros((*points.shape, 3, 3))
@@ -133,7 +141,7 @@ def typical_ranks(time: float, ratio: float = 1.0, heads: float = 1.0) -> tuple[
         heads: their number H, or inf.
 
     Raises:
-        ValueError: a time out of range, and as `score_edge`.
+        ValueError: a time out of range, and as `score_density`.
 
     Source: ours (chapter on the evolution of anisotropy).
 
@@ -142,9 +150,10 @@ def typical_ranks(time: float, ratio: float = 1.0, heads: float = 1.0) -> tuple[
         >>> [round(share, 3) for share in typical_ranks(typical_blowup_time())]
         [0.475, 0.0]
     """
-    c, q = _law(ratio, heads)
+    c, q = _one_interval(ratio, heads)
     edge = score_edge(ratio, heads)
-    if not 0 <= time <= 1 / edge:
+    known = isinstance(time, int | float | np.integer | np.floating)
+    if isinstance(time, bool) or not known or not 0 <= time <= 1 / edge:
         raise ValueError(
             f"time: must be from 0 to the typical blow-up time {1 / edge:.6g}; got {time!r}."
         )
@@ -158,7 +167,7 @@ def typical_ranks(time: float, ratio: float = 1.0, heads: float = 1.0) -> tuple[
     p = f / (weights @ f)
     G = _transform(1 / time, c, q) if time else np.nan
     ratio_of_means = -(G**2) * _slope(G, c, q) if time else 1.0
-    return float(np.exp(-(weights @ (p * np.log(p))))), float(max(ratio_of_means, 0.0))
+    return float(np.exp(-(weights @ (p * np.log(p))))), float(max(0.0, ratio_of_means))
 
 
 @cache
