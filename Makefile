@@ -29,7 +29,7 @@ export IPYTHONDIR := $(CURDIR)/.venv/ipython
 # In a kernel this variable would switch off the inline figures, so it is set for the unit tests only.
 unexport MPLBACKEND
 
-.PHONY: help book test lint unit coverage notebooks fresh-book check-wheel check-environment figures notebook \
+.PHONY: help book test lint unit coverage notebooks fresh-book check-wheel check-environment figures bench notebook \
   lock environment clean distclean
 
 help: ## this list
@@ -80,6 +80,11 @@ figures: $(INSTALLED) ## recompute every reproduced figure
 	@test -d transpde/figures || { echo 'figures: not written yet' >&2; exit 1; }
 	@$(STAGE) 'figures' $(PY) -m transpde.figures --all
 
+# The peers live in an environment of their own: no one needs torch to read or test the book.
+bench: $(INSTALLED) ## time sums over tokens side by side with their peers, at most 30 minutes
+	@test -x .venv-bench/bin/python || $(STAGE) 'environment of the peers' tools/bench-venv
+	@$(STAGE) 'benchmarks' .venv-bench/bin/python benchmarks/attention.py --out benchmarks/attention.json
+
 notebook: $(INSTALLED) ## run one notebook in place: make notebook NB=book/gaussian/preservation.ipynb
 	@test -n '$(NB)' || { echo 'Say which one: make notebook NB=book/gaussian/preservation.ipynb' >&2; exit 1; }
 	@$(STAGE) '$(NB)' $(PY) tools/execute.py $(NB)
@@ -95,7 +100,7 @@ clean: ## remove what was built, keep what was installed
 	rm -rf _build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 distclean: clean ## remove what was installed, too
-	rm -rf .venv node_modules book/_static/vendor
+	rm -rf .venv .venv-bench node_modules book/_static/vendor
 
 $(VENV):
 	@$(STAGE) 'python environment' tools/venv

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from transpde import kernels
+from transpde.kernels import sinkhorn, sums
 
 
 def softmax_sum(rng, n=30, k=2):
@@ -12,15 +13,22 @@ def softmax_sum(rng, n=30, k=2):
     )
 
 
-def test_tiles_do_not_change_a_sum(monkeypatch):
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (7, 5), (50, 30), (128, 512)])
+def test_tiles_do_not_change_a_sum(monkeypatch, rows, columns):
     rng = np.random.default_rng(0)
-    sums, x, values = softmax_sum(rng), rng.normal(size=(50, 3)), rng.normal(size=(30, 4))
+    softmax, x, values = softmax_sum(rng), rng.normal(size=(50, 3)), rng.normal(size=(30, 4))
+    pointwise = kernels.PointwiseSum(
+        softmax.query, softmax.shift, softmax.keys, rng.random(30), np.tanh
+    )
     order = (rng.integers(0, 5, 50).astype(float), np.append(0.0, rng.integers(0, 5, 29)))
-    for seen in (None, order):
-        whole = sums.matrix(x, seen) @ values
-        for entries in (1, 30, 31, 700):
-            monkeypatch.setattr(kernels, "TILE_ENTRIES", entries)
-            assert np.abs(sums.mean(x, values, seen) - whole).max() <= 1e-14
+    monkeypatch.setattr(sums, "COLUMNS", columns)
+    monkeypatch.setattr(sums, "ROWS", rows)
+    monkeypatch.setattr("transpde.kernels.blocks.ROWS", rows)
+    for some in (softmax, pointwise):
+        for seen in (None, order):
+            for width in (1, 4):
+                whole = some.matrix(x, seen) @ values[:, :width]
+                assert np.abs(some.mean(x, values[:, :width], seen) - whole).max() <= 1e-14
 
 
 def test_scores_of_any_size_are_finite():
@@ -43,14 +51,14 @@ def test_sinkhorn_potential_has_both_marginals(size):
     w = rng.random(40)
     w /= w.sum()
     g = kernels.sinkhorn_potential(scores, w, np.zeros(40), 1e-12, 1e-10)
-    kappa = kernels._balanced_kernel(scores, w, g)
+    kappa = sinkhorn._balanced_kernel(scores, w, g)
     assert np.abs(w @ kappa - 1).max() <= 1e-10
     assert np.abs(kappa @ w - 1).max() <= 1e-13
 
 
 def test_sinkhorn_says_how_far_it_came(monkeypatch):
-    monkeypatch.setattr(kernels, "SCALING_STEPS", 1)
-    monkeypatch.setattr(kernels, "NEWTON_STEPS", 0)
+    monkeypatch.setattr(sinkhorn, "SCALING_STEPS", 1)
+    monkeypatch.setattr(sinkhorn, "NEWTON_STEPS", 0)
     scores = 30 * np.random.default_rng(2).normal(size=(30, 30))
     with pytest.raises(RuntimeError, match=r"Sinkhorn: no convergence; the marginal error is \d"):
         kernels.sinkhorn_potential(scores, np.full(30, 1 / 30), np.zeros(30), 1e-12, 1e-10)

@@ -105,9 +105,27 @@ def _rotate(Y: Array, s: Array, i: int, j: int) -> None:
     Y[..., j] = np.where(nothing[..., None], 0.0, rest)
 
 
+def _thick(X: Array) -> bool:
+    """Return whether each of a stack is far from thin, by a test far cheaper than singular values.
+
+    The squares of the singular values, over their sum, all exceed (10 THIN)^2 where the Gram
+    matrix has a Cholesky factor after that is taken off.
+    """
+    gram = np.swapaxes(X, -2, -1) @ X
+    size = np.trace(gram, axis1=-2, axis2=-1)[..., None, None]
+    rest = gram / np.where(size > 0, size, 1.0) - (10 * THIN) ** 2 * np.eye(X.shape[-1])
+    try:
+        np.linalg.cholesky(rest)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
 def thin(X: Array) -> Array:
     """Return which of a stack of factors hold a direction that is getting lost in the others."""
     held = np.where(np.isfinite(X).all(axis=(-2, -1), keepdims=True), X, 0.0)
+    if _thick(held):
+        return np.zeros(X.shape[:-2], dtype=bool)
     columns = lengths(held)
     short = (columns > 0) & (columns < THIN * columns.max(axis=-1, keepdims=True))
     sizes = np.linalg.svd(held, compute_uv=False)

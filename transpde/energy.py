@@ -18,11 +18,11 @@ rank and without an inverse of the covariance.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
-from scipy.special import logsumexp
 
 from transpde.attention import Sinkhorn, Unnormalized
 from transpde.attention.heads import transposed
@@ -37,7 +37,7 @@ from transpde.checks import (
 from transpde.fields import AffineField
 from transpde.flow import Trajectory
 from transpde.gaussians import Gaussian
-from transpde.kernels import sinkhorn_potential
+from transpde.kernels import Evaluation, SoftmaxSum, potential
 from transpde.measures import Particles
 
 __all__ = [
@@ -275,9 +275,10 @@ def sinkhorn_energy(measure: Tokens, score: Any, epsilon: float = 1.0) -> Any:
         return _gaussian_sinkhorn_energy(measure, A, epsilon)
     carried = measure.weights > 0  # tokens without weight have no part in the integral
     x, w = measure.points[carried], measure.weights[carried]
-    scores = x @ A @ x.T / epsilon
-    g = sinkhorn_potential(scores, w, np.zeros(len(w)), 1e-12, 1e-10)
-    f = -logsumexp(scores + g, b=w, axis=1)  # both potentials are over epsilon
+    sums = SoftmaxSum(A / epsilon, np.zeros(len(A)), x, np.zeros(len(x)))
+    g = potential(sums, x, w, np.zeros(len(w)), Evaluation(), 1e-12)
+    # Both potentials are over epsilon.
+    f = -replace(sums, bias=g + np.log(w)).log_sums(x @ sums.query.T)
     return float(-0.5 * w @ (f + g))
 
 

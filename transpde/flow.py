@@ -20,6 +20,7 @@ from transpde.checks import (
 from transpde.fields import AffineField
 from transpde.gaussians import Gaussian
 from transpde.grids import Grid
+from transpde.kernels import evaluation
 from transpde.measures import Measure, Particles
 from transpde.stepping import METHODS, AttentionInTime, Integration, Options
 from transpde.volumes import METHOD, FiniteVolumes
@@ -144,6 +145,7 @@ def flow(
     atol: float = 1e-12,
     stationary: float | None = None,
     space: str = "euclidean",
+    kernel: str = "auto",
     progress: bool = False,
 ) -> Trajectory[M]:
     r"""Integrate the Transformer PDE from `measure` over depth `time`.
@@ -167,11 +169,14 @@ def flow(
             tokens' velocity) is at most this number times its size over 1 + t.
         space: "euclidean", or "sphere" for tokens of norm one that follow the tangential part
             $\Gamma(x) - \langle\Gamma(x), x\rangle x$ of the field.
+        kernel: how sums over many tokens are evaluated, "auto", "exact" or "interpolated" (see
+            `Attention`), ten times as accurate as `rtol`.
         progress: show a progress bar (needs tqdm).
 
     Raises:
         TypeError: a measure for which the attention has no field; a Gaussian on the sphere.
-        ValueError: bad times, tolerances, method or space; tokens that are not on the sphere.
+        ValueError: bad times, tolerances, method, kernel or space; tokens that are not on the
+            sphere.
         RuntimeError: the solver fails, no end is found, a number grows out of range, or a
             covariance grows so large and thin that rounding hides how it goes on; the edges of a
             grid hold back a mass of more than 1e-6.
@@ -191,7 +196,8 @@ def flow(
         stationary = positive_number("stationary", stationary)
     method = _method_for(measure, method)
     attention = _in_space(space, measure, _cleaned(measure, attention))
-    options = Options(method, rtol, atol, stationary)
+    options = Options(method, rtol, atol, stationary, kernel)
+    evaluation(kernel, rtol, "kernel")
     # A number out of range is found where it arises and told as an error, not as a warning.
     with _bar(progress) as show, np.errstate(over="ignore", invalid="ignore"):
         if measure.stack and not isinstance(attention, Attention):
@@ -330,6 +336,7 @@ def layers(
     step: float,
     *,
     space: str = "euclidean",
+    kernel: str = "exact",
 ) -> Trajectory[M]:
     r"""Apply `depth` residual layers $x \mapsto x + h\,\Gamma_\mu(x)$, all tokens at once.
 
@@ -340,11 +347,14 @@ def layers(
         depth: the number of layers.
         step: the step h of each layer.
         space: "euclidean", or "sphere": the tangential field, then tokens put back to norm one.
+        kernel: how sums over many tokens are evaluated, "exact" (what a token does then depends
+            on nothing that it does not see, to the last bit), "auto" or "interpolated" (see
+            `Attention`), to a tolerance of 1e-10.
 
     Raises:
         TypeError: a measure for which the attention has no field; a Gaussian on the sphere.
         ValueError: a depth that is not an integer >= 1, a step that is not positive, a sequence
-            of another length than `depth`, tokens that are not on the sphere.
+            of another length than `depth`, an unknown kernel,  tokens that are not on the sphere.
         RuntimeError: a number grows out of range.
 
     Source: `castin2025unified`; as an Euler scheme of a flow `chen2018neural`.
@@ -357,6 +367,7 @@ def layers(
         array([3.5, 5.5])
     """
     depth, step = positive_integer("depth", depth), positive_number("step", step)
+    how = evaluation(kernel, 1e-10, "kernel")
     wanted = _layer_attentions(attention, depth, step)
     # Each distinct attention is tried on the measure once: for Sinkhorn a try is an iteration.
     tried = {id(one): one for one in wanted}
@@ -367,7 +378,7 @@ def layers(
     layer = [fitting[id(one)] for one in wanted]
 
     def pushed(start: Any, i: int, length: float) -> Any:
-        end = start.push(layer[i](start), length)
+        end = start.push(layer[i](start, *how), length)
         return on_sphere(end) if space == "sphere" else end
 
     current = measure.prepared()

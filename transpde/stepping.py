@@ -20,6 +20,7 @@ from scipy import integrate, sparse
 from transpde.attention import Attention
 from transpde.checks import Array
 from transpde.fields import VelocityField
+from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure
 
 __all__ = ["METHODS", "AttentionInTime", "Integration", "Options"]
@@ -42,12 +43,21 @@ LARGEST = 1e150  # a coordinate whose square still is a number
 
 @dataclass(frozen=True)
 class Options:
-    """How to step: a method of scipy, its tolerances, the tolerance of a stationary state."""
+    """How to step: a method of scipy, its tolerances, the tolerance of a stationary state.
+
+    `kernel` is the method by which sums over tokens are evaluated.
+    """
 
     method: str
     rtol: float
     atol: float
     stationary: float | None
+    kernel: str = "auto"
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Sums over tokens are ten times as accurate as the steps."""
+        return evaluation(self.kernel, self.rtol / 10, "kernel")
 
 
 class _MaxNormDOP853(integrate.DOP853):  # type: ignore[misc]
@@ -101,7 +111,7 @@ class Integration:
         progress: Callable[[float], Any] = lambda share: None,
     ) -> None:
         self.progress = progress
-        self.measure, self.options = measure.prepared(), options
+        self.measure, self.options, self.how = measure.prepared(), options, options.evaluation
         self.graded = self.measure.in_axes
         # What an attention remembers lives as long as this integration: a run repeats to the bit.
         self.attention = attention.warmed() if isinstance(attention, Attention) else attention
@@ -146,8 +156,8 @@ class Integration:
         if not self.measure.stack:
             time = float(clock[0] * self.unit[0])
             now = self.attention if isinstance(self.attention, Attention) else self.attention(time)
-            return held, now(held)
-        return held, self.chosen(held)
+            return held, now(held, *self.how)
+        return held, self.chosen(held, *self.how)
 
     def _held(self, state: Array) -> Any:
         """Return the measure of the cases that the solver holds, a row of coordinates each."""

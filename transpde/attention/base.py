@@ -10,6 +10,7 @@ from transpde.checks import Array, same_size
 from transpde.fields import AffineField, VelocityField
 from transpde.gaussians import Gaussian
 from transpde.grids import Grid
+from transpde.kernels import EXACT, Evaluation, evaluation
 from transpde.measures import Measure, Particles
 
 __all__ = ["Attention", "WithFeedForward"]
@@ -18,13 +19,27 @@ __all__ = ["Attention", "WithFeedForward"]
 class Attention(ABC):
     """A map from a measure to a velocity field: `attention(measure)(x)`."""
 
-    def __call__(self, measure: Measure) -> VelocityField:
+    def __call__(
+        self, measure: Measure, method: str = "auto", tol: float = 1e-10
+    ) -> VelocityField:
         """Return the velocity field on all of space that the measure creates.
+
+        Args:
+            measure: Particles, a Gaussian or a Grid.
+            method: how sums over Particles are evaluated. "exact": one by one, in time n m for m
+                targets. "interpolated": softmax, L2, Sinkhorn and masked softmax sums in at most
+                three dimensions from Chebyshev nodes or a separable expansion, in time n + m;
+                each call is checked on exact sums and falls back to them. "auto": whichever is
+                faster, exact for fewer than 2048 tokens.
+            tol: the largest error of a method that is not exact, relative to the largest distance
+                of a sum from the middle of the tokens.
 
         Raises:
             TypeError: a kind of measure for which this attention has no field.
-            ValueError: a measure of another dimension than the parameters.
+            ValueError: a measure of another dimension than the parameters, an unknown method, a
+                tolerance that is not positive.
         """
+        how = evaluation(method, tol)
         if not isinstance(measure, Particles | Gaussian | Grid):
             raise TypeError(
                 f"measure: must be Particles, a Gaussian or a Grid; got {type(measure).__name__}."
@@ -34,7 +49,7 @@ class Attention(ABC):
             return self._affine_field(measure)
         if isinstance(measure, Grid):
             return self._grid_field(measure)
-        return self._token_field(measure)
+        return self._token_field(measure, how)
 
     def matrix(self, measure: Particles) -> Array:
         r"""Return the attention matrix P, shape (n, n): row i holds what token i takes of each.
@@ -59,14 +74,14 @@ class Attention(ABC):
         """The dimension d of the tokens."""
 
     @abstractmethod
-    def _token_field(self, measure: Particles) -> VelocityField: ...
+    def _token_field(self, measure: Particles, how: Evaluation) -> VelocityField: ...
 
     @abstractmethod
     def _affine_field(self, measure: Gaussian) -> AffineField: ...
 
     def _grid_field(self, measure: Grid) -> VelocityField:
         """Return the field of a density on a grid: that of tokens at the centres of its cells."""
-        return self._token_field(measure.particles)
+        return self._token_field(measure.particles, EXACT)
 
     @abstractmethod
     def _matrix(self, measure: Particles) -> Array: ...
@@ -104,9 +119,9 @@ class WithFeedForward(Attention):
         """The dimension d of the tokens."""
         return self.attention.dimension
 
-    def _token_field(self, measure: Particles | Grid) -> VelocityField:
+    def _token_field(self, measure: Particles | Grid, how: Evaluation) -> VelocityField:
         self._check_stack(())
-        field = self.attention(measure)
+        field = self.attention(measure, *how)
 
         def total(x: Any, positions: Any = None) -> Array:
             return field(x, positions) + self.feed_forward(x)
@@ -114,7 +129,7 @@ class WithFeedForward(Attention):
         return total
 
     def _grid_field(self, measure: Grid) -> VelocityField:
-        return self._token_field(measure)
+        return self._token_field(measure, EXACT)
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         self._check_stack(measure.stack)

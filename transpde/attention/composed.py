@@ -15,6 +15,7 @@ from transpde.checks import Array, finite_array, points_of, same_size
 from transpde.fields import AffineField, VelocityField
 from transpde.gaussians import Gaussian
 from transpde.grids import Grid
+from transpde.kernels import EXACT, Evaluation, token_mean
 from transpde.measures import Particles
 
 __all__ = ["Masked", "MultiHead", "OnSphere", "on_sphere"]
@@ -58,8 +59,8 @@ class MultiHead(Attention):
         """The dimension d of the tokens."""
         return self.heads[0].dimension
 
-    def _token_field(self, measure: Particles | Grid) -> VelocityField:
-        fields = [head(measure) for head in self.heads]
+    def _token_field(self, measure: Particles | Grid, how: Evaluation) -> VelocityField:
+        fields = [head(measure, *how) for head in self.heads]
 
         def total(x: Any, positions: Any = None) -> Array:
             return np.sum([field(x, positions) for field in fields], axis=0)
@@ -67,7 +68,7 @@ class MultiHead(Attention):
         return total
 
     def _grid_field(self, measure: Grid) -> VelocityField:
-        return self._token_field(measure)
+        return self._token_field(measure, EXACT)
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         first, *others = (head._affine_field(measure) for head in self.heads)
@@ -125,14 +126,14 @@ class Masked(Attention):
         """The dimension d of the tokens."""
         return self.head.dimension
 
-    def _token_field(self, measure: Particles) -> VelocityField:
+    def _token_field(self, measure: Particles, how: Evaluation) -> VelocityField:
         weights, tokens = self.head.token_sum(measure), self._positions(measure)
 
         def field(x: Any, positions: Any = None) -> Array:
             points = points_of("x", x, "the attention", self.dimension)
             rows = points.reshape(-1, self.dimension)
             targets = self._targets(positions, rows, measure)
-            sums = weights.mean(rows, measure.points, (targets, tokens))
+            sums = token_mean(weights, rows, measure.points, (targets, tokens), how)
             return (sums @ self.head.value.T).reshape(points.shape)
 
         return field
@@ -198,8 +199,8 @@ class OnSphere(Attention):
         """The dimension d of the tokens."""
         return self.attention.dimension
 
-    def _token_field(self, measure: Particles) -> VelocityField:
-        flat = self.attention(on_sphere(measure))
+    def _token_field(self, measure: Particles, how: Evaluation) -> VelocityField:
+        flat = self.attention(on_sphere(measure), *how)
 
         def field(x: Any, positions: Any = None) -> Array:
             unit = _unit(points_of("x", x, "the attention", self.dimension))

@@ -19,7 +19,7 @@ from transpde.checks import Array, finite_array, points_of, same_size
 from transpde.fields import AffineField, Motion, VelocityField
 from transpde.gaussians import Gaussian
 from transpde.grids import Grid
-from transpde.kernels import PlaneSum, TokenSum
+from transpde.kernels import EXACT, Evaluation, PlaneSum, TokenSum, token_mean
 from transpde.measures import Particles
 
 __all__ = ["GaussianHead", "Head"]
@@ -49,7 +49,7 @@ class Head(Attention):
         """The dimension d of the tokens."""
         return int(self.query.shape[-1])
 
-    def token_sum(self, measure: Particles) -> TokenSum:
+    def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> TokenSum:
         """Return the weights that this head gives to the tokens of a measure."""
         if max(self.query.ndim, self.key.ndim, self.value.ndim) > 2:
             raise ValueError(
@@ -57,17 +57,18 @@ class Head(Attention):
                 f"{self.query.shape}, {self.key.shape}, {self.value.shape}. "
                 "Leading axes are for a stack of Gaussians."
             )
-        return self._token_sum(measure)
+        return self._token_sum(measure, how)
 
     @abstractmethod
-    def _token_sum(self, measure: Particles) -> TokenSum: ...
+    def _token_sum(self, measure: Particles, how: Evaluation) -> TokenSum: ...
 
-    def _token_field(self, measure: Particles) -> VelocityField:
-        weights = self.token_sum(measure)
+    def _token_field(self, measure: Particles, how: Evaluation) -> VelocityField:
+        weights = self.token_sum(measure, how)
 
         def field(x: Any, positions: Any = None) -> Array:
             points = points_of("x", x, "the attention", self.dimension)
-            sums = weights.mean(points.reshape(-1, self.dimension), measure.points)
+            rows = points.reshape(-1, self.dimension)
+            sums = token_mean(weights, rows, measure.points, None, how)
             return (sums @ self.value.T).reshape(points.shape)
 
         return field

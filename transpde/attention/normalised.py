@@ -10,7 +10,7 @@ import numpy as np
 from transpde.attention.heads import GaussianHead, applied, log_weights, transposed
 from transpde.checks import Array, positive_number
 from transpde.gaussians import Gaussian
-from transpde.kernels import SoftmaxSum, sinkhorn_potential
+from transpde.kernels import Evaluation, SoftmaxSum, potential
 from transpde.measures import Particles
 
 __all__ = ["L2", "Sinkhorn", "Softmax"]
@@ -65,7 +65,7 @@ class Softmax(GaussianHead):
         array([-2., -1.])
     """
 
-    def _token_sum(self, measure: Particles) -> SoftmaxSum:
+    def _token_sum(self, measure: Particles, how: Evaluation) -> SoftmaxSum:
         zero = np.zeros(len(self.query))
         keys = measure.points @ self.key.T
         return SoftmaxSum(self.query, zero, keys, log_weights(measure))
@@ -110,7 +110,7 @@ class L2(GaussianHead):
         array([2., 0.])
     """
 
-    def _token_sum(self, measure: Particles) -> SoftmaxSum:
+    def _token_sum(self, measure: Particles, how: Evaluation) -> SoftmaxSum:
         # -|q - k|^2 differs from 2 q.k - |k|^2 by a number of x alone, which cancels. Distances
         # do not change when both are moved by one vector: measured from a point near the tokens,
         # they lose no digits far from zero.
@@ -178,21 +178,22 @@ class Sinkhorn(GaussianHead):
         super().__post_init__()
         object.__setattr__(self, "epsilon", positive_number("epsilon", self.epsilon))
 
-    def _token_sum(self, measure: Particles) -> SoftmaxSum:
+    def _token_sum(self, measure: Particles, how: Evaluation) -> SoftmaxSum:
         keys = measure.points @ self.key.T
         scaled = self.query / self.epsilon
-        g = self._potential(measure.points @ scaled.T @ keys.T, measure.weights)
-        return SoftmaxSum(scaled, np.zeros(len(self.query)), keys, g + log_weights(measure))
+        sums = SoftmaxSum(scaled, np.zeros(len(self.query)), keys, np.zeros(len(keys)))
+        g = self._potential(sums, measure.points, measure.weights, how)
+        return replace(sums, bias=g + log_weights(measure))
 
-    def _potential(self, scores: Array, weights: Array) -> Array:
+    def _potential(self, sums: SoftmaxSum, x: Array, weights: Array, how: Evaluation) -> Array:
         """Return g over epsilon, from where the last call left it if there is a memory."""
         memory, carried = self._memory or {}, weights > 0
         g = np.zeros(len(weights))  # tokens without weight have no part in the marginals
         start = memory.get("potential", g)
         if len(start) != len(g):
             start = g
-        scores = scores[np.ix_(carried, carried)]
-        g[carried] = sinkhorn_potential(scores, weights[carried], start[carried], 1e-12, 1e-10)
+        held = replace(sums, keys=sums.keys[carried], bias=sums.bias[carried])
+        g[carried] = potential(held, x[carried], weights[carried], start[carried], how, 1e-12)
         if self._memory is not None:
             self._memory["potential"] = g
         return g

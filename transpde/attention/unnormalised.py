@@ -12,7 +12,7 @@ from transpde.checks import Array, finite_array
 from transpde.fields import AffineField
 from transpde.gaussians import Gaussian
 from transpde.grids import Grid
-from transpde.kernels import PointwiseSum
+from transpde.kernels import EXACT, Evaluation, PointwiseSum
 from transpde.measures import Particles
 
 __all__ = ["Linear", "Sigmoid", "Unnormalized"]
@@ -52,7 +52,7 @@ class Sigmoid(Head):
             raise ValueError(f"bias: must be one number; got shape {bias.shape}.")
         object.__setattr__(self, "bias", bias.item())
 
-    def _token_sum(self, measure: Particles) -> PointwiseSum:
+    def _token_sum(self, measure: Particles, how: Evaluation) -> PointwiseSum:
         return _pointwise(self, measure, lambda scores: expit(scores + self.bias))
 
 
@@ -80,7 +80,7 @@ class Unnormalized(Head):
         array([2.])
     """
 
-    def _token_sum(self, measure: Particles) -> PointwiseSum:
+    def _token_sum(self, measure: Particles, how: Evaluation) -> PointwiseSum:
         return _pointwise(self, measure, np.exp)
 
 
@@ -106,16 +106,16 @@ class Linear(Head):
         array([10.])
     """
 
-    def _token_sum(self, measure: Particles) -> PointwiseSum:
+    def _token_sum(self, measure: Particles, how: Evaluation) -> PointwiseSum:
         return _pointwise(self, measure, lambda scores: scores)
 
-    def _token_field(self, measure: Particles) -> AffineField:
+    def _token_field(self, measure: Particles, how: Evaluation) -> AffineField:
         self.token_sum(measure)  # checks that this is one head
         x = measure.points
         return self._moment_field((x.T * measure.weights) @ x)
 
     def _grid_field(self, measure: Grid) -> AffineField:
-        return self._token_field(measure.particles)
+        return self._token_field(measure.particles, EXACT)
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         self.matches(measure.stack)

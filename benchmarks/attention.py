@@ -1,0 +1,355 @@
+"""Sums over tokens side by side with what users would pick instead: `make bench`.
+
+Each row of the table runs ours and the peer by turns in one process, on the same tokens and as
+many threads, and reports medians, their ratio, the error of both against sums in extended
+precision, and the floor that the project sets itself. Tokens are uniform in a ball and seeded.
+A peer that takes over 30 s a run is run once, or on a stated share of its rows, paths or steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import threadpoolctl
+
+import transpde as tp
+
+THREADS = 2
+ROUNDS = 5
+LONG = 30.0  # seconds from which a peer runs once
+SAMPLE = 48  # targets of the reference in extended precision
+
+
+def ball(n, d, radius=3.0, seed=0):
+    """Tokens uniform in a ball, shape (n, d)."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, d))
+    return radius * x / np.linalg.norm(x, axis=1, keepdims=True) * rng.random((n, 1)) ** (1 / d)
+
+
+def torch():
+    """Return torch with its threads set, or None where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    torch.set_num_threads(THREADS)
+    return torch
+
+
+def torch_attention(x, causal=False, rows=None):
+    """Return the softmax means by torch's fused attention in double precision."""
+    t = torch()
+    tokens = t.from_numpy(np.ascontiguousarray(x))[None, None]
+    queries = tokens if rows is None else tokens[:, :, :rows]
+    attend = t.nn.functional.scaled_dot_product_attention
+    with t.no_grad():
+        found = attend(queries, tokens, tokens, scale=1.0, is_causal=causal)
+    return found[0, 0].numpy()
+
+
+def reference(x, rows, causal=False):
+    """Return softmax means in extended precision at some rows."""
+    y = x.astype(np.longdouble)
+    means = []
+    for i in rows:
+        seen = y[: i + 1] if causal else y
+        scores = seen @ y[i]
+        w = np.exp(scores - scores.max())
+        means.append((w / w.sum()) @ seen)
+    return np.array(means, dtype=float)
+
+
+def relative_error(found, exact):
+    """Return the largest distance relative to the largest exact value."""
+    return float(np.linalg.norm(found - exact, axis=1).max() / np.linalg.norm(exact, axis=1).max())
+
+
+def by_turns(ours, peer, rounds=ROUNDS):
+    """Return wall seconds (ours, peer): medians of runs by turns, and the two last results."""
+    times, results = ([], []), [None, None]
+    for turn in range(rounds):
+        for k, task in enumerate((ours, peer)):
+            if task is None or (k == 1 and turn and times[1][0] > LONG):
+                continue
+            start = time.perf_counter()
+            results[k] = task()
+            times[k].append(time.perf_counter() - start)
+    return [statistics.median(one) if one else None for one in times], results
+
+
+def velocities(n, d, floor, method="auto", causal=False, radius=3.0, tol=1e-10, share=1.0):
+    """One velocity of all tokens, Q = K = V = I, against torch."""
+    x, eye = ball(n, d, radius), np.eye(d)
+    positions = np.arange(n) / n if causal else None
+    tokens = tp.Particles(x, positions=positions)
+    head = tp.Softmax(eye, eye, eye)
+    attention = tp.Masked(head) if causal else head
+
+    def ours():
+        return tokens.velocities(attention(tokens, method=method, tol=tol))
+
+    count = int(share * n)
+    rows = None if share == 1 else count
+    peer = None if torch() is None else lambda: torch_attention(x, causal, rows)
+    (mine, theirs), (found, other) = by_turns(ours, peer)
+    chosen = np.random.default_rng(1).integers(count, size=SAMPLE)
+    exact = reference(x, chosen, causal)
+    return {
+        "peer": "torch is_causal" if causal else "torch",
+        "ours_seconds": mine,
+        "peer_seconds": theirs and theirs / share,
+        "ratio": theirs and theirs / share / mine,
+        "floor": floor,
+        "ours_error": relative_error(found[chosen], exact),
+        "peer_error": other is not None and relative_error(other[chosen], exact),
+        "peer_share": share,
+    }
+
+
+def one_million():
+    """A velocity of a million tokens of the plane, and the memory above them."""
+    program = """
+import json, resource, sys, time
+sys.path.insert(0, "benchmarks")
+import numpy as np, transpde as tp
+from attention import ball, reference, relative_error
+x, eye = ball(1_000_000, 2), np.eye(2)
+tokens, head = tp.Particles(x), tp.Softmax(eye, eye, eye)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+times = []
+for _ in range(5):
+    start = time.perf_counter()
+    v = tokens.velocities(head(tokens))
+    times.append(time.perf_counter() - start)
+above = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+rows = np.random.default_rng(1).integers(len(x), size=16)
+print(json.dumps([sorted(times)[2], above, relative_error(v[rows], reference(x, rows))]))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    seconds, memory, error = json.loads(run.stdout)
+    return {
+        "peer": None,
+        "ours_seconds": seconds,
+        "most_seconds": 1.0,
+        "mebibytes": memory,
+        "most_mebibytes": 300,
+        "ours_error": error,
+    }
+
+
+def sinkhorn_small():
+    """The plan of 3,000 tokens of the plane to 1e-10, against POT in the logarithmic domain."""
+    import ot
+
+    n = 3000
+    x, eye = ball(n, 2), np.eye(2)
+    tokens, w = tp.Particles(x), np.full(n, 1 / n)
+    head = tp.Sinkhorn(eye, eye, eye)
+
+    def ours():
+        return tokens.velocities(head(tokens))
+
+    def peer():
+        cost = -(x @ x.T)
+        plan = ot.bregman.sinkhorn_log(w, w, cost, 1.0, numItermax=10_000, stopThr=1e-10 / n)
+        return n * plan @ x
+
+    (mine, theirs), (found, other) = by_turns(ours, peer)
+    return {
+        "peer": "POT sinkhorn_log",
+        "ours_seconds": mine,
+        "peer_seconds": theirs,
+        "ratio": theirs / mine,
+        "floor": 40,
+        "difference": relative_error(found, other),
+    }
+
+
+def sinkhorn_large(radius):
+    """Sinkhorn velocities of 100,000 tokens of the plane."""
+    n = 100_000
+    x, eye = ball(n, 2, radius), np.eye(2)
+    tokens, head = tp.Particles(x), tp.Sinkhorn(eye, eye, eye)
+    (mine, _), (found, _) = by_turns(lambda: tokens.velocities(head(tokens)), None)
+    # Both marginals are one, so that the velocities have the tokens' own mean.
+    return {
+        "peer": None,
+        "ours_seconds": mine,
+        "most_seconds": 1.5,
+        "error_of_mean": float(np.abs(found.mean(axis=0) - x.mean(axis=0)).max()),
+    }
+
+
+def whole_flow(value):
+    """A flow of 30,000 tokens to t = 3, against torch under the same integrator."""
+    from scipy.integrate import DOP853
+
+    n, d, rtol = 30_000, 2, 1e-6
+    x, eye = ball(n, d), np.eye(d)
+    attention = tp.Softmax(eye, eye, value * eye)
+
+    def ours():
+        return tp.flow(tp.Particles(x), attention, [0.0, 3.0], rtol=rtol, atol=1e-8).final.points
+
+    calls = [0]
+
+    def speed(_, flat):
+        calls[0] += 1
+        return value * torch_attention(flat.reshape(n, d)).ravel()
+
+    def peer():
+        solver = DOP853(speed, 0.0, x.ravel(), 3.0, rtol=rtol, atol=1e-8)
+        while solver.status == "running":
+            solver.step()
+        return solver.y.reshape(n, d)
+
+    (mine, theirs), (found, other) = by_turns(ours, peer if torch() else None, rounds=3)
+    return {
+        "peer": "torch, DOP853",
+        "ours_seconds": mine,
+        "peer_seconds": theirs,
+        "ratio": theirs and theirs / mine,
+        "floor": 20,
+        "difference": other is not None and relative_error(found, other),
+        "peer_calls": calls[0],
+    }
+
+
+def covariance_paths():
+    """1,200 covariances to t = 500 in one call, against projected forward Euler, one by one."""
+    cases, horizon, sample, step = 1200, 500.0, 4, 0.01
+    rng = np.random.default_rng(0)
+    Q, G = rng.normal(size=(2, 2)), rng.normal(size=(2, 2))
+    V = G.T @ G / np.linalg.norm(G.T @ G, 2)
+    Q = Q / np.linalg.norm(Q, 2)
+    H = rng.normal(size=(cases, 2, 2))
+    S0 = H @ np.swapaxes(H, 1, 2)
+    S0 /= np.trace(S0, axis1=1, axis2=2)[:, None, None]
+    A = -Q.T @ Q
+    stack = tp.Gaussian.from_covariance(np.zeros((cases, 2)), S0)
+
+    def ours():
+        path = tp.flow(stack, tp.Softmax(Q, -Q, V), [0.0, horizon], rtol=1e-10)
+        return path.final.covariance
+
+    def euler():
+        ends = []
+        for S in S0[:sample]:
+            for _ in range(int(horizon / step)):
+                B = V @ S @ A @ S
+                S = S + step * (B + B.T)
+                w, U = np.linalg.eigh(S)
+                S = (U * np.maximum(w, 1e-14)) @ U.T
+            ends.append(S)
+        return np.array(ends)
+
+    (mine, theirs), (found, other) = by_turns(ours, euler, rounds=3)
+    exact = by_lsoda(S0[:16], V, A, horizon)
+    size = np.abs(exact).max(axis=(1, 2))
+    errors = [
+        float((np.abs(x - exact[: len(x)]).max(axis=(1, 2)) / size[: len(x)]).max())
+        for x in (found[:16], other)
+    ]
+    return {
+        "peer": "forward Euler with projection",
+        "ours_seconds": mine,
+        "peer_seconds": theirs * cases / sample,
+        "ratio": theirs * cases / sample / mine,
+        "floor": 400,
+        "ours_error": errors[0],
+        "peer_error": errors[1],
+        "peer_share": sample / cases,
+    }
+
+
+def by_lsoda(starts, V, A, horizon):
+    """Return covariances at the horizon by LSODA at its tightest, path by path."""
+    from scipy.integrate import solve_ivp
+
+    def speed(_, flat):
+        S = flat.reshape(2, 2)
+        B = V @ S @ A @ S
+        return (B + B.T).ravel()
+
+    ends = [
+        solve_ivp(speed, (0, horizon), S.ravel(), method="LSODA", rtol=1e-13, atol=1e-18).y[:, -1]
+        for S in starts
+    ]
+    return np.array(ends).reshape(-1, 2, 2)
+
+
+CASES = {
+    "softmax, exact, n = 1e4, d = 2": lambda: velocities(10_000, 2, 1.25, "exact"),
+    "masked, exact, n = 1e4, d = 2": lambda: velocities(10_000, 2, 1.3, "exact", causal=True),
+    "softmax, 1e-10, n = 1e4, d = 1": lambda: velocities(10_000, 1, 15),
+    "softmax, 1e-10, n = 1e4, d = 2": lambda: velocities(10_000, 2, 8),
+    "softmax, 1e-10, n = 3e4, d = 2": lambda: velocities(30_000, 2, 25),
+    "softmax, 1e-10, n = 1e5, d = 2": lambda: velocities(100_000, 2, 80),
+    "softmax, 1e-10, n = 1e5, d = 3": lambda: velocities(100_000, 3, 12),
+    "softmax, 1e-10, n = 1e6, d = 2": one_million,
+    "masked, 1e-10, n = 3e4, d = 2": lambda: velocities(30_000, 2, 4, causal=True),
+    "Sinkhorn, n = 3000, d = 2, R = 3": sinkhorn_small,
+    "Sinkhorn, n = 1e5, d = 2, R = 1": lambda: sinkhorn_large(1.0),
+    "Sinkhorn, n = 1e5, d = 2, R = 2": lambda: sinkhorn_large(2.0),
+    "1,200 covariances to t = 500": covariance_paths,
+    "flow, n = 3e4, d = 2, V = -0.5 I": lambda: whole_flow(-0.5),
+    "flow, n = 3e4, d = 2, V = 0.2 I": lambda: whole_flow(0.2),
+}
+
+
+def machine():
+    """Return what a reader needs to judge the times."""
+    packages = ["numpy", "scipy", "POT", "torch", "transpde"]
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    with open("/proc/cpuinfo") as lines:
+        model = [line for line in lines if line.startswith("model name")]
+    return {
+        "date": datetime.date.today().isoformat(),
+        "processor": model[0].split(":")[1].strip() if model else platform.processor(),
+        "threads": THREADS,
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument("--out", type=Path, help="write a JSON file here")
+    given = parser.parse_args()
+    rows = {}
+    with threadpoolctl.threadpool_limits(THREADS, user_api="blas"):
+        for name, case in CASES.items():
+            if given.only in name:
+                rows[name] = case()
+                shown = {
+                    k: f"{v:.3g}" if isinstance(v, float) else v for k, v in rows[name].items()
+                }
+                print(f"{name}: {shown}", flush=True)
+    if given.out:
+        given.out.write_text(json.dumps({"machine": machine(), "cases": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+    main()

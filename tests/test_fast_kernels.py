@@ -1,0 +1,291 @@
+"""Interpolated, separable and factored sums against exact ones: within tolerance, or exact."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import transpde as tp
+from transpde import kernels
+from transpde.kernels import Evaluation, fast, nodes, separable, sinkhorn
+from transpde.kernels.blocks import Seen, in_threads
+
+SHAPES = ("ball", "clusters", "line", "outlier", "repeated", "point")
+
+
+def cloud(shape, n, d, radius, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, d))
+    x *= radius * rng.random((n, 1)) ** (1 / d) / np.linalg.norm(x, axis=1, keepdims=True)
+    match shape:
+        case "clusters":
+            centres = rng.normal(size=(3, d))
+            centres *= 0.9 * radius / np.linalg.norm(centres, axis=1, keepdims=True)
+            x = centres[rng.integers(3, size=n)] + 0.03 * x
+        case "line":
+            x = x[:, :1] * rng.normal(size=d) / np.sqrt(d)
+        case "outlier":
+            x = 0.1 * x
+            x[n // 3] = 10 * radius
+        case "repeated":
+            x = x[rng.integers(5, size=n)]
+        case "point":
+            x = np.tile(x[:1], (n, 1))
+    return x
+
+
+def relative_difference(found, exact):
+    return np.abs(found - exact).max() / np.abs(exact).max()
+
+
+def heads(d, seed):
+    rng = np.random.default_rng([seed, 1])
+    Q, K = rng.normal(size=(2, d, d)) / np.sqrt(d)
+    V = rng.normal(size=(d, d))
+    return [
+        tp.Softmax(np.eye(d), np.eye(d), np.eye(d)),
+        tp.Softmax(Q, K, V),
+        tp.L2(Q, K, V),
+        tp.Softmax(Q[:1], K[:1], V),
+    ]
+
+
+clouds = st.fixed_dictionaries(
+    {
+        "shape": st.sampled_from(SHAPES),
+        "n": st.sampled_from([200, 1500]),
+        "d": st.integers(1, 3),
+        "radius": st.floats(1e-3, 6.0),
+        "seed": st.integers(0, 10**6),
+    }
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(clouds, st.sampled_from([1e-4, 1e-7, 1e-10, 1e-12]), st.integers(0, 3))
+def test_interpolation_keeps_its_tolerance_or_is_exact(drawn, tol, kind):
+    x = cloud(**drawn)
+    tokens, head = tp.Particles(x), heads(drawn["d"], drawn["seed"])[kind]
+    exact = head(tokens, method="exact")(x)
+    for method in ("interpolated", "auto"):
+        found = head(tokens, method=method, tol=tol)(x)
+        assert relative_difference(found, exact) <= 10 * max(tol, 1e-14)
+
+
+@settings(max_examples=40, deadline=None)
+@given(clouds, st.sampled_from([1e-4, 1e-8, 1e-11]), st.sampled_from(["places", "ties", "mixed"]))
+def test_causal_expansion_keeps_its_tolerance_or_is_exact(drawn, tol, places):
+    x, n = cloud(**drawn), drawn["n"]
+    rng = np.random.default_rng(drawn["seed"])
+    positions = {
+        "places": np.arange(n) / n,
+        "ties": np.sort(rng.integers(7, size=n) / 7),
+        "mixed": rng.random(n),
+    }[places]
+    weights = rng.random(n)
+    tokens = tp.Particles(x, weights / weights.sum(), positions)
+    for head in heads(drawn["d"], drawn["seed"])[:3]:
+        masked = tp.Masked(head)
+        exact = masked(tokens, method="exact")(x, positions)
+        found = masked(tokens, method="interpolated", tol=tol)(x, positions)
+        assert relative_difference(found, exact) <= 10 * tol
+
+
+@pytest.mark.parametrize(("d", "radius"), [(1, 3.0), (2, 1.0), (2, 3.0), (3, 1.0)])
+def test_fast_sums_are_used_where_they_should_be(d, radius, monkeypatch):
+    """Without a fall-back: exact sums of all targets are forbidden."""
+    x = cloud("ball", 9000, d, radius, 0)
+    exact = heads(d, 0)[0](tp.Particles(x), method="exact")(x[:50])
+    allowed = kernels.TokenSum.mean
+    monkeypatch.setattr(
+        kernels.TokenSum,
+        "mean",
+        lambda self, x, *rest, **how: allowed(self, x[:500], *rest, **how),
+    )
+    found = heads(d, 0)[0](tp.Particles(x))(x)
+    assert found.shape == x.shape
+    assert relative_difference(found[:50], exact) <= 1e-10
+
+
+def test_a_check_that_fails_leads_to_exact_sums(monkeypatch):
+    x = cloud("ball", 3000, 2, 3.0, 0)
+    tokens, head = tp.Particles(x), heads(2, 0)[0]
+    exact = head(tokens, method="exact")(x)
+    few = nodes.Nodes((3, 3))
+    monkeypatch.setattr(fast, "nodes_needed", lambda *given: few)
+    assert np.array_equal(head(tokens, method="interpolated")(x), exact)
+    rough = fast.fast_mean(head.token_sum(tokens), x, x, None, Evaluation("interpolated", 1e-1))
+    assert rough is not None  # the same nodes do for a tolerance that they meet
+    assert 1e-8 < relative_difference(rough, exact) < 1
+
+
+def test_off_the_tokens_the_field_is_as_exact():
+    x = cloud("ball", 4000, 2, 2.0, 3)
+    tokens, head = tp.Particles(x), heads(2, 3)[1]
+    targets = cloud("ball", 3000, 2, 2.5, 4)
+    exact = head(tokens, method="exact")(targets)
+    found = head(tokens, method="interpolated", tol=1e-11)(targets)
+    assert relative_difference(found, exact) <= 1e-10
+
+
+@pytest.mark.parametrize("method", ["auto", "exact"])
+def test_exact_sums_do_not_depend_on_threads(method, monkeypatch):
+    x = cloud("ball", 6000, 2, 3.0, 0)
+    tokens, head = tp.Particles(x), heads(2, 0)[0]
+    found = []
+    for processors in (1, 3):
+        monkeypatch.setattr("transpde.kernels.blocks._processors", lambda p=processors: p)
+        found.append(head(tokens, method=method)(x))
+    assert np.array_equal(*found)
+
+
+def test_threads_return_results_in_order():
+    assert in_threads(lambda k: k * k, range(50), 10**9) == [k * k for k in range(50)]
+
+
+def test_seen_counts_tokens_at_or_before():
+    seen = Seen.at_or_before(np.array([0.5, 0.0, 2.0]), np.array([1.0, 0.0, 0.5, 0.0]))
+    assert seen.counts.tolist() == [2, 3, 4]
+    assert seen.targets.tolist() == [1, 0, 2]
+    assert seen.tokens.tolist() == [1, 3, 2, 0]
+
+
+# --- the expansion -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("tol", [1e-6, 1e-10])
+def test_expansion_of_the_gaussian_keeps_its_tolerance(d, tol):
+    rng = np.random.default_rng(d)
+    radii = np.array([1.5, 0.7, 0.0])[:d]
+    t, y = (rng.uniform(-1, 1, (200, d)) * radii for _ in range(2))
+    terms = separable.expansion(radii, tol)
+    product = terms.products(terms.along(t)).T @ terms.products(terms.along(y))
+    gaussian = np.exp(-((t[:, None] - y) ** 2).sum(axis=-1) / 2)
+    error = np.abs(product - gaussian).max()
+    assert error <= 3 * tol
+    finer = separable.expansion(radii, tol * 1e-3)
+    assert len(finer) > len(terms)
+
+
+def test_expansion_refuses_what_is_too_large():
+    assert separable.expansion(np.array([20.0]), 1e-10) is None
+    assert separable.expansion(np.array([3.0, 3.0, 3.0]), 1e-10, most=100) is None
+
+
+# --- Sinkhorn without a matrix -------------------------------------------------------------------
+
+
+def exact_marginals(head, x):
+    """Row and column sums of the plan of Sinkhorn attention, from its potential."""
+    tokens = tp.Particles(x)
+    sums = head.token_sum(tokens, Evaluation())
+    scores = sums._scores(x) + sums.bias
+    kappa = np.exp(scores - scores.max(axis=1, keepdims=True))
+    kappa /= kappa.sum(axis=1, keepdims=True)
+    return kappa.sum(axis=0)
+
+
+@pytest.mark.parametrize(
+    ("d", "radius", "factored"), [(2, 2.0, True), (2, 5.0, True), (4, 2.0, False)]
+)
+def test_sinkhorn_of_many_tokens_has_both_marginals(d, radius, factored, monkeypatch):
+    x = cloud("ball", 2500, d, radius, 1)
+    head = tp.Sinkhorn(*heads(d, 5)[1].query[None], heads(d, 5)[1].key, np.eye(d))
+    used = []
+    original = sinkhorn._factored
+    monkeypatch.setattr(
+        sinkhorn, "_factored", lambda *given: used.append(original(*given)) or used[-1]
+    )
+    assert np.abs(exact_marginals(head, x) - 1).max() <= 1e-10
+    assert bool(used and used[0] is not None) == factored
+
+
+def test_factored_tiled_and_dense_potentials_agree(monkeypatch):
+    x = cloud("clusters", 2300, 2, 3.0, 2)
+    tokens = tp.Particles(x)
+    head = tp.Sinkhorn(np.eye(2), 0.8 * np.eye(2), np.eye(2), epsilon=0.7)
+    found = [head(tokens)(x), head(tokens, method="exact")(x)]
+    monkeypatch.setattr(sinkhorn, "DENSE", 5000)
+    found.append(head(tokens, method="exact")(x))
+    assert relative_difference(found[0], found[2]) <= 1e-9
+    assert relative_difference(found[1], found[2]) <= 1e-10
+
+
+def test_many_tokens_and_no_convergence_say_so(monkeypatch):
+    monkeypatch.setattr(sinkhorn, "SCALING_STEPS", 2)
+    x = cloud("ball", 2100, 2, 3.0, 0)
+    head = tp.Sinkhorn(np.eye(2), np.eye(2), np.eye(2))
+    with pytest.raises(RuntimeError, match=r"Sinkhorn: no convergence; the marginal error is \d"):
+        head(tp.Particles(x))
+
+
+# --- memory, flows, input ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["softmax", "masked", "sinkhorn", "exact"])
+def test_memory_grows_linearly(kind):
+    """Twice the tokens take at most 2.6 times the memory, far below a matrix of scores."""
+    peaks = []
+    for n in (6000, 12000):
+        x = cloud("ball", n, 2, 1.0, 0)
+        tokens = tp.Particles(x, positions=np.arange(n) / n)
+        head = heads(2, 0)[0]
+        if kind == "masked":
+            head = tp.Masked(head)
+        if kind == "sinkhorn":
+            head = tp.Sinkhorn(head.query, head.key, head.value)
+        tracemalloc.start()
+        field = head(tokens, method="exact" if kind == "exact" else "auto")
+        field(x, tokens.positions)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] <= 2.6 * peaks[0] + 4e6
+    assert peaks[1] < 12000**2 * 8 / 8
+
+
+def test_flow_does_not_depend_on_the_kernel():
+    tokens = tp.Particles(cloud("ball", 2100, 1, 2.0, 7))
+    attention = tp.Softmax([[1.0]], [[1.0]], [[-1.0]])
+    ends = [
+        tp.flow(tokens, attention, 0.3, rtol=1e-7, atol=1e-9, kernel=kernel).final.points
+        for kernel in ("exact", "auto")
+    ]
+    assert 0 < relative_difference(ends[1], ends[0]) <= 1e-7
+
+
+def test_a_flow_asks_for_a_tenth_of_its_tolerance(monkeypatch):
+    asked = []
+    original = tp.Softmax._token_field
+    monkeypatch.setattr(
+        tp.Softmax,
+        "_token_field",
+        lambda self, m, how: asked.append(how) or original(self, m, how),
+    )
+    head = tp.Softmax([[1.0]], [[1.0]], [[1.0]])
+    tp.flow(tp.Particles([[1.0], [2.0]]), head, 0.1, rtol=1e-5, kernel="interpolated")
+    assert {how.method for how in asked[1:]} == {"interpolated"}
+    assert [how.tol for how in asked[1:]] == pytest.approx([1e-6] * (len(asked) - 1))
+
+
+def test_layers_are_exact_unless_told_otherwise():
+    x = cloud("ball", 2100, 2, 2.0, 8)
+    tokens, head = tp.Particles(x), heads(2, 0)[0]
+    exact = tp.layers(tokens, head, 1, 0.1).final.points
+    assert np.array_equal(exact, x + 0.1 * head(tokens, method="exact")(x))
+    fast_ones = tp.layers(tokens, head, 1, 0.1, kernel="auto").final.points
+    assert 0 < np.abs(fast_ones - exact).max() <= 1e-10
+
+
+def test_bad_methods_and_tolerances():
+    tokens, head = tp.Particles([[1.0]]), tp.Softmax([[1.0]], [[1.0]], [[1.0]])
+    with pytest.raises(ValueError, match="method: must be one of auto, exact, interpolated; got"):
+        head(tokens, method="fast")
+    with pytest.raises(ValueError, match=r"tol: must be .*positive"):
+        head(tokens, tol=0.0)
+    with pytest.raises(ValueError, match="kernel: must be one of auto, exact, interpolated; got"):
+        tp.flow(tokens, head, 1.0, kernel="dense")
+    with pytest.raises(ValueError, match="kernel: must be one of"):
+        tp.layers(tokens, head, 1, 1.0, kernel=None)

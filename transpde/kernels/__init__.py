@@ -1,0 +1,21 @@
+"""Sums over tokens: the only place that knows about memory and speed."""
+
+from transpde.kernels.choice import EXACT, KERNEL_METHODS, Evaluation, evaluation
+from transpde.kernels.fast import token_mean
+from transpde.kernels.plane import PlaneSum
+from transpde.kernels.sinkhorn import potential, sinkhorn_potential
+from transpde.kernels.sums import PointwiseSum, SoftmaxSum, TokenSum
+
+__all__ = [
+    "EXACT",
+    "KERNEL_METHODS",
+    "Evaluation",
+    "PlaneSum",
+    "PointwiseSum",
+    "SoftmaxSum",
+    "TokenSum",
+    "evaluation",
+    "potential",
+    "sinkhorn_potential",
+    "token_mean",
+]

@@ -1,0 +1,97 @@
+"""Which tokens each target sees, tiles of rows, and threads that take them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, NamedTuple, Self, TypeVar
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from transpde.checks import Array
+
+__all__ = ["ROWS", "Seen", "box", "in_threads", "row_tiles", "token_blocks"]
+
+ROWS = 128  # targets of a tile
+TOKENS = 2048  # of a block whose terms fit in a cache
+# From so many scores on, threads win more than they cost; more than a few only wait for memory.
+WORTH_THREADS, MOST_THREADS = 25_000_000, 8
+
+T = TypeVar("T")
+
+
+class Seen(NamedTuple):
+    """An order of targets and tokens in which target i sees the first `counts[i]` tokens.
+
+    The counts do not decrease.
+    """
+
+    targets: Any
+    tokens: Any
+    counts: Array
+    whole: bool
+
+    @classmethod
+    def all(cls, m: int, n: int) -> Self:
+        """Every target sees every token."""
+        return cls(slice(None), slice(None), np.full(m, n), True)
+
+    @classmethod
+    def at_or_before(cls, positions: Array, places: Array) -> Self:
+        """Every target sees the tokens at or before its own position."""
+        tokens = np.argsort(places, kind="stable")
+        counts = np.searchsorted(places[tokens], positions, side="right")
+        targets = np.argsort(counts, kind="stable")
+        return cls(targets, tokens, counts[targets], False)
+
+    def running(self, choose: np.ufunc, values: Array) -> Array:
+        """Return for each target the largest or least value among the tokens that it sees."""
+        if self.whole:
+            return np.asarray(choose.reduce(values, axis=0))
+        return np.asarray(choose.accumulate(values, axis=0)[self.counts - 1])
+
+
+def box(points: Array) -> tuple[Array, Array]:
+    """Return the middle and the half-sides of the box around points (n, d)."""
+    # Column by column: a reduction along the first axis of a thin array is far slower.
+    low = np.array([column.min() for column in points.T])
+    high = np.array([column.max() for column in points.T])
+    return (high + low) / 2, (high - low) / 2
+
+
+def row_tiles(m: int) -> list[slice]:
+    """Return slices of at most `ROWS` of m rows."""
+    return [slice(start, min(start + ROWS, m)) for start in range(0, m, ROWS)]
+
+
+def token_blocks(n: int) -> list[slice]:
+    """Return slices of at most `TOKENS` of n tokens."""
+    return [slice(start, min(start + TOKENS, n)) for start in range(0, n, TOKENS)]
+
+
+def in_threads(task: Callable[[T], Any], parts: Sequence[T] | Iterable[T], work: int) -> list[Any]:
+    """Return task(part) for each part, in order, from several threads where the work is large.
+
+    BLAS is held to one thread meanwhile: two kinds of threads would wait for each other.
+    """
+    parts = list(parts)
+    workers = min(_processors(), MOST_THREADS, len(parts))
+    if work < WORTH_THREADS or workers < 2:
+        return [task(part) for part in parts]
+    with _pools().limit(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(task, parts))
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    return ThreadpoolController()

@@ -1,0 +1,135 @@
+r"""Softmax means faster than pair by pair, checked at every call on exact sums.
+
+What is checked: seeded draws of targets, the extremes of each axis, the farthest from the centre,
+and behind a mask those that see least. Where the check or the cost says no, the sums are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from transpde.checks import Array
+from transpde.kernels.blocks import box
+from transpde.kernels.choice import Evaluation
+from transpde.kernels.nodes import Nodes, interpolated_means, nodes_needed
+from transpde.kernels.separable import causal_means
+from transpde.kernels.sums import Order, SoftmaxSum, TokenSum
+
+__all__ = ["CHECKS", "DIMENSIONS", "SEED", "fast_mean", "reduced", "token_mean"]
+
+DIMENSIONS = 3
+AUTO_FROM = 2048  # tokens and targets; fewer are summed exactly unless told otherwise
+CHECKS, SEED = 64, 0
+TRIES, MORE = 3, 1.25  # attempts, and nodes along an axis from one to the next
+SMALLEST = 1e-17  # no expansion is finer
+# Nanoseconds: a pair of exact sums, a multiply-add of the matrix products, an exponential.
+PAIR, PRODUCT, EXPONENTIAL = 1.1, 0.12, 2.0
+MOST_NODES = 100_000
+
+# What finds means for a choice, finer at each attempt; None where it should not or cannot.
+Finder = Callable[[Evaluation, int], Array | None]
+
+
+def token_mean(
+    sums: TokenSum, x: Array, values: Array, order: Order | None, how: Evaluation
+) -> Array:
+    """Return the sums of P(x_i, j) values_j, shape (m, d), by the method and to the tolerance."""
+    if how.method != "exact" and isinstance(sums, SoftmaxSum):
+        held, seen = sums.held(order)
+        some = values if held is sums else values[sums.bias > -np.inf]
+        found = fast_mean(held, x, some, seen, how)
+        if found is not None:
+            return found
+    return sums.mean(x, values, order)
+
+
+def fast_mean(
+    sums: SoftmaxSum, x: Array, values: Array, order: Order | None, how: Evaluation
+) -> Array | None:
+    """Return the means within the tolerance, or None where exact sums are better or needed."""
+    few = min(len(x), len(values)) < AUTO_FROM
+    if x.shape[1] > DIMENSIONS or (how.method == "auto" and few):
+        return None
+    if not all(np.isfinite(array).all() for array in (x, values, sums.bias)):
+        return None
+    t, y, bias = reduced(sums, x)
+    centre, radius = _ball(values)
+    find: Finder = partial(_by_nodes, t, y, bias, values - centre)
+    if order is not None:
+        find = partial(_by_expansion, t, y, bias, values - centre, order)
+    chosen = _checked_rows(t, order)
+    part = None if order is None else (order[0][chosen], order[1])
+    exact = sums.mean(x[chosen], values, part) - centre
+    scale = max(np.abs(exact).max(), 1e-3 * radius)
+    for attempt in range(TRIES):
+        with np.errstate(all="ignore"):
+            found = find(how, attempt)
+        if found is None or not np.isfinite(found).all():
+            return None
+        if np.abs(found[chosen] - exact).max() <= how.tol * scale:
+            return found + centre
+    return None
+
+
+def reduced(sums: SoftmaxSum, x: Array) -> tuple[Array, Array, Array]:
+    """Return t (m, d), y (n, d) and a bias with t.y + bias the scores, up to a number a target.
+
+    Both are turned to axes in which the keys are uncorrelated, and the targets are centred.
+    """
+    middle, keys = box(x)[0], sums.keys - box(sums.keys)[0]
+    bias = sums.bias + keys @ (sums.query @ middle - sums.shift)
+    y = keys @ sums.query
+    axes = np.linalg.eigh(y.T @ y)[1]
+    return (x - middle) @ axes, y @ axes, bias
+
+
+def _ball(values: Array) -> tuple[Array, float]:
+    """Return the middle of the values and their largest distance from it."""
+    centre = box(values)[0]
+    return centre, float(np.linalg.norm(values - centre, axis=1).max())
+
+
+def _checked_rows(t: Array, order: Order | None) -> Array:
+    """Return the targets at which the means are checked."""
+    draws = np.random.default_rng(SEED).integers(len(t), size=CHECKS)
+    far = (t**2).sum(axis=1).argmax()
+    rows = [draws, t.argmax(axis=0), t.argmin(axis=0), np.array([far])]
+    if order is not None:
+        rows.append(np.argsort(order[0], kind="stable")[: CHECKS // 4])
+    return np.unique(np.concatenate(rows))
+
+
+def _by_nodes(
+    t: Array, y: Array, bias: Array, values: Array, how: Evaluation, attempt: int
+) -> Array | None:
+    nodes = nodes_needed(t, y, how.tol)
+    if nodes is None:
+        return None
+    nodes = nodes.times(MORE**attempt)
+    return (
+        None if _too_dear(nodes, t, values, how) else interpolated_means(t, y, bias, values, nodes)
+    )
+
+
+def _too_dear(nodes: Nodes, t: Array, values: Array, how: Evaluation) -> bool:
+    """Return whether so many nodes are beyond memory or, for "auto", slower than exact sums."""
+    m, (n, c) = len(t), values.shape
+    products, exponentials = nodes.total * (c + 1), sum(nodes.counts)
+    time = (m + n) * (PRODUCT * products + EXPONENTIAL * exponentials)
+    return nodes.total > MOST_NODES or (how.method == "auto" and time > PAIR * m * n)
+
+
+def _by_expansion(
+    t: Array,
+    y: Array,
+    bias: Array,
+    values: Array,
+    order: Order,
+    how: Evaluation,
+    attempt: int,
+) -> Array | None:
+    finer = how.tol * 10.0 ** (-2 * attempt)
+    return None if finer < SMALLEST else causal_means(t, y, bias, values, order, finer)
