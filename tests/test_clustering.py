@@ -209,6 +209,9 @@ def test_bad_rays_are_told():
     for rates in (ray_rates, observed_rates):
         with pytest.raises(ValueError, match=r"u'Au = 0"):
             rates(head, [1.0, 0.0])
+    still = tp.Softmax(np.zeros((2, 2)), np.eye(2), np.eye(2))  # A = 0: every direction
+    np.testing.assert_array_equal(ray_rates(still, [1.0, 0.0]), 0)
+    assert least_departure(5 * np.eye(2), 1, seed=0) == pytest.approx(1)  # relative to the form
     with pytest.raises(ValueError, match=r"rank: must be at most the dimension, 2; got 3"):
         least_departure(np.eye(2), 3, seed=0)
     with pytest.raises(ValueError, match=r"form's norm"):
@@ -260,6 +263,34 @@ def test_a_self_similar_covariance_keeps_its_direction():
         self_similar(tp.Softmax(np.diag([1.0, -1.0]), np.eye(2), np.eye(2)), np.diag([0.9, 0.1]))
     with pytest.raises(TypeError, match=r"head: must be softmax; got L2"):
         self_similar(tp.L2(TWO_LINES.query, TWO_LINES.key, TWO_LINES.value), np.eye(2))
+
+
+def test_a_self_similar_covariance_needs_a_positive_determinant():
+    """Of random pairs with two attracting lines, those with det(VA) < 0 have none inside."""
+    A, V, u = random_rays()
+    eyes, found = np.tile(np.eye(2), (len(A), 1, 1)), {True: [], False: []}
+    rates = np.array([ray_rates(tp.Softmax(A, eyes, V), u[:, i]) for i in (0, 1)])
+    for i in np.flatnonzero((rates < 0).all(axis=(0, 2))):
+        head, hits = tp.Softmax(A[i], np.eye(2), V[i]), []
+        for x, y in np.random.default_rng(0).uniform(-0.6, 0.6, size=(20, 2)):
+            try:
+                hits.append(self_similar(head, np.array([[1 + x, y], [y, 1 - x]]))[0])
+            except ValueError:
+                continue
+        found[bool(np.linalg.det(V[i] @ A[i]) > 0)].append(len(hits))
+    assert len(found[True]) > 5
+    assert min(found[True]) > 0
+    assert len(found[False]) > 1
+    assert max(found[False]) == 0
+
+
+def test_bad_guesses_are_told():
+    head = tp.Softmax(np.diag([1.0, -1.0]), np.eye(2), np.diag([-1.0, 1.0]))
+    with pytest.raises(ValueError, match=r"guess's trace"):
+        self_similar(head, np.diag([1.0, -1.0]))
+    stack = tp.Softmax(*np.tile(np.eye(2), (3, 4, 1, 1)))
+    with pytest.raises(ValueError, match=r"head: must have no leading axes"):
+        self_similar(stack, np.eye(2))
 
 
 def test_the_dividing_curve_divides():

@@ -17,6 +17,20 @@ def test_gaussians_of_the_disc_have_trace_one_and_fill_it():
     assert len(S) == pytest.approx(np.pi / 4 * 20**2 * 0.97**2, rel=0.05)
 
 
+def test_grids_and_directions_without_a_picture_are_told():
+    with pytest.raises(ValueError, match=r"side: no point of the grid lies in the disc; got 2"):
+        plotting.disc_gaussians(2)
+    for inside, message in ((0.0, "inside: "), (1.5, "inside: must be at most 1")):
+        with pytest.raises(ValueError, match=message):
+            plotting.disc_gaussians(9, inside=inside)
+    S = np.stack([plotting.disc_gaussians(5).covariance] * 2)
+    with pytest.raises(ValueError, match=r"direction's length"):
+        plotting.plot_limit_lines({"a": S}, [0.0, 0.0])
+    nearly = 1e6 + 1e-9 * np.random.default_rng(0).normal(size=(1, 5, 2))
+    with pytest.raises(ValueError, match=r"paths: "):
+        plotting.plot_hulls(nearly)
+
+
 def test_limit_line_lies_on_the_wall_of_each_cone():
     S = (
         np.stack([plotting.disc_gaussians(5).covariance] * 2)

@@ -126,6 +126,24 @@ def test_decays_that_the_model_cannot_tell_from_limits():
     assert law(lambda t: 1e-14 + 1 / (1 + t)).rank == 0
 
 
+def test_decided_and_wrong_where_two_changes_meet():
+    """Stated in the docstring: the decay to zero begins ten times later."""
+    P = np.array([[1e4, np.sqrt(0.9e4)], [np.sqrt(0.9e4), 1.0]])
+    start = tp.Gaussian.from_covariance([0.0, 0.0], np.linalg.inv(P))
+    head = tp.Softmax(Q := np.diag([1.0, np.sqrt(1 / 2e7)]), -Q, np.eye(2))
+    np.testing.assert_array_equal(theory.limit_covariance(head, start), 0)
+    wrong = decide_rank(tp.flow(start, head, TIMES, rtol=1e-10))
+    later = decide_rank(tp.flow(start, head, np.append(0.0, np.geomspace(1, 1e10, 21))))
+    assert (wrong.rank, later.rank) == (1, 0)
+
+
+def test_decided_and_wrong_above_a_limit_after_a_fast_decay():
+    """Stated in the docstring: half of the last value remains, or a ninth."""
+    assert law(lambda t: 1e-12 + (1 + t) ** -2.0).rank == 0
+    assert law(lambda t: 1e-12 + (1 + t) ** -2.0, times=TIMES * 100).rank == 1
+    assert law(lambda t: 1e-6 + 1 / (1 + t)).rank == -1  # after 1/t it is seen
+
+
 def test_faster_and_slower_approaches_of_a_limit():
     assert law(lambda t: 1 - 0.5 / (1 + t)).rank == 1  # from below
     assert law(lambda t: 1 + np.exp(-t)).rank == 1

@@ -67,10 +67,17 @@ def decide_rank(
       eigenvalue that is zero at all three depths has vanished.
 
     A case is decided if each of its eigenvalues is. This is a model, not a proof. It tells a
-    positive limit from a decay as 1/t or faster, also where all eigenvalues vanish. It cannot see
-    what begins later: a decay whose time scale is more than 1/`noise` times the end looks like a
-    limit, and so does a limit smaller than `noise` times the last value like a decay. Slower
-    decays, as $t^{-1/2}$ or $1/\log t$, growth, and eigenvalues that still cross are undecided.
+    positive limit from a decay as 1/t or faster, also where all eigenvalues vanish. Slower decays,
+    as $t^{-1/2}$ or $1/\log t$, growth, and eigenvalues that still cross are undecided.
+
+    A decided rank can be wrong, because what begins later is not seen:
+
+    - a decay that begins after the end looks like a limit: with nothing else going on, if its time
+      scale is more than 1/`noise` times the end; hidden under another change that is just dying
+      out, already if it is ten times the end;
+    - a limit looks like a decay if the eigenvalue is still far above it: after a decay as 1/t, if
+      the limit is less than `noise` times the last value; after a faster decay, whose slopes fall
+      from above 1, already if it is half the last value.
 
     Args:
         path: a trajectory of a Gaussian or of a stack of them. Record geometric times, such as

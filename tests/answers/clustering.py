@@ -48,6 +48,15 @@ def without_gamma(A, V, u, s):
     return s * (u @ A @ n) * (n @ V @ u) * np.array([1.0, 2.0])
 
 
+def by_rows(X, Q):
+    Z = np.linalg.svd(Q @ X)[2][len(Q) :].T
+    return X @ Z @ Z.T @ X.T
+
+
+def capped(A):
+    return min(bound(A), max(len(A) // 2, signs(A)[0]))
+
+
 RIGHT = {check.limit: limit, check.rank_bound: bound, check.rates: rates}
 
 WRONG = [
@@ -57,10 +66,12 @@ WRONG = [
     (check.limit, lambda X, Q: linalg.null_space(Q) @ linalg.null_space(Q).T, "start is missing"),
     (check.limit, lambda X, Q: precision(X, Q, 1), "the inverse of the precision"),
     (check.limit, lambda X, Q: precision(X, Q, -1), "right for an invertible covariance"),
+    (check.limit, by_rows, "count the singular values"),
     (check.limit, lambda X, Q: X, "the shape must be|the largest error"),
     (check.rank_bound, lambda A: min(signs(A)[1:]), "add their number"),
     (check.rank_bound, lambda A: len(A) // 2, "half the dimension is a bound"),
     (check.rank_bound, lambda A: signs(A)[0] + max(signs(A)[1:]), "the smaller of the numbers"),
+    (check.rank_bound, capped, "half the dimension is no bound"),
     (check.rank_bound, of_eigenvalues, "not those of A"),
     (check.rank_bound, lambda A: signs(A)[0], "only the kernel is counted"),
     (check.rank_bound, lambda A: sum(signs(A)[1:]), "this is the rank of"),

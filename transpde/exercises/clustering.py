@@ -23,6 +23,8 @@ def limit(answer: Answer) -> str:
     for seed, d, r, k in ((1, 3, 3, 1), (2, 4, 4, 2), (3, 4, 2, 1), (4, 3, 1, 2)):
         rng = np.random.default_rng(seed)
         problems.append((rng.normal(size=(d, r)), rng.normal(size=(k, d))))
+    X, Q = problems[0]
+    problems.append((X, np.concatenate([Q, 2 * Q])))  # a query row that says nothing new
 
     def solution(X: Array, Q: Array) -> Array:
         start = Gaussian(np.zeros(len(X)), X)
@@ -54,9 +56,23 @@ def limit(answer: Answer) -> str:
         "right for an invertible covariance; a thin factor needs the kernel of QX.": (
             lambda X, Q: through(X, Q, np.linalg.pinv)
         ),
+        "count the singular values that are not zero: rows of Q may be dependent.": _by_rows,
     }
     wrong = judged(answer, problems, solution, hints)
     return wrong or "Right: X Pi X' with Pi the projector on the kernel of QX."
+
+
+def _by_rows(X: Array, Q: Array) -> Array:
+    """Return the limit as if QX had as many singular values as Q has rows, none of them zero."""
+    Z = np.linalg.svd(Q @ X)[2][len(Q) :].T
+    return np.asarray(X @ Z @ Z.T @ X.T)
+
+
+def _counts(A: Array) -> tuple[int, int, int]:
+    """Return the numbers of zero, positive and negative eigenvalues of A + A'."""
+    values = np.linalg.eigvalsh(A + A.T)
+    above, below = int((values > 1e-9).sum()), int((values < -1e-9).sum())
+    return len(A) - above - below, above, below
 
 
 def rank_bound(answer: Answer) -> str:
@@ -64,12 +80,11 @@ def rank_bound(answer: Answer) -> str:
     problems = [(np.diag([3.0, 1.0, -1.0, -2.0]),), (np.diag([2.0, 1.0, 1.0, -1.0]),)]
     problems += [(np.diag([0.0, 1.0, 2.0, -1.0]),), (np.diag([-1.0, -2.0, 0.0, 0.0]),)]
     problems += [(np.array([[1.0, 6.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),)]
-    problems += [(np.diag([1.0, -1.0]),), (np.eye(2, k=1) - np.eye(2, k=-1),)]
-
-    def counts(S: Array) -> tuple[int, int, int]:
-        values = np.linalg.eigvalsh(S + S.T)
-        above, below = int((values > 1e-9).sum()), int((values < -1e-9).sum())
-        return len(S) - above - below, above, below
+    problems += [
+        (np.diag([0.0, 1.0, 0.0, -1.0]),),
+        (np.diag([1.0, -1.0]),),
+        (np.eye(2, k=1) - np.eye(2, k=-1),),
+    ]
 
     def solution(A: Array) -> Array:
         eye = np.eye(len(A))
@@ -82,21 +97,26 @@ def rank_bound(answer: Answer) -> str:
 
     hints: dict[str, Callable[..., Array]] = {
         "directions with eigenvalue zero are free: add their number.": (
-            lambda A: np.asarray(min(counts(A)[1:]))
+            lambda A: np.asarray(min(_counts(A)[1:]))
         ),
         "half the dimension is a bound, reached only when the signs balance.": (
             lambda A: np.asarray(len(A) // 2)
         ),
         "take the smaller of the numbers of positive and negative eigenvalues.": (
-            lambda A: np.asarray(counts(A)[0] + max(counts(A)[1:]))
+            lambda A: np.asarray(_counts(A)[0] + max(_counts(A)[1:]))
         ),
         "the eigenvalues of A + A' decide, not those of A.": (
             lambda A: np.asarray(of_eigenvalues(A))
         ),
-        "only the kernel is counted: mix directions of opposite signs.": (
-            lambda A: np.asarray(counts(A)[0])
+        "half the dimension is no bound where eigenvalues are zero.": (
+            lambda A: np.asarray(
+                min(len(A) - max(_counts(A)[1:]), max(len(A) // 2, _counts(A)[0]))
+            )
         ),
-        "this is the rank of A + A'.": lambda A: np.asarray(sum(counts(A)[1:])),
+        "only the kernel is counted: mix directions of opposite signs.": (
+            lambda A: np.asarray(_counts(A)[0])
+        ),
+        "this is the rank of A + A'.": lambda A: np.asarray(sum(_counts(A)[1:])),
     }
     wrong = judged(answer, problems, solution, hints)
     return wrong or "Right: n0 plus the smaller of n+ and n-."

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, QhullError
 
 from transpde.checks import finite_array, same_size
 from transpde.plotting.styles import SEQUENCE, axes_on
@@ -36,8 +36,8 @@ def plot_hulls(
         **lines: passed to `LineCollection`.
 
     Raises:
-        ValueError: an array of another shape, entries that are not finite, tokens on one line, a
-            wrong number of values.
+        ValueError: an array of another shape, entries that are not finite, tokens on one line
+            within rounding, a wrong number of values.
 
     Example:
         >>> ax = plot_hulls(path.points, values=path.times)  # doctest: +SKIP
@@ -54,7 +54,10 @@ def plot_hulls(
             f"paths: the tokens of each time must span the plane; those of time {flat[0]} lie on "
             "one line."
         )
-    corners = [ConvexHull(cloud).vertices for cloud in points]
+    try:
+        corners = [ConvexHull(cloud).vertices for cloud in points]
+    except QhullError as error:
+        raise ValueError("paths: the tokens of a time lie on one line within rounding.") from error
     outlines = [cloud[np.append(at, at[0])] for cloud, at in zip(points, corners, strict=True)]
     ax = axes_on(ax)
     style: dict[str, Any] = {"cmap": cmap, "linewidths": 1.0, "zorder": 1}

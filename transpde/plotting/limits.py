@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from transpde.checks import Array, finite_array, positive_integer, same_size
+from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
 from transpde.gaussians import Gaussian
 from transpde.plotting.covariances import (
     cone_coordinates,
@@ -31,7 +31,8 @@ def disc_gaussians(side: int, *, inside: float = 0.97) -> Gaussian:
         inside: the radius up to which they are kept.
 
     Raises:
-        ValueError: a side that is not an integer >= 1.
+        ValueError: a side that is not an integer >= 1, a radius that is not positive or more than
+            1, no point of the grid within the radius.
 
     Example:
         >>> from transpde.plotting import disc_gaussians
@@ -39,8 +40,14 @@ def disc_gaussians(side: int, *, inside: float = 0.97) -> Gaussian:
         (45,)
     """
     axis = np.linspace(-1.0, 1.0, positive_integer("side", side))
+    if positive_number("inside", inside) > 1:
+        raise ValueError(f"inside: must be at most 1, the radius of the disc; got {inside}.")
     u, w = (grid.ravel() for grid in np.meshgrid(axis, axis))
     u, w = u[u**2 + w**2 < inside**2], w[u**2 + w**2 < inside**2]
+    if not u.size:
+        raise ValueError(
+            f"side: no point of the grid lies in the disc; got {side}. Take 3 or more."
+        )
     S = np.stack([1 + u, w, w, 1 - u], axis=-1).reshape(-1, 2, 2) / 2
     return Gaussian.from_covariance(np.zeros((len(S), 2)), S)
 
@@ -68,13 +75,14 @@ def plot_limit_lines(
         The axes.
 
     Raises:
-        ValueError: a direction of another shape, and what `plot_cone` raises.
+        ValueError: a direction of another shape or of length zero, and what `plot_cone` raises.
 
     Example:
         >>> axes = plot_limit_lines({"softmax": path.covariances}, [0.9, -0.4])  # doctest: +SKIP
     """
     u = finite_array("direction", direction, "d")
     same_size("direction", len(u), "the plane", 2, "dimension")
+    positive_number("direction's length", float(np.linalg.norm(u)))
     if axes is None:
         size, ratio = (4.5 * len(panels), 4.2), {"projection": "3d"}
         axes = plt.subplots(1, len(panels), figsize=size, subplot_kw=ratio, squeeze=False)[1][0]

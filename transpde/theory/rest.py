@@ -3,8 +3,9 @@ r"""Covariances at rest: which ranks they may have, and rays of them in the plan
 In the plane $\Sigma = s\,uu^\top$ with $u^\top Au = 0$ is stationary for every value matrix. With
 a unit vector n normal to u, write $\Sigma = x\,uu^\top + y(un^\top + nu^\top) + z\,nn^\top$. Near
 the ray y and z obey a triangular linear system, whose rates say whether the ray attracts. Under
-softmax the basins of two such rays are divided by the covariances that tend to zero along
-$\Sigma_t = S/(1 + \kappa t)$, with S at rest up to its size.
+softmax the basins of two such rays may be divided by the covariances that tend to zero along
+$\Sigma_t = S/(1 + \kappa t)$, with S at rest up to its size. An invertible S with $\kappa \ne 0$
+needs $\det(VA) > 0$: $VSA$ is then similar to $-\kappa I/2$ plus a skew matrix.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def ray_rates(head: Any, direction: Any, size: float = 1.0) -> Array:
     $$s'(\beta + \gamma)\nu, \qquad 2s'\beta\nu,$$
     $s' = s$ for softmax, $2s/(1 + 2s|Ku|^2)$ for L2, $s/\varepsilon$ for Sinkhorn. The ray
     attracts if both are negative. If the second is positive it attracts no start of rank two, if
-    the first is, none of rank one.
+    the first is, none of rank one that is not on it. A rate of zero decides nothing.
 
     Args:
         head: a softmax, L2 or Sinkhorn head in the plane, or a stack.
@@ -123,7 +124,7 @@ def observed_rates(head: Any, direction: Any, *, span: float = 0.1) -> Array:
     r"""Return what `ray_rates` predicts, measured on two flows that start near $uu^\top$.
 
     The growth of y is that of a start of rank one, the growth of z that of one of rank two, both
-    within about 1e-6 of the ray.
+    within about 1e-6 of the ray. The span must be short enough that they stay near it.
 
     Args:
         head: a softmax, L2 or Sinkhorn head in the plane, or a stack.
@@ -166,9 +167,9 @@ def _isotropic(head: Any, direction: Any) -> Array:
     length = np.linalg.norm(u, axis=-1, keepdims=True)
     positive_number("direction's length", float(length.min()))
     u, A = u / length, np.swapaxes(head.key, -2, -1) @ head.query
-    gap = np.abs(_form(u, A, u)) / np.linalg.norm(A, axis=(-2, -1))
-    if np.max(gap) > 1e-8:
-        raise ValueError(f"direction: must satisfy u'Au = 0; got {np.max(gap):.3g} of the norm.")
+    gap, norm = np.abs(_form(u, A, u)), np.linalg.norm(A, axis=(-2, -1))
+    if np.any(gap > 1e-8 * norm):
+        raise ValueError(f"direction: must satisfy u'Au = 0; got {np.max(gap):.3g}.")
     return u
 
 
@@ -181,10 +182,11 @@ def _form(left: Array, matrix: Array, right: Array) -> Array:
 
 
 def least_departure(form: Any, rank: int, *, seed: Any, starts: int = 20) -> float:
-    r"""Return the least $\|X^\top CX\|_F$ that a descent finds over orthonormal X of a rank.
+    r"""Return the least $\|X^\top CX\|_F/\|C\|$ that a descent finds, X orthonormal of a rank.
 
-    It is zero where a covariance of this rank is at rest under softmax with V = I and
-    $A + A^\top = C$. The descent knows nothing of eigenvalues: 400 steps from random starts.
+    It is zero within rounding where a covariance of this rank is at rest under softmax with V = I
+    and $A + A^\top = C$, if the descent finds it. The descent knows nothing of eigenvalues: 400
+    steps from random starts, too few where eigenvalues differ by large factors.
 
     Args:
         form: C, symmetric, shape (d, d), not zero.
@@ -229,7 +231,8 @@ def self_similar(head: Any, guess: Any) -> tuple[Array, Array]:
 
     Raises:
         TypeError: another attention.
-        ValueError: another dimension; no such S found inside the disc.
+        ValueError: another dimension, a stack; a guess whose trace is not positive; no such S
+            found inside the disc (there is none with $\kappa \ne 0$ unless $\det(VA) > 0$).
 
     Source: ours (chapter on clustering).
 
@@ -245,9 +248,10 @@ def self_similar(head: Any, guess: Any) -> tuple[Array, Array]:
     V, A = _softmax_of_the_plane(head)
     start = finite_array("guess", guess, "d d")
     same_size("guess", start.shape[-1], "the plane", 2, "dimension")
-    start = start / np.trace(start)
+    start = start / positive_number("guess's trace", float(np.trace(start)))
     found = root(_drift, [start[0, 0] - start[1, 1], 2 * start[0, 1]], args=(V, A), tol=1e-13)
-    if np.abs(_drift(found.x, V, A)).max() > 1e-10 or np.linalg.norm(found.x) >= 1 - 1e-9:
+    rest = np.abs(_drift(found.x, V, A)).max() <= 1e-10
+    if not (rest and np.linalg.norm(found.x) < 1 - 1e-9):  # not a number is not found, either
         raise ValueError("guess: no self-similar covariance was found near it; try another.")
     h, uw = 1e-6, found.x
     steps = h * np.eye(2)
@@ -270,7 +274,7 @@ def dividing_curve(head: Any, guess: Any) -> Array:
 
     Raises:
         TypeError: another attention.
-        ValueError: another dimension; no S found; S is not a saddle of directions.
+        ValueError: as in `self_similar`; S is not a saddle of directions.
 
     Source: ours (chapter on clustering).
 
@@ -296,6 +300,8 @@ def dividing_curve(head: Any, guess: Any) -> Array:
 def _softmax_of_the_plane(head: Any) -> tuple[Array, Array]:
     if not isinstance(head, Softmax):
         raise TypeError(f"head: must be softmax; got {type(head).__name__}.")
+    if max(head.query.ndim, head.key.ndim, head.value.ndim) > 2:
+        raise ValueError("head: must have no leading axes. Take one case of the stack.")
     same_size("head", head.dimension, "the plane", 2, "dimension")
     return head.value, head.key.T @ head.query
 
