@@ -82,9 +82,44 @@ def test_one_key_does_not_blow_up_from_delta_one_on():
     assert (path.stop == "time").all()
     flat = tp.Gaussian.from_covariance([0.0, 0.0], np.diag([0.0, 1.0]))
     assert theory.blowup_time(tp.L2(*PLANE, np.diag([0.5, 1.0])), flat) == np.inf
-    for delta, v in ((-0.5, 1.0), (0.5, -1.0)):
+    for delta, v in ((-0.5, 1.0), (0.5, -1.0)):  # no statement
         head = tp.L2(*PLANE, np.diag([delta, v]))
         assert theory.blowup_time(head, tp.Gaussian([0.0, 0.0], np.eye(2))) is None
+
+
+def test_one_key_time_of_signs_and_units_of_the_eigenvalues():
+    """The field keeps under V, Q -> -V, -Q; equal eigenvalues count as such in any units."""
+    start = tp.Gaussian.from_covariance([1.0, 3.0], [[1.0, -0.5], [-0.5, 1.0]])
+    for V in (np.diag([-0.5, -1.0]), np.diag([0.0, -1.0])):
+        time = theory.blowup_time(tp.L2(*PLANE, V), start)
+        assert tp.flow(start, tp.L2(*PLANE, V), np.inf).blowup_time == pytest.approx(time, 1e-8)
+        opposite = tp.L2([[0.0, -1.0]], [[1.0, 0.0]], -V)
+        assert theory.blowup_time(opposite, start) == pytest.approx(time, 1e-12)
+    space = tp.Gaussian([0.0, 0.0, 0.0], np.eye(3) + 0.2)
+    for k, q, c in np.random.default_rng(4).uniform(0.1, 2.0, size=(50, 3)):
+        equal = tp.L2([[0.0, q, 0.0]], [[k, 0.0, 0.0]], np.diag([c, c, 5.0]))
+        assert theory.blowup_time(equal, space) == np.inf
+        less = tp.L2([[0.0, q, 0.0]], [[k, 0.0, 0.0]], np.diag([c / 3, c, 5.0]))
+        assert np.isfinite(theory.blowup_time(less, space))
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.5])
+@pytest.mark.parametrize("log_size", [-700.0, -400.0, 0.0, 400.0, 3000.0])
+def test_one_key_time_at_every_size(log_size, delta):
+    head = tp.L2(*PLANE, np.diag([delta, 1.0]))
+    start = tp.Gaussian([0.0, 0.0], [[1.0, 0.0], [1.0, 1.0]], log_size)
+    time = theory.blowup_time(head, start)
+    assert tp.flow(start, head, np.inf).blowup_time == pytest.approx(time, rel=1e-9)
+
+
+@pytest.mark.parametrize("delta", [1e-4, 1e-3])
+def test_one_key_time_of_a_small_eigenvalue(delta):
+    """Near zero the time is that of delta = 0, which is elementary, up to order delta."""
+    head = tp.L2(*PLANE, np.diag([delta, 1.0]))
+    start = tp.Gaussian.from_covariance([0.0, 0.0], [[1.0, 0.5], [0.5, 1.0]])
+    assert theory.blowup_time(head, start) == pytest.approx(3.0, rel=5 * delta)
+    away = tp.Gaussian.from_covariance([0.0, 0.0], [[1.0, -0.97], [-0.97, 1.0]])
+    assert theory.blowup_time(head, away) == np.inf  # about e^(1/delta): beyond all floats
 
 
 # --- L2 with identity value ----------------------------------------------------------------------
@@ -206,3 +241,18 @@ def test_the_lyapunov_function_falls_for_softmax_and_sinkhorn_and_not_for_l2(see
     head = tp.L2(np.linalg.solve(keys, turn), keys, np.eye(2))
     path = tp.flow(tp.Gaussian([0.0, 0.0], np.diag([2.0, 0.5 + 0.1 * seed])), head, [0, 4.0, 8.0])
     assert path.log_sizes[-1] > path.log_sizes[0] + 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_l2_with_identity_value_has_another_lyapunov_function(seed):
+    r"""With $A+A^\top\preceq0$, tr(K Sigma K^T) falls; for skew A all its eigenvalues stay."""
+    rng = np.random.default_rng(seed)
+    K, Y, Z = rng.normal(size=(3, 3, 3))
+    start = tp.Gaussian(rng.normal(size=3), rng.normal(size=(3, 3)))
+    for A in (Z - Z.T, Z - Z.T - 0.3 * Y @ Y.T):
+        head = tp.L2(np.linalg.solve(K.T, A), K, np.eye(3))
+        seen = K @ tp.flow(start, head, np.linspace(0, 3, 9)).covariances @ K.T
+        levels, traces = np.linalg.eigvalsh(seen), np.trace(seen, axis1=-2, axis2=-1)
+        assert (np.diff(traces) < 1e-8 * traces[0]).all()
+        if (A == -A.T).all():
+            np.testing.assert_allclose(levels, levels[:1].repeat(9, 0), atol=1e-7 * traces[0])

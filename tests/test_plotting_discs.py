@@ -83,3 +83,17 @@ def test_agreement_draws_the_diagonal_and_a_group_each(axes):
         plotting.plot_agreement([[1.0]], [[1.0, 2.0]], ax=ax)
     with pytest.raises(ValueError, match="found: its length"):
         plotting.plot_agreement([[1.0]], [], ax=ax)
+
+
+def test_bad_panels_and_numbers_are_refused(axes):
+    path = plotting.covariances_at([[[0.1, 0.2]], [[0.5, -0.2]]])
+    with pytest.raises(ValueError, match="panels: must hold at least one"):
+        plotting.plot_discs({})
+    with pytest.raises(ValueError, match="arcs: each must have the title"):
+        plotting.plot_discs({"a": path}, axes=axes[:1], arcs={"b": np.eye(2)})
+    with pytest.raises(ValueError, match="expected: must hold at least one group"):
+        plotting.plot_agreement([], [], ax=axes[0])
+    with pytest.raises(ValueError, match="found: must be positive on logarithmic axes; got 0"):
+        plotting.plot_agreement([[1.0]], [[0.0]], ax=axes[0])
+    with pytest.raises(ValueError, match="in the unit disc; got a norm of 1e"):
+        plotting.covariances_at([1e200, 0.0])

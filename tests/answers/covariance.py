@@ -83,6 +83,11 @@ WRONG = [
         ),
         "of a matrix, not of its entries",
     ),
+    (
+        check.sinkhorn_linear,  # S from SG = M: true where G has an inverse
+        lambda A, V, X, e: linear(A, V, X, core(X.T @ A @ X, e)) + 0 * np.linalg.inv(A),
+        "LinAlgError|largest error",
+    ),
     (check.sinkhorn_linear, lambda A, V, X, e: None, "returned nothing"),
     (check.pole, lambda A: disc(A + A.T), "take its adjugate"),
     (check.pole, lambda A: disc(adjugate(A)), "A alone is not symmetric"),

@@ -24,13 +24,22 @@ def _sinkhorn(V: Array, A: Array, X: Array, core: Array) -> Array:
     return V @ X @ core @ X.T @ A
 
 
-def sinkhorn_linear(answer: Answer) -> str:
-    """Check `answer(A, V, X, epsilon)`: the linear part B of a Sinkhorn head's field."""
-    problems = []
+def _sinkhorn_problems() -> list[tuple[Array, ...]]:
+    """Return A, V, X and epsilon; the last problem has one key and more columns than rows."""
+    problems: list[tuple[Array, ...]] = []
     for seed, rank in ((1, 3), (2, 3), (3, 2)):
         rng = np.random.default_rng(seed)
         A, V, X = rng.normal(size=(3, 3, 3))
         problems.append((A, V, X[:, :rank], np.asarray(0.4 + rng.random())))
+    thin = np.outer([1.0, -0.5, 0.3], [0.4, 1.0, -0.8])  # one key: no inverse of A
+    wide = np.array([[1.0, 0.2, -0.5, 0.3], [0.0, 0.8, 0.4, -0.6], [0.7, -0.3, 0.9, 0.1]])
+    problems.append((thin, problems[0][1], wide, np.asarray(0.7)))
+    return problems
+
+
+def sinkhorn_linear(answer: Answer) -> str:
+    """Check `answer(A, V, X, epsilon)`: the linear part B of a Sinkhorn head's field."""
+    problems = _sinkhorn_problems()
 
     def solution(A: Array, V: Array, X: Array, epsilon: Array) -> Array:
         head = Sinkhorn(A, np.eye(3), V, float(epsilon))

@@ -41,7 +41,7 @@ def covariances_at(points: Any) -> Array:
                [0.25, 0.5 ]])
     """
     u, w = np.moveaxis(finite_array("points", points, "... 2"), -1, 0)
-    if np.any(u**2 + w**2 > 1 + 1e-12):
+    if np.any(np.hypot(u, w) > 1 + 1e-12):
         raise ValueError(
             f"points: must be in the unit disc; got a norm of {np.hypot(u, w).max():.6g}."
         )
@@ -65,11 +65,17 @@ def plot_discs(
         **style: passed to `plot_disc`.
 
     Raises:
-        ValueError: a number of axes that is not that of the panels; what `plot_disc` raises.
+        ValueError: no panel, a number of axes that is not that of the panels, an arc without a
+            panel; what `plot_disc` and `plot_arc` raise.
 
     Example:
         >>> axes = plot_discs({"softmax": path.directions})  # doctest: +SKIP
     """
+    if not panels:
+        raise ValueError("panels: must hold at least one path; got none.")
+    stray = [title for title in arcs or {} if title not in panels]
+    if stray:
+        raise ValueError(f"arcs: each must have the title of a panel; got {stray[0]!r}.")
     drawn = _row(len(panels)) if axes is None else list(axes)
     same_size("axes", len(drawn), "panels", len(panels), "length")
     options: dict[str, Any] = {"annotate": False, "linewidths": 1.1, "size": 14.0}
@@ -173,19 +179,35 @@ def plot_agreement(
         ylabel: what is found.
 
     Raises:
-        ValueError: numbers of groups or of entries that differ, entries that are not finite.
+        ValueError: no group, numbers of groups or of entries that differ, entries that are not
+            finite and positive.
 
     Example:
         >>> ax = plot_agreement([[1.0, 2.0]], [[1.0, 2.1]])  # doctest: +SKIP
     """
-    ax = axes_on(ax)
     same_size("found", len(found), "expected", len(expected), "length")
-    groups = [finite_array("expected", group, "N") for group in expected]
-    ends = [min(g.min() for g in groups), max(g.max() for g in groups)]
+    if not len(expected):
+        raise ValueError("expected: must hold at least one group; got none.")
+    pairs = [
+        (_positive("expected", x), _positive("found", y))
+        for x, y in zip(expected, found, strict=True)
+    ]
+    for x, y in pairs:
+        same_size("found", len(y), "expected", len(x), "length")
+    ax = axes_on(ax)
+    ends = [min(x.min() for x, _ in pairs), max(x.max() for x, _ in pairs)]
     ax.loglog(ends, ends, color=GREY, linewidth=1.0)
-    for x, y in zip(groups, found, strict=True):
-        values = finite_array("found", y, "N")
-        same_size("found", len(values), "expected", len(x), "length")
-        ax.loglog(x, values, ".", markersize=4)
+    for x, y in pairs:
+        ax.loglog(x, y, ".", markersize=4)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     return ax
+
+
+def _positive(name: str, values: Any) -> Array:
+    array = finite_array(name, values, "N")
+    if array.min() <= 0:
+        raise ValueError(
+            f"{name}: must be positive on logarithmic axes; got {array.min():.6g}. "
+            "Leave such entries out."
+        )
+    return array

@@ -54,7 +54,7 @@ def blowup_time(attention: Any, gaussian: Gaussian) -> Any:
       $\varphi = 2/(1 + 2k^\top\Sigma_0k)$ and $\beta = q^\top\Sigma_0k$ it is
       $1/(\varphi v\beta)$ for $\delta = 0$ if this is positive, else inf; for $0 < \delta < v$
       a hypergeometric function, inf if $\beta < 0$ and the covariance is of rank one on k and q;
-      inf for $\delta \ge v > 0$;
+      inf for $\delta \ge v \ge 0$, $\delta > 0$; with both signs reversed the same for -q;
     - linear attention on a Gaussian of mean zero: as softmax.
 
     Args:
@@ -62,12 +62,13 @@ def blowup_time(attention: Any, gaussian: Gaussian) -> Any:
         gaussian: a Gaussian, or a stack; parameters may have its leading axes.
 
     Returns:
-        A float, inf where a proof says that there is none. None where no statement decides, as
-        where a feed-forward part meets a covariance of trace above e^300 or under e^-300; for
-        other values V, sums of heads that none of the rows holds, attentions that do not keep
-        Gaussians, and with a feed-forward part that is not stable where no blow-up is found. For a
-        stack an array, NaN where no statement decides. V = cI means to the last bit; eigenvalues
-        that are zero within rounding count as zero.
+        A float, inf where a proof says that there is none, or beyond all floats. None where no
+        statement decides, as where a feed-forward part meets a covariance of trace above e^300 or
+        under e^-300; for other values V, sums of heads that none of the rows holds, attentions
+        that do not keep Gaussians, and with a feed-forward part that is not stable where no
+        blow-up is found. For a stack an array, NaN where no statement decides. V = cI means to the
+        last bit; eigenvalues that are zero within rounding count as zero, and eigenvectors may be
+        off by rounding in each entry.
 
     Raises:
         ValueError: dimensions or leading axes that do not fit.
@@ -152,13 +153,17 @@ def _one_key(head: L2, gaussian: Gaussian) -> float | None:
     delta, v = _eigenvalue(V.T, k), _eigenvalue(V.T, q)
     if delta is None or v is None:
         return None
-    return one_key.blowup(np.array([k, q]) @ gaussian.scaled_factor, delta, v)
+    unit = gaussian.normalised()
+    rows = np.array([k, q]) @ unit.factor
+    return one_key.blowup(rows, float(unit.log_scales[0]), delta, v)
 
 
 def _eigenvalue(matrix: Array, vector: Array) -> float | None:
-    """Return the eigenvalue if a vector is an eigenvector to the last bit, else None."""
-    value = float(matrix @ vector @ vector / max(vector @ vector, np.finfo(float).tiny))
-    return value if (matrix @ vector == value * vector).all() else None
+    """Return the eigenvalue of an eigenvector up to rounding in each entry, else None."""
+    image, i = matrix @ vector, int(np.abs(vector).argmax())
+    value = float(image[i] / vector[i]) if vector[i] else 0.0
+    off = np.abs(image - value * vector) > ROUNDING * np.abs(value * vector)
+    return None if off.any() else value
 
 
 def closed_form_covariance(attention: Any, gaussian: Gaussian, time: Any) -> Any:
