@@ -32,7 +32,7 @@ import transpde as tp
 from transpde.checks import Array
 from transpde.figures.recipes import disc_matrices
 
-__all__ = ["RTOL", "Paths", "clock", "evenly", "planar_paths"]
+__all__ = ["RTOL", "Paths", "clock", "evenly", "planar_paths", "velocity"]
 
 RTOL = 1e-9  # of each case: the solver's, over all, is smaller by the root of their number
 
@@ -153,6 +153,19 @@ def planar_paths(
     y = run.y.reshape(5, n, len(places)).transpose(0, 2, 1)
     growth = rate(y[:, -1])[1]
     return Paths(np.stack(y[:2], axis=-1), y[2], y[3], y[4], growth)
+
+
+def velocity(attention: Any) -> Callable[[Array], Array]:
+    """Return the derivative of covariances by their entries 11, 12, 22: (3, n) to (3, n)."""
+    response, linear = _response(attention)
+
+    def rate(S: Array) -> Array:
+        size, det = S[0] + S[2], np.maximum(S[0] * S[2] - S[1] ** 2, np.finfo(float).tiny)
+        b11, b12, b21, b22 = linear @ response(S / size, np.log(size), np.log(det))
+        mixed = b11 * S[1] + b12 * S[2] + b21 * S[0] + b22 * S[1]
+        return np.stack([2 * (b11 * S[0] + b12 * S[1]), mixed, 2 * (b21 * S[1] + b22 * S[2])])
+
+    return rate
 
 
 def _rate(attention: Any, physical: bool) -> Callable[[Array], tuple[Array, Array]]:

@@ -1,9 +1,9 @@
 r"""Covariances that tend to two lines of rank one matrices: `trad_mixed_3d` and `L2_mixed_3d`.
 
 The problem: $A + A^\top$ indefinite, V with eigenvalues of both signs. Every start of the grid
-tends to a rank one matrix $cxx^\top$ with $x^\top Ax = 0$, on one of two lines; from the same
-start softmax and L2 may choose different ones. (In the scripts the softmax paths are overwritten
-by those of L2, so both files show L2.)
+tends to a rank one matrix $cxx^\top$ with $x^\top Ax = 0$, on one of two lines; from each start
+softmax and L2 choose the same one, at different places. (In the scripts the softmax paths are
+overwritten by those of L2, so both files show L2.)
 """
 
 from __future__ import annotations

@@ -1,0 +1,200 @@
+"""The pages of the reproduction: the scripts' rule run again, the peer's text, the overview."""
+
+import io
+import re
+
+import contract
+import numpy as np
+import pytest
+import yaml
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from PIL import Image
+
+import transpde as tp
+from transpde.figures import recipes
+from transpde.figures.euler import euler_path, euler_until
+from transpde.figures.peer import told
+from transpde.figures.picture import picture
+from transpde.figures.planar import velocity
+
+BOOK = contract.ROOT / "book"
+PEER = yaml.safe_load((BOOK / "peer.yml").read_text(encoding="utf-8"))
+PAGES = sorted((BOOK / "reproduction").glob("*.ipynb"))
+
+# Those that take longer (L2_divergence, L2_both, MH_both) are run by their pages.
+RUNS = {
+    "trad_neg_def_V": (recipes.zero, recipes.softmax),
+    "L2_neg_def_V": (recipes.zero, recipes.l2),
+    "MH_neg_def_V": (recipes.zero, lambda recipe: recipes.multi_head(recipe, 2)),
+    "sink_convergence": (recipes.zero, recipes.sinkhorn),
+    "trad_rank_1": (recipes.line, recipes.softmax),
+    "L2_rank_1": (recipes.line, recipes.l2),
+    "MH_rank_1": (recipes.line, lambda recipe: recipes.multi_head(recipe, 2)),
+    "trad_explosion": (recipes.explosion, recipes.softmax),
+    "MH_explosion": (recipes.explosion, lambda recipe: recipes.multi_head(recipe, 2)),
+    "sink_divergence": (recipes.explosion, recipes.sinkhorn),
+    "trad_both_V": (recipes.both, recipes.softmax),
+}
+
+# --- the rule of the scripts ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_rule_makes_the_steps_of_the_script(name):
+    make, attend = RUNS[name]
+    recipe, peer = make(), PEER["figures"][name]
+    run = euler_until(attend(recipe), recipe.starts, **peer["rule"])
+    assert run.steps.sum() == peer["euler_steps"]
+    assert run.count("converged") == peer["converged"]
+    assert run.count("diverged") == peer["blown_up"]
+    assert run.count("unfinished") == peer["unfinished"]
+    if "norm_at_stop" in peer:
+        norms = [run.norms.min(), run.norms.max(), run.norms.mean()]
+        np.testing.assert_allclose(norms, peer["norm_at_stop"], atol=5.1e-5)
+
+
+def test_second_head_of_a_single_row_changes_nothing():
+    recipe = recipes.line()
+    second = recipe.key[1:2].T @ recipe.query[1:2]
+    np.testing.assert_array_equal(second, np.zeros((2, 2)))
+    first = np.outer([1.0, 0.0], [1.0, 0.0])
+    alone = tp.Softmax(recipe.query, recipe.key, first @ recipe.value)
+    entries = recipe.starts[:, [0, 0, 1], [0, 1, 1]].T
+    two = velocity(recipes.multi_head(recipe, 2))(entries)
+    np.testing.assert_allclose(two, velocity(alone)(entries), rtol=1e-14, atol=1e-16)
+
+
+@pytest.mark.parametrize("attend", [recipes.softmax, recipes.l2, recipes.sinkhorn])
+def test_velocity_is_that_of_the_attention(attend):
+    recipe = recipes.both()
+    attention, S = attend(recipe), 3 * recipe.starts[::40]
+    B = attention(tp.Gaussian.from_covariance(np.zeros(2), S)).linear
+    wanted = B @ S + S @ B.mT
+    entries = (slice(None), [0, 0, 1], [0, 1, 1])
+    found = velocity(attention)(S[entries].T)
+    np.testing.assert_allclose(found, wanted[entries].T, rtol=1e-10, atol=1e-12)
+
+
+def test_euler_is_of_order_one():
+    recipe = recipes.two_lines()
+    attention = recipes.l2(recipe)
+    exact = tp.flow(recipe.gaussians, attention, 1.0, rtol=1e-11, atol=1e-13).final.covariance
+    errors = [
+        np.abs(euler_path(attention, recipe.starts, 1 / n, n)[-1] - exact).max()
+        for n in (100, 200, 400)
+    ]
+    np.testing.assert_allclose(np.log2(np.divide(errors[:-1], errors[1:])), 1.0, atol=0.05)
+
+
+def test_step_out_of_the_cone_is_projected():
+    head = tp.Softmax(np.eye(2), -np.eye(2), np.eye(2))
+    S = np.diag([0.9, 0.1])[None]
+    after = euler_path(head, S, 1.0, 1)[1, 0]  # 0.9 - 2 * 0.81 is negative
+    np.testing.assert_allclose(after, np.diag([1e-14, 0.1 - 0.02]), atol=1e-16)
+    assert euler_until(head, S, step=1.0, tolerance=1e-3, steps=5).clipped == 1
+
+
+def test_rule_keeps_the_last_state_within_its_bounds():
+    head = tp.Softmax(np.eye(1, 2), np.eye(1, 2), np.eye(2))
+    S = np.stack([np.diag([1.0, 1.0]), np.diag([1e-6, 1.0])])
+    run = euler_until(head, S, step=0.1, tolerance=1e-9, largest=1.9, steps=3)
+    assert run.reasons.tolist() == ["diverged", "converged"]
+    assert run.steps.tolist() == [1, 1]
+    np.testing.assert_array_equal(run.covariances, S)
+    unfinished = euler_until(head, S[:1], step=1e-3, tolerance=1e-9, steps=3)
+    assert unfinished.reasons.tolist() == ["unfinished"]
+    np.testing.assert_allclose(unfinished.traces, 1 + 1.002**3, rtol=1e-5)
+
+
+def test_stopped_gives_angles_and_ratios():
+    run = euler_until(
+        tp.Softmax(np.eye(2), -np.eye(2), np.eye(2)),
+        np.array([[[1.0, 0.0], [0.0, 4.0]], [[2.0, 1.0], [1.0, 2.0]]]),
+        step=1.0,
+        tolerance=1e9,
+    )
+    np.testing.assert_allclose(run.angles, [90.0, 45.0])
+    np.testing.assert_allclose(run.ratios, [0.25, 1 / 3])
+    np.testing.assert_allclose(run.norms, [17**0.5, 10**0.5])
+
+
+# --- what a page prints and shows ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [n for n in PEER["figures"] if "histograms" not in n])
+def test_told_holds_every_number_of_the_script_and_no_other(name):
+    entry = PEER["figures"][name]
+    text = re.sub(r"\s+", " ", told(entry))
+    assert entry["shows"] in text
+    for key, value in entry.items():
+        if key in ("shows", "cpu_seconds", "defect", "exact") or value == 0:
+            continue
+        if key in entry.get("exact", ()):
+            assert f"{key.replace('_', ' ')}:" not in text
+            continue
+        numbers = value.values() if isinstance(value, dict) else np.atleast_1d(value)
+        for number in numbers:
+            shown = f"{number:g}" if key == "rule" else str(number)
+            assert shown in text, key
+
+
+def test_picture_is_a_small_png_of_the_figure():
+    figure = plt.figure()
+    figure.add_subplot().plot([0, 1], [0, 1], color="red")
+    found = picture(figure, colours=16)
+    assert not plt.fignum_exists(figure.number)
+    with Image.open(io.BytesIO(found._repr_png_())) as image:
+        assert image.mode == "P"
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
+    assert len(np.unique(pixels, axis=0)) <= 16
+    assert (np.abs(pixels - np.array([255, 0, 0])).max(axis=1) < 16).any()
+    assert picture(Figure()).png == picture(Figure()).png
+
+
+# --- the pages together --------------------------------------------------------------------------
+
+
+def overview():
+    """The rows of the table: figure, link, verdict."""
+    text = (BOOK / "reproduction" / "index.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[?`(\w+)`(?:\]\((\w+)\.ipynb\))? \| (\w+) \|", text, re.MULTILINE)
+    return text, {name: (page, verdict) for name, page, verdict in rows}
+
+
+def test_overview_has_a_row_for_every_figure_and_the_verdict_of_its_page():
+    _, rows = overview()
+    assert set(rows) == set(PEER["figures"])
+    for path in PAGES:
+        for name, section in contract.reproduced(contract.read(path)).items():
+            prose = "\n".join(p.content for p in section if isinstance(p.content, str))
+            page, verdict = rows[name]
+            assert page in (path.stem, "")
+            assert f"**Verdict: {verdict}.**" in prose, name
+
+
+def test_every_figure_in_the_plane_has_its_page():
+    _, rows = overview()
+    found = {name for path in PAGES for name in contract.reproduced(contract.read(path))}
+    assert {name for name, (page, _) in rows.items() if page} <= found
+
+
+def test_overview_names_the_version_and_says_what_is_not_known():
+    text, _ = overview()
+    source = PEER["source"]
+    assert f"<{source['repository']}> at commit `{source['commit']}`" in text
+    assert f"of {source['date'].day} {source['date']:%B %Y}" in text
+    assert "not known whether the printed figures came from this version" in text
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_page_says_what_is_not_known_and_no_comparison_fails(path):
+    page = contract.read(path)
+    prose = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
+    assert "not known whether the printed figures came from this version" in prose
+    shown = "\n".join(contract.printed(cell) for _, cell in contract.code_cells(page))
+    assert PEER["source"]["printed_figures"] in shown
+    if path.stem != "ranks":
+        assert "False" not in shown
+        sections = contract.reproduced(page)
+        assert shown.count("as many steps as the script: True") == len(sections)
