@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SIZE", "data", "draw"]
 
-SIZE = (9.6, 4.2)
+SIZE = (9.6, 3.5)
 ROWS, COLUMNS = 5, 7
 ECCENTRICITY = 0.62  # of the starts: their distance from the centre of the disc
 DEPTHS = np.concatenate([[0.0], np.geomspace(0.5, 250.0, COLUMNS - 1)])
@@ -86,7 +86,7 @@ def draw(name: str, data: FigureData, figure: Figure) -> None:
     ax.text(-6.0, top, "←  clustering: all flatten to one line", ha="center")
     ax.text(9.0, top, "blow-up: each in its own direction, in finite time  →", ha="center")
     ax.set_aspect("equal", adjustable="box")
-    ax.set(xticks=[], yticks=[], xlabel="←  depth $t$  →")
+    ax.set(xticks=[], yticks=[], xlabel="←  depth $t$  →", ylabel="")
     ax.spines[:].set_visible(False)
 
 
