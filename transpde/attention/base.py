@@ -31,8 +31,8 @@ class Attention(ABC):
                 three dimensions from Chebyshev nodes or a separable expansion, in time n + m;
                 each call is checked on exact sums and falls back to them. "auto": whichever is
                 faster, exact for fewer than 2048 tokens.
-            tol: the largest error of a method that is not exact, relative to the largest distance
-                of a sum from the middle of the tokens.
+            tol: the largest error of a method that is not exact, relative to the largest sum,
+                measured from zero and from the middle of the tokens.
 
         Raises:
             TypeError: a kind of measure for which this attention has no field.

@@ -12,7 +12,7 @@ KERNEL_METHODS = ("auto", "exact", "interpolated")
 
 
 class Evaluation(NamedTuple):
-    """A method and its tolerance, relative to the size of the values about their centre."""
+    """A method and its tolerance, relative to the largest sum."""
 
     method: str = "auto"
     tol: float = 1e-10

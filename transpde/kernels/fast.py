@@ -56,21 +56,23 @@ def fast_mean(
     if not all(np.isfinite(array).all() for array in (x, values, sums.bias)):
         return None
     t, y, bias = reduced(sums, x)
-    centre, radius = _ball(values)
+    centre = box(values)[0]
     find: Finder = partial(_by_nodes, t, y, bias, values - centre)
     if order is not None:
         find = partial(_by_expansion, t, y, bias, values - centre, order)
     chosen = _checked_rows(t, order)
     part = None if order is None else (order[0][chosen], order[1])
-    exact = sums.mean(x[chosen], values, part) - centre
-    scale = max(np.abs(exact).max(), 1e-3 * radius)
+    exact = sums.mean(x[chosen], values, part)
+    # The smaller of the two sizes: an outlier moves the centre, a shift moves the origin.
+    scale = min(np.abs(exact).max(), np.abs(exact - centre).max())
     for attempt in range(TRIES):
         with np.errstate(all="ignore"):
             found = find(how, attempt)
         if found is None or not np.isfinite(found).all():
             return None
+        found = found + centre
         if np.abs(found[chosen] - exact).max() <= how.tol * scale:
-            return found + centre
+            return found
     return None
 
 
@@ -84,12 +86,6 @@ def reduced(sums: SoftmaxSum, x: Array) -> tuple[Array, Array, Array]:
     y = keys @ sums.query
     axes = np.linalg.eigh(y.T @ y)[1]
     return (x - middle) @ axes, y @ axes, bias
-
-
-def _ball(values: Array) -> tuple[Array, float]:
-    """Return the middle of the values and their largest distance from it."""
-    centre = box(values)[0]
-    return centre, float(np.linalg.norm(values - centre, axis=1).max())
 
 
 def _checked_rows(t: Array, order: Order | None) -> Array:
