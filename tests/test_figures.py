@@ -170,7 +170,7 @@ def test_manifest_says_how_the_data_were_made(manifest):
 def test_manifest_has_the_digest_of_each_array(manifest, stored):
     assert set(manifest["arrays"]) == set(stored.arrays)
     for name, array in stored.arrays.items():
-        assert manifest["arrays"][name]["sha256"] == figures.digest(array)
+        assert manifest["arrays"][name]["digest"] == figures.digest(array)
         assert manifest["arrays"][name]["shape"] == list(array.shape)
 
 
@@ -187,6 +187,8 @@ def test_pictures_do_not_depend_on_the_day_or_the_style(made, stored, tmp_path, 
 def test_unknown_names_and_formats(tmp_path):
     with pytest.raises(ValueError, match="'trad_explosoin'; the nearest: trad_explosion"):
         figures.data("trad_explosoin")
+    with pytest.raises(ValueError, match="nearest: trad_explosion, MH_explosion"):
+        figures.data("TRAD_EXPLOSION")
     with pytest.raises(ValueError, match="'zzz'; known: trad_neg_def_V"):
         figures.draw("zzz")
     with pytest.raises(ValueError, match="format: must be one of png, pdf, svg; got 'gif'"):
@@ -216,6 +218,20 @@ def test_command_says_where_it_cannot_write(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["--all", "--out", str(tmp_path / "file" / "below")]) == 1
     assert "cannot write to the folder" in capsys.readouterr().err
+
+
+def test_command_without_matplotlib_says_what_to_install(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("transpde.figures.__main__.find_spec", lambda name: None)
+    assert main(["--all", "--out", str(tmp_path / "new")]) == 1
+    assert "pip install transpde[plot]" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_command_says_that_a_file_is_no_folder_and_makes_nothing(tmp_path, capsys):
+    (tmp_path / "file").write_text("kept")
+    assert main(["--all", "--out", str(tmp_path / "file")]) == 1
+    assert "cannot write to the folder" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 def test_command_with_an_unknown_name():

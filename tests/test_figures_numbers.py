@@ -84,9 +84,10 @@ def test_every_figure_of_the_scripts_is_here():
     "name", ["trad_neg_def_V", "L2_neg_def_V", "MH_neg_def_V", "sink_convergence"]
 )
 def test_zero_is_met_where_the_tolerance_of_the_script_stops_it(name):
-    # To first order: the script's stop also carries the approach and the Euler error.
+    # To first order: the script's stop also carries the approach and the Euler error. Two heads
+    # need Z without the shift of time that t |S| shows.
     found, theirs = numbers(name), PEER[name]
-    assert found["size_at_tolerance"] == pytest.approx(theirs["norm_at_stop"][2], rel=6e-3)
+    assert found["size_at_tolerance"] == pytest.approx(theirs["norm_at_stop"][2], rel=3e-3)
     assert found["direction"] == pytest.approx(theirs["direction"], abs=0.06)
     assert found["size_times_t_max"] / found["size_times_t_min"] < 1.01
 
@@ -152,6 +153,13 @@ def test_sinkhorn_freezes_where_the_script_ends():
     assert np.abs(gaps).max() <= 2
     assert found["inside_the_disc"] == theirs["rank_two_at_stop"]
     assert found["eigenvalue_ratio_max"] == pytest.approx(theirs["eigenvalue_ratio_max"], abs=0.01)
+
+
+def test_sinkhorn_limits_inside_the_disc_are_marked():
+    data = computed("sink_divergence")
+    marked = figures.draw("sink_divergence", data, Figure()).axes[0].lines[-1].get_xydata()
+    assert len(marked) == data.numbers["inside_the_disc"] == 6
+    assert np.linalg.norm(marked, axis=1).max() < 0.98
 
 
 def test_both_splits_softmax_and_never_l2():

@@ -5,7 +5,8 @@ import pytest
 from scipy import integrate
 
 import transpde as tp
-from transpde.figures import recipes
+from transpde import figures
+from transpde.figures import frontispiece, recipes
 from transpde.figures.planar import _linear, _response, clock, evenly, planar_paths
 
 
@@ -92,6 +93,46 @@ def test_paths_of_every_figure_agree_with_lsoda(name):
         # Near a blow-up a time that is off by one part in 1e12 changes the size by more.
         found, shown = paths.log_sizes[:, case], exact[2] < 8
         np.testing.assert_allclose(found[shown], exact[2][shown], atol=1e-6, rtol=0)
+
+
+def _lsoda(S0, A, times):
+    """Covariances under softmax with V = I, in three entries."""
+
+    def rate(_, entries):
+        S = entries[[0, 1, 1, 2]].reshape(2, 2)
+        R = S @ A @ S
+        return (R + R.T)[[0, 0, 1], [0, 1, 1]]
+
+    first, span = S0[[0, 0, 1], [0, 1, 1]], (0.0, times[-1])
+    run = integrate.solve_ivp(rate, span, first, "LSODA", t_eval=times, rtol=1e-12, atol=1e-14)
+    return run.y[[0, 1, 1, 2]].T.reshape(-1, 2, 2)
+
+
+def test_ellipses_of_the_frontispiece_agree_with_lsoda():
+    data = figures.data("frontispiece")
+    flat, wild = data.parameters["query_left"], data.parameters
+    sides = {
+        "clustering": (-flat.T @ flat, lambda row: frontispiece.DEPTHS),
+        "blow_up": (
+            wild["key"].T @ wild["query"],
+            lambda row: frontispiece.SHARES * data.arrays["blowup_times"][row],
+        ),
+    }
+    for side, (A, times) in sides.items():
+        S = data.arrays[side]
+        for row in (0, 3):
+            exact = _lsoda(S[0, row], A / np.sqrt(2), times(row))
+            np.testing.assert_allclose(S[:, row], exact, atol=1e-6, rtol=0)
+
+
+def test_rays_that_are_drawn_agree_with_lsoda():
+    data, recipe = figures.data("trad_explosion"), recipes.explosion()
+    A = recipe.key.T @ recipe.query / np.sqrt(2)
+    for case in (5, 600, 1100):
+        times = data.arrays["times"][:5] * data.arrays["blowup_times"][case]
+        exact = _lsoda(recipe.starts[case], A, times)
+        points = recipes.disc_points(exact / np.trace(exact, axis1=1, axis2=2)[:, None, None])
+        np.testing.assert_allclose(data.arrays["paths"][:5, case], points, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("attend", [recipes.softmax, recipes.l2, recipes.sinkhorn, _heads(2)])

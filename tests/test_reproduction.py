@@ -46,6 +46,7 @@ def test_rule_makes_the_steps_of_the_script(name):
     recipe, peer = make(), PEER["figures"][name]
     run = euler_until(attend(recipe), recipe.starts, **peer["rule"])
     assert run.steps.sum() == peer["euler_steps"]
+    assert run.clipped < 0.01 * peer["euler_steps"]
     assert run.count("converged") == peer["converged"]
     assert run.count("diverged") == peer["blown_up"]
     assert run.count("unfinished") == peer["unfinished"]
@@ -150,6 +151,16 @@ def test_picture_is_a_small_png_of_the_figure():
     assert len(np.unique(pixels, axis=0)) <= 16
     assert (np.abs(pixels - np.array([255, 0, 0])).max(axis=1) < 16).any()
     assert picture(Figure()).png == picture(Figure()).png
+
+
+def test_picture_has_a_white_margin_on_all_sides():
+    figure = Figure()
+    figure.add_axes((0, 0, 1, 1)).set_facecolor("blue")  # to the last pixel
+    with Image.open(io.BytesIO(picture(figure)._repr_png_())) as image:
+        pixels = np.asarray(image.convert("L"))
+    edges = [pixels[:8], pixels[-8:], pixels[:, :8].T, pixels[:, -8:].T]
+    assert all((edge == 255).all() for edge in edges)
+    assert (pixels[8:-8, 8:-8] < 255).all()
 
 
 # --- the pages together --------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from transpde import figures
@@ -20,17 +21,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             figures.describe(name)
         if given.list or not wanted:
             width = max(map(len, figures.names()))
-            for name in figures.names():
-                print(f"{name:{width}}  {figures.describe(name)}")
+            lines = [f"{name:{width}}  {figures.describe(name)}\n" for name in figures.names()]
+            sys.stdout.write("".join(lines))  # at once: a reader such as head may leave early
             return 0
+        if find_spec("matplotlib") is None:
+            raise OSError("drawing needs matplotlib: pip install transpde[plot]")
         make_writable(given.out)
-        for name in _progress(wanted):
-            files = figures.make(name, given.out, given.format or ["png"])
-            print(f"{name}: {', '.join(str(path) for path in files)}")
+        _make(wanted, given.out, given.format or ["png"])
     except (ValueError, OSError) as error:
         print(f"transpde.figures: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
     return 0
+
+
+def _make(wanted: list[str], out: Path, formats: list[str]) -> None:
+    """Make figures and say what was written, on lines of their own beside the bar."""
+    bar = _progress(wanted)
+    say = getattr(bar, "write", print)
+    for name in bar:
+        files = figures.make(name, out, formats)
+        say(f"{name}: {', '.join(str(path) for path in files)}")
 
 
 def _parser() -> argparse.ArgumentParser:

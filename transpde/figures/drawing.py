@@ -29,9 +29,19 @@ def unpack(packed: Array) -> Array:
 
 
 def cone(
-    ax: Any, covariances: Array, values: Array, *, azim: float, height: float, size: float = 10.0
+    ax: Any,
+    covariances: Array,
+    values: Array,
+    *,
+    azim: float,
+    height: float,
+    size: float = 10.0,
+    away: float = 0.0,
 ) -> None:
-    """Draw covariances (T, n, 2, 2) in the cone, seen from `azim`, with a dot at each end."""
+    """Draw covariances (T, n, 2, 2) in the cone, seen from `azim`, with a dot at each end.
+
+    The numbers of the vertical axis stand `away` points further from it.
+    """
     from transpde.plotting import plot_cone
 
     # Single precision may leave the cone by its last digit.
@@ -43,8 +53,9 @@ def cone(
     dots.set_zorder(9)
     ax.collections[0].set_zorder(0)
     ax.tick_params(labelsize="small", pad=-2)
-    for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
-        axis.labelpad = -4
+    ax.tick_params(axis="z", pad=away - 2)
+    for axis, pad in ((ax.xaxis, -4), (ax.yaxis, -4), (ax.zaxis, away - 4)):
+        axis.labelpad = pad
 
 
 def _inside(covariances: Array) -> Array:

@@ -32,6 +32,7 @@ __all__ = ["SIZE", "data", "draw"]
 
 SIZE = (5.6, 4.7)
 TIGHT, ATOL = 1e-10, 1e-12
+INSIDE = 0.98  # of the disc: a ratio of eigenvalues of one per cent
 BLOWN = 20.0  # log of a trace that grows for ever
 ENDS = {"MH_explosion": 60.0, "L2_divergence": 110.0, "sink_divergence": 36.0}  # of the clock
 ATTENTIONS: dict[str, Any] = {
@@ -226,10 +227,14 @@ def draw(name: str, data: FigureData, figure: Figure) -> None:
 
 
 def _marks(name: str, ax: Any, data: FigureData) -> None:
-    """Name the source of the rays, or the directions in the limit."""
+    """Mark the source of the rays, the directions in the limit, or the limits of rank two."""
     if name == "trad_explosion":
         text = "source: $(A + A^{\\!\\top})^{-1}$\nover its trace"
         drawing.mark(ax, data.arrays["source"], text)
+    if name == "sink_divergence":
+        ends = data.arrays["ends"]
+        inside = ends[np.linalg.norm(ends, axis=1) < INSIDE]
+        ax.plot(*inside.T, "o", markersize=4, color="white", markeredgecolor="black", zorder=5)
     places = {146.7: (0.28, -1.02), 90.0: (-1.2, 0.42), 167.3: (0.98, -0.62)}
     for degrees, place in places.items():
         kept = np.atleast_1d(

@@ -73,6 +73,6 @@ def draw(name: str, data: FigureData, figure: Figure) -> None:
     """Draw the paths in the cone, and the line that holds their limits."""
     ax = figure.add_subplot(projection="3d")
     S, traces = data.arrays["covariances"], data.arrays["values"]
-    drawing.cone(ax, S, traces, azim=-80, height=1.0)
+    drawing.cone(ax, S, traces, azim=-80, height=1.0, away=4.0)
     drawing.rank_one_line(ax, data.numbers["direction"], 1.0)
     drawing.colorbar(ax, traces, r"$\mathrm{tr}\,\Sigma$ in the limit")

@@ -12,7 +12,18 @@ WIDTH = 74
 FIRST = ("script", "shows", "rule", "trajectories", "euler_steps")
 OURS = ("cpu_seconds", "defect", "exact")
 OUTCOMES = ("converged", "blown_up", "unfinished")
-SPREADS = ("norm_at_stop", "trace")
+NOTES = {  # what a number is, where its name does not say it
+    "norm_at_stop": "smallest, largest, mean",
+    "trace": "smallest, largest, mean",
+    "variance_left_along_q": "smallest, largest",
+    "eigenvalue_ratio": "smaller over larger, median",
+    "eigenvalue_ratio_max": "smaller over larger",
+    "rank_two_at_stop": "ratio of eigenvalues above 1 %",
+    "direction": "degrees",
+    "limit_direction": "degrees",
+    "blowup_direction": "degrees",
+    "angles_at_stop": "degrees",
+}
 
 
 def told(figure: Mapping[str, Any]) -> str:
@@ -28,7 +39,7 @@ def told(figure: Mapping[str, Any]) -> str:
         >>> print(told(entry | {"rule": {"step": 0.1}, "converged": 1, "direction": 30}))
         plots.py: a dot.
         rule: step 0.1; trajectories: 1; Euler steps: 9; converged: 1
-        direction: 30
+        direction (degrees): 30
     """
     rule = ", ".join(f"{key} {value:g}" for key, value in figure["rule"].items())
     parts = [f"rule: {rule}"]
@@ -38,8 +49,8 @@ def told(figure: Mapping[str, Any]) -> str:
     for key, value in figure.items():
         if key in FIRST + OURS + OUTCOMES or key in figure.get("exact", ()):
             continue
-        spread = " (smallest, largest, mean)" if key in SPREADS else ""
-        lines.append(f"{_words(key)}{spread}: {_value(value)}")
+        note = f" ({NOTES[key]})" if key in NOTES else ""
+        lines.append(f"{_words(key)}{note}: {_value(value)}")
     return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in lines)
 
 

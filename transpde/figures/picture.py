@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["Picture", "outline", "picture"]
 
 
+MARGIN = 8  # pixels of white around what is drawn: pages may be dark
+
+
 @dataclass(frozen=True, repr=False)
 class Picture:
     """A PNG that a notebook shows.
@@ -75,6 +78,7 @@ def picture(figure: Figure, *, dpi: int = 100, colours: int = 128) -> Picture:
     with Image.open(drawn) as image:
         full = image.convert("RGB")
     drawn_on = ImageOps.invert(full).getbbox() or (0, 0, *full.size)
-    few = full.crop(drawn_on).quantize(colours, dither=Image.Dither.NONE)
+    framed = ImageOps.expand(full.crop(drawn_on), MARGIN, "white")
+    few = framed.quantize(colours, dither=Image.Dither.NONE)
     few.save(packed, "png", optimize=True)
     return Picture(packed.getvalue())

@@ -79,10 +79,12 @@ def digest(*arrays: Any, digits: int = 6) -> str:
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:
-    """Return advice for an unknown name: the nearest known ones, or all."""
+    """Return advice for an unknown name: the nearest known ones in either case, or all."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    return f"the nearest: {', '.join(near)}." if near else f"known: {', '.join(known)}."
+    by_letters = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), by_letters, n=3, cutoff=0.4)
+    shown = ", ".join(by_letters[one] for one in near)
+    return f"the nearest: {shown}." if near else f"known: {', '.join(known)}."
 
 
 def load(name: str, folder: str | Path) -> FigureData:
@@ -167,7 +169,7 @@ def _manifest(name: str, description: str, data: FigureData) -> dict[str, Any]:
         "horizon": data.horizon,
         "numbers": data.numbers,
         "arrays": {
-            key: {"shape": list(array.shape), "type": str(array.dtype), "sha256": digest(array)}
+            key: {"shape": list(array.shape), "type": str(array.dtype), "digest": digest(array)}
             for key, array in data.arrays.items()
         },
         "versions": {"python": platform.python_version()} | {p: _version(p) for p in packages},

@@ -86,7 +86,7 @@ def draw(name: str, data: FigureData, figure: Figure) -> None:
     ax = figure.add_subplot(projection="3d")
     S, traces = data.arrays["covariances"], data.arrays["values"]
     top = float(1.05 * traces.max())
-    drawing.cone(ax, S, traces, azim=-88, height=top, size=7.0)
+    drawing.cone(ax, S, traces, azim=-88, height=top, size=7.0, away=5.0)
     for degrees in data.arrays["directions"]:
         drawing.rank_one_line(ax, float(degrees), top)
     drawing.colorbar(ax, traces, r"$\mathrm{tr}\,\Sigma$ in the limit")

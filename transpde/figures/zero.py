@@ -64,8 +64,9 @@ def _numbers(paths: Paths) -> dict[str, Any]:
     return {
         "starts": len(sizes),
         "largest_trace": np.exp(paths.log_sizes[-1]).max(),
-        # As t |S| tends to s, the derivative is s / t^2: it meets the tolerance at |S| like this.
-        "size_at_tolerance": np.sqrt(TOLERANCE * sizes.mean()),
+        # In the end |S| is Z / (t + c), the derivative Z / (t + c)^2: it meets the tolerance at
+        # |S| like this. Z is read off without the c, which t |S| shows for long.
+        "size_at_tolerance": np.sqrt(TOLERANCE * (paths.frobenius / -paths.growth).mean()),
         "size_times_t_min": sizes.min(),
         "size_times_t_max": sizes.max(),
         "direction": np.median(paths.angles),
