@@ -196,8 +196,8 @@ def flow(
         stationary = positive_number("stationary", stationary)
     method = _method_for(measure, method)
     attention = _in_space(space, measure, _cleaned(measure, attention))
-    options = Options(method, rtol, atol, stationary, kernel)
-    evaluation(kernel, rtol, "kernel")
+    # Sums over tokens are ten times as accurate as the steps.
+    options = Options(method, rtol, atol, stationary, evaluation(kernel, rtol / 10, "kernel"))
     # A number out of range is found where it arises and told as an error, not as a warning.
     with _bar(progress) as show, np.errstate(over="ignore", invalid="ignore"):
         if measure.stack and not isinstance(attention, Attention):

@@ -20,7 +20,7 @@ from scipy import integrate, sparse
 from transpde.attention import Attention
 from transpde.checks import Array
 from transpde.fields import VelocityField
-from transpde.kernels import Evaluation, evaluation
+from transpde.kernels import EXACT, Evaluation
 from transpde.measures import Measure
 
 __all__ = ["METHODS", "AttentionInTime", "Integration", "Options"]
@@ -45,19 +45,14 @@ LARGEST = 1e150  # a coordinate whose square still is a number
 class Options:
     """How to step: a method of scipy, its tolerances, the tolerance of a stationary state.
 
-    `kernel` is the method by which sums over tokens are evaluated.
+    `how` sums over tokens are evaluated.
     """
 
     method: str
     rtol: float
     atol: float
     stationary: float | None
-    kernel: str = "auto"
-
-    @property
-    def evaluation(self) -> Evaluation:
-        """Sums over tokens are ten times as accurate as the steps."""
-        return evaluation(self.kernel, self.rtol / 10, "kernel")
+    how: Evaluation = EXACT
 
 
 class _MaxNormDOP853(integrate.DOP853):  # type: ignore[misc]
@@ -111,7 +106,7 @@ class Integration:
         progress: Callable[[float], Any] = lambda share: None,
     ) -> None:
         self.progress = progress
-        self.measure, self.options, self.how = measure.prepared(), options, options.evaluation
+        self.measure, self.options = measure.prepared(), options
         self.graded = self.measure.in_axes
         # What an attention remembers lives as long as this integration: a run repeats to the bit.
         self.attention = attention.warmed() if isinstance(attention, Attention) else attention
@@ -156,8 +151,8 @@ class Integration:
         if not self.measure.stack:
             time = float(clock[0] * self.unit[0])
             now = self.attention if isinstance(self.attention, Attention) else self.attention(time)
-            return held, now(held, *self.how)
-        return held, self.chosen(held, *self.how)
+            return held, now(held, *self.options.how)
+        return held, self.chosen(held, *self.options.how)
 
     def _held(self, state: Array) -> Any:
         """Return the measure of the cases that the solver holds, a row of coordinates each."""

@@ -16,6 +16,7 @@ from transpde.checks import Array
 from transpde.figures import drawing, recipes
 from transpde.figures.planar import RTOL, Paths, clock, planar_paths
 from transpde.figures.record import FigureData
+from transpde.theory import rest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,9 +30,8 @@ ATTENTIONS: dict[str, Any] = {"trad_mixed_3d": recipes.softmax, "L2_mixed_3d": r
 
 def isotropic_directions(A: Array) -> Array:
     """Return the angles in degrees of the two lines x with x^T A x = 0, smaller first."""
-    a, b, c = A[0, 0], (A[0, 1] + A[1, 0]) / 2, A[1, 1]
-    slopes = np.roots([c, 2 * b, a]).real
-    return np.sort(np.degrees(np.arctan(slopes)) % 180)
+    u = rest.isotropic_directions(A)
+    return np.sort(np.degrees(np.arctan2(u[:, 1], u[:, 0])) % 180)
 
 
 def data(name: str) -> FigureData:

@@ -18,7 +18,14 @@ from numpy.polynomial import chebyshev
 from transpde.checks import Array
 from transpde.kernels.blocks import box, in_threads
 
-__all__ = ["Nodes", "interpolated_means", "nodes_needed", "polynomials"]
+__all__ = [
+    "Nodes",
+    "from_values",
+    "interpolated_means",
+    "nodes_needed",
+    "places_of",
+    "polynomials",
+]
 
 CHUNKS = 8  # of tokens, added in order: the result does not depend on the number of threads
 WIDTH = 1024  # tokens, or targets, of a tile
@@ -59,6 +66,18 @@ def _along(size: float, tol: float) -> int:
     return k + 2
 
 
+def places_of(p: int) -> Array:
+    """Return the p Chebyshev nodes of [-1, 1]."""
+    return np.asarray(np.cos(np.pi * (np.arange(p) + 0.5) / p))
+
+
+def from_values(p: int) -> Array:
+    """Return the matrix (p, p) from values at the nodes to Chebyshev coefficients."""
+    inverse = chebyshev.chebvander(places_of(p), p - 1).T * 2 / p
+    inverse[0] /= 2
+    return np.asarray(inverse)
+
+
 def interpolated_means(t: Array, y: Array, bias: Array, values: Array, nodes: Nodes) -> Array:
     """Return the means (m, c) of values (n, c) under exp(t.y + bias).
 
@@ -75,7 +94,7 @@ def interpolated_means(t: Array, y: Array, bias: Array, values: Array, nodes: No
     y = (y - box(y)[0]) * scale  # the middle of the keys gives a factor that cancels
     weights = np.exp(bias - bias.max())
     columns = np.vstack([weights * values.T, weights])
-    places = [np.cos(np.pi * (np.arange(p) + 0.5) / p) for p in nodes.counts]
+    places = [places_of(p) for p in nodes.counts]
     sums, logs = _node_sums(places, y, columns)
     with np.errstate(divide="ignore"):
         tilt = _quadratic(places, np.log(sums[-1]) + logs)
@@ -132,10 +151,7 @@ def _quadratic(places: list[Array], heights: Array) -> Array:
 def _coefficients(values: Array) -> Array:
     """Return the Chebyshev coefficients (c, p1, ..., pd) of values at the nodes."""
     for axis, p in enumerate(values.shape[1:], start=1):
-        u = np.cos(np.pi * (np.arange(p) + 0.5) / p)
-        inverse = chebyshev.chebvander(u, p - 1).T * 2 / p
-        inverse[0] /= 2
-        values = np.moveaxis(np.tensordot(inverse, values, axes=(1, axis)), 0, axis)
+        values = np.moveaxis(np.tensordot(from_values(p), values, axes=(1, axis)), 0, axis)
     return values
 
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial import chebyshev
 
 from transpde.checks import Array
 from transpde.kernels.blocks import Seen, box
-from transpde.kernels.nodes import polynomials
+from transpde.kernels.nodes import from_values, places_of, polynomials
 
 __all__ = ["Expansion", "Scaled", "causal_means", "expansion", "scaled"]
 
@@ -109,13 +108,11 @@ def _eigenfunctions(radius: float, tol: float) -> tuple[Array, Array]:
     Gaussian on [-radius, radius].
     """
     p = 12 + int(8 * radius) + int(-np.log10(tol))
-    u = np.cos(np.pi * (np.arange(p) + 0.5) / p)
+    u = places_of(p)
     sizes, vectors = np.linalg.eigh(np.exp(-((radius * (u[:, None] - u)) ** 2) / 2))
     sizes, vectors = np.maximum(sizes[::-1], 0.0), vectors[:, ::-1]
     kept = sizes > 1e-3 * tol * sizes[0]
-    inverse = chebyshev.chebvander(u, p - 1).T * 2 / p
-    inverse[0] /= 2
-    return sizes[kept] / sizes[0], inverse @ (vectors[:, kept] * np.sqrt(sizes[kept]))
+    return sizes[kept] / sizes[0], from_values(p) @ (vectors[:, kept] * np.sqrt(sizes[kept]))
 
 
 def _kept(sizes: list[Array], tol: float) -> Array:

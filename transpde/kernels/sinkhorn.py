@@ -140,11 +140,15 @@ def _tiled(
 
     g, error = _mixed(step, start, weights, target)
     if not error <= accepted:
-        raise RuntimeError(
-            f"Sinkhorn: no convergence; the marginal error is {error:.1e}, at most "
-            f"{accepted:.1e} is accepted. Take a larger epsilon or a smaller query."
-        )
+        raise _no_convergence(error, accepted)
     return g
+
+
+def _no_convergence(error: float, accepted: float) -> RuntimeError:
+    return RuntimeError(
+        f"Sinkhorn: no convergence; the marginal error is {error:.1e}, at most "
+        f"{accepted:.1e} is accepted. Take a larger epsilon or a smaller query."
+    )
 
 
 def _mixed(
@@ -192,10 +196,7 @@ def sinkhorn_potential(
         _, exact = ot.lp.emd(weights, weights, scores.max() - scores, log=True)
         g, error = _newton_iteration(scores, weights, exact["v"], target)
     if not error <= accepted:
-        raise RuntimeError(
-            f"Sinkhorn: no convergence; the marginal error is {error:.1e}, at most "
-            f"{accepted:.1e} is accepted. Take a larger epsilon or a smaller query."
-        )
+        raise _no_convergence(error, accepted)
     return g
 
 

@@ -11,6 +11,7 @@ except ImportError as error:
 from transpde.plotting.anisotropy import plot_dimensions, plot_spectrum
 from transpde.plotting.covariances import (
     cone_coordinates,
+    covariances_at,
     disc_coordinates,
     plot_cone,
     plot_disc,
@@ -18,7 +19,6 @@ from transpde.plotting.covariances import (
 from transpde.plotting.densities import plot_density
 from transpde.plotting.depth import plot_layers
 from transpde.plotting.discs import (
-    covariances_at,
     plot_agreement,
     plot_arc,
     plot_attention_curves,

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from transpde.checks import Array, covariance_matrix, finite_array, positive_number, same_size
 from transpde.plotting.styles import GREY, INK, SEQUENCE, axes_3d, axes_on, last_finite
 
-__all__ = ["cone_coordinates", "disc_coordinates", "plot_cone", "plot_disc"]
+__all__ = ["cone_coordinates", "covariances_at", "disc_coordinates", "plot_cone", "plot_disc"]
 
 CIRCLE = np.linspace(0.0, 2 * np.pi, 181)
 
@@ -67,6 +67,33 @@ def disc_coordinates(covariances: Any) -> Array:
     if (uwv[..., 2] == 0).any():
         raise ValueError("covariances: a zero matrix has no direction; got a trace of 0.")
     return uwv[..., :2] / uwv[..., 2:]
+
+
+def covariances_at(points: Any) -> Array:
+    r"""Return the covariances of trace one at points of the unit disc.
+
+    Args:
+        points: coordinates $(u, w) = (\Sigma_{11} - \Sigma_{22}, 2\Sigma_{12})$, shape (..., 2).
+
+    Returns:
+        Array (..., 2, 2).
+
+    Raises:
+        ValueError: points outside the disc.
+
+    Example:
+        >>> from transpde.plotting import covariances_at
+        >>> covariances_at([0.0, 0.5])
+        array([[0.5 , 0.25],
+               [0.25, 0.5 ]])
+    """
+    u, w = np.moveaxis(finite_array("points", points, "... 2"), -1, 0)
+    if np.any(np.hypot(u, w) > 1 + 1e-12):
+        raise ValueError(
+            f"points: must be in the unit disc; got a norm of {np.hypot(u, w).max():.6g}."
+        )
+    rows = [np.stack([1 + u, w], axis=-1), np.stack([w, 1 - u], axis=-1)]
+    return np.stack(rows, axis=-2) / 2
 
 
 def plot_cone(

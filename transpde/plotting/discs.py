@@ -14,39 +14,11 @@ from transpde.plotting.covariances import plot_disc
 from transpde.plotting.styles import GREY, attention_style, axes_on
 
 __all__ = [
-    "covariances_at",
     "plot_agreement",
     "plot_arc",
     "plot_attention_curves",
     "plot_discs",
 ]
-
-
-def covariances_at(points: Any) -> Array:
-    r"""Return the covariances of trace one at points of the unit disc.
-
-    Args:
-        points: coordinates $(u, w) = (\Sigma_{11} - \Sigma_{22}, 2\Sigma_{12})$, shape (..., 2).
-
-    Returns:
-        Array (..., 2, 2).
-
-    Raises:
-        ValueError: points outside the disc.
-
-    Example:
-        >>> from transpde.plotting import covariances_at
-        >>> covariances_at([0.0, 0.5])
-        array([[0.5 , 0.25],
-               [0.25, 0.5 ]])
-    """
-    u, w = np.moveaxis(finite_array("points", points, "... 2"), -1, 0)
-    if np.any(np.hypot(u, w) > 1 + 1e-12):
-        raise ValueError(
-            f"points: must be in the unit disc; got a norm of {np.hypot(u, w).max():.6g}."
-        )
-    rows = [np.stack([1 + u, w], axis=-1), np.stack([w, 1 - u], axis=-1)]
-    return np.stack(rows, axis=-2) / 2
 
 
 def plot_discs(

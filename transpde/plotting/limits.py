@@ -12,6 +12,7 @@ from transpde.checks import Array, finite_array, positive_integer, positive_numb
 from transpde.gaussians import Gaussian
 from transpde.plotting.covariances import (
     cone_coordinates,
+    covariances_at,
     disc_coordinates,
     plot_cone,
     plot_disc,
@@ -48,7 +49,7 @@ def disc_gaussians(side: int, *, inside: float = 0.97) -> Gaussian:
         raise ValueError(
             f"side: no point of the grid lies in the disc; got {side}. Take 3 or more."
         )
-    S = np.stack([1 + u, w, w, 1 - u], axis=-1).reshape(-1, 2, 2) / 2
+    S = covariances_at(np.stack([u, w], axis=-1))
     return Gaussian.from_covariance(np.zeros((len(S), 2)), S)
 
 

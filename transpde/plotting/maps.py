@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
-from transpde.plotting.covariances import disc_coordinates, disc_frame
+from transpde.plotting.covariances import covariances_at, disc_coordinates, disc_frame
 from transpde.plotting.styles import INK, SIGNED, axes_on
 
 __all__ = ["disc_covariances", "plot_disc_map"]
@@ -42,8 +42,7 @@ def disc_covariances(rings: int, rays: int, radius: float = 0.98) -> Array:
     r, angle = np.meshgrid(
         np.linspace(0, radius, rings), np.linspace(0, 2 * np.pi, rays), indexing="ij"
     )
-    u, w = r * np.cos(angle), r * np.sin(angle)
-    return np.stack([np.stack([1 + u, w], -1), np.stack([w, 1 - u], -1)], -2) / 2
+    return covariances_at(np.stack([r * np.cos(angle), r * np.sin(angle)], axis=-1))
 
 
 def plot_disc_map(
