@@ -13,17 +13,19 @@ def softmax_sum(rng, n=30, k=2):
     )
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (7, 5), (50, 30), (128, 512)])
-def test_tiles_do_not_change_a_sum(monkeypatch, rows, columns):
+@pytest.mark.parametrize(("rows", "scores"), [(1, 1), (7, 35), (50, 1500), (256, 65536)])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_tiles_do_not_change_a_sum(monkeypatch, rows, scores, narrow):
     rng = np.random.default_rng(0)
     softmax, x, values = softmax_sum(rng), rng.normal(size=(50, 3)), rng.normal(size=(30, 4))
     pointwise = kernels.PointwiseSum(
         softmax.query, softmax.shift, softmax.keys, rng.random(30), np.tanh
     )
     order = (rng.integers(0, 5, 50).astype(float), np.append(0.0, rng.integers(0, 5, 29)))
-    monkeypatch.setattr(sums, "COLUMNS", columns)
-    monkeypatch.setattr(sums, "ROWS", rows)
+    monkeypatch.setattr(sums, "TILE", scores)
+    monkeypatch.setattr(sums, "narrow_blas", lambda: narrow)
     monkeypatch.setattr("transpde.kernels.blocks.ROWS", rows)
+    monkeypatch.setattr("transpde.kernels.blocks.FEWEST", rows)
     for some in (softmax, pointwise):
         for seen in (None, order):
             for width in (1, 4):

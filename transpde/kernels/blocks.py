@@ -13,12 +13,12 @@ from threadpoolctl import ThreadpoolController
 
 from transpde.checks import Array
 
-__all__ = ["ROWS", "Seen", "box", "in_threads", "row_tiles", "token_blocks"]
+__all__ = ["Seen", "box", "in_threads", "narrow_blas", "row_tiles", "slices", "token_blocks"]
 
-ROWS = 128  # targets of a tile
+ROWS, FEWEST = 256, 32  # targets of a tile
 TOKENS = 2048  # of a block whose terms fit in a cache
-# From so many scores on, threads win more than they cost; more than a few only wait for memory.
-WORTH_THREADS, MOST_THREADS = 25_000_000, 8
+# Nanoseconds from which threads win more than they cost; more than a few only wait for memory.
+WORTH_THREADS, MOST_THREADS = 5e6, 8
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class Seen(NamedTuple):
     def running(self, choose: np.ufunc, values: Array) -> Array:
         """Return for each target the largest or least value among the tokens that it sees."""
         if self.whole:
-            return np.asarray(choose.reduce(values, axis=0))
+            return np.array([choose.reduce(column) for column in np.atleast_2d(values.T)])
         return np.asarray(choose.accumulate(values, axis=0)[self.counts - 1])
 
 
@@ -63,26 +63,40 @@ def box(points: Array) -> tuple[Array, Array]:
 
 
 def row_tiles(m: int) -> list[slice]:
-    """Return slices of at most `ROWS` of m rows."""
-    return [slice(start, min(start + ROWS, m)) for start in range(0, m, ROWS)]
+    """Return slices of at most `ROWS` of m rows, and of fewer where they are too few to share."""
+    return slices(0, m, min(ROWS, max(FEWEST, -(-m // MOST_THREADS))))
 
 
 def token_blocks(n: int) -> list[slice]:
     """Return slices of at most `TOKENS` of n tokens."""
-    return [slice(start, min(start + TOKENS, n)) for start in range(0, n, TOKENS)]
+    return slices(0, n, TOKENS)
 
 
-def in_threads(task: Callable[[T], Any], parts: Sequence[T] | Iterable[T], work: int) -> list[Any]:
+def slices(start: int, stop: int, size: int) -> list[slice]:
+    """Return slices of at most that size from start to stop."""
+    return [slice(first, min(first + size, stop)) for first in range(start, stop, size)]
+
+
+def in_threads(
+    task: Callable[[T], Any], parts: Sequence[T] | Iterable[T], work: float
+) -> list[Any]:
     """Return task(part) for each part, in order, from several threads where the work is large.
 
-    BLAS is held to one thread meanwhile: two kinds of threads would wait for each other.
+    BLAS is held to one thread meanwhile: the matrices are small, and two kinds of threads would
+    wait for each other.
+
+    Args:
+        task: what is done.
+        parts: what it is done with.
+        work: how long it takes in all, in nanoseconds.
     """
     parts = list(parts)
     workers = min(_processors(), MOST_THREADS, len(parts))
-    if work < WORTH_THREADS or workers < 2:
-        return [task(part) for part in parts]
-    with _pools().limit(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(task, parts))
+    with _pools().limit(limits=1, user_api="blas"):
+        if work < WORTH_THREADS or workers < 2:
+            return [task(part) for part in parts]
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(task, parts))
 
 
 def _processors() -> int:
@@ -90,6 +104,16 @@ def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@cache
+def narrow_blas() -> bool:
+    """Return whether BLAS multiplies by few columns at once faster than by one after another.
+
+    OpenBLAS has kernels for small matrices where the processor has AVX-512, and only there.
+    """
+    kinds = {pool.get("architecture") for pool in _pools().info()}
+    return bool(kinds & {"SkylakeX", "Cooperlake", "SapphireRapids"})
 
 
 @cache

@@ -10,13 +10,14 @@ quadratic.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial import chebyshev
 
 from transpde.checks import Array
-from transpde.kernels.blocks import box, in_threads
+from transpde.kernels.blocks import box, in_threads, slices
 
 __all__ = [
     "Nodes",
@@ -27,8 +28,9 @@ __all__ = [
     "polynomials",
 ]
 
-CHUNKS = 8  # of tokens, added in order: the result does not depend on the number of threads
-WIDTH = 1024  # tokens, or targets, of a tile
+# Of tokens, added in order: the result does not depend on the number of threads.
+CHUNKS, SHORTEST = 8, 5000
+WIDTH = 1280  # tokens, or targets, of a tile
 LARGEST_EXPONENT = 300.0
 
 
@@ -103,38 +105,47 @@ def interpolated_means(t: Array, y: Array, bias: Array, values: Array, nodes: No
 
 def _node_sums(places: list[Array], y: Array, columns: Array) -> tuple[Array, Array]:
     """Return S (c, p1, ..., pd) and L (p1, ..., pd): the sums at the nodes are S times exp(L)."""
-    reach = box(y)[1]
-    chunks = np.array_split(np.arange(len(y)), CHUNKS)
+    reach, counts = box(y)[1], [len(u) for u in places]
+    y, c = np.ascontiguousarray(y.T), len(columns)
+    lows = [np.abs(u)[:, None] * r for u, r in zip(places, reach, strict=True)]
 
-    def part(chunk: Array) -> Array:
-        total = np.zeros((_size(places[:-1]), len(columns) * len(places[-1])))
-        for start in range(0, len(chunk), WIDTH):
-            one = slice(chunk[start], chunk[min(start + WIDTH, len(chunk)) - 1] + 1)
-            factors = [
-                np.exp(np.multiply.outer(u, y[one, a]) - np.abs(u)[:, None] * reach[a])
-                for a, u in enumerate(places)
-            ]
-            last = (columns[:, None, one] * factors[-1]).reshape(-1, factors[-1].shape[-1])
-            total += _products(factors[:-1], last.shape[-1]) @ last.T
+    def part(chunk: slice) -> Array:
+        total = np.zeros((int(np.prod(counts[:-1])), c * counts[-1]))
+        held, last = [np.empty((p, WIDTH)) for p in counts], np.empty((c, counts[-1], WIDTH))
+        for one in slices(chunk.start, chunk.stop, WIDTH):
+            width = one.stop - one.start
+            factors = [factor[:, :width] for factor in held]
+            for u, low, along, factor in zip(places, lows, y, factors, strict=True):
+                np.multiply.outer(u, along[one], out=factor)
+                factor -= low
+                np.exp(factor, out=factor)
+            if len(factors) == 1:
+                total[0] += (columns[:, one] @ factors[0].T).ravel()
+                continue
+            np.multiply(columns[:, None, one], factors[-1], out=last[:, :, :width])
+            total += _products(factors[:-1]) @ last.reshape(-1, WIDTH)[:, :width].T
         return total
 
-    work = len(y) * _size(places) * len(columns) // 4
-    parts = in_threads(part, [chunk for chunk in chunks if len(chunk)], work)
-    shape = [len(u) for u in places]
-    total = np.sum(parts, axis=0).reshape(*shape[:-1], len(columns), shape[-1])
-    logs = [np.abs(u) * r for u, r in zip(places, reach, strict=True)]
-    return np.moveaxis(total, -2, 0), np.asarray(sum(np.ix_(*logs)) + 0.0)
+    n = y.shape[1]
+    parts = in_threads(part, _chunks(n), n * _cost(counts, c))
+    total = np.sum(parts, axis=0).reshape(*counts[:-1], c, counts[-1])
+    return np.moveaxis(total, -2, 0), np.asarray(sum(np.ix_(*[low[:, 0] for low in lows])) + 0.0)
 
 
-def _size(places: list[Array]) -> int:
-    return int(np.prod([len(u) for u in places], dtype=int))
+def _chunks(n: int) -> list[slice]:
+    return slices(0, n, max(SHORTEST, -(-n // CHUNKS)))
 
 
-def _products(factors: list[Array], width: int) -> Array:
+def _cost(counts: Sequence[int], c: int) -> float:
+    """Return the time of c sums over the nodes for a token, in nanoseconds."""
+    return c * float(np.prod(counts)) / 8 + 2 * sum(counts)
+
+
+def _products(factors: Sequence[Array]) -> Array:
     """Return the products over axes, (p1 p2 ..., width), a row each choice of nodes."""
-    rows = np.ones((1, width))
-    for factor in factors:
-        rows = (rows[:, None, :] * factor).reshape(-1, width)
+    rows, *others = factors
+    for factor in others:
+        rows = (rows[:, None, :] * factor).reshape(-1, factor.shape[-1])
     return rows
 
 
@@ -158,30 +169,37 @@ def _coefficients(values: Array) -> Array:
 def _quotients(u: Array, coefficients: Array) -> Array:
     """Return the first interpolated functions over the last one, at points u of [-1, 1]^d."""
     c, *counts = coefficients.shape
-    table = np.moveaxis(coefficients, -1, 1).reshape(c * counts[-1], -1).T
-    table = np.ascontiguousarray(table)
-    result = np.empty((len(u), c - 1))
+    table = np.moveaxis(coefficients, -1, 1).reshape(c * counts[-1], -1)
+    units, result = np.ascontiguousarray(u.T), np.empty((len(u), c - 1))
 
-    def fill(rows: slice) -> None:
-        along = [polynomials(u[rows, a], p) for a, p in enumerate(counts)]
-        first = _products(along[:-1], u[rows].shape[0])
-        inner = (first.T @ table).reshape(-1, c, counts[-1])
-        found = np.einsum("mcp,pm->mc", inner, along[-1])
-        result[rows] = found[:, :-1] / found[:, -1:]
+    def fill(chunk: slice) -> None:
+        held, inner = np.empty((max(counts), len(counts), WIDTH)), np.empty((len(table), WIDTH))
+        for rows in slices(chunk.start, chunk.stop, WIDTH):
+            width = rows.stop - rows.start
+            along = polynomials(units[:, rows], max(counts), held[:, :, :width])
+            factors = [along[:p, a] for a, p in enumerate(counts)]
+            if len(factors) == 1:
+                found = coefficients @ factors[0]
+            else:
+                np.matmul(table, _products(factors[:-1]), out=inner[:, :width])
+                sums = inner.reshape(c, counts[-1], WIDTH)[:, :, :width]
+                found = np.einsum("cpm,pm->cm", sums, factors[-1])
+            result[rows] = (found[:-1] / found[-1]).T
 
-    tiles = [slice(s, min(s + WIDTH, len(u))) for s in range(0, len(u), WIDTH)]
-    in_threads(fill, tiles, len(u) * table.size // 4)
+    n = len(u)
+    in_threads(fill, _chunks(n), n * _cost(counts, c))
     return result
 
 
-def polynomials(u: Array, count: int) -> Array:
-    """Return the Chebyshev polynomials of degree below `count` at points u, shape (count, m)."""
-    rows = np.empty((count, len(u)))
-    rows[0] = 1.0
-    if count > 1:
-        rows[1] = u
-    for k in range(2, count):
-        np.multiply(u, rows[k - 1], out=rows[k])
-        rows[k] *= 2
-        rows[k] -= rows[k - 2]
+def polynomials(u: Array, count: int, rows: Array | None = None) -> Array:
+    """Return the Chebyshev polynomials of degree below `count` at points u, a row each."""
+    rows = np.empty((count, *np.shape(u))) if rows is None else rows
+    rows[:2] = np.stack([np.ones_like(u), u])[:count]
+    m = 1
+    while m + 1 < count:  # T_{m+j} = 2 T_m T_j - T_{m-j}: few operations, on many rows
+        more = min(m, count - m - 1)
+        new = rows[m + 1 : m + 1 + more]
+        np.multiply(2 * rows[m], rows[1 : 1 + more], out=new)
+        new -= rows[m - more : m][::-1]
+        m += more
     return rows

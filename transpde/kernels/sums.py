@@ -16,12 +16,13 @@ import numpy as np
 from scipy.special import logsumexp
 
 from transpde.checks import Array
-from transpde.kernels.blocks import ROWS, Seen, in_threads, row_tiles
+from transpde.kernels.blocks import Seen, in_threads, narrow_blas, row_tiles, slices
 
 __all__ = ["Order", "PointwiseSum", "SoftmaxSum", "TokenSum"]
 
 Order = tuple[Array, Array]  # the positions of the targets (m,) and of the tokens (n,)
-COLUMNS = 512  # of a tile: 128 x 512 scores fill half of a second-level cache
+TILE = 65536  # scores of a tile: they fill half of a second-level cache
+LOG2E = np.log2(np.e)  # powers of two are a quarter cheaper than those of e
 LOST = 1e-200  # a sum that small, relative to its bound, may have lost terms
 
 
@@ -65,32 +66,33 @@ def _tile_sums(
 ) -> Array:
     """Return the sums (m, c) over the tokens that each target sees of weight times column.
 
-    The weights of a tile are `weigh`, in place, of the scores `left @ right.T`; hidden tokens have
+    The weights of a tile are `weigh`, in place, of the scores `left @ right`; hidden tokens have
     the score -inf.
     """
-    sums = np.zeros((len(left), len(columns)))
+    sums, one_by_one = np.zeros((len(left), len(columns))), len(columns) <= 4 and not narrow_blas()
+    across = np.ascontiguousarray(columns.T)
 
     def fill(rows: slice) -> None:
-        tile, counts = np.empty((ROWS, COLUMNS)), seen.counts[rows]
-        for start in range(0, int(counts[-1]), COLUMNS):
-            stop = min(start + COLUMNS, int(counts[-1]))
-            scores = tile[: rows.stop - rows.start, : stop - start]
-            np.matmul(left[rows], right[start:stop].T, out=scores)
-            if counts[0] < stop:
-                scores[np.arange(start, stop) >= counts[:, None]] = -np.inf
+        counts, queries, found = seen.counts[rows], left[rows], sums[rows]
+        tile = np.empty((len(counts), TILE // len(counts)))
+        for some in slices(0, int(counts[-1]), tile.shape[1]):
+            scores = tile[:, : some.stop - some.start]
+            np.matmul(queries, right[:, some], out=scores)
+            if counts[0] < some.stop:
+                scores[np.arange(some.start, some.stop) >= counts[:, None]] = -np.inf
             weigh(scores)
-            if len(columns) <= 4:  # a product with each column is faster than one with few
+            if one_by_one:
                 for c, column in enumerate(columns):
-                    sums[rows, c] += scores @ column[start:stop]
+                    found[:, c] += scores @ column[some]
             else:
-                sums[rows] += scores @ columns[:, start:stop].T
+                found += scores @ across[some]
 
-    in_threads(fill, row_tiles(len(left)), len(left) * len(right))
+    in_threads(fill, row_tiles(len(left)), len(left) * right.shape[1])
     return sums
 
 
-def _exponentials(scores: Array) -> None:
-    np.exp(scores, out=scores)
+def _powers_of_two(scores: Array) -> None:
+    np.exp2(scores, out=scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,14 +149,14 @@ class SoftmaxSum(TokenSum):
         with np.errstate(over="ignore", invalid="ignore"):
             corners = [targets * seen.running(choose, keys) for choose in (np.maximum, np.minimum)]
             bound = np.maximum(*corners).sum(axis=1) + seen.running(np.maximum, bias)
-            left = np.column_stack([targets, np.ones(len(targets)), -bound])
-            right = np.column_stack([keys, bias, np.ones(len(keys))])
-            return _tile_sums(left, right, columns, seen, _exponentials), bound
+            left = LOG2E * np.column_stack([targets, np.ones(len(targets)), -bound])
+            right = np.vstack([keys.T, bias, np.ones(len(keys))])
+            return _tile_sums(left, right, columns, seen, _powers_of_two), bound
 
     def _recompute(self, lost: Array, x: Array, values: Array, seen: Seen, means: Array) -> None:
         """Put in the rows whose sum has lost terms below its bound, from their own largest."""
         ordered = replace(self, keys=self.keys[seen.tokens], bias=self.bias[seen.tokens])
-        size = max(1, ROWS * COLUMNS // len(values))
+        size = max(1, TILE // len(values))
         for start in range(0, len(lost), size):
             rows = lost[start : start + size]
             hidden = np.arange(len(values)) >= seen.counts[rows, None]
@@ -195,7 +197,8 @@ class PointwiseSum(TokenSum):
         with np.errstate(over="ignore", invalid="ignore"):
             targets = x @ self.query.T - self.shift
             columns = np.ascontiguousarray(w * values.T)
-            sums = _tile_sums(targets, self.keys[seen.tokens], columns, seen, weigh)
+            keys = np.ascontiguousarray(self.keys[seen.tokens].T)
+            sums = _tile_sums(targets, keys, columns, seen, weigh)
         return sums if seen.whole else sums / np.cumsum(w)[seen.counts - 1, None]
 
     def _rows(self, x: Array, hidden: Array | None) -> Array:
