@@ -84,6 +84,7 @@ figures: $(INSTALLED) ## recompute every reproduced figure
 bench: $(INSTALLED) ## time sums over tokens side by side with their peers, at most 30 minutes
 	@test -x .venv-bench/bin/python || $(STAGE) 'environment of the peers' tools/bench-venv
 	@$(STAGE) 'benchmarks' .venv-bench/bin/python benchmarks/attention.py --out benchmarks/attention.json
+	@$(STAGE) 'scaling' .venv-bench/bin/python benchmarks/scaling.py --out benchmarks/scaling.json
 
 notebook: $(INSTALLED) ## run one notebook in place: make notebook NB=book/gaussian/preservation.ipynb
 	@test -n '$(NB)' || { echo 'Say which one: make notebook NB=book/gaussian/preservation.ipynb' >&2; exit 1; }

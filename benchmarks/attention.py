@@ -118,22 +118,32 @@ def velocities(n, d, floor, method="auto", causal=False, radius=3.0, tol=1e-10, 
     }
 
 
+def highest():
+    """Return the peak memory of this process in MiB, on Linux.
+
+    Not `getrusage`'s: a process starts with that of the one that made it.
+    """
+    with open("/proc/self/status") as lines:
+        [held] = [line for line in lines if line.startswith("VmHWM")]
+    return int(held.split()[1]) / 1024
+
+
 def one_million():
     """A velocity of a million tokens of the plane, and the memory above them."""
     program = """
-import json, resource, sys, time
+import json, sys, time
 sys.path.insert(0, "benchmarks")
 import numpy as np, transpde as tp
-from attention import ball, reference, relative_error
+from attention import ball, highest, reference, relative_error
 x, eye = ball(1_000_000, 2), np.eye(2)
 tokens, head = tp.Particles(x), tp.Softmax(eye, eye, eye)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = highest()
 times = []
 for _ in range(5):
     start = time.perf_counter()
     v = tokens.velocities(head(tokens))
     times.append(time.perf_counter() - start)
-above = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+above = highest() - before
 rows = np.random.default_rng(1).integers(len(x), size=16)
 print(json.dumps([sorted(times)[2], above, relative_error(v[rows], reference(x, rows))]))
 """
@@ -331,10 +341,54 @@ def machine():
     }
 
 
+def reached(row):
+    """Return whether a row keeps what the project sets itself."""
+    kept = [row["ratio"] >= row["floor"]] if row.get("ratio") else []
+    for figure, most in (("ours_seconds", "most_seconds"), ("mebibytes", "most_mebibytes")):
+        if most in row:
+            kept.append(row[figure] <= row[most])
+    return all(kept) if kept else None
+
+
+def table(found):
+    """Return the Markdown table of what was found."""
+    made = found["machine"]
+    versions = ", ".join(f"{k} {v or '(not there)'}" for k, v in made["versions"].items())
+    lines = [
+        "# Sums over tokens, side by side",
+        "",
+        f"`make bench` on {made['date']}: {made['processor']}, {made['threads']} threads, Python "
+        f"{made['python']}, {versions}.",
+        "Float64. Seconds are medians of runs by turns; an error is relative to the largest sum, "
+        "against extended precision.",
+        "",
+        "| case | against | ours | peer | ratio | at least | reached | our error | peer's error |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in found["cases"].items():
+        at_least = f"{row['floor']}x" if "floor" in row else f"at most {row['most_seconds']} s"
+        if "most_mebibytes" in row:
+            at_least += f", {row['most_mebibytes']} MiB ({row['mebibytes']:.0f} taken)"
+        error = row.get("ours_error", row.get("difference", row.get("error_of_mean")))
+        cells = [
+            name + (f" ({row['peer_share']:.2g} of the peer's)" * (row.get("peer_share", 1) < 1)),
+            row["peer"] or "no peer fits",
+            f"{row['ours_seconds']:.3g} s",
+            f"{row['peer_seconds']:.3g} s" if row.get("peer_seconds") else "not measured",
+            f"{row['ratio']:.3g}x" if row.get("ratio") else "",
+            at_least,
+            {True: "yes", False: "**no**", None: "not measured"}[reached(row)],
+            f"{error:.1e}" + " (between the two)" * ("difference" in row),
+            f"{row['peer_error']:.1e}" if row.get("peer_error") else "",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="cases whose name holds this")
-    parser.add_argument("--out", type=Path, help="write a JSON file here")
+    parser.add_argument("--out", type=Path, help="write a JSON file here, and a table beside it")
     given = parser.parse_args()
     rows = {}
     with threadpoolctl.threadpool_limits(THREADS, user_api="blas"):
@@ -346,7 +400,9 @@ def main():
                 }
                 print(f"{name}: {shown}", flush=True)
     if given.out:
-        given.out.write_text(json.dumps({"machine": machine(), "cases": rows}, indent=1) + "\n")
+        found = {"machine": machine(), "cases": rows}
+        given.out.write_text(json.dumps(found, indent=1) + "\n")
+        given.out.with_suffix(".md").write_text(table(found))
 
 
 if __name__ == "__main__":
