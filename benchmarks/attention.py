@@ -357,10 +357,10 @@ def table(found):
     lines = [
         "# Sums over tokens, side by side",
         "",
-        f"`make bench` on {made['date']}: {made['processor']}, {made['threads']} threads, Python "
-        f"{made['python']}, {versions}.",
-        "Float64. Seconds are medians of runs by turns; an error is relative to the largest sum, "
-        "against extended precision.",
+        f"`make bench` on {made['date']}: {made['processor']}, {made['threads']} threads,",
+        f"Python {made['python']}, {versions}.",
+        "Float64. Seconds are medians of runs by turns.",
+        "An error is relative to the largest sum, against extended precision.",
         "",
         "| case | against | ours | peer | ratio | at least | reached | our error | peer's error |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -371,8 +371,9 @@ def table(found):
             at_least += f", {row['most_mebibytes']} MiB ({row['mebibytes']:.0f} taken)"
         error = row.get("ours_error", row.get("difference", row.get("error_of_mean")))
         cells = [
-            name + (f" ({row['peer_share']:.2g} of the peer's)" * (row.get("peer_share", 1) < 1)),
-            row["peer"] or "no peer fits",
+            name,
+            (row["peer"] or "no peer fits")
+            + (f", {share:.2g} of it" if (share := row.get("peer_share", 1)) < 1 else ""),
             f"{row['ours_seconds']:.3g} s",
             f"{row['peer_seconds']:.3g} s" if row.get("peer_seconds") else "not measured",
             f"{row['ratio']:.3g}x" if row.get("ratio") else "",
