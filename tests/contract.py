@@ -9,8 +9,10 @@ A *cell number* in a message counts from 1, markdown cells included, as an edito
 from __future__ import annotations
 
 import ast
+import html
 import importlib
 import importlib.util
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # --- the limits, all of them --------------------------------------------------------------------
 
-CODE_CELLS = (10, 15)  # cells tagged exercise or solution are not counted
+CODE_CELLS = (10, 15)  # cells tagged exercise, solution or explorer are not counted
 MAX_CELL_LINES = 25
 MEDIAN_CELL_LINES = (1, 8)
 PROSE_WORDS = (1500, 2500)  # without exercises, solutions and folded proofs
@@ -35,6 +37,8 @@ MIN_ALT_LENGTH = 40
 MIN_EXERCISES = 5
 MAX_SUMMARY_LINES = 10
 MAX_EXPLORERS = 3  # a chapter's cells whose output nbval does not compare
+MAX_FRAMES = 60
+MAX_EXPLORER_BYTES = 400_000
 COLAB_CELLS = 0  # cells that may install something
 MAX_NOTEBOOK_BYTES = 600_000
 MAX_BOOK_BYTES = 12_000_000
@@ -333,9 +337,11 @@ def check_tags(notebook: NotebookNode) -> list[str]:
     found, explorers = [], 0
     for number, cell in code_cells(notebook):
         own = tags(cell)
-        explorers += "explorer" in own
+        explorers += {"explorer", "nbval-ignore-output"} <= own
         if "nbval-ignore-output" in own and "explorer" not in own:
             found.append(f"cell {number}: nbval-ignore-output on a cell that is no explorer")
+        elif "nbval-ignore-output" in own and explorer_page(cell) is None:
+            found.append(f"cell {number}: nbval-ignore-output, but it shows no explorer")
         for tag in sorted(own & {"nbval-skip", "skip-execution"}):
             found.append(f"cell {number}: tagged {tag}: it would never be checked")
     if explorers > MAX_EXPLORERS:
@@ -355,9 +361,58 @@ def check_figures(notebook: NotebookNode) -> list[str]:
     return found
 
 
+def explorer_page(cell: NotebookNode) -> str | None:
+    """The HTML of the explorer that the cell shows, or None."""
+    shown = (out.get("data", {}).get("text/html", "") for out in cell.get("outputs", ()))
+    return next((page for page in shown if '<figure class="explorer"' in page), None)
+
+
+def alt_text(cell: NotebookNode) -> str:
+    """The alt text of the cell's picture: in its metadata, that of an explorer in its page."""
+    page = explorer_page(cell)
+    if page is None:
+        return cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "").strip()
+    alt = re.search(r'<img [^>]*?alt="([^"]*)"', page)
+    return html.unescape(alt[1]).strip() if alt else ""
+
+
+def check_explorers(notebook: NotebookNode) -> list[str]:
+    """Explorers are few pictures, small, without a dead control, and made of data nbval checks."""
+    digests = {
+        digest
+        for _, cell in code_cells(notebook)
+        if "nbval-ignore-output" not in tags(cell)
+        for digest in re.findall(r"^data digest: ([0-9a-f]{12})$", printed(cell), re.MULTILINE)
+    }
+    found = []
+    for number, cell in code_cells(notebook):
+        page = explorer_page(cell)
+        if page is not None:
+            found += [f"cell {number}: {problem}" for problem in _explorer_problems(page, digests)]
+            if not {"explorer", "nbval-ignore-output"} <= tags(cell):
+                found.append(f"cell {number}: an explorer wants both its tags")
+            if any("widget-view" in kind for out in cell.outputs for kind in out.get("data", ())):
+                found.append(f"cell {number}: stores a control that is dead without its kernel")
+    return found
+
+
+def _explorer_problems(page: str, digests: set[str]) -> list[str]:
+    data = re.search(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
+    frames = len(json.loads(data[1])["frames"]) if data else 0
+    drawn = re.search(r'data-digest="([0-9a-f]{12})"', page)
+    found = []
+    if not 2 <= frames <= MAX_FRAMES:
+        found.append(f"explorer of {frames} pictures, 2 to {MAX_FRAMES}")
+    if len(page.encode()) > MAX_EXPLORER_BYTES:
+        found.append(f"explorer of {len(page.encode())} bytes, at most {MAX_EXPLORER_BYTES}")
+    if not drawn or drawn[1] not in digests:
+        found.append("no cell that nbval compares prints the explorer's digest")
+    return found
+
+
 def _figure_problems(cell: NotebookNode) -> list[str]:
     settings = cell.metadata.get("mystnb", {})
-    alt = settings.get("image", {}).get("alt", "").strip()
+    alt = alt_text(cell)
     caption = settings.get("figure", {}).get("caption", "").strip()
     name = settings.get("figure", {}).get("name", "")
     found = []
@@ -380,7 +435,7 @@ def check_prose(notebook: NotebookNode) -> list[str]:
     texts = [(piece.cell, text_of(part, is_literal)) for piece, part in markdown(notebook)]
     for number, cell in code_cells(notebook):
         settings = cell.metadata.get("mystnb", {})
-        texts.append((number, settings.get("image", {}).get("alt", "")))
+        texts.append((number, alt_text(cell)))
         texts.append((number, settings.get("figure", {}).get("caption", "")))
     found = []
     for number, text in texts:
@@ -465,7 +520,8 @@ def check_sections(notebook: NotebookNode) -> list[str]:
 
 def check_length(notebook: NotebookNode) -> list[str]:
     """The number of code cells and their median length."""
-    own = [cell for _, cell in code_cells(notebook) if not tags(cell) & {"exercise", "solution"}]
+    aside = {"exercise", "solution", "explorer"}
+    own = [cell for _, cell in code_cells(notebook) if not tags(cell) & aside]
     found = []
     low, high = CODE_CELLS
     if not low <= len(own) <= high:
@@ -648,6 +704,7 @@ ALWAYS = (
     check_installs,
     check_tags,
     check_figures,
+    check_explorers,
     check_prose,
     check_statements,
 )

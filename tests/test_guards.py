@@ -317,9 +317,41 @@ def untag_all(notebook: NotebookNode) -> None:
         cell.metadata.pop("tags", None)
 
 
+EXPLORER = (
+    '<figure class="explorer" data-digest="{digest}"><img alt="{alt}">'
+    '<script type="application/json">{{"frames": {frames}}}</script></figure>'
+)
+EXPLORER_ALT = "Three greys that become &quot;lighter&quot; along the slider."
+
+
+def explorer(
+    *tags: str, frames: int = 3, place: int = 13, **kinds: str
+) -> Callable[[NotebookNode], None]:
+    """A mutation that adds an explorer whose digest the sample's figure prints."""
+
+    def mutate(notebook: NotebookNode) -> None:
+        printed = contract.DIGEST.search(contract.printed(notebook.cells[1]))
+        assert printed
+        fields = {
+            "digest": printed[0].split()[-1],
+            "alt": EXPLORER_ALT,
+            "frames": list(range(frames)),
+        } | kinds
+        shown = {"text/html": EXPLORER.format(**fields), "image/png": "", **kinds}
+        cell = new_code_cell("greys", outputs=[new_output("display_data", data=shown)])
+        cell.metadata = {"tags": list(tags or ("explorer", "nbval-ignore-output"))}
+        figure = {"caption": "Greys.", "name": f"fig-greys-{len(notebook.cells)}"}
+        cell.metadata["mystnb"] = {"figure": figure}
+        notebook.cells.insert(place, cell)
+        for count, (_, other) in enumerate(contract.code_cells(notebook), start=1):
+            other.execution_count = count
+
+    return mutate
+
+
 def add_explorers(notebook: NotebookNode) -> None:
-    for cell in notebook.cells[3:8]:
-        cell.metadata["tags"] = ["explorer", "nbval-ignore-output"]
+    for _ in range(4):
+        explorer()(notebook)
 
 
 def swap_sections(notebook: NotebookNode) -> None:
@@ -364,7 +396,18 @@ VIOLATIONS: dict[str, tuple[Callable[[NotebookNode], None], str]] = {
     "colab cell": (tag("colab"), "tagged colab"),
     "ignored output": (tag("nbval-ignore-output"), "no explorer"),
     "skipped cell": (tag("nbval-skip"), "never be checked"),
-    "many explorers": (add_explorers, "5 explorer cells"),
+    "no explorer": (tag("explorer", "nbval-ignore-output"), "it shows no explorer"),
+    "many explorers": (add_explorers, "4 explorer cells"),
+    "untagged explorer": (explorer("explorer"), "wants both its tags"),
+    "many frames": (explorer(frames=61), "explorer of 61 pictures"),
+    "dead explorer": (explorer(frames=1), "explorer of 1 pictures"),
+    "heavy explorer": (explorer(alt="x" * 400_000), "at most 400000"),
+    "explorer without alt": (explorer(alt=""), "alt text of 0 characters"),
+    "explorer of other data": (explorer(digest="0" * 12), "prints the explorer's digest"),
+    "control without kernel": (
+        explorer(**{"application/vnd.jupyter.widget-view+json": ""}),
+        "a control that is dead",
+    ),
     # figures
     "no alt": (setting("image", "alt", ""), "alt text of 0 characters"),
     "short alt": (setting("image", "alt", "Greys."), "alt text of 6 characters"),
@@ -447,7 +490,7 @@ LEGITIMATE: dict[str, Callable[[NotebookNode], None]] = {
         output(output_type="error", ename="KeyError", evalue="k")(notebook),
         tag("raises-exception")(notebook),
     ),
-    "explorer": tag("explorer", "nbval-ignore-output"),
+    "explorer": explorer(),
     "cited statement": lambda notebook: (
         replace("{prf:proof}", "{note}")(notebook),
         replace("A guard guards.", "A guard guards {cite}`Sample`.")(notebook),

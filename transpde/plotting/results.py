@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from matplotlib.ticker import MaxNLocator
@@ -56,7 +55,7 @@ def plot_attention_matrix(
         axis.set_major_locator(MaxNLocator(6, integer=True))
     ax.set(xlabel="key token $j$", ylabel="query token $i$")
     if colorbar:
-        plt.colorbar(image, ax=ax, fraction=0.046, pad=0.04).outline.set_visible(False)
+        ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.04).outline.set_visible(False)
     return ax
 
 

@@ -1,0 +1,323 @@
+"""Explorers: what is baked is what is drawn, the page keeps its promises, the control is live."""
+
+import base64
+import hashlib
+import io
+import json
+import re
+import subprocess
+import sys
+
+import ipywidgets
+import numpy as np
+import pytest
+from PIL import Image
+
+from transpde import plotting
+from transpde.figures import digest
+from transpde.widgets import Explorer, Slider, live, page, pictures
+
+DEPTHS = (0.0, 0.5, 1.5)
+NAMES = ("L2", "sigmoid")
+
+
+def wave(figure, t, name):
+    x = np.linspace(0, 6, 40)
+    style = plotting.attention_style(name.capitalize())
+    figure.add_subplot(ylim=(-2, 2), title=name).plot(x, np.sin(x * (1 + t)), **style)
+
+
+def explorer(**changes):
+    sliders = {"t": Slider(DEPTHS, "depth $t$", start=0.5), "name": Slider(NAMES, "attention")}
+    return Explorer(wave, **({"alt": "The wave shortens with depth."} | sliders | changes))
+
+
+@pytest.fixture(scope="module")
+def waves():
+    return explorer()
+
+
+def data_of(shown):
+    text = re.search(r'<script type="application/json">(.*?)</script>', shown, re.DOTALL)
+    return json.loads(text[1])
+
+
+# --- the frames ---------------------------------------------------------------------------------
+
+
+def test_frames_are_the_product_of_the_stops_in_order(waves):
+    values = [(t, name) for t in DEPTHS for name in NAMES]
+    assert len(waves.frames) == len(values)
+    for frame, (t, name) in zip(waves.frames, values, strict=True):
+        assert frame == pictures.webp(waves.figure(t=t, name=name))
+    assert len(set(waves.frames)) == len(values)
+
+
+def test_frames_show_the_figure_up_to_the_kept_levels(waves):
+    figure = waves.figure(t=1.5, name="L2")
+    exact = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
+    kept = np.asarray(Image.open(io.BytesIO(waves.frames[4])).convert("RGB")).astype(int)
+    assert kept.shape == (round(3.6 * pictures.DPI), round(4.8 * pictures.DPI), 3)
+    assert np.abs(kept - exact).max() <= pictures.LEVEL // 2
+
+
+def test_digest_names_the_data_drawn(waves):
+    x = np.linspace(0, 6, 40)
+    drawn = []
+    for t in DEPTHS:
+        for name in NAMES:
+            words = np.frombuffer(name.encode(), dtype=np.uint8)
+            drawn += [np.column_stack([x, np.sin(x * (1 + t))]), words]
+    assert waves.digest == digest(*drawn)
+    assert waves.digest == explorer().digest
+    assert waves.digest != explorer(t=Slider((0.0, 0.5, 1.6), "depth")).digest
+
+
+def test_digest_counts_every_kind_of_mark():
+    def names(draw):
+        figure = pictures.empty((3, 2))
+        draw(figure.add_subplot())
+        return digest(*pictures.drawn(figure))
+
+    kinds = [
+        lambda ax, s: ax.plot([0, 1], [0, s]),
+        lambda ax, s: ax.scatter([0, 1], [0, s]),
+        lambda ax, s: ax.scatter([0, 1], [0, 1], c=[0, s]),
+        lambda ax, s: ax.bar([0, 1], [1, s]),
+        lambda ax, s: ax.fill([0, 1, 1], [0, 0, s]),
+        lambda ax, s: ax.imshow([[0, s]]),
+        lambda ax, s: ax.pcolormesh([[0, s]]),
+        lambda ax, s: ax.quiver([0, 1], [0, 1], [1, s], [1, 1]),
+        lambda ax, s: ax.text(0, 0, f"{s}"),
+    ]
+    for k, kind in enumerate(kinds):
+        one, same, other = (names(lambda ax, s=s, kind=kind: kind(ax, s)) for s in (1, 1, 2))
+        assert one == same, k
+        assert one != other, k
+
+
+def test_the_readers_own_settings_change_nothing(waves):
+    from matplotlib import pyplot as plt
+
+    with plt.rc_context({"font.size": 30.0, "lines.linewidth": 9.0}):
+        assert explorer().frames == waves.frames
+        assert plt.rcParams["font.size"] == 30.0
+    assert not plt.get_fignums()
+
+
+# --- the page -----------------------------------------------------------------------------------
+
+
+def test_page_holds_the_still_and_all_other_frames_once(waves):
+    shown = waves.page
+    still = re.search(r'<img [^>]*src="data:image/webp;base64,([^"]*)"', shown)[1]
+    stored = data_of(shown)["frames"]
+    assert stored[2] == ""
+    stored[2] = still
+    assert [base64.b64decode(frame) for frame in stored] == list(waves.frames)
+    assert f'data-digest="{waves.digest}"' in shown
+
+
+def test_controls_have_labels_values_and_steps(waves):
+    controls = data_of(waves.page)["controls"]
+    labels = re.findall(r'<label for="([^"]+)">(.*?)</label>', controls)
+    inputs = re.findall(r"<input ([^>]*)>", controls)
+    ids = [re.search(r'id="([^"]+)"', one)[1] for one in inputs]
+    assert [key for key, _ in labels] == ids
+    assert [label for _, label in labels] == ["depth <i>t</i>", "attention"]
+    assert [re.search(r'aria-valuetext="([^"]+)"', one)[1] for one in inputs] == ["0.5", "L2"]
+    assert all('type="range"' in one and 'step="1"' in one for one in inputs)
+    assert [re.search(r'max="(\d+)"', one)[1] for one in inputs] == ["2", "1"]
+    assert re.findall(r'<output for="([^"]+)"', controls) == ids
+
+
+def test_without_the_script_there_is_no_control_but_the_still_and_its_values(waves):
+    inert = re.sub(r"<script.*?</script>", "", waves.page, flags=re.DOTALL)
+    assert "<input" not in inert
+    assert "<img" in inert
+    assert "Shown: <span>depth t = 0.5, attention = L2</span>." in inert
+    assert "@media print" in inert
+
+
+def test_nothing_is_asked_of_another_file(waves):
+    assert not re.search(r'(?:src|href)="(?!data:)', waves.page)
+    assert not re.search(r"https?:|url\(|@import|fetch\(", waves.page)
+
+
+def test_texts_are_escaped():
+    bad = '</script><b> & "it"'
+    shown = explorer(alt=bad, caption=bad, name=Slider(NAMES, bad)).page
+    assert 'alt="&lt;/script&gt;&lt;b&gt; &amp; &quot;it&quot;"' in shown
+    assert "<figcaption>&lt;/script&gt;&lt;b&gt; &amp; " in shown
+    assert shown.count("</script>") == 2
+    assert "<b>" not in shown
+    assert data_of(shown)["labels"][1] == bad
+
+
+def test_two_explorers_share_no_id(waves):
+    ids = re.findall(r'\bid=\\?"([^"\\]+)', waves.page + explorer().page)
+    assert len(ids) == 6
+    assert len(set(ids)) == 6
+
+
+def test_formulas_of_labels():
+    assert page.typeset(r"entry $v_{12}$ of $\varepsilon$") == (
+        "entry <i>v</i><sub>12</sub> of <i>ε</i>"
+    )
+    assert page.plain(r"entry $v_{12}$ of $\varepsilon$") == "entry v12 of ε"
+    assert page.text(-0.25) == "−0.25"
+    assert [page.text(v) for v in (3, 0.1 + 0.2, "L2")] == ["3", "0.3", "L2"]
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "error", "words"),
+    [
+        ([1.0], {}, ValueError, "at least two stops"),
+        ([1.0, 1.0], {}, ValueError, "increase"),
+        ([0.0, np.nan], {}, ValueError, "increase"),
+        ([0.0, np.inf], {}, ValueError, "finite"),
+        (["a", "a"], {}, ValueError, "each name must stand once"),
+        (["a", 1], {}, TypeError, "all numbers or all names"),
+        ([False, True], {}, TypeError, "all numbers or all names"),
+        ([0, 1], {"start": 2}, ValueError, "start: must be one of"),
+        ([0, 1], {"label": " "}, ValueError, "label"),
+    ],
+)
+def test_bad_sliders(values, options, error, words):
+    with pytest.raises(error, match=words):
+        Slider(values, **({"label": "x"} | options))
+
+
+def test_bad_explorers():
+    with pytest.raises(ValueError, match="alt: must say"):
+        explorer(alt=" ")
+    with pytest.raises(ValueError, match="at least one"):
+        Explorer(wave, alt="A wave.")
+    with pytest.raises(TypeError, match="t: must be a Slider; got list"):
+        explorer(t=[0, 1])
+    with pytest.raises(ValueError, match="at most 60 pictures in all; got 62"):
+        explorer(t=Slider(range(31), "t"))
+    with pytest.raises(ValueError, match="changes no picture"):
+        Explorer(lambda figure, t: figure.text(0, 0, "x"), alt="x", t=Slider([0, 1], "t"))
+    with pytest.raises(ValueError, match="idle: this slider changes no picture"):
+        Explorer(
+            lambda figure, t, idle: figure.text(0, t / 2, "x"),
+            alt="x",
+            t=Slider([0, 1], "t"),
+            idle=Slider([0, 1, 2], "i"),
+        )
+
+
+def test_too_many_bytes():
+    def noise(figure, t):
+        pixels = np.random.default_rng(t).random((400, 500))
+        figure.add_subplot().imshow(pixels)
+
+    with pytest.raises(ValueError, match=r"may take 400 kB; got \d+ kB in 6 pictures"):
+        Explorer(noise, alt="x", t=Slider(range(6), "t"))
+
+
+# --- errors are shown ---------------------------------------------------------------------------
+
+
+def fails_above_one(figure, t):
+    if t > 1:
+        raise ArithmeticError("no such depth")
+    figure.text(t / 2, 0.5, "x")
+
+
+def test_an_error_while_baking_names_the_values():
+    with pytest.raises(RuntimeError, match="failed at t=2") as caught:
+        Explorer(fails_above_one, alt="x", t=Slider([0, 1, 2], "t"))
+    assert isinstance(caught.value.__cause__, ArithmeticError)
+
+
+def test_an_error_under_a_kernel_stands_in_place_of_the_picture():
+    # The stops are sound, and between them the live control reaches a value that is not.
+    def fails_between(figure, t):
+        if 0.4 < t < 0.6:
+            raise ArithmeticError("no such <depth>")
+        figure.text(t / 2, 0.5, "x")
+
+    box = live.control(Explorer(fails_between, alt="x", t=Slider([0.0, 1.0], "t")))
+    picture, slider = box.children
+    slider.value = 0.5
+    assert "<img" not in picture.value
+    assert '<pre role="alert">' in picture.value
+    assert "failed at t=0.5" in picture.value
+    assert "ArithmeticError: no such &lt;depth&gt;" in picture.value
+    slider.value = 0.8
+    assert "<img" in picture.value
+    assert "ArithmeticError" not in picture.value
+
+
+# --- under a kernel -----------------------------------------------------------------------------
+
+
+def test_the_live_control_draws_at_values_between_the_stops(waves):
+    picture, depth, name = live.control(waves).children
+    first = picture.value
+    assert isinstance(depth, ipywidgets.FloatSlider)
+    assert isinstance(name, ipywidgets.SelectionSlider)
+    assert first == page.image(waves.frames[2], waves.alt, waves.size)
+    depth.value = 0.75
+    between = pictures.webp(waves.figure(t=depth.value, name="L2"))
+    assert 0.7 < depth.value < 0.8
+    assert between not in waves.frames
+    assert picture.value == page.image(between, waves.alt, waves.size)
+    name.value = "sigmoid"
+    assert picture.value == page.image(
+        pictures.webp(waves.figure(t=depth.value, name="sigmoid")), waves.alt, waves.size
+    )
+
+
+def test_integers_stay_integers_and_the_caption_shows():
+    seen = []
+
+    def count(figure, n):
+        seen.append(n)
+        figure.text(n / 20, 0.5, f"{n}")
+
+    counts = Explorer(count, alt="x", caption="Up to $n$.", n=Slider(np.array([2, 8, 16]), "$n$"))
+    assert seen == [2, 8, 16]
+    _, slider, caption = live.control(counts).children
+    slider.value = 5
+    assert seen[-1] == 5
+    assert all(type(n) is int for n in seen)
+    assert caption.value == "Up to <i>n</i>."
+
+
+def test_bundle_without_a_kernel_is_the_page_and_the_still(waves):
+    bundle = waves._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html", "image/png"}
+    assert bundle["text/html"] == waves.page
+    assert bundle["text/plain"] == "Explorer(t, name: 6 pictures)"
+
+
+def test_bundle_under_a_kernel_has_the_control_first_choice(waves, monkeypatch):
+    monkeypatch.setattr(live, "under_kernel", lambda: True)
+    bundle = waves._repr_mimebundle_()
+    view = bundle["application/vnd.jupyter.widget-view+json"]
+    assert view["model_id"]
+    assert bundle["text/html"] == waves.page
+
+
+def test_importing_brings_neither_matplotlib_nor_ipywidgets():
+    optional = ["matplotlib", "ipywidgets", "PIL"]
+    code = (
+        "import sys, transpde.widgets; print([m for m in "
+        f"{optional} if m in sys.modules], transpde.widgets.live.under_kernel())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] False"
+
+
+def test_pages_of_the_same_explorer_differ_by_their_number_alone(waves):
+    first, second = (
+        hashlib.sha256(re.sub(r"explorer-[0-9a-f]{12}-\d+", "", e.page).encode()).hexdigest()
+        for e in (waves, explorer())
+    )
+    assert first == second

@@ -1,0 +1,10 @@
+"""Explorers: sliders that move a picture, with a kernel and without one.
+
+Under a kernel (JupyterLab, Binder, Colab) the sliders of ipywidgets call the drawing function at
+every value. On a static page, of the book or of an exported notebook, the same cell is a slider
+over pictures drawn beforehand, in plain HTML.
+"""
+
+from transpde.widgets.explorer import Explorer, Slider
+
+__all__ = ["Explorer", "Slider"]

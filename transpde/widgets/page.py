@@ -1,0 +1,164 @@
+"""An explorer as plain HTML: it works without a kernel, without a network, and from a file."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from transpde.widgets.pictures import DPI
+
+if TYPE_CHECKING:
+    from transpde.widgets.explorer import Explorer
+
+__all__ = ["image", "named", "plain", "text", "typeset", "written"]
+
+# Without JavaScript (a printed page, a site that strips scripts, a notebook that is not trusted)
+# there is the still with its values, and no control: the script itself puts the sliders in.
+PAGE = """\
+<figure class="explorer" id="{name}" data-digest="{digest}" style="max-width: {width}px">
+<style>{style}</style>
+{image}
+<div class="explorer-controls"></div>
+<p class="explorer-state">Shown: <span>{state}</span>.</p>
+{caption}
+<script type="application/json">{data}</script>
+<script>{script}</script>
+</figure>"""
+
+CONTROL = """\
+<div class="explorer-control"><label for="{id}">{label}</label>\
+<input type="range" id="{id}" min="0" max="{last}" step="1" value="{place}" \
+aria-valuetext="{value}"><output for="{id}" style="min-width: {width}ch">{value}</output></div>"""
+
+STYLE = """
+figure.explorer { margin: 0 auto; }
+figure.explorer img.explorer-frame { display: block; box-sizing: border-box; width: 100%;
+  max-width: 100%; height: auto; }
+.explorer-alive .explorer-controls { display: grid; align-items: center; gap: 0 0.75em;
+  grid-template-columns: auto minmax(6em, 1fr) auto; text-align: left; }
+.explorer-control { display: contents; }
+.explorer-control input { width: 100%; min-width: 0; height: 2em; margin: 0; cursor: pointer; }
+.explorer-alive .explorer-state { display: none; }
+@media print { .explorer-alive .explorer-controls { display: none; }
+  .explorer-alive .explorer-state { display: block; } }
+"""
+
+SCRIPT = """
+(() => {
+  const figure = document.currentScript.closest("figure");
+  const data = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
+  const picture = figure.querySelector("img");
+  const frames = data.frames.map(f => f ? "data:image/webp;base64," + f : picture.src);
+  const controls = figure.querySelector(".explorer-controls");
+  controls.innerHTML = data.controls;
+  const sliders = [...controls.querySelectorAll("input")];
+  const show = () => {
+    let place = 0;
+    const values = sliders.map((slider, k) => {
+      const value = data.texts[k][slider.value];
+      place = place * data.texts[k].length + Number(slider.value);
+      slider.setAttribute("aria-valuetext", value);
+      slider.nextElementSibling.textContent = value;
+      return data.labels[k] + " = " + value;
+    });
+    picture.src = frames[place];
+    figure.querySelector(".explorer-state span").textContent = values.join(", ");
+  };
+  sliders.forEach(slider => slider.addEventListener("input", show));
+  figure.classList.add("explorer-alive");
+  show();
+})();
+"""
+
+
+def text(value: Any) -> str:
+    """Return a value as a reader sees and hears it."""
+    return (
+        f"{value:.4g}".replace("-", "\N{MINUS SIGN}") if isinstance(value, float) else f"{value}"
+    )
+
+
+def named(values: dict[str, Any]) -> str:
+    """Return values with their names, for a message."""
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())
+
+
+GREEK = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "varepsilon": "ε", "epsilon": "ε",
+    "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "μ", "rho": "ρ", "sigma": "σ", "tau": "τ",
+    "omega": "ω", "Sigma": "Σ",
+}  # fmt: skip
+
+
+def plain(label: str) -> str:
+    """Return a label without marks of mathematics, for the ear."""
+    words = re.sub(r"\\([A-Za-z]+) ?", lambda m: GREEK.get(m[1], m[1]), label)
+    return re.sub(r"[$_{}]", "", words)
+
+
+def typeset(label: str) -> str:
+    r"""Return a label as HTML, with formulas such as `$x_1$` or `$\varepsilon$` in italics."""
+
+    def formula(match: re.Match[str]) -> str:
+        inner = re.sub(r"\\([A-Za-z]+) ?", lambda m: GREEK.get(m[1], m[1]), match[1])
+        inner = re.sub(r"_\{?(\w+)\}?", r"</i><sub>\1</sub><i>", inner)
+        return f"<i>{inner}</i>".replace("<i></i>", "")
+
+    return re.sub(r"\$([^$]+)\$", formula, html.escape(label))
+
+
+def image(frame: bytes, alt: str, size: tuple[float, float]) -> str:
+    """Return a picture as an element of HTML."""
+    width, height = (round(DPI * inches) for inches in size)
+    return (
+        f'<img class="explorer-frame" alt="{html.escape(alt)}" width="{width}" height="{height}" '
+        f'src="data:image/webp;base64,{_coded(frame)}">'
+    )
+
+
+def _coded(frame: bytes) -> str:
+    return base64.b64encode(frame).decode("ascii")
+
+
+def _controls(explorer: Explorer, name: str) -> str:
+    rows = []
+    for key, slider in explorer.sliders.items():
+        row = {
+            "id": html.escape(f"{name}-{key}"),
+            "label": typeset(slider.label),
+            "last": len(slider.values) - 1,
+            "place": slider.values.index(slider.start),
+            "value": html.escape(text(slider.start)),
+            "width": max(map(len, slider.texts)),
+        }
+        rows.append(CONTROL.format(**row))
+    return "".join(rows)
+
+
+def written(explorer: Explorer, name: str, start: int) -> str:
+    """Return the page of an explorer: the still, and what the script makes sliders of."""
+    sliders = explorer.sliders.values()
+    data = {
+        "controls": _controls(explorer, name),
+        "labels": [plain(slider.label) for slider in sliders],
+        "texts": [slider.texts for slider in sliders],
+        # The start stands in the page already.
+        "frames": ["" if k == start else _coded(f) for k, f in enumerate(explorer.frames)],
+    }
+    state = ", ".join(f"{plain(slider.label)} = {text(slider.start)}" for slider in sliders)
+    caption = f"<figcaption>{typeset(explorer.caption)}</figcaption>" if explorer.caption else ""
+    return PAGE.format(
+        name=name,
+        digest=explorer.digest,
+        width=round(DPI * explorer.size[0]),
+        style=STYLE,
+        image=image(explorer.frames[start], explorer.alt, explorer.size),
+        state=html.escape(state),
+        caption=caption,
+        # No "</script>" may stand in a script, whatever a label says.
+        data=json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"),
+        script=SCRIPT,
+    )
