@@ -175,7 +175,7 @@ def sinkhorn_small():
 
     def peer():
         cost = -(x @ x.T)
-        plan = ot.bregman.sinkhorn_log(w, w, cost, 1.0, numItermax=10_000, stopThr=1e-10 / n)
+        plan = ot.bregman.sinkhorn_log(w, w, cost, 1.0, numItermax=10_000, stopThr=1e-10 / n**0.5)
         return n * plan @ x
 
     (mine, theirs), (found, other) = by_turns(ours, peer)

@@ -26,7 +26,7 @@ CHECKS, SEED = 64, 0
 TRIES, MORE = 3, 1.25  # attempts, and nodes along an axis from one to the next
 SMALLEST = 1e-17  # no expansion is finer
 # Nanoseconds: a pair of exact sums, a multiply-add of the matrix products, an exponential.
-PAIR, PRODUCT, EXPONENTIAL = 1.1, 0.12, 2.0
+PAIR, PRODUCT, EXPONENTIAL = 1.2, 0.06, 3.0
 MOST_NODES = 100_000
 
 # What finds means for a choice, finer at each attempt; None where it should not or cannot.
