@@ -29,8 +29,8 @@ export IPYTHONDIR := $(CURDIR)/.venv/ipython
 # In a kernel this variable would switch off the inline figures, so it is set for the unit tests only.
 unexport MPLBACKEND
 
-.PHONY: help book test lint unit coverage notebooks fresh-book check-wheel check-environment figures bench notebook \
-  lock environment clean distclean
+.PHONY: help book test lint unit coverage notebooks fresh-book browser check-wheel check-environment figures bench \
+  notebook lock environment clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r t d; do printf '%-20s%s\n' "$$t" "$$d"; done
@@ -40,7 +40,7 @@ book: ## build the book (nothing to do when no source changed)
 	  then echo '== book: up to date, 0 s'; else $(MAKE) --no-print-directory $(BOOK); fi
 	@echo 'The book is built: open _build/html/index.html'
 
-test: lint unit notebooks fresh-book check-wheel check-environment ## everything the project promises
+test: lint unit notebooks fresh-book browser check-wheel check-environment ## everything the project promises
 	@echo 'All checks passed.'
 
 lint: $(INSTALLED) ## ruff (code and notebooks) and mypy
@@ -49,11 +49,11 @@ lint: $(INSTALLED) ## ruff (code and notebooks) and mypy
 	@$(STAGE) 'mypy' $(PY) -m mypy
 
 unit: $(INSTALLED) ## unit tests and docstring examples
-	@$(STAGE) 'unit tests' env MPLBACKEND=Agg $(PY) -m pytest --doctest-modules tests transpde
+	@$(STAGE) 'unit tests' env MPLBACKEND=Agg $(PY) -m pytest --doctest-modules --ignore=tests/browser tests transpde
 
 coverage: $(INSTALLED) ## lines and branches of the package that the unit tests run
 	@$(STAGE) 'coverage' env MPLBACKEND=Agg $(PY) -m pytest --cov --cov-report=term-missing:skip-covered \
-	  --cov-fail-under=95 --doctest-modules tests transpde
+	  --cov-fail-under=95 --doctest-modules --ignore=tests/browser tests transpde
 
 # pytest says 5 where it finds no notebook: a failure here, as it should be.
 notebooks: $(INSTALLED) ## run every notebook and compare with its stored outputs
@@ -69,6 +69,14 @@ $(BOOK): $(INSTALLED) $(VENDOR)
 	@rm -rf _build
 	@$(STAGE) 'book' .venv/bin/jupyter-book build . -W -n --keep-going -q
 	@touch $@
+
+ifeq ($(BROWSER),skip)
+browser:
+	@echo '== browser: left out, as BROWSER=skip says'
+else
+browser: book ## open every page of the built book in Chromium (BROWSER=skip leaves that out)
+	@$(STAGE) 'browser' $(PY) -m pytest tests/browser
+endif
 
 check-wheel: $(INSTALLED) ## build the wheel, install it alone elsewhere, run a flow
 	@$(STAGE) 'wheel' tools/check-wheel

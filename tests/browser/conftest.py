@@ -1,0 +1,54 @@
+"""One Chromium, the system's own, that reaches this machine alone; one server of the book."""
+
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from checks import BUILT, ROOT
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+
+def pytest_sessionstart() -> None:
+    found = subprocess.run([ROOT / "tools" / "chromium"], capture_output=True, text=True)
+    if found.returncode:
+        pytest.exit(found.stderr.strip(), returncode=1)
+    if not (BUILT / "index.html").is_file():
+        pytest.exit("The book is not built: make book", returncode=1)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    name = subprocess.run([ROOT / "tools" / "chromium"], capture_output=True, text=True).stdout
+    # Every host but this machine is unknown: a page that needs another one breaks, as offline.
+    flags = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-gpu"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=name.strip(), args=flags)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A reader who has not been here before, and whose system asks for little motion."""
+    made = browser.new_context(reduced_motion="reduce")
+    made.set_default_timeout(20_000)
+    yield made
+    made.close()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address at which this machine serves the built book."""
+    serving = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(BUILT)))
+    Thread(target=serving.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{serving.server_port}"
+    serving.shutdown()
+    serving.server_close()

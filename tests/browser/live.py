@@ -1,0 +1,170 @@
+"""What is wrong with a page open in a browser, as sentences; an empty list when it is sound."""
+
+import json
+from collections import Counter
+from typing import Any
+from urllib.parse import urlsplit
+
+from checks import ROOT, raw_markup
+from playwright.sync_api import Page
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 320, "height": 640}
+GRAVE = ("serious", "critical")
+
+
+class Witness:
+    """Hears what a page asks for and what it complains of, from before it is opened."""
+
+    def __init__(self, page: Page, server: str = ""):
+        self.server, self.heard = server, []
+        page.on("request", lambda request: self.asked(request.url))
+        page.on("requestfailed", lambda request: self.heard.append(f"failed: {request.url}"))
+        page.on("response", lambda response: self.answered(response.url, response.status))
+        page.on("pageerror", lambda error: self.heard.append(f"page error: {error}"))
+        page.on("console", self.said)
+
+    def asked(self, url: str) -> None:
+        parts = urlsplit(url)
+        own = self.server and url.startswith(self.server)
+        if parts.scheme not in ("file", "data", "blob") and not own:
+            self.heard.append(f"outside request: {url}")
+
+    def answered(self, url: str, status: int) -> None:
+        if status >= 400:
+            self.heard.append(f"status {status}: {url}")
+
+    def said(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.heard.append(f"console {message.type}: {message.text}")
+
+
+STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
+
+
+def visit(page: Page, address: str) -> None:
+    """Open a page and wait until it leads no further, is typeset, and stands still."""
+    page.goto(address)
+    page.locator("main").wait_for(state="attached")  # a redirection has none
+    page.wait_for_load_state("load")
+    page.add_style_tag(content=STILL)
+    page.evaluate("window.MathJax?.startup?.promise?.then(() => null)")
+
+
+UNRENDERED = """() => {
+  const formulas = [...document.querySelectorAll('.math')];
+  const left = formulas.filter(e => !e.querySelector('mjx-container'));
+  const wrong = [...document.querySelectorAll('mjx-merror')];
+  return [...left.map(e => 'not typeset: ' + e.textContent.slice(0, 60)),
+          ...wrong.map(e => 'TeX error: ' + e.textContent.slice(0, 60))];
+}"""
+# The words of the text as the reader sees them: no code, no formulas, and folded parts unfolded.
+PROSE = """() => {
+  const left = 'pre, code, script, style, mjx-container, .highlight, svg, textarea';
+  const walker = document.createTreeWalker(document.querySelector('main') ?? document.body, 4);
+  const parts = [];
+  while (walker.nextNode())
+    if (!walker.currentNode.parentElement.closest(left)) parts.push(walker.currentNode.data);
+  return parts.join('');
+}"""
+
+
+def unrendered(page: Page) -> list[str]:
+    """Mathematics that stayed source, and other marks of the source."""
+    return page.evaluate(UNRENDERED) + raw_markup(page.evaluate(PROSE))
+
+
+# A part beyond the right edge must lie in a box of its own that scrolls, or no reader gets there.
+# What is not seen (the drawer with the page's contents) may wait there.
+SIDEWAYS = """() => {
+  const root = document.documentElement, wide = window.innerWidth;
+  const beyond = root.scrollWidth > wide ? [`the page is ${root.scrollWidth} px wide`] : [];
+  const scrolls = e => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX);
+  for (const e of document.querySelectorAll('main *')) {
+    const box = e.getBoundingClientRect();
+    if (box.right <= wide + 1 || box.width < 2 || e.closest('mjx-container *, svg *')) continue;
+    if (!e.checkVisibility({visibilityProperty: true})) continue;
+    let up = e.parentElement;
+    while (up !== null && !scrolls(up)) up = up.parentElement;
+    const start = e.outerHTML.slice(0, 60);
+    if (up === null) beyond.push(`${start} ends at ${Math.round(box.right)} px`);
+  }
+  return beyond.slice(0, 8);
+}"""
+
+
+def sideways(page: Page) -> list[str]:
+    """What a reader of a narrow screen reaches by scrolling the page sideways, or never."""
+    return page.evaluate(SIDEWAYS)
+
+
+# What of an explorer is seen: the picture's own address, and which of several is shown.
+SEEN = """figure => {
+  const seen = e => e.checkVisibility({visibilityProperty: true, opacityProperty: true});
+  return [...figure.querySelectorAll('img')].filter(seen).map(e => e.src).join(' ');
+}"""
+
+
+def dead_sliders(page: Page) -> list[str]:
+    """Sliders and buttons of explorers that leave the picture as it is."""
+    problems = []
+    for number, figure in enumerate(page.query_selector_all("figure.explorer"), start=1):
+        sliders = figure.query_selector_all("input[type=range]")
+        buttons = figure.query_selector_all("button")
+        if not sliders + buttons:
+            problems.append(f"explorer {number} has no slider")
+        for kind, controls in (("slider", sliders), ("button", buttons)):
+            for place, control in enumerate(controls, start=1):
+                before = figure.evaluate(SEEN)
+                use(control, kind)
+                if not moved(page, figure, before):
+                    problems.append(f"explorer {number}: {kind} {place} does not move the picture")
+    return problems
+
+
+def use(control: Any, kind: str) -> None:
+    """One step of a slider away from its end, or a button pressed, by the keyboard."""
+    control.focus()
+    if kind == "button":
+        control.press("Enter")
+    else:
+        at_end = control.evaluate("e => e.valueAsNumber + (+e.step || 1) > +e.max + 1e-9")
+        control.press("ArrowLeft" if at_end else "ArrowRight")
+
+
+def moved(page: Page, figure: Any, before: str, patience: int = 20) -> bool:
+    """Whether another picture is seen within two seconds."""
+    for _ in range(patience):
+        if figure.evaluate(SEEN) != before:
+            return True
+        page.wait_for_timeout(100)
+    return False
+
+
+# The theme's own, named by rule and element: icons with titles count as words of their button.
+THEME = [
+    ("label-content-name-mismatch", ".theme-switch-button"),
+    ("label-content-name-mismatch", ".search-button-field"),
+]
+# Without preloading, which would ask for style sheets again, as no page from disk may. A formula
+# counts as one word: its boxes of glyphs are most of a long page and have no rule to break.
+AUDIT = """async known => {
+  for (const e of document.querySelectorAll('mjx-container')) e.replaceChildren('x');
+  const found = await axe.run({resultTypes: ['violations'], preload: false, elementRef: true});
+  const name = node => known.find(selector => node.element.matches(selector));
+  return found.violations.flatMap(
+    v => v.nodes.map(n => [n.impact, v.id, name(n) ?? n.target.flat().join(' ')]));
+}"""
+
+
+def grave(page: Page) -> Counter[tuple[str, str]]:
+    """Rule and element of what axe-core finds serious or critical. Takes the formulas away."""
+    if not page.evaluate("'axe' in window"):
+        page.add_script_tag(content=AXE.read_text(encoding="utf-8"))
+    found = page.evaluate(AUDIT, [selector for _, selector in THEME])
+    return Counter((rule, target) for impact, rule, target in found if impact in GRAVE)
+
+
+def theme(page: Page, name: str) -> None:
+    """Show the page as a reader who chose light or dark sees it."""
+    page.evaluate(f"document.documentElement.dataset.theme = {json.dumps(name)}")

@@ -1,0 +1,58 @@
+"""The built pages as files: links, identifiers, figures, sizes."""
+
+import json
+import re
+from pathlib import Path
+
+import checks
+import pytest
+import yaml
+from checks import BUILT, ROOT
+
+PAGES = checks.pages(BUILT)
+
+
+def test_every_source_has_a_page():
+    """What the table of contents names is built, and so are the pages that Sphinx adds."""
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    named = re.findall(r"'(?:file|root)': '([^']+)'", str(contents))
+    added = ["index", "genindex", "search", "py-modindex", "prf-prf", "_modules/index"]
+    assert len(named) > 20
+    assert {Path(f"{name}.html") for name in named + added} <= set(PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_somewhere(page):
+    assert checks.broken_links(BUILT, BUILT / page) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_identifiers_are_distinct(page):
+    assert checks.repeated_identifiers(BUILT / page) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_no_part_from_outside(page):
+    assert checks.outside_parts(BUILT / page) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_figures_have_words(page):
+    assert checks.silent_figures(BUILT / page) == []
+
+
+def test_sizes():
+    assert checks.too_heavy(BUILT) == []
+
+
+def test_every_computed_figure_is_a_figure():
+    """Pictures of the notebooks' cells and pictures of the pages are equally many."""
+    for page in PAGES:
+        source = ROOT / page.with_suffix(".ipynb")
+        if not source.is_file():
+            continue
+        cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        drawn = sum("image/png" in output.get("data", {}) for output in outputs)
+        shown = checks.parsed(BUILT / page).select(".cell_output figure img:not(.explorer *)")
+        assert len(shown) == drawn, page

@@ -1,0 +1,94 @@
+"""Every page of the built book, alive in a browser, opened from disk with no network."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import checks
+import live
+import pytest
+from checks import BUILT
+from playwright.sync_api import BrowserContext, Page
+
+PAGES = checks.pages(BUILT)
+visited: set[Path] = set()
+# What is served shall be as sound as what is read from disk; these pages load data.
+SERVED = ["index.html", "search.html", "_modules/index.html", "book/gaussian/covariance.html"]
+
+
+class Opened:
+    """A page and what it asked for and complained of since it was opened."""
+
+    def __init__(self, context: BrowserContext, address: str, server: str = ""):
+        self.page: Page = context.new_page()
+        self.witness = live.Witness(self.page, server)
+        self.page.set_viewport_size(live.WIDE)
+        live.visit(self.page, address)
+
+
+@pytest.fixture(scope="module", params=PAGES, ids=str)
+def opened(request: pytest.FixtureRequest, context: BrowserContext) -> Iterator[Opened]:
+    found = Opened(context, (BUILT / request.param).as_uri())
+    visited.add(request.param)
+    yield found
+    found.page.close()
+
+
+def test_mathematics_is_typeset(opened):
+    assert live.unrendered(opened.page) == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_sideways_scrolling(opened, theme):
+    opened.page.set_viewport_size(live.NARROW)
+    live.theme(opened.page, theme)
+    assert live.sideways(opened.page) == []
+
+
+def test_sliders_move_the_picture(opened):
+    opened.page.set_viewport_size(live.WIDE)
+    assert live.dead_sliders(opened.page) == []
+
+
+@pytest.mark.parametrize(("size", "theme"), [(live.WIDE, "light"), (live.NARROW, "dark")])
+def test_nothing_grave_for_axe(opened, size, theme):
+    opened.page.set_viewport_size(size)
+    live.theme(opened.page, theme)
+    # On a narrow screen the search button is in the drawer.
+    assert live.grave(opened.page) == Counter(
+        live.THEME[:1] if size == live.NARROW else live.THEME
+    )
+
+
+def test_asks_nobody_and_complains_of_nothing(opened):
+    """The last of a page's tests: nothing of what the others did may be complained of."""
+    assert opened.witness.heard == []
+
+
+@pytest.mark.parametrize("page", SERVED)
+def test_served(context, server, page):
+    found = Opened(context, f"{server}/{page}", server)
+    found.page.wait_for_timeout(300)
+    assert found.witness.heard == []
+    found.page.close()
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["from disk", "served"])
+def test_search_finds(context, server, served):
+    start = server if served else BUILT.as_uri()
+    found = Opened(context, f"{start}/search.html?q=Sinkhorn", server if served else "")
+    results = found.page.locator("#search-results ul.search li a")
+    results.first.wait_for()
+    found.page.wait_for_timeout(500)
+    names = [
+        address.split(start + "/")[1].split("?")[0]
+        for address in results.evaluate_all("links => links.map(e => e.href)")
+    ]
+    assert "book/pde/zoo.html" in names
+    assert all((BUILT / name.split("#")[0]).is_file() for name in names)
+    assert found.witness.heard == []
+    found.page.close()
+
+
+def test_every_page_was_opened():
+    assert visited == set(checks.pages(BUILT))
