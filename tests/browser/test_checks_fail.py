@@ -1,0 +1,163 @@
+"""Every check sees what it is for: a small sound page, spoilt in one way at a time."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import checks
+import live
+import pytest
+from playwright.sync_api import Page
+
+TINY = """<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8">
+<rect width="{}" height="8"/></svg>"""
+SOUND = """<!DOCTYPE html>
+<html lang="en" data-theme="light"><head><meta charset="utf-8"><title>A sound page</title>
+<script>const heard = [];</script>
+<script defer src="mathjax/tex-chtml.js"></script>
+</head><body><main><article><h1 id="top">A sound page</h1>
+<p>By <span class="math">\\(x^2\\)</span>, see <a href="#top">above</a> and
+<a href="other.html#place">there</a>. A cell says <code>$HOME</code>.</p>
+<div class="cell_output"><figure>
+<img src="frame-1.svg" alt="A square of eight by eight, black and as wide as the first frame says">
+<figcaption>A picture.</figcaption></figure></div>
+<figure class="explorer">
+<img src="frame-1.svg" alt="A square that grows with the slider below, from one to three wide">
+<input type="range" min="1" max="3" value="3" aria-label="width"
+ oninput="this.parentElement.querySelector('img').src = `frame-${this.value}.svg`">
+<button onclick="this.parentElement.querySelector('img').src = 'frame-1.svg'">Play</button>
+<figcaption>An explorer.</figcaption></figure>
+<div style="overflow-x: auto" tabindex="0"><p style="width: 700px">What is wide scrolls.</p></div>
+</article></main></body></html>
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A site of one sound page, another that it links to, its pictures and its MathJax."""
+    shutil.copytree(checks.BUILT / "_static" / "vendor" / "mathjax", tmp_path / "mathjax")
+    (tmp_path / "page.html").write_text(SOUND, encoding="utf-8")
+    (tmp_path / "other.html").write_text('<p id="place">Here.</p>', encoding="utf-8")
+    for width in (1, 2, 3):
+        (tmp_path / f"frame-{width}.svg").write_text(TINY.format(width), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def page(context) -> Page:
+    made = context.new_page()
+    made.set_viewport_size(live.WIDE)
+    yield made
+    made.close()
+
+
+def from_files(check: Callable[[Path], list[str]]) -> Callable:
+    """A check of a file in the form that all have here: site and open page to problems."""
+    return lambda site, page: check(site / "page.html")
+
+
+def opened(check: Callable[[Page], list[str]], size: dict = live.WIDE) -> Callable:
+    """A check of a live page in that form."""
+
+    def look(site: Path, page: Page) -> list[str]:
+        page.set_viewport_size(size)
+        live.visit(page, (site / "page.html").as_uri())
+        return [str(problem) for problem in check(page)]
+
+    return look
+
+
+def heard(site: Path, page: Page) -> list[str]:
+    witness = live.Witness(page)
+    live.visit(page, (site / "page.html").as_uri())
+    page.wait_for_timeout(100)
+    return witness.heard
+
+
+links = from_files(lambda path: checks.broken_links(path.parent, path))
+identifiers = from_files(checks.repeated_identifiers)
+outside = from_files(checks.outside_parts)
+figures = from_files(checks.silent_figures)
+typeset = opened(live.unrendered)
+sliders = opened(live.dead_sliders)
+narrow = opened(live.sideways, live.NARROW)
+axe = opened(live.grave)
+CHECKS = [links, identifiers, outside, figures, typeset, sliders, narrow, axe, heard]
+
+SPOILT = {
+    "broken link": ("other.html#place", "gone.html", links, "gone.html: no such file"),
+    "link that leaves": ("other.html#place", "../x.html", links, "../x.html: no such file"),
+    "broken anchor": ('href="#top"', 'href="#gone"', links, "#gone: no such place"),
+    "broken anchor elsewhere": ("#place", "#gone", links, "other.html#gone: no such place"),
+    "missing picture": ('src="frame-1.svg" alt="A square of', 'src="gone.svg" alt="A square of',
+                        links, "gone.svg: no such file"),
+    "repeated id": ("<p>By", '<p id="top">By', identifiers, "id 'top' is there 2 times"),
+    "outside script in the source": ("mathjax/tex", "https://example.org/tex", outside,
+                                     "https://example.org/tex-chtml.js: from outside"),
+    "outside script": ("mathjax/tex", "https://example.org/tex", heard,
+                       "outside request: https://example.org/tex-chtml.js"),
+    "request by a script": ("const heard = [];", "fetch('https://example.org/x').catch(() => 0);",
+                            heard, "outside request: https://example.org/x"),
+    "no alternative text": (' alt="A square of eight', ' title="A square of eight', figures,
+                            "alternative text '' of 0 characters"),
+    "poor alternative text": ("A square of eight by eight, black and as wide", "Figure", figures,
+                              "of 29 characters"),
+    "no caption": ("<figcaption>A picture.</figcaption>", "", figures, "no caption"),
+    "no figure": ("<figure>\n", "<div>", figures, "no caption"),
+    "no MathJax": ("mathjax/tex-chtml.js", "mathjax/gone.js", typeset, "not typeset: \\(x^2\\)"),
+    "no MathJax, heard": ("mathjax/tex-chtml.js", "mathjax/gone.js", heard, "failed: file:"),
+    "TeX error": ("x^2", "x^2^3", typeset, "TeX error"),
+    "raw mathematics": ("A cell says", "So $$x$$ and", typeset, "raw markup: 'there. So $$x$$"),
+    "raw dollars": ("A cell says", "So $x = y$ and", typeset, "raw markup: 'there. So $x = y$"),
+    "raw parentheses": ("A cell says", "So \\\\(x\\\\) and", typeset, "raw markup"),
+    "raw directive": ("A cell says", "See {prf:ref}`thm` and", typeset, "{prf:ref}"),
+    "raw fence": ("A cell says", ":::{note} and", typeset, "raw markup: 'there. :::{note}"),
+    "dead slider": ("oninput=", "data-oninput=", sliders, "slider 1 does not move the picture"),
+    "slider to the same frame": ("frame-${this.value}", "frame-1", sliders, "slider 1 does not"),
+    "dead button": ("<button onclick=", "<button data-onclick=", sliders, "button 1 does not"),
+    "no slider": ('type="range"', 'type="number" hidden', sliders, "has no slider"),
+    "wide part": ('style="overflow-x: auto"', "", narrow, "the page is 708 px wide"),
+    "part cut off": ('style="overflow-x: auto"', 'style="overflow-x: hidden"', narrow,
+                     "What is wide scrolls"),
+    "no label": ('aria-label="width"', "", axe, "'label'"),
+    "low contrast": ("<h1 ", '<h1 style="color: #ccc" ', axe, "'color-contrast'"),
+    "console error": ("const heard = [];", "console.error('Oh');", heard, "console error: Oh"),
+    "console warning": ("const heard = [];", "console.warn('Oh');", heard, "console warning: Oh"),
+    "page error": ("const heard = [];", "null.x;", heard, "page error: "),
+    "missing part": ("<main>", '<main><img src="gone.png" alt="">', heard, "failed: file:"),
+}  # fmt: skip
+
+
+def test_sound_page_passes_every_check(site, page):
+    assert [problem for check in CHECKS for problem in check(site, page)] == []
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_spoilt_page_is_seen(site, page, name):
+    old, new, check, words = SPOILT[name]
+    assert SOUND.count(old) >= 1
+    (site / "page.html").write_text(SOUND.replace(old, new, 1), encoding="utf-8")
+    assert any(words in problem for problem in check(site, page)), check(site, page)
+
+
+def test_link_out_of_the_site_is_seen(site):
+    (site / "page.html").rename(site / "inner.html")
+    inner = site / "inner"
+    inner.mkdir()
+    (inner / "page.html").write_text('<a href="../other.html">up</a>', encoding="utf-8")
+    assert checks.broken_links(inner, inner / "page.html") == ["../other.html: leaves the site"]
+
+
+def test_weight_is_seen(site, monkeypatch):
+    assert checks.too_heavy(site) == []
+    monkeypatch.setattr(checks, "SITE", 1000)
+    monkeypatch.setattr(checks, "PAGE", len(SOUND.encode()) + 10)  # its pictures count
+    site_problem, page_problem = checks.too_heavy(site)
+    assert site_problem.startswith("the site has")
+    assert page_problem.startswith("page.html has")
+
+
+def test_served_error_is_heard(server, page):
+    witness = live.Witness(page, server)
+    page.goto(f"{server}/gone.html")
+    assert f"status 404: {server}/gone.html" in witness.heard
