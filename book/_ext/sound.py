@@ -2,9 +2,11 @@
 
 Several number nothing: each statement's text is `proof-content`, each exercise's
 `exercise-content`, each citation in a docstring `id1`; a page may hold an identifier only once.
-The bibliography is a list whose entries have a role that is no list item's.
+The bibliography is a list whose entries have a role that is no list item's, and the overview of
+the source code a list with lists for items.
 """
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -31,16 +33,18 @@ def number(app: Any, doctree: Any, page: str) -> None:
             element["ids"] = distinct(element["ids"], taken)
 
 
-def list_entries(
-    app: Any, page: str, template: str, context: dict[str, Any], doctree: Any
-) -> None:
-    """Make the entries of the bibliography items of its list."""
+def mend_lists(app: Any, page: str, template: str, context: Any, doctree: Any) -> None:
+    """Make the entries of the bibliography, and the modules of a module, items of their list."""
     if "body" in context:
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+    if page == "_modules/index":
+        head, *_ = context["body"].partition("<ul>")
+        items = "".join(re.findall(r"<li>.*?</li>", context["body"]))
+        context["body"] = f"{head}<ul>{items}</ul>"
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Register with Sphinx, after every extension that makes or reads identifiers."""
     app.connect("doctree-resolved", number, priority=900)
-    app.connect("html-page-context", list_entries)
+    app.connect("html-page-context", mend_lists)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -98,6 +98,17 @@ def sideways(page: Page) -> list[str]:
     return page.evaluate(SIDEWAYS)
 
 
+PAPERLESS = """() => [...document.querySelectorAll('article img')].filter(e => {
+  const style = getComputedStyle(e);
+  return style.backgroundColor !== 'rgb(255, 255, 255)' || style.filter !== 'none';
+}).map(e => `no white paper: ${e.src.slice(-60)}`)"""
+
+
+def paperless(page: Page) -> list[str]:
+    """Figures, drawn in dark ink, that a dark page shows without paper or in other colours."""
+    return page.evaluate(PAPERLESS)
+
+
 # What of an explorer is seen: the picture's own address, and which of several is shown.
 SEEN = """figure => {
   const seen = e => e.checkVisibility({visibilityProperty: true, opacityProperty: true});
@@ -132,8 +143,8 @@ def use(control: Any, kind: str) -> None:
         control.press("ArrowLeft" if at_end else "ArrowRight")
 
 
-def moved(page: Page, figure: Any, before: str, patience: int = 20) -> bool:
-    """Whether another picture is seen within two seconds."""
+def moved(page: Page, figure: Any, before: str, patience: int = 10) -> bool:
+    """Whether another picture is seen within a second."""
     for _ in range(patience):
         if figure.evaluate(SEEN) != before:
             return True
@@ -146,10 +157,20 @@ THEME = [
     ("label-content-name-mismatch", ".theme-switch-button"),
     ("label-content-name-mismatch", ".search-button-field"),
 ]
-# Without preloading, which would ask for style sheets again, as no page from disk may. A formula
-# counts as one word: its boxes of glyphs are most of a long page and have no rule to break.
+# Most of a long page are boxes of glyphs and words of code, alike to axe: a formula counts as a
+# word of its sentence, and each kind of word stays once a block of code or signature.
+PRUNE = """() => {
+  for (const e of document.querySelectorAll('.math')) e.replaceWith('x');
+  for (const block of document.querySelectorAll('pre, dt.sig')) {
+    const kinds = new Set();
+    for (const word of block.querySelectorAll('span'))
+      if (kinds.has(word.className)) word.replaceWith(...word.childNodes);
+      else kinds.add(word.className);
+    block.normalize();
+  }
+}"""
+# Without preloading, which would ask for style sheets again, as no page from disk may.
 AUDIT = """async known => {
-  for (const e of document.querySelectorAll('mjx-container')) e.replaceChildren('x');
   const found = await axe.run({resultTypes: ['violations'], preload: false, elementRef: true});
   const name = node => known.find(selector => node.element.matches(selector));
   return found.violations.flatMap(
@@ -158,8 +179,9 @@ AUDIT = """async known => {
 
 
 def grave(page: Page) -> Counter[tuple[str, str]]:
-    """Rule and element of what axe-core finds serious or critical. Takes the formulas away."""
+    """Rule and element of what axe-core finds serious or critical; it takes formulas away."""
     if not page.evaluate("'axe' in window"):
+        page.evaluate(PRUNE)
         page.add_script_tag(content=AXE.read_text(encoding="utf-8"))
     found = page.evaluate(AUDIT, [selector for _, selector in THEME])
     return Counter((rule, target) for impact, rule, target in found if impact in GRAVE)

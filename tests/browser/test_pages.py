@@ -45,6 +45,11 @@ def test_no_sideways_scrolling(opened, theme):
     assert live.sideways(opened.page) == []
 
 
+def test_figures_keep_white_paper_in_the_dark(opened):
+    live.theme(opened.page, "dark")
+    assert live.paperless(opened.page) == []
+
+
 def test_sliders_move_the_picture(opened):
     opened.page.set_viewport_size(live.WIDE)
     assert live.dead_sliders(opened.page) == []
