@@ -100,12 +100,12 @@ def silent_figures(path: Path) -> list[str]:
     for image in article.find_all("img") if article else []:
         name = str(image.get("src", ""))[:60]
         alt = str(image.get("alt") or "").strip()
-        figure = image.find_parent("figure")
-        computed = image.find_parent(class_="cell_output") or figure is not None
+        figures = image.find_parents("figure")  # an explorer is one within one
+        computed = bool(figures or image.find_parent(class_="cell_output"))
         if len(alt) < (ALT if computed else 1):
             problems.append(f"{name}: alternative text {alt!r} of {len(alt)} characters")
-        caption = figure and figure.find("figcaption")
-        if computed and not (caption and caption.get_text(strip=True)):
+        captions = [caption for figure in figures for caption in figure.find_all("figcaption")]
+        if computed and not any(caption.get_text(strip=True) for caption in captions):
             problems.append(f"{name}: no caption")
     return problems
 
