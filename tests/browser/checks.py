@@ -5,6 +5,7 @@ These checks read files. Those that need the page alive in a browser are in `liv
 
 import re
 from functools import cache
+from os.path import normpath
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -70,15 +71,20 @@ def broken(root: Path, path: Path, address: str) -> str | None:
     parts = urlsplit(address)
     if parts.scheme or parts.netloc:
         return None
-    target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+    target = reached(path, parts.path)
     if not target.is_file():
         return f"{address}: no such file"
-    if not target.is_relative_to(root.resolve()):
+    if not target.is_relative_to(root):
         return f"{address}: leaves the site"
     place = unquote(parts.fragment)
     if place and target.suffix == ".html" and place not in identifiers(target):
         return f"{address}: no such place on the page"
     return None
+
+
+def reached(path: Path, address: str) -> Path:
+    """The file that a page's relative address names; the page itself if it is empty."""
+    return Path(normpath(path.parent / unquote(address))) if address else path
 
 
 def outside_parts(path: Path) -> list[str]:
@@ -110,10 +116,10 @@ def silent_figures(path: Path) -> list[str]:
     return problems
 
 
-def weight(root: Path, path: Path) -> int:
-    """Bytes of a page with its pictures."""
-    sources = {str(tag.get("src") or "") for tag in parsed(path).find_all("img")}
-    files = {(path.parent / unquote(urlsplit(source).path)).resolve() for source in sources}
+def weight(path: Path) -> int:
+    """Bytes of a page with its pictures, those that it holds itself and those in files."""
+    sources = [urlsplit(str(tag.get("src", ""))) for tag in parsed(path).find_all("img")]
+    files = {reached(path, source.path) for source in sources if not source.scheme}
     return sum(file.stat().st_size for file in {path, *files} if file.is_file())
 
 
@@ -121,7 +127,7 @@ def too_heavy(root: Path) -> list[str]:
     """The site, or pages of it, larger than they may be."""
     whole = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
     problems = [f"the site has {whole} bytes, at most {SITE}"] if whole > SITE else []
-    weights = {page: weight(root, root / page) for page in pages(root)}
+    weights = {page: weight(root / page) for page in pages(root)}
     return problems + [
         f"{page} has {size} bytes, at most {PAGE}" for page, size in weights.items() if size > PAGE
     ]

@@ -39,16 +39,22 @@ class Witness:
             self.heard.append(f"console {message.type}: {message.text}")
 
 
+# Proofs and solutions are folded away; a reader unfolds them.
+UNFOLD = """() => {
+  for (const part of document.querySelectorAll('details')) part.open = true;
+  for (const button of document.querySelectorAll('.toggle-button-hidden')) button.click();
+}"""
 STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
 
 
 def visit(page: Page, address: str) -> None:
-    """Open a page and wait until it leads no further, is typeset, and stands still."""
+    """Open a page, unfolded, and wait until it leads no further, is typeset, and stands still."""
     page.goto(address)
     page.locator("main").wait_for(state="attached")  # a redirection has none
     page.wait_for_load_state("load")
     page.add_style_tag(content=STILL)
     page.evaluate("window.MathJax?.startup?.promise?.then(() => null)")
+    page.evaluate(UNFOLD)
 
 
 UNRENDERED = """() => {

@@ -23,11 +23,13 @@ window.MathJax = {options: {ignoreHtmlClass: 'book', processHtmlClass: 'math'}};
 <img src="frame-1.svg" alt="A square of eight by eight, black and as wide as the first frame says">
 <figcaption>A picture.</figcaption></figure></div>
 <figure class="explorer">
-<img src="frame-1.svg" alt="A square that grows with the slider below, from one to three wide">
+<img src="frame-3.svg" alt="A square that grows with the slider below, from one to three wide">
 <input type="range" min="1" max="3" value="3" aria-label="width"
  oninput="this.parentElement.querySelector('img').src = `frame-${this.value}.svg`">
-<button onclick="this.parentElement.querySelector('img').src = 'frame-1.svg'">Play</button>
+<button onclick="this.parentElement.querySelector('img').src = 'frame-2.svg'">Play</button>
 <figcaption>An explorer.</figcaption></figure>
+<p><img src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACADs=" alt="A dot"></p>
+<details><summary>More</summary><p>A folded word.</p></details>
 <div style="overflow-x: auto" tabindex="0"><p style="width: 700px">What is wide scrolls.</p></div>
 </article></main></body></html>
 """
@@ -115,12 +117,16 @@ SPOILT = {
     "raw directive": ("A cell says", "See {prf:ref}`thm` and", typeset, "{prf:ref}"),
     "raw fence": ("A cell says", ":::{note} and", typeset, "there. :::{note}"),
     "dead slider": ("oninput=", "data-oninput=", sliders, "slider 1 does not move the picture"),
-    "slider to the same frame": ("frame-${this.value}", "frame-1", sliders, "slider 1 does not"),
+    "slider to the same frame": ("frame-${this.value}", "frame-3", sliders, "slider 1 does not"),
     "dead button": ("<button onclick=", "<button data-onclick=", sliders, "button 1 does not"),
     "no slider": ('type="range"', 'type="number" hidden', sliders, "has no slider"),
     "wide part": ('style="overflow-x: auto"', "", narrow, "the page is 708 px wide"),
     "part cut off": ('style="overflow-x: auto"', 'style="overflow-x: hidden"', narrow,
                      "What is wide scrolls"),
+    "wide part, folded": ("<p>A folded", '<p style="width: 700px">A folded', narrow,
+                          "the page is 708 px wide"),
+    "low contrast, folded": ("<p>A folded", '<p style="color: #ccc">A folded', axe,
+                             "'color-contrast'"),
     "no paper": ("background: #fff", "", paper, "no white paper: "),
     "inverted figure": ("background: #fff", "filter: invert(1)", paper, "no white paper: "),
     "no label": ('aria-label="width"', "", axe, "'label'"),
