@@ -133,10 +133,8 @@ def too_heavy(root: Path) -> list[str]:
     ]
 
 
-MARKUP = re.compile(
-    r"\\[(\[]|\$\$|\$[^\s$\d][^$]{0,80}\$|\{(?:math|eq|ref|numref|doc|cite|prf|exercise|solution|figure)[:}\w-]*"
-    r"|:::|\?\?"
-)
+ROLES = "math|eq|ref|numref|doc|cite|prf|exercise|solution|figure"
+MARKUP = re.compile(r"\\[(\[]|\$\$|\$[^\s$\d][^$]{0,80}\$|:::|\?\?|\{(?:" + ROLES + r")[:}\w-]*")
 
 
 def raw_markup(text: str) -> list[str]:
