@@ -58,7 +58,7 @@ def test_frames_show_the_figure_up_to_the_kept_levels(waves):
     exact = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
     kept = np.asarray(Image.open(io.BytesIO(waves.frames[4])).convert("RGB")).astype(int)
     assert kept.shape == (round(3.6 * pictures.DPI), round(4.8 * pictures.DPI), 3)
-    assert np.abs(kept - exact).max() <= pictures.LEVEL // 2
+    assert np.abs(kept - exact).max() <= pictures.LEVEL / 2
 
 
 def test_digest_names_the_data_drawn(waves):

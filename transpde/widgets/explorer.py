@@ -125,6 +125,7 @@ class Explorer:
     def __init__(
         self,
         draw: Callable[..., Any],
+        /,
         *,
         alt: str,
         caption: str = "",
@@ -152,7 +153,7 @@ class Explorer:
         self.digest = digest(*data, digits=digits)
         self.page = self._written(start)
 
-    def figure(self, **values: Any) -> Figure:
+    def figure(self, /, **values: Any) -> Figure:
         """Return the figure at these values of the sliders, drawn now.
 
         Raises:
