@@ -6,7 +6,8 @@ the schema, used by the directive here and by the tests; whatever needs the repo
 anchor, the function, the test exist?) is checked by the tests alone.
 
 In a page, ``{claims}`` renders the whole ledger, one table a chapter; ``{claims} path.yml``
-renders another file (a leading ``/`` means the source root).
+renders another file (a leading ``/`` means the source root); ``:status: discrepancy`` lists the
+statements of that status alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import yaml
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
@@ -132,12 +134,15 @@ class Claims(SphinxDirective):
 
     optional_arguments = 1
     final_argument_whitespace = True
+    option_spec = {"status": lambda given: directives.choice(given, STATUSES)}  # noqa: RUF012
 
     def run(self) -> list[nodes.Node]:
         argument = self.arguments[0] if self.arguments else DEFAULT_LEDGER
         relative, path = self.env.relfn2path(argument)
         self.env.note_dependency(relative)
         rows = self._rows(Path(path))
+        if "status" in self.options:
+            return [self._list([row for row in rows if row["status"] == self.options["status"]])]
         chapters = dict.fromkeys(row["chapter"] for row in rows)
         parts: list[nodes.Node] = []
         for chapter in chapters:
@@ -173,6 +178,15 @@ class Claims(SphinxDirective):
             refwarn=True,
         )
         return nodes.rubric("", "", link)
+
+    def _list(self, rows: list[Row]) -> nodes.Node:
+        """The statements, each after a link to where it stands."""
+        listed = nodes.bullet_list(bullet="-")
+        for row in rows:
+            where = self._placed(anchor_link(target=row["anchor"]))
+            said = [nodes.Text(". "), *self._inline(row["statement"])]
+            listed += nodes.list_item("", nodes.paragraph("", "", where, *said))
+        return listed
 
     def _table(self, rows: list[Row]) -> nodes.table:
         group = nodes.tgroup(cols=len(COLUMNS))

@@ -23,7 +23,7 @@ from transpde.figures.record import FigureData
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["SIZE", "data", "draw"]
+__all__ = ["SIZE", "data", "draw", "sides", "starts"]
 
 SIZE = (9.6, 3.5)
 ROWS, COLUMNS = 5, 7
@@ -34,32 +34,45 @@ SHARES = 1 - np.geomspace(1.0, 0.06, COLUMNS)  # of the time to the blow-up
 
 def data(name: str) -> FigureData:
     """Compute the covariances of both sides, shape (columns, rows, 2, 2) each."""
-    angles = 2 * np.pi * (np.arange(ROWS) + 0.4) / ROWS
-    starts = recipes.disc_matrices(ECCENTRICITY * np.stack([np.cos(angles), np.sin(angles)], -1))
-    flat, wild = (_exchanged(one) for one in (recipes.line(), recipes.explosion()))
+    flat, wild = sides().values()
     left, right = recipes.softmax(flat), recipes.softmax(wild)
     ends, clustered, blown = [], [], []
-    for S in starts:
+    for S in starts():
         gaussian = tp.Gaussian.from_covariance(np.zeros(2), S)
         end = theory.blowup_time(right, gaussian)
         ends.append(end)
         clustered.append([theory.closed_form_covariance(left, gaussian, t) for t in DEPTHS])
         blown.append([theory.closed_form_covariance(right, gaussian, s * end) for s in SHARES])
-    sides = [np.swapaxes(np.array(side), 0, 1) for side in (clustered, blown)]
+    paths = [np.swapaxes(np.array(side), 0, 1) for side in (clustered, blown)]
     q = flat.query[0]
     return FigureData(
-        arrays={"clustering": sides[0], "blow_up": sides[1], "blowup_times": np.array(ends)},
+        arrays={"clustering": paths[0], "blow_up": paths[1], "blowup_times": np.array(ends)},
         numbers={
             "direction": np.degrees(np.arctan2(q[0], -q[1])) % 180,
-            "clustering_directions": _directions(sides[0][-1]),
-            "blow_up_directions": _directions(sides[1][-1]),
-            "blow_up_trace_max": np.trace(sides[1][-1], axis1=1, axis2=2).max(),
+            "clustering_directions": _directions(paths[0][-1]),
+            "blow_up_directions": _directions(paths[1][-1]),
+            "blow_up_trace_max": np.trace(paths[1][-1], axis1=1, axis2=2).max(),
         },
         parameters={"query_left": flat.query, "query": wild.query, "key": wild.key},
         seed=wild.seed,
         scheme={"method": "closed form"},
         horizon=f"left t = {DEPTHS[-1]:g}, right {SHARES[-1]:g} of the blow-up time of each row",
     )
+
+
+def starts() -> Array:
+    """Return the covariances in the middle, shape (5, 2, 2)."""
+    angles = 2 * np.pi * (np.arange(ROWS) + 0.4) / ROWS
+    points = ECCENTRICITY * np.stack([np.cos(angles), np.sin(angles)], -1)
+    return recipes.disc_matrices(points)
+
+
+def sides() -> dict[str, recipes.Recipe]:
+    """Return the problems to the left and to the right."""
+    return {
+        "clustering": _exchanged(recipes.line()),
+        "blow_up": _exchanged(recipes.explosion()),
+    }
 
 
 def _exchanged(recipe: recipes.Recipe) -> recipes.Recipe:

@@ -95,7 +95,6 @@ __all__ = [
     "plot_series",
     "plot_snapshots",
     "plot_spectrum",
-    "plot_spread",
     "plot_starts",
     "seed_order",
 ]

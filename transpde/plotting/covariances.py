@@ -53,7 +53,7 @@ def disc_coordinates(covariances: Any) -> Array:
         covariances: shape (..., 2, 2), of any positive trace; NaN is kept.
 
     Returns:
-        Array (..., 2): the origin for an isotropic matrix, norm 1 for rank one.
+        The origin for an isotropic matrix, norm 1 for rank one; shape (..., 2).
 
     Raises:
         ValueError: matrices that are not 2 x 2, symmetric and positive semidefinite, or zero.

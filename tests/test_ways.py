@@ -1,0 +1,460 @@
+"""Ways into the book: what chapters declare, paths, uses of names, footers, notices, addresses."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import itertools
+import json
+import re
+import subprocess
+import sys
+from urllib.parse import parse_qs, urlsplit
+from xml.etree import ElementTree
+
+import contract
+import numpy as np
+import pytest
+import yaml
+
+import transpde as tp
+from transpde import plotting, theory
+from transpde.figures import film, frontispiece, recipes
+
+ROOT = contract.ROOT
+BOOK = ROOT / "book"
+sys.path.insert(0, str(BOOK / "_ext"))
+
+import chapter_graph  # noqa: E402
+import chapters  # noqa: E402
+import film as film_directive  # noqa: E402
+import notices  # noqa: E402
+import page_footer  # noqa: E402
+import reading_paths  # noqa: E402
+import used_in  # noqa: E402
+
+ALL = chapters.load(ROOT)
+NEEDS = chapters.graph(ALL)
+
+
+def load_tool(name: str):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# --- what chapters declare ----------------------------------------------------------------------
+
+
+def test_every_notebook_is_in_the_graph_in_the_order_of_the_contents():
+    notebooks = [path.relative_to(ROOT).with_suffix("") for path in contract.chapters(ROOT)]
+    assert [c.page for c in ALL] == [path.as_posix() for path in notebooks]
+    assert [c.number for c in ALL] == sorted({c.number for c in ALL})
+
+
+def test_prerequisites_are_chapters_and_come_before():
+    assert not chapters.problems(NEEDS)
+    assert [page for page, needed in NEEDS.items() if not needed] == ["book/pde/layers"]
+
+
+def test_what_is_no_order_is_told():
+    assert chapters.problems({"a": ("b",), "b": ("a",)}) == [
+        "a needs b, which does not come before it"
+    ]
+    assert "needs a, which does not" in chapters.problems({"a": ("a",)})[0]
+    assert chapters.problems({"a": ("x",)}) == ["a needs x, which is no chapter"]
+
+
+def test_a_statement_used_in_a_chapter_is_of_a_chapter_that_it_needs():
+    """A numbered statement cited from an earlier chapter, outside exercises, is a need."""
+    home = {
+        label: c.page
+        for c in ALL
+        for label in contract.statement_labels(contract.read(ROOT / f"{c.page}.ipynb"))
+    }
+    order = list(NEEDS)
+    for page in order:
+        notebook = contract.read(ROOT / f"{page}.ipynb")
+        body = "\n".join(
+            contract.text_of(part, contract.is_aside)
+            for piece, part in contract.markdown(notebook)
+            if piece.gate is None
+        )
+        for label in re.findall(r"\{prf:ref\}`([\w-]+)`", body):
+            of = home.get(label, page)
+            if order.index(of) < order.index(page):
+                assert of in chapters.ancestors(NEEDS, page), (page, label)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "value"),
+    [
+        ("40 minutes.", "minute", 2400),
+        (" 70 with the proofs.", "minute", 4200),
+        (" an hour and a half with the proofs.", "minute", 5400),
+        (" an hour with the proofs.", "minute", 3600),
+        ("a quarter of a minute.", "second", 15),
+        ("half a minute.", "second", 30),
+        ("a minute.", "second", 60),
+        ("twelve seconds.", "second", 12),
+        ("2 hours.", "minute", 7200),
+    ],
+)
+def test_durations_are_read_as_written(text, unit, value):
+    assert chapters.seconds(text, unit) == value
+
+
+def test_a_box_without_a_duration_or_no_box_is_refused():
+    with pytest.raises(ValueError, match="no duration in 'long'"):
+        chapters.seconds("long", "minute")
+    with pytest.raises(ValueError, match="Before you start"):
+        chapters.box("# Title")
+
+
+def test_reduction_keeps_what_follows_from_what():
+    needs = {"a": (), "b": ("a",), "c": ("a", "b"), "d": ("c", "a")}
+    assert chapters.reduced(needs) == {"a": (), "b": ("a",), "c": ("b",), "d": ("c",)}
+    assert chapters.levels(needs) == {"a": 0, "b": 1, "c": 2, "d": 3}
+    for page in NEEDS:
+        assert chapters.ancestors(chapters.reduced(NEEDS), page) == chapters.ancestors(NEEDS, page)
+
+
+@pytest.mark.parametrize("kind", chapter_graph.SIZES)
+def test_the_drawing_holds_every_chapter_once_and_an_arrow_for_every_need(kind):
+    links = {c.page: f"{c.page}.html" for c in ALL}
+    picture = ElementTree.fromstring(chapter_graph.drawing(ALL, kind, links))
+    assert sorted(a.get("href") for a in picture.iter("a")) == sorted(links.values())
+    arrows = [needed for needed in chapters.reduced(NEEDS).values() for _ in needed]
+    assert len(list(picture.iter("path"))) == len(arrows)
+    places = chapter_graph.places(ALL, chapter_graph.SIZES[kind])
+    ordered = sorted(places.values(), key=lambda place: place[1])
+    for above, below in itertools.pairwise(ordered):
+        assert above[1] + above[2] < below[1], "boxes overlap"
+    for page, needed in NEEDS.items():
+        for one in needed:
+            assert places[one][0] < places[page][0]
+            assert places[one][1] < places[page][1]
+    assert not [e for e in picture.iter() if e.get("id")], "two drawings: no id stands twice"
+
+
+# --- reading paths ------------------------------------------------------------------------------
+
+
+def paths() -> list[tuple[float, list]]:
+    text = (BOOK / "paths.md").read_text(encoding="utf-8")
+    bodies = re.findall(r"```\{reading-path\}\n(.*?)```", text, re.DOTALL)
+    found = [reading_paths.steps(body.splitlines(), ALL) for body in bodies]
+    return [(sum(map(reading_paths.minutes, path)), path) for path in found]
+
+
+def test_an_hour_a_day_a_week_take_what_they_say():
+    (hour, _), (day, read), (week, proofs), *_ = paths()
+    assert 45 <= hour <= 75
+    assert 5 * 60 <= day <= 8 * 60
+    assert 10 * 60 <= week <= 25 * 60
+    own = [c.page for c in ALL if c.part != "Reproduction"]
+    assert [chapter.page for _, chapter in read] == own
+    assert {chapter.page for _, chapter in proofs} == set(NEEDS)
+
+
+def test_the_front_page_leads_to_the_paths():
+    front = (BOOK / "intro.md").read_text(encoding="utf-8")
+    for door in (":link: paths", ":link: running-the-book", ":link: reproduction/index"):
+        assert door in front
+
+
+def test_a_path_that_reads_what_it_has_not_prepared_is_refused():
+    with pytest.raises(ValueError, match="book/pde/layers must come before"):
+        reading_paths.steps(["read: pde/zoo"], ALL)
+    with pytest.raises(ValueError, match="write 'how: page'"):
+        reading_paths.steps(["glance: pde/zoo"], ALL)
+    with pytest.raises(ValueError, match="write 'how: page'"):
+        reading_paths.steps(["read: pde/nothing"], ALL)
+    ((how, chapter),) = reading_paths.steps(["", "skim: pde/zoo"], ALL)
+    assert reading_paths.minutes((how, chapter)) == chapter.reading / 4
+
+
+@pytest.mark.parametrize("chapter", ALL, ids=lambda chapter: chapter.page)
+def test_reading_times_are_of_one_reader(chapter):
+    """Some fifty words a minute, formulas, pictures and cells on the way."""
+    own = with_folds = 0
+    for piece, part in contract.markdown(contract.read(ROOT / f"{chapter.page}.ipynb")):
+        if piece.gate is None:
+            own += contract.count_words(contract.text_of(part, contract.is_aside))
+        with_folds += contract.count_words(contract.text_of(part, contract.is_literal))
+    assert 38 <= own / chapter.reading <= 72
+    assert 32 <= with_folds / chapter.with_proofs <= 72
+
+
+@pytest.mark.parametrize(
+    ("time", "said"), [(7.5, "8 min"), (59, "59 min"), (62, "1 h"), (405, "6 h 45 min")]
+)
+def test_minutes_are_said_to_five_from_an_hour_on(time, said):
+    assert reading_paths.spoken(time).replace(reading_paths.SPACE, " ") == said
+
+
+# --- where public names are used ----------------------------------------------------------------
+
+# Documented, and mentioned in no chapter, claim, figure or other function: for readers' own work.
+FREE_STANDING = {
+    "transpde.conventions.Convention",  # of the rows of its table, which is a constant
+    "transpde.energy.bures_gradient",
+    "transpde.ensembles.random_matrix",
+    "transpde.ensembles.random_tokens",
+    "transpde.ensembles.sweep",
+    "transpde.figures.load",
+    "transpde.theory.spectrum.typical_blowup_time",
+}
+
+
+def test_code_is_read_through_its_imports():
+    code = (
+        "import transpde as tp\nfrom transpde import theory as th\nx = tp.Softmax(th.rest.groups)"
+    )
+    tree = ast.parse(code)
+    found = used_in.code_names(tree, dict(used_in.imported(tree)))
+    assert {"transpde.Softmax", "transpde.theory.rest.groups"} <= found
+    tree = ast.parse("from transpde.theory import variance\nnumpy.mean(variance(1))")
+    found = used_in.code_names(tree, dict(used_in.imported(tree)))
+    assert found == {"transpde.theory.variance"}
+
+
+def test_uses_are_found_where_they_are():
+    uses = used_in.uses(ROOT)
+    assert set(uses) == set(used_in.documented(ROOT))
+    assert "book/gaussian/preservation" in uses["transpde.Softmax"].pages
+    assert "thm-depth-limit" in uses["transpde.layers"].claims
+    assert "book/reproduction/line" in uses["transpde.theory.limit_covariance"].figures
+    # An alias is the same object, and one call of a class method is a use of its class.
+    assert list(used_in.prefixes("transpde.Grid.mean")) == ["transpde.Grid.mean", "transpde.Grid"]
+
+
+def test_every_claim_about_a_documented_function_is_linked():
+    rows = contract.claims.load(BOOK / "claims.yml")
+    linked = {anchor for uses in used_in.uses(ROOT).values() for anchor in uses.claims}
+    names = used_in.documented(ROOT)
+    for row in rows:
+        if any((row.get("function") or "").startswith(name) for name in names):
+            assert row["anchor"] in linked, row["id"]
+
+
+def test_every_public_name_is_documented():
+    wanted = {f"transpde.{name}" for name in tp.__all__}
+    drawing = [name for name in plotting.__all__ if callable(getattr(plotting, name))]
+    wanted |= {f"transpde.plotting.{name}" for name in drawing}
+    names = used_in.documented(ROOT)
+    assert set(names) >= wanted
+    assert len(set(names)) == len(names)
+
+
+def test_every_public_name_is_used():
+    unused = {name for name, uses in used_in.uses(ROOT).items() if not any(uses)}
+    inside = mentioned_in_package()
+    assert {name for name in unused if name.rpartition(".")[2] not in inside} == FREE_STANDING
+
+
+def mentioned_in_package() -> set[str]:
+    """Names that some function of the package mentions outside their own definition."""
+    found: set[str] = set()
+    for path in (ROOT / "transpde").rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+                names |= {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+                found |= names - {node.name}
+    return found
+
+
+# --- footers ------------------------------------------------------------------------------------
+
+
+def test_a_report_names_the_page_and_the_edition_at_the_one_address():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    address = config["repository"]["url"]
+    link = page_footer.report_link(address, "book/pde/zoo", "version 1 & more")
+    query = parse_qs(urlsplit(link).query)
+    assert link.startswith(f"{address}/issues/new?")
+    assert query["title"] == ["Error on page book/pde/zoo"]
+    assert "Page: book/pde/zoo\nEdition: version 1 & more\n" in query["body"][0]
+
+
+def test_every_page_gets_its_footer():
+    class App:
+        srcdir = str(ROOT)
+
+    context = {"theme_extra_footer": "<p>Licences.</p>", "theme_repository_url": "https://host/x"}
+    page_footer.add_footer(App, "book/errata", "page.html", context, None)
+    footer = context["theme_extra_footer"]
+    assert footer.startswith("<p>Licences.</p>")
+    assert f"Version {tp.__version__}" in footer
+    assert "https://host/x/issues/new?title=Error+on+page+book%2Ferrata&amp;body=" in footer
+
+
+def test_without_git_the_version_stands_alone(tmp_path):
+    assert page_footer.edition(tmp_path) == f"version {tp.__version__}"
+    (tmp_path / ".git").mkdir()  # not a repository either
+    page_footer.edition.cache_clear()
+    assert page_footer.edition(tmp_path) == f"version {tp.__version__}"
+
+
+def test_the_commit_is_the_last_one_of_the_sources(tmp_path):
+    def git(*arguments):
+        own = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+        command = ["git", "-C", str(tmp_path), *own, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    (tmp_path / "_toc.yml").write_text("a")
+    git("add", ".")
+    git("commit", "-qm", "book")
+    first = git("log", "-1", "--format=%h")
+    (tmp_path / "README.md").write_text("b")
+    git("add", ".")
+    git("commit", "-qm", "elsewhere")
+    page_footer.edition.cache_clear()
+    assert page_footer.edition(tmp_path) == f"version {tp.__version__}, commit {first}"
+    (tmp_path / "_toc.yml").write_text("c")
+    page_footer.edition.cache_clear()
+    assert page_footer.edition(tmp_path).endswith(f"{first} with changes")
+
+
+# --- third parties ------------------------------------------------------------------------------
+
+
+def test_each_notice_has_version_and_licence():
+    rows = notices.load(ROOT)
+    assert len(rows) >= 10
+    for row in rows:
+        assert re.match(r"\d+\.\d+", row["version"]), row
+        assert re.search(r"MIT|BSD|Apache", row["licence"]), row
+    texts = {row["title"]: row["text"] for row in rows}
+    assert "Permission is hereby granted" in texts["sphinx-design"]
+    assert "Redistribution and use" in texts["Sphinx"]
+
+
+def test_packages_behind_the_widgets_are_all_named():
+    lock = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    listed = " ".join(notices.browser_packages(ROOT))
+    for place in filter(None, lock):
+        assert place.rpartition("node_modules/")[2] in listed
+
+
+def test_a_file_of_others_without_a_notice_is_found(tmp_path):
+    site, own = tmp_path / "site", tmp_path / "own"
+    for name in (
+        "custom.css",
+        "basic.css",
+        "vendor/mathjax/a.js",
+        "vendor/new/b.js",
+        "strange.js",
+    ):
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text("")
+    (own / "vendor/new").mkdir(parents=True)
+    (own / "custom.css").write_text("")
+    (own / "vendor/new/b.js").write_text("")
+    found = list(notices.unnamed(site, own, notices.load(ROOT)))
+    assert found == ["strange.js", "vendor/new/b.js"]
+
+
+def test_a_build_warns_of_what_no_notice_names(tmp_path, monkeypatch):
+    class App:
+        srcdir, outdir = str(ROOT), str(tmp_path)
+        builder = type("Builder", (), {"format": "html"})
+
+    told = []
+    monkeypatch.setattr(notices.logger, "warning", lambda text, name: told.append(text % name))
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "_static" / "basic.css").write_text("")
+    notices.check_site(App, None)
+    assert not told
+    (tmp_path / "_static" / "strange.js").write_text("")
+    notices.check_site(App, None)
+    assert told == ["_static/strange.js: from whom? Name it in book/notices.yml"]
+
+
+# --- glossary, notation, errata -----------------------------------------------------------------
+
+
+def test_glossary_is_short_sorted_and_linked():
+    text = (BOOK / "glossary.md").read_text(encoding="utf-8")
+    addresses = load_tool("addresses")
+    terms = addresses.terms(text)
+    assert 25 <= len(terms) <= 45
+    assert terms == sorted(terms, key=str.lower)
+    assert len(set(terms)) == len(terms)
+    for entry in text.partition("```{glossary}\n")[2].partition("```")[0].split("\n\n"):
+        term, meaning = entry.strip().split("\n  ", 1)
+        said, _, link = meaning.partition(" See [")
+        assert 1 <= len(re.findall(r"[.](?:\s|$)", said)) <= 2, term
+        page = re.search(r"\]\(([^)]+)\)\.$", link)
+        assert contract.page_path(ROOT, f"book/{page[1]}"), term
+
+
+def test_symbols_occur_in_the_chapter_that_the_index_names():
+    table = (BOOK / "notation.md").read_text(encoding="utf-8").partition("## Conventions")[0]
+    rows = re.findall(r"^\| (.*\$.*)\|$", table, re.MULTILINE)
+    linked = 0
+    for row in rows:
+        page = re.search(r"\[[^\]]+\]\(([^)]+)\.ipynb\) $", row)
+        if page:
+            linked += 1
+            text = squeezed(chapters.markdown(BOOK / f"{page[1]}.ipynb"))
+            symbols = re.findall(r"\$([^$]+)\$", row.split(" | ")[0])
+            heads = [squeezed(re.split(r" = |,|\(", symbol)[0]) for symbol in symbols]
+            assert any(head in text for head in heads), row[:60]
+    assert linked >= 0.9 * len(rows)
+
+
+def squeezed(text: str) -> str:
+    for same, one in ((r"\lvert", "|"), (r"\rvert", "|"), (r"\Vert", r"\|"), (r"\,", "")):
+        text = text.replace(same, one)
+    return re.sub(r"[\s{}]", "", text)
+
+
+# --- addresses that stay ------------------------------------------------------------------------
+
+
+def test_no_address_disappears():
+    tool = load_tool("addresses")
+    gone = set(tool.kept()) - tool.addresses()
+    assert not gone, f"links from outside break: {sorted(gone)}; see tools/addresses.py"
+
+
+def test_addresses_are_kept_in_order():
+    kept = load_tool("addresses").kept()
+    assert kept == sorted(set(kept))
+    assert len(kept) > 600
+
+
+# --- the film -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", ["clustering", "blow_up"])
+def test_maps_of_the_film_carry_the_covariances_of_the_closed_form(side):
+    found = film.maps(frames=5)
+    head = recipes.softmax(frontispiece.sides()[side])
+    for start, S in enumerate(found["starts"]):
+        gaussian = tp.Gaussian.from_covariance(np.zeros(2), S)
+        end = theory.blowup_time(head, gaussian)
+        assert np.isfinite(end) == (side == "blow_up")
+        last = (1 - film.LEFT) * end if np.isfinite(end) else film.LAST_DEPTH
+        maps = found[side][:, start]
+        np.testing.assert_array_equal(maps[0], np.eye(2))
+        exact = theory.closed_form_covariance(head, gaussian, last)
+        np.testing.assert_allclose(maps[-1] @ S @ maps[-1].T, exact, rtol=1e-7, atol=1e-9)
+
+
+def test_film_has_two_frames_at_least():
+    with pytest.raises(ValueError, match="at least 2"):
+        film.maps(frames=1)
+
+
+def test_film_is_light_and_can_be_stopped():
+    data = json.dumps(film_directive.data(), separators=(",", ":"))
+    script = (BOOK / "_static" / "film.js").read_text(encoding="utf-8")
+    still = (BOOK / "_static" / "frontispiece.png").stat().st_size
+    assert len(data) + len(script) + still <= 400_000
+    for promise in ("prefers-reduced-motion", '"button"', '"aria-label"', "Pause"):
+        assert promise in script

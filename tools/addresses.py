@@ -1,0 +1,71 @@
+"""The book's addresses that others may link to, kept in tests/addresses.txt: none may disappear.
+
+    python tools/addresses.py          add the new ones
+    python tools/addresses.py --drop   forget, too, those that are gone: links from outside break
+
+Pages, labels of statements, figures, equations and sections, rows of the ledger, names of the
+interface and terms of the glossary. A section without a label promises nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+KEPT = ROOT / "tests" / "addresses.txt"
+sys.path.insert(0, str(ROOT / "tests"))
+
+import contract  # noqa: E402
+
+
+def addresses(root: Path = ROOT) -> set[str]:
+    """Every address that the sources promise."""
+    found = set()
+    for page in contract.toc_entries(root):
+        path = contract.page_path(root, page)
+        if path is not None:
+            found.add(page)
+            found |= {f"{page}#{label}" for label in contract.labels(contract.read(path))}
+    book = root / "book"
+    rows = contract.claims.load(book / "claims.yml")
+    found |= {f"book/claims#claim-{row['id']}" for row in rows}
+    for page in sorted(book.glob("api*.md")):
+        names = re.findall(r"^\.\. auto(?:function|class):: (\S+)$", read(page), re.M)
+        found |= {f"book/{page.stem}#{name}" for name in names}
+    return found | {
+        f"book/glossary#term-{slug(term)}" for term in terms(read(book / "glossary.md"))
+    }
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def terms(text: str) -> list[str]:
+    """The terms of the glossary, in its order."""
+    body = text.partition("```{glossary}\n")[2].partition("```")[0]
+    return [line for line in body.splitlines() if line and not line.startswith(" ")]
+
+
+def slug(term: str) -> str:
+    return re.sub(r"[^\w]+", "-", term).strip("-")
+
+
+def kept() -> list[str]:
+    return read(KEPT).split() if KEPT.is_file() else []
+
+
+def main(arguments: list[str]) -> None:
+    now, before = addresses(), set(kept())
+    gone = before - now
+    lines = sorted(now if arguments == ["--drop"] else now | before)
+    KEPT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"{KEPT.name}: {len(lines)} addresses, {len(now - before)} new")
+    for address in sorted(gone):
+        print(f"{'dropped' if arguments else 'gone, kept in the file'}: {address}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
