@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 import transpde as tp
-from transpde import plotting, theory
+from transpde import plotting, theory, widgets
 from transpde.figures import film, frontispiece, recipes
 
 ROOT = contract.ROOT
@@ -243,6 +243,7 @@ def test_every_public_name_is_documented():
     wanted = {f"transpde.{name}" for name in tp.__all__}
     drawing = [name for name in plotting.__all__ if callable(getattr(plotting, name))]
     wanted |= {f"transpde.plotting.{name}" for name in drawing}
+    wanted |= {f"transpde.widgets.{name}" for name in widgets.__all__}
     names = used_in.documented(ROOT)
     assert set(names) >= wanted
     assert len(set(names)) == len(names)
