@@ -581,7 +581,7 @@ def exercises(notebook: NotebookNode) -> list[Task]:
 
 
 def check_exercises(notebook: NotebookNode) -> list[str]:
-    """Enough exercises of all kinds, each citing a statement and, unless open, solved."""
+    """Enough exercises of all kinds; each has a statement, a hint and, unless open, a solution."""
     tasks = exercises(notebook)
     solved = {block.argument for _, block, _ in all_blocks(notebook) if block.name in SOLUTION}
     found = []
@@ -600,7 +600,24 @@ def check_exercises(notebook: NotebookNode) -> list[str]:
             found.append(f"{where} cites no statement")
         if task.kind in ("computation", "proof") and task.label not in solved:
             found.append(f"{where} has no solution")
+        if task.label not in hinted(notebook):
+            found.append(f"{where} has no folded hint (a {{dropdown}} Hint) before its solution")
     return found + _solution_problems(notebook)
+
+
+def hinted(notebook: NotebookNode) -> set[str]:
+    """The labels of exercises that a folded hint follows, before solution and next exercise."""
+    found, current = set(), ""
+    for _, part in markdown(notebook):
+        if not isinstance(part, Block):
+            continue
+        if part.name in EXERCISE:
+            current = part.options.get("label", "")
+        elif part.name in SOLUTION:
+            current = ""
+        elif part.name == "dropdown" and part.argument == "Hint" and count_words(part.body):
+            found.add(current)
+    return found
 
 
 def _solution_problems(notebook: NotebookNode) -> list[str]:

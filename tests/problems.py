@@ -55,8 +55,13 @@ def _dot(a, b):
     return sum(u * v for u, v in zip(a, b, strict=True))
 
 
-def reference_velocity(kind, parameters, points, weights, x, *, epsilon=1.0, bias=0.0, digits=30):
-    """The velocity of one head at one point x, in `digits` digits, from its definition."""
+def reference_velocity(
+    kind, parameters, points, weights, x, *, epsilon=1.0, bias=0.0, weigh=None, digits=30
+):
+    """The velocity of one head at one point x, in `digits` digits, from its definition.
+
+    A kind that is none of ours needs `weigh`, the weight of a score; it does not divide.
+    """
     with mpmath.workdps(digits):
         Q, K, V = (_rows(M) for M in parameters)
         y, w = _rows(points), [mpmath.mpf(float(weight)) for weight in weights]
@@ -67,7 +72,7 @@ def reference_velocity(kind, parameters, points, weights, x, *, epsilon=1.0, bia
         if kind == "sinkhorn":
             g = _sinkhorn_potential(Q, k, y, w, mpmath.mpf(epsilon))
             score = [s / mpmath.mpf(epsilon) + gj for s, gj in zip(score, g, strict=True)]
-        weigh = {
+        weigh = weigh or {
             "sigmoid": lambda s: 1 / (1 + mpmath.exp(-s - mpmath.mpf(bias))),
             "linear": lambda s: s,
         }.get(kind, mpmath.exp)

@@ -24,6 +24,11 @@ class Row:
     gaussian: bool = False  # it keeps Gaussians Gaussian
     masked: bool = False
     heads: int = 1
+    head: type[tp.Attention] | None = None  # of one head: its class, where `make` is not it
+
+    def __post_init__(self) -> None:
+        if isinstance(self.make, type):
+            object.__setattr__(self, "head", self.make)
 
 
 def _reference(kind: str, **options: Any) -> Callable[..., np.ndarray]:
@@ -51,8 +56,13 @@ ROWS = {
         _reference("sinkhorn", epsilon=EPSILON),
         stochastic=True,
         gaussian=True,
+        head=tp.Sinkhorn,
     ),
-    "sigmoid": Row(lambda Q, K, V: tp.Sigmoid(Q, K, V, BIAS), _reference("sigmoid", bias=BIAS)),
+    "sigmoid": Row(
+        lambda Q, K, V: tp.Sigmoid(Q, K, V, BIAS),
+        _reference("sigmoid", bias=BIAS),
+        head=tp.Sigmoid,
+    ),
     "linear": Row(tp.Linear, _reference("linear"), gaussian=True),
     "unnormalized": Row(tp.Unnormalized, _reference("unnormalized")),
     "multi-head": Row(_two_heads, _two_references, stochastic=True, gaussian=True, heads=2),
@@ -81,5 +91,4 @@ ROWS = {
     },
 }
 GAUSSIAN = [name for name, row in ROWS.items() if row.gaussian]
-HEADS = {"softmax": tp.Softmax, "l2": tp.L2, "sinkhorn": tp.Sinkhorn, "sigmoid": tp.Sigmoid,
-         "linear": tp.Linear, "unnormalized": tp.Unnormalized}  # fmt: skip
+HEADS = {name: row.head for name, row in ROWS.items() if row.head}

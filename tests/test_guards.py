@@ -87,6 +87,10 @@ It is a sample.
 Use {prf:ref}`prop-sample`.
 ```
 
+```{dropdown} Hint
+Think.
+```
+
 ```{solution} ex-add
 :class: dropdown
 Add.
@@ -95,6 +99,10 @@ Add.
 ```{exercise} proof: prove
 :label: ex-prove
 Use {prf:ref}`prop-sample`.
+```
+
+```{dropdown} Hint
+Think.
 ```
 
 ```{solution} ex-prove
@@ -107,9 +115,17 @@ Prove.
 Beyond {prf:ref}`prop-sample`.
 ```
 
+```{dropdown} Hint
+Think.
+```
+
 ```{exercise} open: wonder more
 :label: ex-more
 Beyond {prf:ref}`prop-sample`.
+```
+
+```{dropdown} Hint
+Think.
 ```
 
 ```{exercise-start} computation: in cells
@@ -119,6 +135,10 @@ Beyond {prf:ref}`prop-sample`.
 Use {prf:ref}`prop-sample`."""
 
 SOLUTION = """```{exercise-end}
+```
+
+```{dropdown} Hint
+Count.
 ```
 
 ```{solution-start} ex-cells
@@ -469,6 +489,8 @@ VIOLATIONS: dict[str, tuple[Callable[[NotebookNode], None], str]] = {
     "cites nothing": (replace("Beyond {prf:ref}`prop-sample`.", "?"), "cites no statement"),
     "gated cites nothing": (replace("\n\nUse {prf:ref}`prop-sample`.", ""), "'ex-cells' cites no"),
     "no solution": (replace(f"{BACKTICKS}{{solution}} ex-add", ":::{note}"), "has no solution"),
+    "no hint": (replace("Hint\nCount.", "Aside\nCount."), "'ex-cells' has no folded hint"),
+    "empty hint": (replace("Hint\nThink.", "Hint"), "'ex-add' has no folded hint"),
     "solution not folded": (replace(":class: dropdown\nAdd.", "Add."), "solution not folded"),
     "stray solution": (replace("{solution} ex-add", "{solution} ex-ad"), "unknown exercise"),
 }

@@ -51,7 +51,17 @@ def test_every_attention_has_a_style():
     }
     assert set(plotting.STYLES) == book
     public = {n for n in attentions.__all__ if isinstance(getattr(attentions, n), type)}
-    assert public - {"Attention", "Head", "GaussianHead", "OnSphere", "WithFeedForward"} <= book
+    looks = [plotting.attention_style(getattr(attentions, name)) for name in public]
+    assert all(look.keys() == {"color", "linestyle", "label"} for look in looks)
+
+
+def test_an_attention_of_a_reader_is_dotted_in_ink_under_its_name():
+    class Cauchy(tp.Softmax):
+        pass
+
+    look = plotting.attention_style(Cauchy(EYE, EYE, EYE))
+    assert look["label"] == "cauchy"
+    assert look["color"] not in {style["color"] for style in plotting.STYLES.values()}
 
 
 def test_styles_differ_in_colour_and_in_line():

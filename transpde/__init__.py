@@ -3,17 +3,9 @@
 `attention(measure)` is a velocity field, `flow(measure, attention, time)` integrates it.
 """
 
-from transpde.attention import (
-    L2,
-    Attention,
-    Linear,
-    Masked,
-    MultiHead,
-    Sigmoid,
-    Sinkhorn,
-    Softmax,
-    Unnormalized,
-)
+from transpde.attention import Attention, Masked, MultiHead, normalised, unnormalised
+from transpde.attention.normalised import *  # noqa: F403
+from transpde.attention.unnormalised import *  # noqa: F403
 from transpde.distances import bures, conditional_wasserstein, wasserstein
 from transpde.fields import AffineField
 from transpde.flow import Trajectory, flow, layers
@@ -24,24 +16,21 @@ from transpde.measures import Measure, Particles
 __version__ = "0.1.0"
 
 __all__ = [
-    "L2",
     "AffineField",
     "Attention",
     "Gaussian",
     "Grid",
-    "Linear",
     "Masked",
     "Measure",
     "MultiHead",
     "Particles",
-    "Sigmoid",
-    "Sinkhorn",
-    "Softmax",
     "Trajectory",
-    "Unnormalized",
     "bures",
     "conditional_wasserstein",
     "flow",
     "layers",
     "wasserstein",
 ]
+# One-head attentions are public as soon as their own module says so.
+__all__ += normalised.__all__
+__all__ += unnormalised.__all__

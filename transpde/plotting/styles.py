@@ -31,7 +31,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "MultiHead": {"color": "#000000", "linestyle": (0, (9, 2, 2, 2)), "label": "multi-head"},
     "Masked": {"color": "#5F5F5F", "linestyle": (0, (2, 2)), "label": "masked"},
 }
-INK = "#222222"  # outlines and marks
+INK = "#222222"  # outlines and marks, and an attention that has no look of its own
 GREY = "#8C8C8C"  # what should step back: paths, arrows, reference slopes
 SEQUENCE = "viridis"  # along time or a number
 AMOUNT = "cividis"  # a matrix of non-negative entries
@@ -41,11 +41,13 @@ SIGNED = "PuOr"  # a matrix with entries of both signs
 def attention_style(attention: Any) -> dict[str, Any]:
     """Return the colour, line style and label of an attention, ready for `ax.plot`.
 
+    One that `STYLES` does not list is dotted in ink, under its own name.
+
     Args:
-        attention: an attention, its class or the name of its class.
+        attention: an attention, its class or the name of a class in `STYLES`.
 
     Raises:
-        ValueError: an attention without a style.
+        ValueError: another name.
 
     Example:
         >>> from transpde.plotting import attention_style
@@ -56,10 +58,11 @@ def attention_style(attention: Any) -> dict[str, Any]:
         return attention_style(attention.attention)
     if isinstance(attention, Attention):
         attention = type(attention)
+    is_attention = isinstance(attention, type) and issubclass(attention, Attention)
     name = attention.__name__ if isinstance(attention, type) else str(attention)
-    if name not in STYLES:
+    if name not in STYLES and not is_attention:
         raise ValueError(f"attention: must be one of {', '.join(STYLES)}; got {name!r}.")
-    return dict(STYLES[name])
+    return dict(STYLES.get(name, {"color": INK, "linestyle": (0, (1, 2)), "label": name.lower()}))
 
 
 def axes_on(ax: Axes | None) -> Axes:
