@@ -1,13 +1,16 @@
 """The shape of the package: names, order of imports, light import, size of functions."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from table import HEADS
 
 import transpde
+from transpde import attention
 
 PACKAGE = Path(transpde.__file__).parent
 # Each module imports from earlier ones only.
@@ -23,6 +26,15 @@ def test_every_public_name_resolves_and_is_documented():
     assert sorted(transpde.__all__) == sorted(set(transpde.__all__))
     for name in transpde.__all__:
         assert getattr(transpde, name).__doc__, name
+
+
+def test_every_attention_is_in_the_book_and_in_the_table_of_tests():
+    book = Path(__file__).parents[1] / "book"
+    names = [*attention.normalised.__all__, *attention.unnormalised.__all__]
+    rows = re.findall(r"^\|.*\| `(\w+)[`(]", (book / "notation.md").read_text(), re.MULTILINE)
+    assert set(names) <= set(rows)
+    assert set(names) <= {head.__name__ for head in HEADS.values()}
+    assert set(names) <= set(transpde.__all__)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
