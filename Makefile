@@ -30,7 +30,7 @@ export IPYTHONDIR := $(CURDIR)/.venv/ipython
 unexport MPLBACKEND
 
 .PHONY: help book test lint unit coverage notebooks fresh-book browser check-wheel check-environment figures bench \
-  notebook lock environment clean distclean
+  pdf chapter notebook lock environment clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r t d; do printf '%-20s%s\n' "$$t" "$$d"; done
@@ -93,6 +93,11 @@ bench: $(INSTALLED) ## time sums over tokens side by side with their peers, at m
 	@test -x .venv-bench/bin/python || $(STAGE) 'environment of the peers' tools/bench-venv
 	@$(STAGE) 'benchmarks' .venv-bench/bin/python benchmarks/attention.py --out benchmarks/attention.json
 	@$(STAGE) 'scaling' .venv-bench/bin/python benchmarks/scaling.py --out benchmarks/scaling.json
+
+# TeX is a matter of the machine, so printing is no part of the tests.
+pdf: $(INSTALLED) ## print the book: _build/transpde.pdf (needs TeX, and says which packages)
+	@$(STAGE) 'pdf' tools/pdf
+	@echo 'The book is printed: open _build/transpde.pdf'
 
 notebook: $(INSTALLED) ## run one notebook in place: make notebook NB=book/gaussian/preservation.ipynb
 	@test -n '$(NB)' || { echo 'Say which one: make notebook NB=book/gaussian/preservation.ipynb' >&2; exit 1; }
