@@ -103,6 +103,10 @@ notebook: $(INSTALLED) ## run one notebook in place: make notebook NB=book/gauss
 	@test -n '$(NB)' || { echo 'Say which one: make notebook NB=book/gaussian/preservation.ipynb' >&2; exit 1; }
 	@$(STAGE) '$(NB)' $(PY) tools/execute.py $(NB)
 
+chapter: $(INSTALLED) ## write a new chapter to fill in: make chapter NB=book/gaussian/name.ipynb TITLE='A title'
+	@test -n '$(NB)' && test -n '$(TITLE)' || { echo "Say which: make chapter NB=book/gaussian/name.ipynb TITLE='A title'" >&2; exit 1; }
+	@$(PY) tools/new_chapter.py '$(NB)' '$(TITLE)'
+
 lock: ## resolve again what pyproject.toml and package.json ask for (UPGRADE=1 takes newer releases)
 	@$(STAGE) 'lock' tools/lock $(if $(UPGRADE),--upgrade)
 	@$(MAKE) --no-print-directory environment

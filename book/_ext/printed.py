@@ -19,7 +19,7 @@ from sphinx_exercise import nodes as exercises
 from sphinx_proof import nodes as proofs
 
 FILES = ["book/_ext/printed.sty", "book/_static/frontispiece.png"]
-WIDEST, LONGEST = 45, 8  # characters of a column, rows of a table that no page break may cut
+WIDEST, LONGEST = 56, 8  # characters of a column, rows of a table that no page break may cut
 ELEMENTS = {
     "papersize": "a4paper",
     "pointsize": "10pt",
@@ -45,7 +45,7 @@ def configure(app: Sphinx, config: Config) -> None:
     config["latex_additional_files"] = FILES
     config["latex_domain_indices"] = False
     address = rf"\newcommand{{\bookaddress}}{{{config.html_baseurl}}}"
-    config["latex_elements"] = ELEMENTS | {"preamble": address + "\n" + r"\usepackage{printed}"}
+    config["latex_elements"] = ELEMENTS | {"preamble": address + r"\usepackage{printed}"}
 
 
 def number_by_chapter(app: Sphinx) -> None:
@@ -99,11 +99,11 @@ def unmarked(proof: nodes.Element) -> list[nodes.Node]:
 
 
 def measure(table: nodes.table) -> None:
-    """Give each column a width by its longest entry, and let names of code break at underscores."""
+    """Give each column a width by its longest entry; let names of code break at underscores."""
     columns = list(table.findall(nodes.colspec))
-    rows = [[cell.astext() for cell in row.children] for row in table.findall(nodes.row)]
+    rows = [[length(cell) for cell in row.children] for row in table.findall(nodes.row)]
     for place, column in enumerate(columns):
-        longest = max((len(row[place]) for row in rows if len(row) == len(columns)), default=1)
+        longest = max((row[place] for row in rows if len(row) == len(columns)), default=1)
         column["colwidth"] = min(max(longest, 6), WIDEST)
     table["classes"].append("colwidths-given")
     if len(rows) > LONGEST and not isinstance(table.parent, nodes.Admonition):
@@ -114,6 +114,13 @@ def measure(table: nodes.table) -> None:
         pieces = [piece for part in parts for piece in (breaks.deepcopy(), nodes.Text(part))]
         literal.children = []
         literal.extend(pieces[1:])
+
+
+def length(cell: nodes.Node) -> int:
+    """Return about how many characters wide a cell is, a command of a formula counted as one."""
+    formulas = [formula.astext() for formula in cell.findall(nodes.math)]
+    shown = sum(len(re.sub(r"\\[A-Za-z]+", "x", re.sub(r"[{}_^$ ]", "", f))) for f in formulas)
+    return len(cell.astext()) - sum(map(len, formulas)) + shown
 
 
 # --- how LaTeX writes them ----------------------------------------------------------------------

@@ -1,0 +1,51 @@
+"""The template of a chapter runs as it is, and lacks nothing but what its author has to write."""
+
+import importlib.util
+import os
+import re
+
+import contract
+import nbclient
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+
+@pytest.fixture(scope="module")
+def template():
+    path = contract.ROOT / "tools" / "new_chapter.py"
+    spec = importlib.util.spec_from_file_location("new_chapter", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.chapter("sample", "A sample")
+
+
+def test_it_says_what_is_to_be_written(template):
+    unwritten = {
+        "words of prose",
+        "code cells outside",
+        "not executed",
+        "first picture",
+        "no picture",
+    }
+    problems = contract.notebook_problems(template)
+    assert [p for p in problems if not any(known in p for known in unwritten)] == []
+    assert any("words of prose" in problem for problem in problems)
+
+
+def test_written_out_it_keeps_the_contract(template):
+    cells = list(template.cells)
+    cells[4:4] = [new_markdown_cell("Words " * 1600)]
+    cells[6:6] = [new_code_cell(f"print({k})") for k in range(8)]
+    written = template.copy()
+    written.cells = cells
+    # With the back end of the unit tests a kernel would show no picture.
+    kernel = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}
+    nbclient.NotebookClient(written).execute(env=kernel)
+    assert contract.notebook_problems(written) == []
+
+
+def test_each_place_to_write_is_marked(template):
+    """What the author finds by searching for TODO is in every section."""
+    text = "\n".join(cell.source for cell in template.cells if cell.cell_type == "markdown")
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    assert [section.splitlines()[0] for section in sections if "TODO" not in section] == []
