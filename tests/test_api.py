@@ -4,9 +4,11 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from table import HEADS
 
 import transpde
@@ -69,3 +71,13 @@ def test_import_brings_no_optional_library():
     code = f"import sys, transpde; print([m for m in {optional} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_pythons_that_are_named_are_those_that_are_tested():
+    root = PACKAGE.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    named = [c.rpartition(" ")[2] for c in project["classifiers"] if ":: Python :: 3." in c]
+    workflow = yaml.safe_load((root / ".github" / "workflows" / "pythons.yml").read_text())
+    assert workflow["jobs"]["package"]["strategy"]["matrix"]["python"] == named
+    assert project["requires-python"] == f">={named[0]}"
+    assert f"Python {named[0]} to {named[-1]}" in (root / "README.md").read_text()
