@@ -8,6 +8,7 @@ import importlib
 import pkgutil
 
 import answers
+import contract
 import numpy as np
 import pytest
 
@@ -32,6 +33,39 @@ def test_every_checker_has_answers():
     for chapter in chapters:
         module = importlib.import_module(f"transpde.exercises.{chapter}")
         assert {getattr(module, public) for public in module.__all__} <= set(RIGHT), chapter
+
+
+BOOK = [path for path in contract.chapters(contract.ROOT) if path.parent.name != "reproduction"]
+
+
+@pytest.mark.parametrize("path", BOOK, ids=lambda path: path.stem)
+def test_each_exercise_has_what_its_kind_needs(path):
+    """A checker to call, or a rubric and a numerical check of one step, or what is known."""
+    notebook = contract.read(path)
+    cells = {}  # of each exercise and of its solution: the code
+    for piece in contract.pieces(notebook):
+        if piece.gate and not isinstance(piece.content, str | contract.Block):
+            label = (
+                piece.gate.argument
+                if "solution" in piece.gate.name
+                else piece.gate.options["label"]
+            )
+            cells.setdefault((piece.gate.name, label), []).append(piece.content)
+    for task in contract.exercises(notebook):
+        asked, solved = (
+            "\n".join(cell.source for cell in cells.get((gate, task.label), []))
+            for gate in ("exercise-start", "solution-start")
+        )
+        shown = "\n".join(map(contract.printed, cells.get(("solution-start", task.label), [])))
+        if task.kind == "computation":
+            assert "print(check." in asked, task.label
+            assert "Right: " in shown, task.label
+        elif task.kind == "proof":
+            assert "full answer" in task.text, task.label
+            assert "print(" in solved, task.label
+            assert shown, task.label
+        else:
+            assert "hat is known" in task.text, task.label
 
 
 @pytest.mark.parametrize("checker", RIGHT, ids=name)
