@@ -54,6 +54,12 @@ def number_by_chapter(app: Sphinx) -> None:
         app.config["numfig_secnum_depth"] = 1
 
 
+def know_pages(app: Sphinx, env: Any, docnames: list[str]) -> None:
+    """Let directives ask for addresses of pages while reading: LaTeX learns them when it writes."""
+    if app.builder.format == "latex":
+        app.builder.docnames = list(docnames)  # type: ignore[attr-defined]
+
+
 class unfolded(nodes.General, nodes.Element):
     """A dropdown, open; ``kind`` names its environment."""
 
@@ -176,6 +182,7 @@ def end_solution(self: Any, node: nodes.Element) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", configure, priority=900)
     app.connect("builder-inited", number_by_chapter, priority=900)
+    app.connect("env-before-read-docs", know_pages)
     app.add_post_transform(Unfold)
     app.add_node(unfolded, latex=(begin_unfolded, end_unfolded))
     app.add_node(unfolded_title, latex=(begin_title, end_title))
