@@ -55,7 +55,7 @@ def number_by_chapter(app: Sphinx) -> None:
 
 
 def know_pages(app: Sphinx, env: Any, docnames: list[str]) -> None:
-    """Let directives ask for addresses of pages while reading: LaTeX learns them when it writes."""
+    """Let directives ask for addresses while pages are read: LaTeX learns them when it writes."""
     if app.builder.format == "latex":
         app.builder.docnames = list(docnames)  # type: ignore[attr-defined]
 
