@@ -1,4 +1,4 @@
-"""The printer's reader of TeX's log finds what a reader of the page would see, and nothing else."""
+"""The reader of TeX's log finds what a reader of the page would see, and nothing else."""
 
 import importlib.util
 
@@ -22,8 +22,7 @@ def problems():
         "! LaTeX Error: File `picture.png' not found.",
         "Overfull \\hbox (20.5pt too wide) in paragraph at lines 1--2",
         # TeX breaks its lines after 79 characters.
-        "LaTeX Warning: Reference `a-label-that-is-so-long-that-the-line-is-broken-here-aft\n"
-        "er' on page 3 undefined on input line 7.",
+        "LaTeX Warning: Reference `" + "a" * 52 + "\nb' on page 3 undefined on input line 7.",
     ],
 )
 def test_it_complains(problems, line):
