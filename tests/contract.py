@@ -31,7 +31,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CODE_CELLS = (10, 15)  # cells tagged exercise, solution or explorer are not counted
 MAX_CELL_LINES = 25
 MEDIAN_CELL_LINES = (1, 8)
-PROSE_WORDS = (1500, 2500)  # without exercises, solutions and folded proofs
+# Without exercises, solutions and folded proofs, by the kind of the notebook.
+PROSE_WORDS = {"chapter": (1500, 2500), "appendix": (1000, 1800)}
 WORDS_BEFORE_PICTURE = 500
 MIN_ALT_LENGTH = 40
 MIN_EXERCISES = 5
@@ -46,7 +47,7 @@ MAX_BOOK_BYTES = 12_000_000
 SECTIONS = ("The question", "Limits", "Exercises", "Summary")  # in this order
 HEADER_WORDS = ("Prerequisites", "Reading time", "Running time")
 EXERCISE_KINDS = ("computation", "proof", "open")
-NOTEBOOK_KINDS = ("chapter", "reproduction")
+NOTEBOOK_KINDS = ("chapter", "reproduction", "appendix")  # an appendix needs no exercises
 VERDICTS = ("reproduced", "corrected", "discrepancy")
 MIN_EVIDENCE = 2  # cells of a reproduced figure that print numbers: the peer's, and why
 
@@ -453,11 +454,16 @@ def settings_of(notebook: NotebookNode) -> dict[str, Any]:
     return notebook.metadata.get("transpde", {})
 
 
+def kind_of(notebook: NotebookNode) -> str:
+    """The kind of the notebook: by it the contract asks for more or less."""
+    return settings_of(notebook).get("kind", "chapter")
+
+
 def check_kind(notebook: NotebookNode) -> list[str]:
     """The settings are known ones: a misspelt key would change nothing, silently."""
     settings = settings_of(notebook)
     found = [f"unknown setting {key!r}" for key in settings.keys() - {"kind", "prose_numbers"}]
-    if settings.get("kind", "chapter") not in NOTEBOOK_KINDS:
+    if kind_of(notebook) not in NOTEBOOK_KINDS:
         found.append(f"unknown kind {settings['kind']!r}; one of {', '.join(NOTEBOOK_KINDS)}")
     return found
 
@@ -503,12 +509,13 @@ def check_sections(notebook: NotebookNode) -> list[str]:
     """The sections every chapter has, in order, and the header block."""
     found, place = [], 0
     texts = [text.lower() for _, _, text in headings(notebook)]
-    for section in SECTIONS:
+    wanted = [s for s in SECTIONS if s != "Exercises" or kind_of(notebook) == "chapter"]
+    for section in wanted:
         later = [i for i, text in enumerate(texts) if text.startswith(section.lower())]
         if not later:
             found.append(f"no section {section!r}")
         elif later[0] < place:
-            found.append(f"section {section!r} is out of order: {', '.join(SECTIONS)}")
+            found.append(f"section {section!r} is out of order: {', '.join(wanted)}")
         place = max([place, *later[:1]])
     if not any("what fails" in text for text in texts):
         found.append("no heading that holds 'What fails'")
@@ -546,7 +553,7 @@ def check_words(notebook: NotebookNode) -> list[str]:
     if before is None or before >= WORDS_BEFORE_PICTURE:
         came = "no picture" if before is None else f"first picture after {before} words"
         found.append(f"{came}: it must come before word {WORDS_BEFORE_PICTURE}")
-    low, high = PROSE_WORDS
+    low, high = PROSE_WORDS.get(kind_of(notebook), PROSE_WORDS["chapter"])
     if not low <= words <= high:
         found.append(f"{words} words of prose, not {low} to {high}")
     return found
@@ -725,14 +732,15 @@ ALWAYS = (
     check_prose,
     check_statements,
 )
-CHAPTER_ONLY = (check_sections, check_length, check_words, check_exercises, check_summary)
+APPENDIX_ONLY = (check_sections, check_words, check_summary)
+CHAPTER_ONLY = (*APPENDIX_ONLY, check_length, check_exercises)
 REPRODUCTION_ONLY = (check_reproductions,)
+OWN = {"appendix": APPENDIX_ONLY, "reproduction": REPRODUCTION_ONLY}
 
 
 def notebook_problems(notebook: NotebookNode) -> list[str]:
     """All problems of a notebook, by the contract of its kind."""
-    is_chapter = settings_of(notebook).get("kind", "chapter") != "reproduction"
-    checks = ALWAYS + (CHAPTER_ONLY if is_chapter else REPRODUCTION_ONLY)
+    checks = ALWAYS + OWN.get(kind_of(notebook), CHAPTER_ONLY)
     return [problem for check in checks for problem in check(notebook)]
 
 

@@ -554,6 +554,35 @@ def reproduction(chapter: NotebookNode) -> NotebookNode:
     return chapter
 
 
+def appendix(chapter: NotebookNode) -> NotebookNode:
+    """A sound appendix, made of the cells of the chapter: without exercises, and shorter."""
+    text = chapter.cells[13].source.partition("## Exercises")[0]
+    drop(14, 15, 16)(chapter)
+    chapter.cells[13].source = text
+    chapter.cells[14].source = chapter.cells[14].source[SUMMARY.index("## Summary") :]
+    replace("Words " * 1600, "Words " * 1100)(chapter)
+    own_setting("kind", "appendix")(chapter)
+    return chapter
+
+
+@pytest.mark.parametrize(
+    ("mutate", "fragment"),
+    [
+        (lambda notebook: None, None),
+        (replace("Words " * 1100, "Words " * 900), "words of prose, not 1000 to 1800"),
+        (replace("Words " * 1100, "Words " * 1850), "words of prose, not 1000 to 1800"),
+        (replace("## Limits", "## Ends"), "no section 'Limits'"),
+        (replace("- Guards guard.", ""), "the summary is empty"),
+    ],
+)
+def test_appendix_keeps_its_own_contract(
+    chapter: NotebookNode, mutate: Callable[[NotebookNode], None], fragment: str | None
+) -> None:
+    mutate(appendix(chapter))
+    problems = contract.notebook_problems(chapter)
+    assert (problems == []) if fragment is None else any(fragment in p for p in problems)
+
+
 def test_reproduction_needs_no_exercises(chapter: NotebookNode) -> None:
     drop(13, 14, 15, 16, 17)(chapter)
     assert any("exercises" in problem for problem in contract.notebook_problems(chapter))

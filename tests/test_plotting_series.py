@@ -98,3 +98,14 @@ def test_triangle_lies_under_every_dot():
 def test_bad_samples(samples, message):
     with pytest.raises(ValueError, match=message):
         plotting.plot_samples(X, samples)
+
+
+def test_slopes_are_grey_lines_with_their_slope():
+    ax = plotting.plot_series(X, {"data": X}, log="xy")
+    assert plotting.plot_slopes(ax, {2: (1.0, 4.0, 0.5), 1: (1.0, 2.0, 0.1)}) is ax
+    np.testing.assert_allclose(ax.lines[1].get_xydata(), [[1, 0.5], [4, 8]])
+    np.testing.assert_allclose(ax.lines[2].get_xydata(), [[1, 0.1], [2, 0.2]])
+    assert [text.get_text() for text in ax.texts] == ["2", "1"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["data"]
+    with pytest.raises(ValueError, match="slopes: must have 0 < left < right and a positive"):
+        plotting.plot_slopes(ax, {1: (2.0, 2.0, 1.0)})

@@ -40,6 +40,7 @@ from transpde.plotting.panels import (
     plot_attention_flows,
     plot_attention_matrices,
 )
+from transpde.plotting.poles import bernstein_parameter, plot_poles
 from transpde.plotting.results import fitted_order, plot_attention_matrix, plot_convergence
 from transpde.plotting.samples import (
     SeedOrder,
@@ -48,7 +49,7 @@ from transpde.plotting.samples import (
     plot_rates,
     seed_order,
 )
-from transpde.plotting.series import plot_samples, plot_series
+from transpde.plotting.series import plot_samples, plot_series, plot_slopes
 from transpde.plotting.styles import STYLES, attention_style
 from transpde.plotting.tokens import plot_paths
 
@@ -56,6 +57,7 @@ __all__ = [
     "STYLES",
     "SeedOrder",
     "attention_style",
+    "bernstein_parameter",
     "cone_coordinates",
     "covariances_at",
     "disc_coordinates",
@@ -90,9 +92,11 @@ __all__ = [
     "plot_medians",
     "plot_particles",
     "plot_paths",
+    "plot_poles",
     "plot_rates",
     "plot_samples",
     "plot_series",
+    "plot_slopes",
     "plot_snapshots",
     "plot_spectrum",
     "plot_starts",

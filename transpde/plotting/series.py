@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 
 from transpde.checks import Array, finite_array, same_size
 from transpde.plotting.results import plot_convergence, slope_triangle
-from transpde.plotting.styles import INK, axes_on
+from transpde.plotting.styles import GREY, INK, axes_on
 
-__all__ = ["plot_samples", "plot_series"]
+__all__ = ["plot_samples", "plot_series", "plot_slopes"]
 
 
 def plot_series(
@@ -108,6 +108,39 @@ def plot_samples(
     plot_convergence(x, np.sqrt((errors**2).mean(axis=0)), label=label, ax=ax, **style)
     if order is not None:
         slope_triangle(ax, x, errors.min(axis=0), order)
+    return ax
+
+
+def plot_slopes(ax: Axes, slopes: dict[float, tuple[float, float, float]]) -> Axes:
+    """Draw grey lines of given slopes on logarithmic axes, each with its slope beside it.
+
+    Args:
+        ax: axes with data on logarithmic scales.
+        slopes: (left, right, value at the left) by slope, all positive.
+
+    Raises:
+        ValueError: an interval without length, numbers that are not positive.
+
+    Example:
+        >>> ax = plot_slopes(ax, {2: (10, 100, 1e-3)})  # doctest: +SKIP
+    """
+    for slope, (left, right, start) in slopes.items():
+        if not (0 < left < right and start > 0):
+            raise ValueError(
+                f"slopes: must have 0 < left < right and a positive value; got {slopes[slope]}."
+            )
+        end = start * (right / left) ** slope
+        ax.plot([left, right], [start, end], color=GREY, linewidth=1.0, label="_slope")
+        middle = (np.sqrt(left * right), np.sqrt(start * end))
+        ax.annotate(
+            f"{slope:g}",
+            middle,
+            (-7, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize="small",
+            color="0.4",
+        )
     return ax
 
 
