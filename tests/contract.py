@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # --- the limits, all of them --------------------------------------------------------------------
 
-CODE_CELLS = (10, 15)  # cells tagged exercise, solution or explorer are not counted
+CODE_CELLS = (10, 15)  # cells tagged exercise, solution, explorer or colab are not counted
 MAX_CELL_LINES = 25
 MEDIAN_CELL_LINES = (1, 8)
 # Without exercises, solutions and folded proofs, by the kind of the notebook.
@@ -40,7 +40,7 @@ MAX_SUMMARY_LINES = 10
 MAX_EXPLORERS = 3  # a chapter's cells whose output nbval does not compare
 MAX_FRAMES = 60
 MAX_EXPLORER_BYTES = 400_000
-COLAB_CELLS = 0  # cells that may install something
+COLAB_CELLS = 1  # cells that may install something: see tools/colab.py
 MAX_NOTEBOOK_BYTES = 600_000
 MAX_BOOK_BYTES = 12_000_000
 
@@ -64,6 +64,7 @@ FORBIDDEN_CODE = (
     (r"""["'](?:/\w|~/|[A-Za-z]:[\\/])""", "an absolute path"),
     (r"#\s*NBVAL_", "an nbval comment: use a cell tag"),
 )
+COLAB_OPENING = "# In Colab this gets the book and its package; elsewhere it does nothing."
 INSTALL = re.compile(
     r"\b(?:pip3?|conda|mamba|apt|apt-get)\s+install\b|^\s*(?:!|%pip|%conda)", re.MULTILINE
 )
@@ -326,7 +327,10 @@ def check_installs(notebook: NotebookNode) -> list[str]:
     found, colab = [], 0
     for number, cell in enumerate(notebook.cells, start=1):
         colab += "colab" in tags(cell)
-        if INSTALL.search(cell.source) and "colab" not in tags(cell):
+        if "colab" in tags(cell):
+            if not cell.source.startswith(COLAB_OPENING):
+                found.append(f"cell {number}: tagged colab, but not the cell of tools/colab.py")
+        elif INSTALL.search(cell.source):
             found.append(f"cell {number}: an install command or a shell escape")
     if colab > COLAB_CELLS:
         found.append(f"{colab} cells tagged colab, at most {COLAB_CELLS}")
@@ -527,7 +531,7 @@ def check_sections(notebook: NotebookNode) -> list[str]:
 
 def check_length(notebook: NotebookNode) -> list[str]:
     """The number of code cells and their median length."""
-    aside = {"exercise", "solution", "explorer"}
+    aside = {"exercise", "solution", "explorer", "colab"}
     own = [cell for _, cell in code_cells(notebook) if not tags(cell) & aside]
     found = []
     low, high = CODE_CELLS

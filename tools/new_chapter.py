@@ -172,8 +172,12 @@ def chapter(name: str, title: str) -> NotebookNode:
 
 
 if __name__ == "__main__":
+    import colab  # beside this file
+
     path, title = Path(sys.argv[1]), sys.argv[2]
     if path.exists():
         raise SystemExit(f"{path} exists already")
-    nbformat.write(chapter(path.stem, title), path)
+    notebook = chapter(path.stem, title)
+    notebook.cells.insert(1, colab.cell(path))
+    nbformat.write(notebook, path)
     print(f"{path} is written: list it in _toc.yml, then `make notebook NB={path}`")
