@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from playwright.sync_api import Browser, Page, expect
 
 # The picture says at which value it was drawn, and how many were drawn: a baked one knows neither.
@@ -29,6 +29,7 @@ def draw(figure, t):
 
 
 Explorer(draw, alt="A number moves.", t=Slider([0.0, 1.0, 1.8], "depth $t$"))"""
+BOX = ":::{admonition} A box\nWhat stands in it.\n:::"
 PATIENCE = 90_000  # of the browser, in milliseconds: a busy machine starts a kernel slowly
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
@@ -37,7 +38,8 @@ KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a JupyterLab, with a notebook that holds an explorer not yet run."""
     folder = tmp_path_factory.mktemp("lab")
-    cells = [new_code_cell(EXPLORER), new_code_cell("print('drawn', len(drawn), max(drawn))")]
+    cells = [new_code_cell(EXPLORER), new_markdown_cell(BOX)]
+    cells.append(new_code_cell("print('drawn', len(drawn), max(drawn))"))
     notebook = new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
     nbformat.write(notebook, folder / "explorer.ipynb")
     with socket.socket() as free:
@@ -121,3 +123,10 @@ def test_the_slider_moves_the_picture_through_the_kernel(page: Page) -> None:
     told = page.locator(".jp-OutputArea-output pre").last
     # Three stops baked, the control's first picture, and at least one that the slider asked for.
     expect(told).to_have_text(re.compile(r"drawn ([5-9]|\d\d) 1\.8"))
+
+
+def test_boxes_of_the_book_are_boxes(page: Page) -> None:
+    shown = page.locator(".jp-MarkdownCell .jp-RenderedMarkdown, .jp-MarkdownCell .myst").first
+    expect(shown).to_contain_text("What stands in it.")
+    expect(page.locator(".jp-MarkdownCell aside")).to_contain_text("A box")
+    assert ":::" not in page.locator(".jp-MarkdownCell").inner_text()
