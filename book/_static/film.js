@@ -74,7 +74,7 @@ document.querySelectorAll("script.film").forEach((script) => {
     pen.fillStyle = ink;
     pen.font = `${box.width < 400 ? 13 : 16}px sans-serif`;
     pen.textAlign = "center";
-    pen.fillText(title, middle[0], box.top + 17);
+    pen.fillText(title, middle[0], box.top + 17, box.width - 4); // never wider than its half
   }
 
   function draw() {
