@@ -179,16 +179,45 @@ def test_formulas_of_labels():
         ([1.0, 1.0], {}, ValueError, "increase"),
         ([0.0, np.nan], {}, ValueError, "increase"),
         ([0.0, np.inf], {}, ValueError, "finite"),
+        ([-np.inf, 0.0], {}, ValueError, "finite"),
+        ([1.00001, 1.00002], {}, ValueError, "two stops would read the same"),
+        (np.eye(2), {}, TypeError, "all numbers or all names"),
+        ("abc", {}, TypeError, "a list of numbers or of names; got 'abc'"),
+        (5, {}, TypeError, "a list of numbers or of names; got 5"),
         (["a", "a"], {}, ValueError, "each name must stand once"),
         (["a", 1], {}, TypeError, "all numbers or all names"),
         ([False, True], {}, TypeError, "all numbers or all names"),
         ([0, 1], {"start": 2}, ValueError, "start: must be one of"),
+        ([0, 1], {"start": True}, ValueError, "start: must be one of"),
+        ([0, 1], {"start": (0, 1)}, ValueError, "start: must be one of"),
         ([0, 1], {"label": " "}, ValueError, "label"),
+        ([0, 1], {"label": None}, TypeError, "label: .* got NoneType"),
     ],
 )
 def test_bad_sliders(values, options, error, words):
     with pytest.raises(error, match=words):
         Slider(values, **({"label": "x"} | options))
+
+
+def test_start_of_numpy_is_a_number_of_python():
+    assert type(Slider([0.0, 1.0], "x", start=np.float64(1)).start) is float
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"alt": None}, TypeError, "alt: .* got NoneType"),
+        ({"caption": 3}, TypeError, "caption: .* got int"),
+        ({"size": 4}, ValueError, "a width and a height in inches; got 4"),
+        ({"size": (4,)}, ValueError, "a width and a height"),
+        ({"size": (4, 0)}, ValueError, "size: must be a positive"),
+    ],
+)
+def test_bad_words_and_sizes(options, error, words):
+    with pytest.raises(error, match=words):
+        explorer(**options)
+    with pytest.raises(TypeError, match="draw: must be a function; got NoneType"):
+        Explorer(None, alt="x", t=Slider([0, 1], "t"))
 
 
 def test_bad_explorers():

@@ -6,7 +6,7 @@ import base64
 import itertools
 import math
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -37,9 +37,9 @@ class Slider:
         start: one of the values, where the slider stands first; by default the first.
 
     Raises:
-        ValueError: fewer than two values, values that do not increase, names twice, a start that
-            is no stop, an empty label.
-        TypeError: values that are neither all numbers nor all names.
+        ValueError: fewer than two values, values that do not increase, names twice, two values
+            of the same text, a start that is no stop, an empty label.
+        TypeError: values that are neither all numbers nor all names, a label that is no text.
 
     Example:
         >>> from transpde.widgets import Slider
@@ -53,12 +53,13 @@ class Slider:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", _stops(self.values))
-        if not self.label.strip():
-            raise ValueError("label: must say what the slider varies; got an empty one.")
-        if self.start is None:
-            object.__setattr__(self, "start", self.values[0])
-        if self.start not in self.values:
+        _check_words("label: must say what the slider varies", self.label)
+        if len(set(self.texts)) < len(self.texts):
+            raise ValueError(f"values: two stops would read the same; got {self.texts}.")
+        start = self.values[0] if self.start is None else _plain(self.start)
+        if isinstance(start, bool) or start not in self.values:
             raise ValueError(f"start: must be one of {self.values}; got {self.start!r}.")
+        object.__setattr__(self, "start", start)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -66,9 +67,24 @@ class Slider:
         return tuple(page.text(value) for value in self.values)
 
 
+def _check_words(wanted: str, words: Any) -> None:
+    """Raise if what should be words is no text, or an empty one."""
+    if not isinstance(words, str):
+        raise TypeError(f"{wanted}; got {type(words).__name__}.")
+    if not words.strip():
+        raise ValueError(f"{wanted}; got an empty text.")
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of numpy as one of Python, all else as it is."""
+    return value.item() if getattr(value, "size", 0) == 1 and hasattr(value, "item") else value
+
+
 def _stops(values: Sequence[Any]) -> tuple[Any, ...]:
     """Return the stops as plain Python numbers or names, or raise."""
-    stops = tuple(v.item() if hasattr(v, "item") else v for v in values)
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"values: must be a list of numbers or of names; got {values!r}.")
+    stops = tuple(map(_plain, values))
     if len(stops) < 2:
         raise ValueError(f"values: a slider needs at least two stops; got {len(stops)}.")
     if all(isinstance(v, str) for v in stops):
@@ -77,7 +93,7 @@ def _stops(values: Sequence[Any]) -> tuple[Any, ...]:
         return stops
     if not all(isinstance(v, numbers.Real) and not isinstance(v, bool) for v in stops):
         raise TypeError(f"values: must be all numbers or all names; got {stops}.")
-    if not all(low < high < math.inf for low, high in itertools.pairwise(stops)):
+    if not all(-math.inf < low < high < math.inf for low, high in itertools.pairwise(stops)):
         raise ValueError(f"values: must be finite and increase; got {stops}.")
     return stops
 
@@ -105,9 +121,10 @@ class Explorer:
         page: the explorer as HTML that needs no kernel and asks for no other file.
 
     Raises:
-        ValueError: an empty alt text, no slider, more than 60 pictures, a page of more than
-            0.4 MB, a slider that changes no picture.
-        TypeError: a slider that is no `Slider`.
+        ValueError: an empty alt text, a size that is not two positive numbers, no slider, more
+            than 60 pictures, a page of more than 0.4 MB, a slider that changes no picture.
+        TypeError: a slider that is no `Slider`, a `draw` that cannot be called, an alt text or
+            caption that is no text.
         RuntimeError: `draw` failed; the message names the values, its cause is the error itself.
 
     Source: ours.
@@ -133,10 +150,14 @@ class Explorer:
         digits: int = 6,
         **sliders: Slider,
     ) -> None:
-        if not alt.strip():
-            raise ValueError("alt: must say in words what the picture shows; got an empty text.")
+        _check_words("alt: must say in words what the picture shows", alt)
+        _check_words("caption: must be a line of text", caption or "none")
+        if not callable(draw):
+            raise TypeError(f"draw: must be a function; got {type(draw).__name__}.")
         _check_sliders(sliders)
         self.alt, self.caption, self.sliders = alt, caption, dict(sliders)
+        if not isinstance(size, Sequence) or len(size) != 2:
+            raise ValueError(f"size: must be a width and a height in inches; got {size!r}.")
         self.size = (positive_number("size", size[0]), positive_number("size", size[1]))
         self._draw = draw
         stops = list(itertools.product(*(slider.values for slider in sliders.values())))
