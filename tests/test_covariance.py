@@ -6,7 +6,7 @@ import pytest
 from scipy import linalg
 
 import transpde as tp
-from transpde import theory
+from transpde import plotting, theory
 
 PLANE = [[0.0, 1.0]], [[1.0, 0.0]]  # query and key of the plane's example
 
@@ -256,3 +256,20 @@ def test_l2_with_identity_value_has_another_lyapunov_function(seed):
         assert (np.diff(traces) < 1e-8 * traces[0]).all()
         if (A == -A.T).all():
             np.testing.assert_allclose(levels, levels[:1].repeat(9, 0), atol=1e-7 * traces[0])
+
+
+def test_some_paths_of_the_cone_shrink_first_and_the_trace_tells_at_the_start():
+    """Of the explorer's eight starts: the trace is convex in depth, so its first slope decides."""
+    starts = plotting.covariances_at(
+        0.7 * np.exp(1j * np.arange(8) * np.pi / 4)[:, None].view(float)
+    )
+    for c, ended in ((0.25, 1), (0.5, 3), (1.0, 5)):
+        C = np.diag([c, -0.5])
+        slopes = np.trace(starts @ C @ starts, axis1=1, axis2=2)
+        assert 0 < (slopes < 0).sum() < 8
+        X = np.linalg.cholesky(starts)
+        ends = 1 / np.linalg.eigvalsh(X.swapaxes(1, 2) @ C @ X)[:, -1]
+        assert (ends < 5).sum() == ended
+        gaussians = tp.Gaussian.from_covariance(np.zeros((8, 2)), starts)
+        path = tp.flow(gaussians, tp.Softmax(C / 2, np.eye(2), np.eye(2)), 5.0, rtol=1e-6)
+        assert np.isfinite(path.blowup_time).sum() == ended

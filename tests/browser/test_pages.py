@@ -82,6 +82,35 @@ def test_nothing_grave_the_other_way_round(context, page, size, theme):
     found.page.close()
 
 
+# Each title that the front page draws, with its width and that of the picture.
+HEARD = """() => {
+  window.titles = [];
+  const own = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+    const ratio = window.devicePixelRatio;
+    window.titles.push([text, this.measureText(text).width, this.canvas.width / ratio]);
+    return own.call(this, text, ...place);
+  };
+}"""
+
+
+def cut_titles(page: Page) -> list[str]:
+    """Titles of the moving frontispiece that are wider than its picture."""
+    page.evaluate(HEARD)
+    page.locator(".film-bar input").press("ArrowRight")
+    heard = page.evaluate("window.titles")
+    assert len(heard) >= 2
+    return [title for title, width, room in heard if width > room]
+
+
+@pytest.mark.parametrize("size", [live.WIDE, live.NARROW])
+def test_titles_of_the_frontispiece_fit(context, size):
+    found = Opened(context, (BUILT / "book/intro.html").as_uri())
+    found.page.set_viewport_size(size)
+    assert cut_titles(found.page) == []
+    found.page.close()
+
+
 @pytest.mark.parametrize("page", SERVED)
 def test_served(context, server, page):
     found = Opened(context, f"{server}/{page}", server)
