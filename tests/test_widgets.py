@@ -199,6 +199,12 @@ def test_bad_sliders(values, options, error, words):
         Slider(values, **({"label": "x"} | options))
 
 
+def test_negative_numbers_have_a_minus_sign_and_names_their_hyphen():
+    assert Slider([-30, 0], "x").texts == ("\N{MINUS SIGN}30", "0")
+    assert Slider([-0.5, 0.0], "x").texts == ("\N{MINUS SIGN}0.5", "0")
+    assert Slider(["multi-head", "L2"], "x").texts == ("multi-head", "L2")
+
+
 def test_start_of_numpy_is_a_number_of_python():
     assert type(Slider([0.0, 1.0], "x", start=np.float64(1)).start) is float
 

@@ -76,9 +76,10 @@ SCRIPT = """
 
 def text(value: Any) -> str:
     """Return a value as a reader sees and hears it."""
-    return (
-        f"{value:.4g}".replace("-", "\N{MINUS SIGN}") if isinstance(value, float) else f"{value}"
-    )
+    if isinstance(value, str):
+        return value
+    shown = f"{value:.4g}" if isinstance(value, float) else f"{value}"
+    return shown.replace("-", "\N{MINUS SIGN}")
 
 
 def named(values: dict[str, Any]) -> str:
