@@ -72,10 +72,7 @@ document.querySelectorAll("script.film").forEach((script) => {
     });
     pen.restore();
     pen.fillStyle = ink;
-    const font = (size) => { pen.font = `${size}px sans-serif`; };
-    const usual = box.width < 400 ? 13 : 16;
-    font(usual);
-    font(usual * Math.min(1, (box.width - 8) / pen.measureText(title).width));
+    pen.font = `${box.width < 400 ? 13 : 16}px sans-serif`;
     pen.textAlign = "center";
     pen.fillText(title, middle[0], box.top + 17, box.width - 4); // never wider than its half
   }

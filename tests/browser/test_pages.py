@@ -87,8 +87,8 @@ HEARD = """() => {
   window.titles = [];
   const own = CanvasRenderingContext2D.prototype.fillText;
   CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
-    const ratio = window.devicePixelRatio;
-    window.titles.push([text, this.measureText(text).width, this.canvas.width / ratio]);
+    const width = Math.min(this.measureText(text).width, place[2] ?? Infinity);
+    window.titles.push([text, width, this.canvas.width / window.devicePixelRatio]);
     return own.call(this, text, ...place);
   };
 }"""
