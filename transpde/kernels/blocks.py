@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
 from functools import cache
+from threading import Lock
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -13,7 +16,16 @@ from threadpoolctl import ThreadpoolController
 
 from transpde.checks import Array
 
-__all__ = ["Seen", "box", "in_threads", "narrow_blas", "row_tiles", "slices", "token_blocks"]
+__all__ = [
+    "Seen",
+    "box",
+    "in_threads",
+    "narrow_blas",
+    "one_blas_thread",
+    "row_tiles",
+    "slices",
+    "token_blocks",
+]
 
 ROWS, FEWEST = 256, 32  # targets of a tile
 TOKENS = 2048  # of a block whose terms fit in a cache
@@ -92,11 +104,46 @@ def in_threads(
     """
     parts = list(parts)
     workers = min(_processors(), MOST_THREADS, len(parts))
-    with _pools().limit(limits=1, user_api="blas"):
+    with one_blas_thread():
         if work < WORTH_THREADS or workers < 2:
             return [task(part) for part in parts]
+        # Each in a copy of the context: what numpy is told to do with overflow holds there too.
+        contexts = [copy_context() for _ in parts]
         with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(task, parts))
+            return list(pool.map(lambda here, part: here.run(task, part), contexts, parts))
+
+
+class _Narrow:
+    """How many callers hold BLAS to one thread: the first narrows it, the last gives it back."""
+
+    def __init__(self) -> None:
+        self.lock, self.holders = Lock(), 0
+        self.limiter: Any = None
+
+    def take(self) -> None:
+        with self.lock:
+            if not self.holders:
+                self.limiter = _pools().limit(limits=1, user_api="blas")
+            self.holders += 1
+
+    def give_back(self) -> None:
+        with self.lock:
+            self.holders -= 1
+            if not self.holders:
+                self.limiter.restore_original_limits()
+
+
+_narrow = _Narrow()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold BLAS to one thread, also where several threads ask for it at overlapping times."""
+    _narrow.take()
+    try:
+        yield
+    finally:
+        _narrow.give_back()
 
 
 def _processors() -> int:
