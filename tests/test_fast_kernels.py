@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import transpde as tp
 from transpde import kernels
 from transpde.kernels import Evaluation, fast, nodes, separable, sinkhorn
-from transpde.kernels.blocks import Seen, in_threads
+from transpde.kernels.blocks import Seen, in_threads, one_blas_thread
 
 SHAPES = ("ball", "clusters", "line", "outlier", "repeated", "point")
 
@@ -120,6 +121,86 @@ def test_a_check_that_fails_leads_to_exact_sums(monkeypatch):
     rough = fast.fast_mean(head.token_sum(tokens), x, x, None, Evaluation("interpolated", 1e-1))
     assert rough is not None  # the same nodes do for a tolerance that they meet
     assert 1e-8 < relative_difference(rough, exact) < 1
+
+
+@pytest.mark.parametrize(("seed", "d"), [(0, 2), (10, 1), (11, 2), (38, 2), (59, 1), (74, 1)])
+def test_the_few_targets_of_a_heavy_tail_keep_the_tolerance(seed, d):
+    """Between the core and the farthest few are drawn, and there the denominator loses digits."""
+    x = np.random.default_rng(seed).standard_t(1, size=(3000, d))
+    x *= 12 / np.abs(x).max()
+    tokens, head = tp.Particles(x), heads(d, 0)[0]
+    exact = head(tokens, method="exact")(x)
+    for method in ("interpolated", "auto"):
+        assert relative_difference(head(tokens, method=method)(x), exact) <= 1e-9
+
+
+def test_the_least_shares_behind_a_mask_are_checked(monkeypatch):
+    """A wrong mean at the target that the expansion reaches least leads to exact sums."""
+    x, n = cloud("ball", 3000, 2, 1.0, 0), 3000
+    places = np.arange(n) / n
+    tokens, head = tp.Particles(x, positions=places), tp.Masked(heads(2, 0)[0])
+    exact = head(tokens, method="exact")(x, places)
+    wrong = []
+
+    def spoiled(*given):
+        means, shares = separable.causal_means(*given)
+        wrong.append(int(shares.argmin()))
+        means[wrong[-1]] += 1.0
+        return means, shares
+
+    monkeypatch.setattr(fast, "causal_means", spoiled)
+    monkeypatch.setattr(fast, "_checked_rows", lambda t, order: np.array([n // 2]))
+    assert np.array_equal(head(tokens, method="interpolated")(x, places), exact)
+    assert wrong
+    assert wrong[0] != n // 2
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid:RuntimeWarning")
+@pytest.mark.parametrize("huge", [1e155, 1e200, -1.7e308])
+@pytest.mark.parametrize("masked", [False, True])
+def test_one_huge_value_is_summed_exactly(huge, masked):
+    x = cloud("ball", 2100, 2, 2.0, 0)
+    x[7, 0] = huge
+    tokens, head = tp.Particles(x, positions=np.arange(2100.0)), heads(2, 0)[0]
+    if masked:
+        head = tp.Masked(head)
+    ways = [head(tokens, method=method)(x, tokens.positions) for method in ("exact", "auto")]
+    assert np.array_equal(*ways, equal_nan=True)
+
+
+def test_threads_are_told_what_to_do_with_overflow(monkeypatch):
+    monkeypatch.setattr("transpde.kernels.blocks._processors", lambda: 3)
+    with np.errstate(over="raise"):
+        told = in_threads(lambda _: np.geterr()["over"], range(6), 10**9)
+    assert told == ["raise"] * 6
+
+
+def test_callers_at_once_leave_blas_as_it_was():
+    """Overlapping in any order: one thread until the last has ended, then as many as before."""
+
+    def counts():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = counts()
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert set(counts()) == {1}
+        second.__exit__(None, None, None)
+        assert counts() == before
+
+
+def test_masked_sums_do_not_depend_on_the_threads_of_blas():
+    x = cloud("ball", 6000, 2, 3.0, 0)
+    places = np.floor(50 * np.random.default_rng(0).random(6000))
+    tokens, head = tp.Particles(x, positions=places), tp.Masked(heads(2, 0)[0])
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            found.append(head(tokens)(x, places))
+    assert np.array_equal(*found)
 
 
 def test_off_the_tokens_the_field_is_as_exact():

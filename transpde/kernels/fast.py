@@ -1,7 +1,8 @@
 r"""Softmax means faster than pair by pair, checked at every call on exact sums.
 
 What is checked: seeded draws of targets, the extremes of each axis, the farthest from the centre,
-and behind a mask those that see least. Where the check or the cost says no, the sums are exact.
+behind a mask those that see least, and those whose quotients have the least divisors, where an
+error is magnified most. Where the check or the cost says no, the sums are exact.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from functools import partial
 import numpy as np
 
 from transpde.checks import Array
-from transpde.kernels.blocks import box
+from transpde.kernels.blocks import box, one_blas_thread
 from transpde.kernels.choice import Evaluation
-from transpde.kernels.nodes import Nodes, interpolated_means, nodes_needed
+from transpde.kernels.nodes import Nodes, means_and_divisors, nodes_needed
 from transpde.kernels.separable import causal_means
 from transpde.kernels.sums import Order, SoftmaxSum, TokenSum
 
@@ -23,14 +24,16 @@ __all__ = ["CHECKS", "DIMENSIONS", "SEED", "fast_mean", "reduced", "token_mean"]
 DIMENSIONS = 3
 AUTO_FROM = 2048  # tokens and targets; fewer are summed exactly unless told otherwise
 CHECKS, SEED = 64, 0
+LEAST = 16  # least divisors whose means are checked
 TRIES, MORE = 3, 1.25  # attempts, and nodes along an axis from one to the next
 SMALLEST = 1e-17  # no expansion is finer
 # Nanoseconds: a pair of exact sums, a multiply-add of the matrix products, an exponential.
 PAIR, PRODUCT, EXPONENTIAL = 1.2, 0.06, 3.0
 MOST_NODES = 100_000
 
-# What finds means for a choice, finer at each attempt; None where it should not or cannot.
-Finder = Callable[[Evaluation, int], Array | None]
+# What finds means and their divisors for a choice, finer at each attempt; None where it should not
+# or cannot.
+Finder = Callable[[Evaluation, int], tuple[Array, Array] | None]
 
 
 def token_mean(
@@ -40,7 +43,8 @@ def token_mean(
     if how.method != "exact" and isinstance(sums, SoftmaxSum):
         held, seen = sums.held(order)
         some = values if held is sums else values[sums.bias > -np.inf]
-        found = fast_mean(held, x, some, seen, how)
+        with one_blas_thread():  # or the last bits depend on how many there are
+            found = fast_mean(held, x, some, seen, how)
         if found is not None:
             return found
     return sums.mean(x, values, order)
@@ -55,24 +59,34 @@ def fast_mean(
         return None
     if not all(np.isfinite(array).all() for array in (x, values, sums.bias)):
         return None
-    t, y, bias = reduced(sums, x)
-    centre = box(values)[0]
+    with np.errstate(all="ignore"):
+        t, y, bias = reduced(sums, x)
+        centre = box(values)[0]
+        # Squares too: they are the sizes of the expansions.
+        if not all(np.isfinite(array * array).all() for array in (t, y, bias, centre)):
+            return None
     find: Finder = partial(_by_nodes, t, y, bias, values - centre)
     if order is not None:
         find = partial(_by_expansion, t, y, bias, values - centre, order)
     chosen = _checked_rows(t, order)
-    part = None if order is None else (order[0][chosen], order[1])
-    exact = sums.mean(x[chosen], values, part)
+
+    def exactly(rows: Array) -> Array:
+        part = None if order is None else (order[0][rows], order[1])
+        return sums.mean(x[rows], values, part)
+
+    exact = exactly(chosen)
     # The smaller of the two sizes: an outlier moves the centre, a shift moves the origin.
     scale = min(np.abs(exact).max(), np.abs(exact - centre).max())
     for attempt in range(TRIES):
         with np.errstate(all="ignore"):
-            found = find(how, attempt)
-        if found is None or not np.isfinite(found).all():
+            both = find(how, attempt)
+        if both is None or not np.isfinite(both[0]).all():
             return None
-        found = found + centre
+        found, divisors = both[0] + centre, both[1]
         if np.abs(found[chosen] - exact).max() <= how.tol * scale:
-            return found
+            worst = _least(divisors)
+            if np.abs(found[worst] - exactly(worst)).max() <= how.tol * scale:
+                return found
     return None
 
 
@@ -84,7 +98,8 @@ def reduced(sums: SoftmaxSum, x: Array) -> tuple[Array, Array, Array]:
     middle, keys = box(x)[0], sums.keys - box(sums.keys)[0]
     bias = sums.bias + keys @ (sums.query @ middle - sums.shift)
     y = keys @ sums.query
-    axes = np.linalg.eigh(y.T @ y)[1]
+    products = y.T @ y
+    axes = np.linalg.eigh(products)[1] if np.isfinite(products).all() else np.eye(len(products))
     return (x - middle) @ axes, y @ axes, bias
 
 
@@ -98,15 +113,21 @@ def _checked_rows(t: Array, order: Order | None) -> Array:
     return np.unique(np.concatenate(rows))
 
 
+def _least(divisors: Array) -> Array:
+    """Return the targets with the least divisors."""
+    few = min(LEAST, len(divisors)) - 1
+    return np.asarray(np.argpartition(divisors, few)[: few + 1])
+
+
 def _by_nodes(
     t: Array, y: Array, bias: Array, values: Array, how: Evaluation, attempt: int
-) -> Array | None:
+) -> tuple[Array, Array] | None:
     nodes = nodes_needed(t, y, how.tol)
     if nodes is None:
         return None
     nodes = nodes.times(MORE**attempt)
     return (
-        None if _too_dear(nodes, t, values, how) else interpolated_means(t, y, bias, values, nodes)
+        None if _too_dear(nodes, t, values, how) else means_and_divisors(t, y, bias, values, nodes)
     )
 
 
@@ -126,6 +147,6 @@ def _by_expansion(
     order: Order,
     how: Evaluation,
     attempt: int,
-) -> Array | None:
+) -> tuple[Array, Array] | None:
     finer = how.tol * 10.0 ** (-2 * attempt)
     return None if finer < SMALLEST else causal_means(t, y, bias, values, order, finer)

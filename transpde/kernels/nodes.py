@@ -23,6 +23,7 @@ __all__ = [
     "Nodes",
     "from_values",
     "interpolated_means",
+    "means_and_divisors",
     "nodes_needed",
     "places_of",
     "polynomials",
@@ -89,6 +90,17 @@ def interpolated_means(t: Array, y: Array, bias: Array, values: Array, nodes: No
         bias: shape (n,).
         values: shape (n, c).
         nodes: how many along each axis.
+    """
+    return means_and_divisors(t, y, bias, values, nodes)[0]
+
+
+def means_and_divisors(
+    t: Array, y: Array, bias: Array, values: Array, nodes: Nodes
+) -> tuple[Array, Array]:
+    """Return the interpolated means (m, c), and what each is divided by, shape (m,).
+
+    What is divided has an error of one size over the whole box: the quotient is worst where the
+    divisor is least.
     """
     centre, half = box(t)
     scale = np.where(half > 0, half, 1.0)
@@ -166,11 +178,12 @@ def _coefficients(values: Array) -> Array:
     return values
 
 
-def _quotients(u: Array, coefficients: Array) -> Array:
-    """Return the first interpolated functions over the last one, at points u of [-1, 1]^d."""
+def _quotients(u: Array, coefficients: Array) -> tuple[Array, Array]:
+    """Return the first interpolated functions over the last one, and it, at u in [-1, 1]^d."""
     c, *counts = coefficients.shape
     table = np.moveaxis(coefficients, -1, 1).reshape(c * counts[-1], -1)
     units, result = np.ascontiguousarray(u.T), np.empty((len(u), c - 1))
+    divisors = np.empty(len(u))
 
     def fill(chunk: slice) -> None:
         held, inner = np.empty((max(counts), len(counts), WIDTH)), np.empty((len(table), WIDTH))
@@ -184,11 +197,11 @@ def _quotients(u: Array, coefficients: Array) -> Array:
                 np.matmul(table, _products(factors[:-1]), out=inner[:, :width])
                 sums = inner.reshape(c, counts[-1], WIDTH)[:, :, :width]
                 found = np.einsum("cpm,pm->cm", sums, factors[-1])
-            result[rows] = (found[:-1] / found[-1]).T
+            result[rows], divisors[rows] = (found[:-1] / found[-1]).T, found[-1]
 
     n = len(u)
     in_threads(fill, _chunks(n), n * _cost(counts, c))
-    return result
+    return result, divisors
 
 
 def polynomials(u: Array, count: int, rows: Array | None = None) -> Array:

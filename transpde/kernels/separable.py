@@ -125,9 +125,11 @@ def _kept(sizes: list[Array], tol: float) -> Array:
 
 def causal_means(
     t: Array, y: Array, bias: Array, values: Array, order: tuple[Array, Array], tol: float
-) -> Array | None:
+) -> tuple[Array, Array] | None:
     """Return means under exp(t.y + bias) over the tokens at or before each target's position.
 
+    With them the share (m,) of the weights of those tokens that reaches each target: the error of
+    the expansion is relative to the weights, so that the mean is worst where the share is least.
     Blocks of tokens before the target's own come by the expansion, its own block exactly.
     None where the expansion has too many terms to be worth it, or the sums lose their sign.
     """
@@ -152,7 +154,8 @@ def causal_means(
             gaussian[np.arange(block.start, block.stop) >= seen.counts[rows, None]] = 0.0
             sums[rows] = at_targets[rows].T @ state + gaussian @ columns[block]
         state += at_keys[block] @ columns[block]
-    means = np.empty((len(t), values.shape[1]))
+    means, shares = np.empty((len(t), values.shape[1])), np.empty(len(t))
     with np.errstate(all="ignore"):
         means[seen.targets] = sums[:, :-1] / sums[:, -1:]
-    return means if np.isfinite(means).all() else None
+        shares[seen.targets] = sums[:, -1] / np.cumsum(weights)[seen.counts - 1]
+    return (means, shares) if np.isfinite(means).all() else None
