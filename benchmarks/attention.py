@@ -362,7 +362,7 @@ def table(found):
         "Float64. Seconds are medians of runs by turns.",
         "An error is relative to the largest sum, against extended precision at drawn rows; of",
         "covariances, against LSODA; of Sinkhorn without a peer, that of the mean velocity.",
-        "POT's iteration is the one in logarithms, which no score makes overflow; where none does,",
+        "POT's iteration is the one in logarithms, which never overflows; where no score does,",
         "its plain one is faster.",
         "",
         "| case | against | ours | peer | ratio | at least | reached | our error | peer's error |",

@@ -109,7 +109,7 @@ class _Factors:
         return -np.log(np.concatenate(self._each(lambda right: total @ right, self.right)))
 
     def marginal_error(self, G: Array) -> float:
-        """Return the largest error of exact marginals: of draws, of borders, of least integrals."""
+        """Return the largest error of exact marginals: draws, borders, least integrals."""
         with np.errstate(all="ignore"):
             F = -np.log(np.concatenate(self.rows(G)))
         draws = np.random.default_rng(SEED).integers(len(F), size=CHECKS)
