@@ -69,24 +69,19 @@ def fast_mean(
     if order is not None:
         find = partial(_by_expansion, t, y, bias, values - centre, order)
     chosen = _checked_rows(t, order)
-
-    def exactly(rows: Array) -> Array:
-        part = None if order is None else (order[0][rows], order[1])
-        return sums.mean(x[rows], values, part)
-
-    exact = exactly(chosen)
-    # The smaller of the two sizes: an outlier moves the centre, a shift moves the origin.
-    scale = min(np.abs(exact).max(), np.abs(exact - centre).max())
     for attempt in range(TRIES):
         with np.errstate(all="ignore"):
             both = find(how, attempt)
         if both is None or not np.isfinite(both[0]).all():
             return None
         found, divisors = both[0] + centre, both[1]
-        if np.abs(found[chosen] - exact).max() <= how.tol * scale:
-            worst = _least(divisors)
-            if np.abs(found[worst] - exactly(worst)).max() <= how.tol * scale:
-                return found
+        rows = np.union1d(chosen, _least(divisors))
+        part = None if order is None else (order[0][rows], order[1])
+        exact = sums.mean(x[rows], values, part)
+        # The smaller of two sizes: an outlier moves the centre, a shift moves the origin.
+        scale = min(np.abs(exact).max(), np.abs(exact - centre).max())
+        if np.abs(found[rows] - exact).max() <= how.tol * scale:
+            return found
     return None
 
 
