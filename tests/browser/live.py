@@ -64,9 +64,10 @@ UNRENDERED = """() => {
   return [...left.map(e => 'not typeset: ' + e.textContent.slice(0, 60)),
           ...wrong.map(e => 'TeX error: ' + e.textContent.slice(0, 60))];
 }"""
-# The words of the text as the reader sees them: no code, no formulas, and folded parts unfolded.
+# The words of the text as the reader sees them: no code, no signatures, no formulas, and folded
+# parts unfolded.
 PROSE = """() => {
-  const left = 'pre, code, script, style, mjx-container, .highlight, svg, textarea';
+  const left = 'pre, code, script, style, mjx-container, .highlight, svg, textarea, dt.sig';
   const walker = document.createTreeWalker(document.querySelector('main') ?? document.body, 4);
   const parts = [];
   while (walker.nextNode())
