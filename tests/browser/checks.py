@@ -99,6 +99,17 @@ def is_statement(tag: Tag) -> bool:
     return tag.name == "link" and bool({"canonical", "license"} & set(tag.get("rel") or []))
 
 
+def bare(path: Path) -> list[str]:
+    """What a page does not say of itself; without an icon a browser asks the server for one."""
+    soup = parsed(path)
+    parts = {
+        "language": soup.select_one("html[lang]"),
+        "title": soup.select_one("head title"),
+        "icon": soup.select_one("head link[rel~=icon][href]"),
+    }
+    return [f"no {name}" for name, tag in parts.items() if tag is None]
+
+
 def silent_figures(path: Path) -> list[str]:
     """Pictures of the text without alternative text or caption."""
     article = parsed(path).find("article")

@@ -12,6 +12,7 @@ TINY = """<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8">
 <rect width="{}" height="8"/></svg>"""
 SOUND = """<!DOCTYPE html>
 <html lang="en" data-theme="light"><head><meta charset="utf-8"><title>A sound page</title>
+<link rel="icon" href="frame-1.svg">
 <script>const heard = [];
 window.MathJax = {options: {ignoreHtmlClass: 'book', processHtmlClass: 'math'}};</script>
 <style>img { background: #fff; }</style>
@@ -81,12 +82,13 @@ links = from_files(lambda path: checks.broken_links(path.parent, path))
 identifiers = from_files(checks.repeated_identifiers)
 outside = from_files(checks.outside_parts)
 figures = from_files(checks.silent_figures)
+says = from_files(checks.bare)
 typeset = opened(live.unrendered)
 sliders = opened(live.dead_sliders)
 narrow = opened(live.sideways, live.NARROW)
 paper = opened(live.paperless)
 axe = opened(live.grave)
-CHECKS = [links, identifiers, outside, figures, typeset, sliders, narrow, paper, axe, heard]
+CHECKS = [links, identifiers, outside, says, figures, typeset, sliders, narrow, paper, axe, heard]
 
 SPOILT = {
     "broken link": ("other.html#place", "gone.html", links, "gone.html: no such file"),
@@ -100,6 +102,9 @@ SPOILT = {
                                      "https://example.org/tex-chtml.js: from outside"),
     "outside script": ("mathjax/tex", "https://example.org/tex", heard,
                        "outside request: https://example.org/tex-chtml.js"),
+    "no language": (' lang="en"', "", says, "no language"),
+    "no title": ("<title>A sound page</title>", "", says, "no title"),
+    "no icon": ('rel="icon"', 'rel="other"', says, "no icon"),
     "request by a script": ("const heard = [];", "fetch('https://example.org/x').catch(() => 0);",
                             heard, "outside request: https://example.org/x"),
     "no alternative text": (' alt="A square of eight', ' title="A square of eight', figures,

@@ -37,6 +37,11 @@ def test_no_part_from_outside(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
+def test_says_what_it_is(page):
+    assert checks.bare(BUILT / page) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
 def test_figures_have_words(page):
     assert checks.silent_figures(BUILT / page) == []
 
