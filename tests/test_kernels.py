@@ -58,6 +58,19 @@ def test_sinkhorn_potential_has_both_marginals(size):
     assert np.abs(kappa @ w - 1).max() <= 1e-13
 
 
+def test_sinkhorn_tells_of_a_step_that_has_no_singular_values(monkeypatch):
+    """LAPACK gives up on rare matrices near the ends of the range; a user learns what failed."""
+
+    def none(*arguments, **options):
+        raise np.linalg.LinAlgError("SVD did not converge")
+
+    monkeypatch.setattr(sinkhorn, "SCALING_STEPS", 1)
+    monkeypatch.setattr(np.linalg, "lstsq", none)
+    scores = 30 * np.random.default_rng(2).normal(size=(30, 30))
+    with pytest.raises(RuntimeError, match=r"Sinkhorn: no convergence; the marginal error is \d"):
+        kernels.sinkhorn_potential(scores, np.full(30, 1 / 30), np.zeros(30), 1e-12, 1e-10)
+
+
 def test_sinkhorn_says_how_far_it_came(monkeypatch):
     monkeypatch.setattr(sinkhorn, "SCALING_STEPS", 1)
     monkeypatch.setattr(sinkhorn, "NEWTON_STEPS", 0)

@@ -278,7 +278,10 @@ def _newton_iteration(
         if not np.isfinite(kernel).all():
             return g, np.inf
         hessian = np.diag(1 + excess) - ((kernel.T * weights) @ kernel) * weights
-        step = np.linalg.lstsq(hessian, -excess, rcond=1e-14)[0]
+        try:
+            step = np.linalg.lstsq(hessian, -excess, rcond=1e-14)[0]
+        except np.linalg.LinAlgError:  # scores near the end of the range: no singular values
+            return g, error
         step -= weights @ step  # a constant in g changes nothing
         step *= min(1.0, 20.0 / np.abs(step).max())
         for shorter in 0.5 ** np.arange(12):
