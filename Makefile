@@ -19,6 +19,9 @@ BOOK := _build/.sources-$(shell find book transpde _config.yml _toc.yml CHANGELO
   package-lock.json -type f -not -path '*/__pycache__/*' -not -path '*/.*' -not -path 'book/_static/vendor/*' \
   -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 cksum | cksum | cut -d' ' -f1)
 
+# Tests at the same time: make test WORKERS=8 on a larger machine.
+WORKERS := 2
+
 # One thread and no hash randomness: the same numbers on every machine. A reader's own matplotlib
 # and IPython settings must not change a figure either.
 export OMP_NUM_THREADS := 1
@@ -49,15 +52,16 @@ lint: $(INSTALLED) ## ruff (code and notebooks) and mypy
 	@$(STAGE) 'mypy' $(PY) -m mypy
 
 unit: $(INSTALLED) ## unit tests and docstring examples
-	@$(STAGE) 'unit tests' env MPLBACKEND=Agg $(PY) -m pytest --doctest-modules --ignore=tests/browser tests transpde
+	@$(STAGE) 'unit tests' env MPLBACKEND=Agg $(PY) -m pytest -n $(WORKERS) --doctest-modules --ignore=tests/browser tests transpde
 
 coverage: $(INSTALLED) ## lines and branches of the package that the unit tests run
 	@$(STAGE) 'coverage' env MPLBACKEND=Agg $(PY) -m pytest --cov --cov-report=term-missing:skip-covered \
 	  --cov-fail-under=95 --doctest-modules --ignore=tests/browser tests transpde
 
-# pytest says 5 where it finds no notebook: a failure here, as it should be.
+# A notebook's cells share a kernel, so one worker runs them all (loadfile). pytest says 5 where it
+# finds no notebook: a failure here, as it should be.
 notebooks: $(INSTALLED) ## run every notebook and compare with its stored outputs
-	@$(STAGE) 'notebooks' $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 book
+	@$(STAGE) 'notebooks' $(PY) -m pytest -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=120 book
 
 fresh-book: ## build the book from nothing, warnings as errors
 	@rm -rf _build
