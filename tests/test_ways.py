@@ -16,6 +16,7 @@ import contract
 import numpy as np
 import pytest
 import yaml
+from pybtex.database import parse_string
 
 import transpde as tp
 from transpde import plotting, theory, widgets
@@ -25,6 +26,7 @@ ROOT = contract.ROOT
 BOOK = ROOT / "book"
 sys.path.insert(0, str(BOOK / "_ext"))
 
+import author_year  # noqa: E402
 import chapter_graph  # noqa: E402
 import chapters  # noqa: E402
 import film as film_directive  # noqa: E402
@@ -459,3 +461,21 @@ def test_film_is_light_and_can_be_stopped():
     assert len(data) + len(script) + still <= 400_000
     for promise in ("prefers-reduced-motion", '"button"', '"aria-label"', "Pause"):
         assert promise in script
+
+
+# --- references ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("authors", "name"),
+    [
+        ("Bach, Anna", "Bach, 2020"),
+        ("Bach, Anna and van der Berg, Bo", "Bach and van der Berg, 2020"),
+        ("Bach, Anna and Berg, Bo and Peyré, Gabriel", "Bach et al., 2020"),
+    ],
+)
+def test_references_are_named_as_the_text_cites(authors, name):
+    entry = f"@misc{{key, author = {{{authors}}}, title = {{T}}, year = 2020}}"
+    data = parse_string(entry, "bibtex")
+    (formatted,) = author_year.Style().format_bibliography(data)
+    assert formatted.label == name
