@@ -72,6 +72,40 @@ def test_digest_sees_what_is_larger(place, change):
     assert figures.digest(changed) != figures.digest(values)
 
 
+@pytest.mark.parametrize("noise", [1e-13, 1e-11])
+def test_digest_of_many_entries_ignores_noise(noise):
+    """In 100 clouds of 20,000 entries, where some entry lies within the noise of a border."""
+    rng = np.random.default_rng(1)
+    for _ in range(100):
+        values = rng.normal(size=(10_000, 2))
+        noisy = values + noise * rng.uniform(-1, 1, size=values.shape)
+        assert figures.digest(noisy, digits=4) == figures.digest(values, digits=4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 999), st.floats(2e-3, 1.0), st.sampled_from([np.nan, np.inf, 7.0]))
+def test_digest_of_many_entries_sees_one(place, change, odd):
+    values = np.sin(np.arange(1000.0))
+    values[500] = odd
+    changed = values.copy()
+    changed[place] += change
+    if place != 500:
+        assert figures.digest(changed) != figures.digest(values)
+    swapped = values.copy()
+    swapped[[0, 500]] = swapped[[500, 0]]
+    assert figures.digest(swapped) != figures.digest(values)
+
+
+def test_digest_of_many_entries_sees_where_and_what_is_not_finite():
+    values = np.zeros(100)
+    digests = set()
+    for place, odd in [(3, np.nan), (4, np.nan), (3, np.inf), (3, -np.inf), (3, 0.0)]:
+        values[:] = 1.0
+        values[place] = odd
+        digests.add(figures.digest(values))
+    assert len(digests) == 5
+
+
 def test_digest_sees_shape_size_order_and_split():
     values = np.arange(1.0, 7.0)
     others = [values.reshape(2, 3), 2 * values, values[::-1], values[:5]]

@@ -8,6 +8,7 @@ from problems import (
     identity_value_covariance,
     l2_variance_one_dimension,
 )
+from scipy import integrate
 from scipy.linalg import expm
 
 import transpde as tp
@@ -355,6 +356,38 @@ def test_blowup_along_a_direction_in_which_the_attention_vanishes(k):
     path = tp.flow(tp.Gaussian([0.0, 0.0], [[1.0], [1.0]]), attention, 1.0)
     assert path.stop == "blow-up"
     assert path.blowup_time == pytest.approx(0.5, rel=1e-8)
+
+
+def spinning_blowup_time(A, V):
+    """Exact blow-up time from x = e_1: Sigma = s u u^T with s' = 2 s^2 a b and phi' = s a c.
+
+    Here a = u.Au, b = u.Vu and c = u'.Vu, u' = u turned by 90 degrees, all of period pi in the
+    angle phi of u. So s gains one factor m a period, and the periods' times are a geometric sum.
+    """
+
+    def forms(phi):
+        u = np.array([np.cos(phi), np.sin(phi)])
+        return u @ A @ u, u @ V @ u, np.array([-u[1], u[0]]) @ V @ u
+
+    def rhs(phi, y):  # logarithm of s, and time
+        a, b, c = forms(phi)
+        return [2 * b / c, np.exp(-y[0]) / (a * c)]
+
+    end = integrate.solve_ivp(
+        rhs, (0.0, np.pi), [0.0, 0.0], method="DOP853", rtol=1e-12, atol=1e-14
+    )
+    gain, period = end.y[:, -1]
+    return period / -np.expm1(-gain)
+
+
+@pytest.mark.parametrize(("degrees", "stretch"), [(60, 1.5), (40, 1.05), (85, 1.2)])
+def test_blowup_of_what_grows_and_shrinks_in_turns(degrees, stretch):
+    """A fast turn at great size, with growth of either sign in it, is no end of the flow."""
+    A, turn = np.diag([stretch, 2 - stretch]), np.deg2rad(degrees)
+    V = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ A
+    path = tp.flow(tp.Gaussian([0, 0], [[1], [0]]), tp.Softmax(A, np.eye(2), V), 100.0)
+    assert path.stop == "blow-up"
+    assert path.blowup_time == pytest.approx(spinning_blowup_time(A, V), rel=1e-8)
 
 
 @pytest.mark.parametrize("k", [5.0, 50.0])

@@ -66,8 +66,7 @@ def test_digest_names_the_data_drawn(waves):
     drawn = []
     for t in DEPTHS:
         for name in NAMES:
-            words = np.frombuffer(name.encode(), dtype=np.uint8)
-            drawn += [np.column_stack([x, np.sin(x * (1 + t))]), words]
+            drawn += [np.column_stack([x, np.sin(x * (1 + t))]), pictures._of_words(name)]
     assert waves.digest == digest(*drawn)
     assert waves.digest == explorer().digest
     assert waves.digest != explorer(t=Slider((0.0, 0.5, 1.6), "depth")).digest

@@ -312,6 +312,11 @@ class Gaussian(Measure):
         speeds = np.hypot(ratio(lengths(turning), lengths(self.factor)), velocity[..., -r:] / 2)
         return lengths(np.sqrt(_shares(self._logs())) * speeds, axis=-1)
 
+    def turning(self, field: VelocityField, velocity: Array) -> Array:
+        """Return the speed of the columns, whose lengths stay about one."""
+        columns = velocity[..., self.factor.shape[-2] : -self.factor.shape[-1]]
+        return np.sqrt(np.einsum("...i,...i->...", columns, columns))
+
     def growth(self, field: VelocityField, velocity: Array) -> Array:
         """Return d log tr(covariance) / dt, shape (...)."""
         if not self.in_axes:

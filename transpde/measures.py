@@ -86,6 +86,10 @@ class Measure(ABC):
     def growth(self, field: VelocityField, velocity: Array) -> Array:
         """Return the growth d log(size) / dt that is infinite at a blow-up."""
 
+    def turning(self, field: VelocityField, velocity: Array) -> Array:
+        """Return about how fast the shape changes, which steadies the clock of `flow`."""
+        return self.rate(field, velocity)
+
     @abstractmethod
     def relative_speed(self, field: VelocityField, velocity: Array) -> Array:
         """Return the speed relative to the size, for the test of a stationary state."""

@@ -5,7 +5,9 @@ its size, $g = d\log\operatorname{tr}\Sigma/dt$, and t_0 its first time scale. W
 the clock runs with the logarithm of time, as the algebraic decay of attention wants it. A size at
 most grows like $e^\tau$, so a finite blow-up time t* is reached only as $\tau \to \infty$: it is a
 number that the solver computes to its tolerance, not the moment at which a norm passes a
-threshold. The physical time of a case is one more coordinate of it.
+threshold. What turns while it explodes may grow and shrink in turns: there the clock keeps a
+small share of the speed, else it would stand still to within rounding. The physical time of a case
+is one more coordinate of it.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
 # risen a hundred thousandfold while the time hardly moved. Exponential growth never does that.
 BLOWUP_TAIL = 1e-13
 BLOWUP_RISE, BLOWUP_PAUSE = 1e5, 1e-5
+TURN = 1e-3  # share of the relative speed over which the clock changes between two scales
 MAX_STEPS, MAX_STEPS_TO_INFINITY = 100_000, 5_000
 LATEST = 1e100  # first time scales by which a flow to infinity should have met its end
 # The growth of a covariance is lost in rounding: so little is left of the sum that drives it, and
@@ -167,12 +170,14 @@ class Integration:
 
     def _derivative(self, _: float, flat: Array) -> Array:
         z = flat.reshape(len(self.index), -1)
-        _, _, velocity, growth = self._speed_and_growth(z[:, :-1], z[:, -1])
+        held, field, velocity, growth = self._speed_and_growth(z[:, :-1], z[:, -1])
         unit = self.unit[self.index]
         # Not the positive part of the growth but a smooth function above it: the steps of a
-        # solver of high order live on derivatives.
+        # solver of high order live on derivatives. What turns fast grows and shrinks in turns,
+        # and no clock can follow that from one time scale to the other.
         base = 1 / (unit * (1 + np.maximum(z[:, -1], 0.0)))
-        rate = 1 / self.horizon + base + (growth + np.hypot(growth, base)) / 2
+        width = np.hypot(base, TURN * held.turning(field, velocity))
+        rate = 1 / self.horizon + base + (growth + np.hypot(growth, width)) / 2
         return (np.column_stack([velocity, 1 / unit]) / rate[:, None]).ravel()
 
     def _choose(self) -> None:

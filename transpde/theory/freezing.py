@@ -55,7 +55,10 @@ def tilted_means(
     beta, rng = finite_array("tilts", tilts, "m"), generator("seed", seed)
     z = np.arange(-8.0, np.sqrt(2 * log_n) + 3, WIDTH)
     log_mean = log_n - z**2 / 2 + np.log(WIDTH / np.sqrt(2 * np.pi))
-    mean = np.exp(np.minimum(log_mean, MANY))
+    # To six digits: exponentials differ between machines in the last bit of a double, and that
+    # would change a draw by rejection, and all draws after it.
+    significand, exponent = np.frexp(np.exp(np.minimum(log_mean, MANY)))
+    mean = np.ldexp(significand.round(6), exponent)
     counts = np.where(log_mean < MANY, rng.poisson(mean, (draws, len(z))) / mean, 1.0)
     exponents = np.outer(z, beta) + log_mean[:, None]
     weights = np.exp(exponents - exponents.max(axis=0))
