@@ -225,6 +225,18 @@ def test_a_wide_factor_has_the_ellipse_of_its_covariance():
     np.testing.assert_allclose(form, 4.0, rtol=1e-12)
 
 
+@pytest.mark.parametrize("factor", [EYE, [[3.0], [-4.0]], [[0.0], [-2.0]]])
+def test_ellipse_has_no_sign_and_no_first_axis(factor):
+    """A circle has every axis, an axis two signs: rounding shall not choose what is drawn."""
+    X = np.asarray(factor, dtype=float)
+    drawn = outline(tp.Gaussian([1.0, 2.0], X), 2.0)
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    same = [-X, X @ (turn if X.shape == (2, 2) else -1.0 * np.eye(1)), X * (1 + 1e-15)]
+    for other in same:
+        points = outline(tp.Gaussian([1.0, 2.0], other), 2.0)
+        np.testing.assert_allclose(points, drawn, rtol=0, atol=1e-13)
+
+
 def test_rank_zero_is_a_dot():
     line = plotting.plot_ellipse(tp.Gaussian([1.0, 2.0], [[0.0], [0.0]])).lines[0]
     np.testing.assert_array_equal(line.get_xydata(), [[1.0, 2.0]])

@@ -99,6 +99,7 @@ def execute(path: Path) -> None:
         notebook,
         timeout=TIMEOUT,
         kernel_name="python3",
+        coalesce_streams=True,  # else each run cuts what is printed at other places
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()

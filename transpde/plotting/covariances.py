@@ -136,7 +136,8 @@ def plot_cone(
 
 def _draw_cone(ax: Any, top: float) -> None:
     """Draw the translucent wall, its rim, and the names of the axes."""
-    v, angle = np.meshgrid(np.linspace(0.0, top, 2), CIRCLE[::3])
+    # Turned a little: facets of equal depth would be sorted by rounding.
+    v, angle = np.meshgrid(np.linspace(0.0, top, 2), CIRCLE[::3] + 0.01)
     ax.plot_surface(
         v * np.cos(angle), v * np.sin(angle), v, color="0.75", alpha=0.22, linewidth=0, shade=False
     )

@@ -145,5 +145,8 @@ def outline(gaussian: Gaussian, level: float) -> Array:
     if rank == 0:
         return gaussian.mean[None, :]
     if rank == 1:
-        return gaussian.mean + np.outer([-1.0, 1.0], half[:, 0])
-    return gaussian.mean + np.stack([np.cos(CIRCLE), np.sin(CIRCLE)], axis=1) @ half.T
+        end = half[:, 0] * np.sign(half[np.abs(half[:, 0]).argmax(), 0])
+        return gaussian.mean + np.outer([-1.0, 1.0], end)
+    # The symmetric root of the covariance: axes have signs, and those of a circle are any.
+    root = half @ axes.factor.T
+    return gaussian.mean + np.stack([np.cos(CIRCLE), np.sin(CIRCLE)], axis=1) @ root
