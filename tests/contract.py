@@ -11,9 +11,9 @@ from __future__ import annotations
 import ast
 import html
 import importlib
-import importlib.util
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +25,9 @@ import yaml
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book" / "_ext"))  # what is on Sphinx's path, not on Python's
+
+import claims  # noqa: E402 - the ledger's schema
 
 # --- the limits, all of them --------------------------------------------------------------------
 
@@ -806,19 +809,6 @@ def chapters(root: Path) -> list[Path]:
 
 # --- the claim ledger ---------------------------------------------------------------------------
 
-
-def _load_extension() -> Any:
-    """The module that holds the ledger's schema; it is on Sphinx's path, not on Python's."""
-    path = ROOT / "book" / "_ext" / "claims.py"
-    spec = importlib.util.spec_from_file_location("claims", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"cannot load {path.name}")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-claims = _load_extension()
 LABELS = (
     r"^\(([\w:.-]+)\)=",  # (label)=
     r"\$\$ *\(([\w:.-]+)\)",  # $$ ... $$ (label)

@@ -27,6 +27,8 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+from chapter_graph import link
+
 logger = logging.getLogger(__name__)
 
 STATUSES = ("proved", "verified", "illustrated", "cited", "open", "discrepancy")
@@ -146,7 +148,7 @@ class Claims(SphinxDirective):
         chapters = dict.fromkeys(row["chapter"] for row in rows)
         parts: list[nodes.Node] = []
         for chapter in chapters:
-            parts.append(self._heading(chapter))
+            parts.append(nodes.rubric("", "", link(chapter, self.env.docname)))
             parts.append(self._table([row for row in rows if row["chapter"] == chapter]))
         return parts
 
@@ -164,20 +166,6 @@ class Claims(SphinxDirective):
         if found:
             raise ExtensionError(f"claim ledger {path.name}:\n  " + "\n  ".join(found))
         return rows
-
-    def _heading(self, chapter: str) -> nodes.Node:
-        """The chapter's own title, as a link to it."""
-        link = addnodes.pending_xref(
-            "",
-            nodes.inline("", chapter),
-            refdomain="std",
-            reftype="doc",
-            reftarget=f"/{chapter}",
-            refexplicit=False,
-            refdoc=self.env.docname,
-            refwarn=True,
-        )
-        return nodes.rubric("", "", link)
 
     def _list(self, rows: list[Row]) -> nodes.Node:
         """The statements, each after a link to where it stands."""
@@ -209,8 +197,7 @@ class Claims(SphinxDirective):
         """Function, test, tolerance and source, one a line, as far as the row has them."""
         lines: list[nodes.Node] = []
         if row.get("function"):
-            link = self._placed(api_link(target=row["function"]))
-            lines.append(nodes.paragraph("", "", link))
+            lines.append(nodes.paragraph("", "", self._placed(api_link(target=row["function"]))))
         if row.get("test"):
             lines.append(nodes.paragraph("", "", nodes.literal("", row["test"])))
         if row.get("tolerance") is not None:
