@@ -55,6 +55,17 @@ def test_imports_point_to_earlier_modules(path):
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_arguments_and_errors_stand_together(path):
+    """Between them anything else splits the list of the page, which then gives arguments twice."""
+    kinds = (ast.ClassDef, ast.FunctionDef)
+    for node in (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, kinds)):
+        text = ast.get_docstring(node) or ""
+        between = re.search(r"^Args:\n(.*?)^Raises:", text, re.MULTILINE | re.DOTALL)
+        left = re.findall(r"^(?!Returns:)\S.*", between[1], re.MULTILINE) if between else []
+        assert not left, f"{node.name}: {left[0]}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_functions_are_short_and_never_assert(path):
     tree = ast.parse(path.read_text())
     assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]

@@ -51,11 +51,11 @@ class Gaussian(Measure):
         factor: X, shape (..., d, r), any r >= 1, with the columns $x_j$.
         log_scale: one s for all columns, shape (...); 0 when left out.
 
-    Attributes:
-        log_scales: the $s_j$, shape (..., r).
-
     Raises:
         ValueError: entries that are not finite, shapes that do not match.
+
+    Attributes:
+        log_scales: the $s_j$, shape (..., r).
 
     Example:
         >>> import transpde as tp

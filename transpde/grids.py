@@ -87,12 +87,12 @@ class Grid(Measure):
     def from_density(cls, edges: Any, function: Callable[[Array], Any]) -> Grid:
         """Return the averages of a density over the cells, by Gauss-Legendre quadrature.
 
+        The rule has 8 nodes a cell along each axis. The mass inside the edges must be one to
+        within 1e-6; the averages are then divided by it.
+
         Args:
             edges: as for `Grid`.
             function: the density, a function of points (n, d) with values (n,).
-
-        The rule has 8 nodes a cell along each axis. The mass inside the edges must be one to
-        within 1e-6; the averages are then divided by it.
 
         Raises:
             ValueError: as for `Grid`; a mass inside the edges that is not one.

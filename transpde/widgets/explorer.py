@@ -115,17 +115,17 @@ class Explorer:
         digits: that count in `digest`, 1 to 9: fewer where rounding noise is drawn.
         **sliders: a `Slider` for each argument of `draw`, at most 60 pictures in all.
 
-    Attributes:
-        frames: the baked pictures (WebP), the stops of the last slider running fastest.
-        digest: 12 hexadecimal characters that name the data drawn in all frames.
-        page: the explorer as HTML that needs no kernel and asks for no other file.
-
     Raises:
         ValueError: an empty alt text, a size that is not two positive numbers, no slider, more
             than 60 pictures, a page of more than 0.4 MB, a slider that changes no picture.
         TypeError: a slider that is no `Slider`, a `draw` that cannot be called, an alt text or
             caption that is no text.
         RuntimeError: `draw` failed; the message names the values, its cause is the error itself.
+
+    Attributes:
+        frames: the baked pictures (WebP), the stops of the last slider running fastest.
+        digest: 12 hexadecimal characters that name the data drawn in all frames.
+        page: the explorer as HTML that needs no kernel and asks for no other file.
 
     Source: ours.
 
