@@ -456,6 +456,18 @@ def check_prose(notebook: NotebookNode) -> list[str]:
     return found
 
 
+def check_written(notebook: NotebookNode) -> list[str]:
+    """No place of the template is left to write."""
+    found = []
+    for number, cell in enumerate(notebook.cells, start=1):
+        settings = cell.metadata.get("mystnb", {})
+        texts = [cell.source, alt_text(cell), settings.get("figure", {}).get("caption", "")]
+        for line in "\n".join(texts).splitlines():
+            if re.search(r"\bTODO\b", line):
+                found.append(f"cell {number}: left to write: {line.strip()[:60]}")
+    return found
+
+
 def settings_of(notebook: NotebookNode) -> dict[str, Any]:
     """The notebook's own settings: its metadata ``transpde``."""
     return notebook.metadata.get("transpde", {})
@@ -737,6 +749,7 @@ ALWAYS = (
     check_figures,
     check_explorers,
     check_prose,
+    check_written,
     check_statements,
 )
 APPENDIX_ONLY = (check_sections, check_words, check_summary)

@@ -6,6 +6,7 @@ import re
 
 import contract
 import nbclient
+import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
@@ -26,10 +27,15 @@ def test_it_says_what_is_to_be_written(template):
         "not executed",
         "first picture",
         "no picture",
+        "left to write",
     }
     problems = contract.notebook_problems(template)
     assert [p for p in problems if not any(known in p for known in unwritten)] == []
     assert any("words of prose" in problem for problem in problems)
+    left = "\n".join(problem for problem in problems if "left to write" in problem)
+    assert "TODO minutes." in left
+    assert "TODO: the finding." in left
+    assert "TODO: what the picture shows" in left
 
 
 def test_written_out_it_keeps_the_contract(template):
@@ -38,6 +44,8 @@ def test_written_out_it_keeps_the_contract(template):
     cells[6:6] = [new_code_cell(f"print({k})") for k in range(8)]
     written = template.copy()
     written.cells = cells
+    text = re.sub(r"\bTODO\b", "Written", nbformat.writes(written))
+    written = nbformat.reads(text, as_version=4)
     # With the back end of the unit tests a kernel would show no picture.
     kernel = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}
     nbclient.NotebookClient(written).execute(env=kernel)

@@ -19,7 +19,7 @@ import yaml
 from pybtex.database import parse_string
 
 import transpde as tp
-from transpde import plotting, theory, widgets
+from transpde import attention, plotting, theory, widgets
 from transpde.figures import film, frontispiece, recipes
 
 ROOT = contract.ROOT
@@ -105,6 +105,26 @@ def test_a_statement_used_in_a_chapter_is_of_a_chapter_that_it_needs():
 )
 def test_durations_are_read_as_written(text, unit, value):
     assert chapters.seconds(text, unit) == value
+
+
+@pytest.mark.parametrize(
+    ("cut", "said"),
+    [
+        ("40 minutes", "no duration in 'TODO.'"),
+        ("Reading time\n: 40 minutes.\n", "no 'Reading time' in the box"),
+        ("Running time", "no 'Running time' in the box"),
+        ("# Title", "no title"),
+        (":::{admonition}", "no box"),
+    ],
+)
+def test_a_chapter_that_cannot_be_described_is_named(cut, said):
+    box = (
+        "# Title\n\n:::{admonition} Before you start\nPrerequisites\n: none.\n\n"
+        "Reading time\n: 40 minutes.\n\nRunning time\n: 3 seconds.\n:::\n"
+    )
+    assert chapters.described("book/a/b", box, "Part", 1).reading == 40
+    with pytest.raises(ValueError, match=f"book/a/b: {said}"):
+        chapters.described("book/a/b", box.replace(cut, "TODO"), "Part", 1)
 
 
 def test_a_box_without_a_duration_or_no_box_is_refused():
@@ -254,6 +274,8 @@ def test_every_public_name_is_documented():
 def test_every_public_name_is_used():
     unused = {name for name, uses in used_in.uses(ROOT).items() if not any(uses)}
     inside = mentioned_in_package()
+    # A new attention is used by the table of the notation: see test_api.py.
+    inside |= {*attention.normalised.__all__, *attention.unnormalised.__all__}
     assert {name for name in unused if name.rpartition(".")[2] not in inside} == FREE_STANDING
 
 
@@ -408,6 +430,15 @@ def test_symbols_occur_in_the_chapter_that_the_index_names():
             heads = [squeezed(re.split(r" = |,|\(", symbol)[0]) for symbol in symbols]
             assert any(head in text for head in heads), row[:60]
     assert linked >= 0.9 * len(rows)
+
+
+def test_a_table_has_one_head_and_rows_of_its_width():
+    """Rows merged into a table with a head of their own are printed as rows: Symbol, Meaning, --."""
+    for path in sorted(BOOK.rglob("*.md")):
+        for table in re.findall(r"(?:^\|.*\n)+", path.read_text(encoding="utf-8"), re.MULTILINE):
+            rows = [re.sub(r"\\\||`[^`]*`|\$[^$]*\$", "", row) for row in table.splitlines()]
+            assert len({row.count("|") for row in rows}) == 1, (path.name, table[:60])
+            assert not [row for row in rows[2:] if re.fullmatch(r"[|\s:-]+", row)], path.name
 
 
 def squeezed(text: str) -> str:

@@ -84,11 +84,21 @@ def box(text: str) -> dict[str, str]:
 
 
 def described(page: str, text: str, part: str, number: int) -> Chapter:
-    """The chapter that a page's markdown describes."""
+    """The chapter that a page's markdown describes; an error names the page."""
+    try:
+        return _described(page, text, part, number)
+    except ValueError as error:
+        raise ValueError(f"{page}: {error}") from None
+
+
+def _described(page: str, text: str, part: str, number: int) -> Chapter:
     entries = box(text)
     title = re.search(r"^# (.+)$", text, re.MULTILINE)
     if title is None:
-        raise ValueError(f"{page}: no title")
+        raise ValueError("no title")
+    for name in ("Prerequisites", "Reading time", "Running time"):
+        if name.lower() not in entries:
+            raise ValueError(f"no '{name}' in the box 'Before you start'")
     short, *long = entries["reading time"].split(",")
     folder = posixpath.dirname(page)
     links = LINK.findall(entries["prerequisites"])
