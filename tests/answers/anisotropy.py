@@ -43,6 +43,10 @@ def guarded_by_the_sign(A, s, t):
     return np.log(ratio) if ratio > 0 else np.inf
 
 
+def of_the_precision(A, s, t):
+    return np.log(np.linalg.cond(np.eye(len(A)) / s**2 - t * (A + A.T)))
+
+
 def first_try(A, s, t):
     lam = np.linalg.eigvalsh(A)
     with np.errstate(all="ignore"):
@@ -77,6 +81,8 @@ WRONG = [
     (check.rank_from_logs, lambda y: 1 / rank_from_logs(y), "the sign of the entropy"),
     (check.rank_from_logs, lambda y: rank_from_logs(y / 2), "not of their roots"),
     (check.rank_from_logs, len, "every direction counts alike"),
+    (check.rank_from_logs, lambda y: 2 ** np.log(rank_from_logs(y)), "raise e, not 2"),
+    (check.rank_from_logs, lambda y: np.inf, "is infinite where the right one is a number"),
     (check.rank_from_logs, lambda y: y, "the shape must be|the largest error"),
     (check.log_condition, first_try, "take the spectrum of A plus its transpose"),
     (check.log_condition, lambda A, s, t: log_condition(A / 2, s, t), "a factor 2 is lost"),
@@ -85,7 +91,10 @@ WRONG = [
     (check.log_condition, lambda A, s, t: np.exp(log_condition(A, s, t)), "take its logarithm"),
     (check.log_condition, lambda A, s, t: -log_condition(A, s, t), "minus the logarithm"),
     (check.log_condition, unguarded, "from the explosion on"),
-    (check.log_condition, guarded_by_the_sign, "the answer is inf|largest error of an entry"),
+    (check.log_condition, guarded_by_the_sign, "the answer is inf|an entry must be inf"),
+    (check.log_condition, lambda A, s, t: log_condition(A, s, t) / np.log(10), "the natural"),
+    (check.log_condition, lambda A, s, t: log_condition(A, s, t) / 2, "no square root"),
+    (check.log_condition, of_the_precision, "an entry must be inf; yours is"),
     (check.log_condition, lambda A, s, t: 0.0, "the largest error of an entry"),
     (check.l2_spread, lambda Q, K, V, s: spread(V @ K.T @ Q), "from the identity"),
     (check.l2_spread, lambda Q, K, V, s: spread(s**2 * V @ K.T @ Q), "this is softmax: the key"),

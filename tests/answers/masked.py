@@ -18,6 +18,10 @@ def strictly_before(f, mass, s):
     return (seen * mass) @ f / np.maximum(seen @ mass, 1e-300)
 
 
+def in_order_of_positions(f, mass, s):
+    return mean(f, mass, s[None, :] <= s[:, None])[np.argsort(s, kind="stable")]
+
+
 def in_stable_order(f, mass, s):
     order = np.argsort(s, kind="stable")
     means = np.empty(len(f))
@@ -54,6 +58,12 @@ WRONG = [
         check.running_mean,
         lambda f, mass, s: mean(f, np.ones(7), s[None, :] <= s[:, None]),
         "weigh each token by its mass",
+    ),
+    (check.running_mean, in_order_of_positions, "in the order of the tokens"),
+    (
+        check.running_mean,
+        lambda f, mass, s: mean(f, mass, s[None, :] == s[:, None]),
+        "not its own position alone",
     ),
     (check.running_mean, lambda f, mass, s: np.full(7, mass @ f), "without a mask"),
     (check.running_mean, lambda f, mass, s: mass @ f, r"the shape must be \(7,\)"),

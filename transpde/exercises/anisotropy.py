@@ -46,6 +46,9 @@ def rank_from_logs(answer: Answer) -> str:
         "the shares are those of the eigenvalues, not of their roots.": (
             lambda y: np.exp(_entropy(_softmax(y / 2)))
         ),
+        "the entropy is in natural logarithms: raise e, not 2, to it.": (
+            lambda y: 2 ** _entropy(_softmax(y))
+        ),
         "this is the rank: every direction counts alike.": lambda y: np.asarray(float(len(y))),
     }
     wrong = judged(answer, cases, _of_logs, hints)
@@ -78,6 +81,10 @@ def log_condition(answer: Answer) -> str:
         "the start is s^2 I: depth counts s^2 times.": lambda A, s, t: of(A, 1.0, t),
         "s enters squared.": lambda A, s, t: of(A, float(np.sqrt(s)), t),
         "this is the condition number: take its logarithm.": (lambda A, s, t: np.exp(of(A, s, t))),
+        "take the natural logarithm.": lambda A, s, t: of(A, s, t) / np.log(10),
+        "eigenvalues of the covariance, not lengths of axes: no square root.": (
+            lambda A, s, t: of(A, s, t) / 2
+        ),
         "this is minus the logarithm: divide the largest by the smallest.": (
             lambda A, s, t: -of(A, s, t)
         ),

@@ -87,5 +87,11 @@ def _difference(got: Array, right: Array) -> str | None:
         return f"Not yet: the shape must be {right.shape}; yours is {got.shape}."
     if _close(got, right, 1e-4):
         return "Not yet: right to a few digits only; compute in double precision."
-    error = np.abs(got.reshape(right.shape) - right).max()
+    got = got.reshape(right.shape)
+    wild = (np.isinf(got) | np.isinf(right)) & (got != right)
+    if (wild & np.isfinite(right)).any():
+        return "Not yet: an entry is infinite where the right one is a number."
+    if wild.any():
+        return f"Not yet: an entry must be {right[wild][0]}; yours is {got[wild][0]:.3g}."
+    error = np.abs((got - right)[np.isfinite(right)]).max()
     return f"Not yet: the largest error of an entry is {error:.3g}."

@@ -58,6 +58,12 @@ def running_mean(answer: Answer) -> str:
             lambda f, mass, s: (before(s) * mass) @ f
         ),
         "weigh each token by its mass.": lambda f, mass, s: _means(f, np.ones(len(f)), before(s)),
+        "give the means in the order of the tokens, not of their positions.": (
+            lambda f, mass, s: _means(f, mass, before(s))[np.argsort(s, kind="stable")]
+        ),
+        "a token sees those before it too, not its own position alone.": (
+            lambda f, mass, s: _means(f, mass, s[None, :] == s[:, None])
+        ),
         "this is the mean over all tokens, without a mask.": (
             lambda f, mass, s: np.full(len(f), mass @ f)
         ),
