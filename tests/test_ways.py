@@ -433,7 +433,7 @@ def test_symbols_occur_in_the_chapter_that_the_index_names():
 
 
 def test_a_table_has_one_head_and_rows_of_its_width():
-    """Rows merged into a table with a head of their own are printed as rows: Symbol, Meaning, --."""
+    """A second head inside a table is printed as two rows of it, names and dashes."""
     for path in sorted(BOOK.rglob("*.md")):
         for table in re.findall(r"(?:^\|.*\n)+", path.read_text(encoding="utf-8"), re.MULTILINE):
             rows = [re.sub(r"\\\||`[^`]*`|\$[^$]*\$", "", row) for row in table.splitlines()]
