@@ -99,6 +99,16 @@ SIDEWAYS = """() => {
   return beyond.slice(0, 8);
 }"""
 
+PARTED = """() => [...document.querySelectorAll('.bd-article span.math')].filter(formula => {
+  const next = formula.nextSibling;
+  if (!(next instanceof Text) || !/^[.,;:!?)]/.test(next.data)) return false;
+  const mark = document.createRange();
+  mark.setStart(next, 0);
+  mark.setEnd(next, 1);
+  const [above, below] = [formula.getBoundingClientRect(), mark.getBoundingClientRect()];
+  return below.height > 0 && below.top >= above.bottom - 1;
+}).map(formula => formula.textContent)"""
+
 
 def sideways(page: Page) -> list[str]:
     """What a reader of a narrow screen reaches by scrolling the page sideways, or never."""
@@ -190,3 +200,8 @@ def grave(page: Page) -> Counter[tuple[str, str]]:
 def theme(page: Page, name: str) -> None:
     """Show the page as a reader who chose light or dark sees it."""
     page.evaluate(f"document.documentElement.dataset.theme = {json.dumps(name)}")
+
+
+def parted(page: Page) -> list[str]:
+    """Formulas whose comma or full stop stands on the next line."""
+    return page.evaluate(PARTED)

@@ -111,6 +111,16 @@ def test_titles_of_the_frontispiece_fit(context, size):
     found.page.close()
 
 
+@pytest.mark.parametrize("size", [live.WIDE, live.NARROW], ids=["wide", "narrow"])
+def test_marks_stay_with_their_formulas(context, size):
+    opened = Opened(context, (BUILT / "book/gaussian/anisotropy.html").as_uri())
+    opened.page.set_viewport_size(size)
+    assert live.parted(opened.page) == []
+    opened.page.add_style_tag(content=".held { white-space: normal !important; }")
+    assert live.parted(opened.page), "nothing here to keep together: choose another page"
+    opened.page.close()
+
+
 @pytest.mark.parametrize("page", SERVED)
 def test_served(context, server, page):
     found = Opened(context, f"{server}/{page}", server)
