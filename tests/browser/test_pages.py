@@ -111,6 +111,15 @@ def test_titles_of_the_frontispiece_fit(context, size):
     found.page.close()
 
 
+def test_the_overview_of_the_figures_has_room_for_its_sentences(context):
+    opened = Opened(context, (BUILT / "book/reproduction/index.html").as_uri())
+    opened.page.set_viewport_size(live.NARROW)
+    cells = opened.page.locator(".figure-names tbody td:last-child").all()
+    assert cells
+    assert min(cell.bounding_box()["width"] for cell in cells) > 200
+    opened.page.close()
+
+
 @pytest.mark.parametrize("size", [live.WIDE, live.NARROW], ids=["wide", "narrow"])
 def test_marks_stay_with_their_formulas(context, size):
     opened = Opened(context, (BUILT / "book/gaussian/anisotropy.html").as_uri())
