@@ -47,6 +47,10 @@ def of_the_precision(A, s, t):
     return np.log(np.linalg.cond(np.eye(len(A)) / s**2 - t * (A + A.T)))
 
 
+def of_first_order(A, s, t):
+    return s**2 * t * np.ptp(np.linalg.eigvalsh(A + A.T))
+
+
 def first_try(A, s, t):
     lam = np.linalg.eigvalsh(A)
     with np.errstate(all="ignore"):
@@ -94,6 +98,8 @@ WRONG = [
     (check.log_condition, guarded_by_the_sign, "the answer is inf|an entry must be inf"),
     (check.log_condition, lambda A, s, t: log_condition(A, s, t) / np.log(10), "the natural"),
     (check.log_condition, lambda A, s, t: log_condition(A, s, t) / 2, "no square root"),
+    (check.log_condition, lambda A, s, t: log_condition(-A, s, t), "where A is positive"),
+    (check.log_condition, of_first_order, "the first order in t"),
     (check.log_condition, of_the_precision, "an entry must be inf; yours is"),
     (check.log_condition, lambda A, s, t: 0.0, "the largest error of an entry"),
     (check.l2_spread, lambda Q, K, V, s: spread(V @ K.T @ Q), "from the identity"),

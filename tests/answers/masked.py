@@ -68,6 +68,7 @@ WRONG = [
     (check.running_mean, lambda f, mass, s: np.full(7, mass @ f), "without a mask"),
     (check.running_mean, lambda f, mass, s: mass @ f, r"the shape must be \(7,\)"),
     (check.conditional_distance, lambda x, y, p: 0.0, "a positive distance"),
+    (check.conditional_distance, lambda x, y, p: (gaps(x, y) ** 2).mean() ** 0.5, "order 2 at"),
     (
         check.conditional_distance,
         lambda x, y, p: (

@@ -81,6 +81,12 @@ def log_condition(answer: Answer) -> str:
         "the start is s^2 I: depth counts s^2 times.": lambda A, s, t: of(A, 1.0, t),
         "s enters squared.": lambda A, s, t: of(A, float(np.sqrt(s)), t),
         "this is the condition number: take its logarithm.": (lambda A, s, t: np.exp(of(A, s, t))),
+        "depth widens where A is positive: the inverse covariance loses t (A + A').": (
+            lambda A, s, t: of(-A, s, t)
+        ),
+        "this is the first order in t: take the whole ratio.": (
+            lambda A, s, t: s**2 * t * np.asarray(np.ptp(np.linalg.eigvalsh(A + A.T)))
+        ),
         "take the natural logarithm.": lambda A, s, t: of(A, s, t) / np.log(10),
         "eigenvalues of the covariance, not lengths of axes: no square root.": (
             lambda A, s, t: of(A, s, t) / 2

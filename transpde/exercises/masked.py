@@ -107,6 +107,9 @@ def conditional_distance(answer: Answer) -> str:
         "each level has the mass 1/M: take a mean over levels, not a sum.": (
             lambda x, y, p: (gaps(x, y) ** p).mean(axis=1).sum() ** (1 / p)
         ),
+        "p is an argument: this is order 2 at every p.": (
+            lambda x, y, p: (gaps(x, y) ** 2).mean() ** (1 / 2)
+        ),
         "the root of order p is missing.": lambda x, y, p: (gaps(x, y) ** p).mean(),
         "average the p-th powers of the levels' distances, and take one root at the end.": (
             lambda x, y, p: ((gaps(x, y) ** p).mean(axis=1) ** (1 / p)).mean()
