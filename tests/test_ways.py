@@ -8,7 +8,6 @@ import itertools
 import json
 import re
 import subprocess
-import sys
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
@@ -24,8 +23,8 @@ from transpde.figures import film, frontispiece, recipes
 
 ROOT = contract.ROOT
 BOOK = ROOT / "book"
-sys.path.insert(0, str(BOOK / "_ext"))
 
+# On the path since `contract` was imported.
 import author_year  # noqa: E402
 import chapter_graph  # noqa: E402
 import chapters  # noqa: E402

@@ -112,22 +112,22 @@ def test_titles_of_the_frontispiece_fit(context, size):
 
 
 def test_the_overview_of_the_figures_has_room_for_its_sentences(context):
-    opened = Opened(context, (BUILT / "book/reproduction/index.html").as_uri())
-    opened.page.set_viewport_size(live.NARROW)
-    cells = opened.page.locator(".figure-names tbody td:last-child").all()
+    found = Opened(context, (BUILT / "book/reproduction/index.html").as_uri())
+    found.page.set_viewport_size(live.NARROW)
+    cells = found.page.locator(".figure-names tbody td:last-child").all()
     assert cells
     assert min(cell.bounding_box()["width"] for cell in cells) > 200
-    opened.page.close()
+    found.page.close()
 
 
 @pytest.mark.parametrize("size", [live.WIDE, live.NARROW], ids=["wide", "narrow"])
 def test_marks_stay_with_their_formulas(context, size):
-    opened = Opened(context, (BUILT / "book/gaussian/anisotropy.html").as_uri())
-    opened.page.set_viewport_size(size)
-    assert live.parted(opened.page) == []
-    opened.page.add_style_tag(content=".held { white-space: normal !important; }")
-    assert live.parted(opened.page), "nothing here to keep together: choose another page"
-    opened.page.close()
+    found = Opened(context, (BUILT / "book/gaussian/anisotropy.html").as_uri())
+    found.page.set_viewport_size(size)
+    assert live.parted(found.page) == []
+    found.page.add_style_tag(content=".held { white-space: normal !important; }")
+    assert live.parted(found.page), "nothing here to keep together: choose another page"
+    found.page.close()
 
 
 @pytest.mark.parametrize("page", SERVED)
