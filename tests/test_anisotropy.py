@@ -12,7 +12,7 @@ from transpde.anisotropy import (
     participation_ratio,
 )
 from transpde.ensembles import case_seed, random_gaussians, random_head, random_matrix
-from transpde.theory.spectrum import (
+from transpde.theory.random_heads import (
     score_density,
     score_edge,
     typical_blowup_time,

@@ -8,8 +8,8 @@ from table import HEADS
 
 import transpde as tp
 from transpde import theory
-from transpde.theory.frames import groups, rescaled
-from transpde.theory.rest import (
+from transpde.theory.clustering import clusters, rescaled
+from transpde.theory.stationary import (
     dividing_curve,
     isotropic_directions,
     least_departure,
@@ -347,12 +347,12 @@ def test_the_moving_frame_undoes_the_value(kind):
 
 
 def test_groups_are_chains_of_neighbours():
-    found = groups([[0.0, 0.0], [5.0, 0.0], [0.9, 0.0], [1.8, 0.0]], 1.0)
+    found = clusters([[0.0, 0.0], [5.0, 0.0], [0.9, 0.0], [1.8, 0.0]], 1.0)
     assert sorted(np.bincount(found).tolist()) == [1, 3]
     assert found[0] == found[2] == found[3]
-    assert groups([2.0], 1.0).tolist() == [0]
+    assert clusters([2.0], 1.0).tolist() == [0]
     with pytest.raises(ValueError, match=r"distance: "):
-        groups([1.0, 2.0], 0.0)
+        clusters([1.0, 2.0], 0.0)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -363,11 +363,11 @@ def test_tokens_gather_at_corners_and_on_few_parallel_lines(seed):
     for value in (np.eye(2), V):
         head = rescaled(tp.Softmax(form, np.eye(2), value))
         ends.append(tp.flow(tokens, head, [0.0, 6.0], rtol=1e-5).final.points)
-    at, corners = groups(ends[0], 0.1), ConvexHull(ends[0]).vertices
+    at, corners = clusters(ends[0], 0.1), ConvexHull(ends[0]).vertices
     near = np.abs(ends[0][:, None] - ends[0][corners]).max(axis=-1).min(axis=1) < 0.1
     assert near.mean() > 0.9
     assert 2 <= at.max() + 1 <= 6
     along = np.sort(ends[1] @ [1.0, 0.25])
-    lines = groups(along, 0.3)
+    lines = clusters(along, 0.3)
     assert lines.max() + 1 <= 3
     assert max(np.ptp(along[lines == i]) for i in range(lines.max() + 1)) < 0.2 * np.ptp(along)

@@ -225,17 +225,16 @@ FREE_STANDING = {
     "transpde.ensembles.random_tokens",
     "transpde.ensembles.sweep",
     "transpde.figures.load",
-    "transpde.theory.spectrum.typical_blowup_time",
+    "transpde.theory.random_heads.typical_blowup_time",
 }
 
 
 def test_code_is_read_through_its_imports():
-    code = (
-        "import transpde as tp\nfrom transpde import theory as th\nx = tp.Softmax(th.rest.groups)"
-    )
+    code = "import transpde as tp\nfrom transpde import theory as th\n"
+    code += "x = tp.Softmax(th.clustering.clusters)"
     tree = ast.parse(code)
     found = used_in.code_names(tree, dict(used_in.imported(tree)))
-    assert {"transpde.Softmax", "transpde.theory.rest.groups"} <= found
+    assert {"transpde.Softmax", "transpde.theory.clustering.clusters"} <= found
     tree = ast.parse("from transpde.theory import variance\nnumpy.mean(variance(1))")
     found = used_in.code_names(tree, dict(used_in.imported(tree)))
     assert found == {"transpde.theory.variance"}

@@ -8,7 +8,7 @@ from scipy.special import exp1
 from table import HEADS, ROWS
 
 import transpde as tp
-from transpde.limits import small_token_terms
+from transpde.theory.small_tokens import small_token_terms
 
 SEEDS = range(6)
 

@@ -12,7 +12,7 @@ from transpde.attention import L2
 from transpde.checks import Array
 from transpde.exercises.judge import Answer, judged
 from transpde.gaussians import Gaussian
-from transpde.theory.spectrum import score_edge
+from transpde.theory.random_heads import score_edge
 
 __all__ = ["explosion", "l2_spread", "log_condition", "rank_from_logs"]
 

@@ -12,7 +12,7 @@ from transpde.checks import Array
 from transpde.exercises.judge import Answer, judged
 from transpde.gaussians import Gaussian
 from transpde.theory import limit_covariance, stationary_rank_bound
-from transpde.theory.rest import isotropic_directions, ray_rates
+from transpde.theory.stationary import isotropic_directions, ray_rates
 
 __all__ = ["limit", "rank_bound", "rates"]
 

@@ -16,7 +16,7 @@ from transpde.theory.gaussian import (
     limit_covariance,
     stationary_rank_bound,
 )
-from transpde.theory.line import variance
+from transpde.theory.one_dimension import variance
 from transpde.theory.wellposed import picard_bound, picard_iterates, steepest_pair
 
 __all__ = [

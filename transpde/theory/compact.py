@@ -18,7 +18,7 @@ from transpde.attention import (
     Unnormalized,
 )
 from transpde.checks import Array, positive_number
-from transpde.theory.parts import Parts, depths, parts_of
+from transpde.theory.head_sums import HeadSum, depths, head_sum
 
 __all__ = ["LipschitzBounds", "lipschitz_bounds", "stability_bound", "support_radius"]
 
@@ -69,14 +69,14 @@ def support_radius(attention: Any, radius: float, time: Any) -> Any:
         array([2.        , 5.43656366])
     """
     R, t = positive_number("radius", radius), depths(time)
-    growth = _speed(parts_of(attention))
+    growth = _speed(head_sum(attention))
     if growth is None:
         return None
     bound = _radius(growth, R, t)
     return bound if bound.ndim else float(bound)
 
 
-def _speed(parts: Parts | None) -> tuple[float, float] | None:
+def _speed(parts: HeadSum | None) -> tuple[float, float] | None:
     """Return g and |b| of the bound gR + |b| on the speed in the ball of radius R."""
     if parts is None:
         return None
@@ -94,7 +94,7 @@ def _radius(growth: tuple[float, float], R: float, t: Array) -> Array:
         return R * np.exp(g * t) + pushed
 
 
-def _unmasked(parts: Parts) -> list[Head]:
+def _unmasked(parts: HeadSum) -> list[Head]:
     """Return the heads without their masks, after a check that none is a stack."""
     heads: list[Any] = [h.head if isinstance(h, Masked) else h for h in parts.heads]
     for head in heads:
@@ -162,7 +162,7 @@ def lipschitz_bounds(attention: Any, radius: float, p: float = 2.0) -> Lipschitz
         LipschitzBounds(in_space=4.0, in_measure=8.0)
     """
     R, order = positive_number("radius", radius), _order(p)
-    parts = parts_of(attention)
+    parts = head_sum(attention)
     return LipschitzBounds(None, None) if parts is None else _Rows(parts, order).at(R)
 
 
@@ -176,7 +176,7 @@ def _order(p: Any) -> float:
 class _Rows:
     """The rows of the table for the heads of an attention: norms once, bounds at many radii."""
 
-    def __init__(self, parts: Parts, p: float) -> None:
+    def __init__(self, parts: HeadSum, p: float) -> None:
         heads = _unmasked(parts)
         self.linear = _norm(parts.linear)
         self.heads = [
@@ -282,7 +282,7 @@ def stability_bound(
         2.5972640247
     """
     R, t, order = positive_number("radius", radius), depths(time), _order(p)
-    parts = parts_of(attention)
+    parts = head_sum(attention)
     growth = _speed(parts)
     if parts is None or growth is None:
         return None

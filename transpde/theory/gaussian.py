@@ -12,14 +12,14 @@ from transpde.attention import L2, Attention, Head, Linear, Sinkhorn, Softmax
 from transpde.checks import Array
 from transpde.gaussians import Gaussian
 from transpde.theory import one_key, riccati
-from transpde.theory.parts import (
+from transpde.theory.head_sums import (
     ROUNDING,
-    Parts,
+    HeadSum,
     depths,
+    head_sum,
     matched,
-    parts_of,
-    scalar_of,
     scalar_softmax,
+    scalar_value,
     top,
 )
 
@@ -100,20 +100,20 @@ def _gram(X: Array, A: Array) -> Array:
     return G + np.swapaxes(G, -2, -1)
 
 
-def _by_case(function: Callable[[Parts, Gaussian], Any], attention: Any, gaussian: Any) -> Any:
+def _by_case(function: Callable[[HeadSum, Gaussian], Any], attention: Any, gaussian: Any) -> Any:
     """Return the values of a function for each case of a stack, NaN where one is None."""
     if not gaussian.stack:
-        parts = parts_of(attention)
+        parts = head_sum(attention)
         return None if parts is None else function(parts, gaussian)
     values = np.full(gaussian.stack, np.nan)
     for number, i in enumerate(np.ndindex(gaussian.stack)):
-        parts = parts_of(attention.select(gaussian.stack, np.array(number)))
+        parts = head_sum(attention.select(gaussian.stack, np.array(number)))
         value = None if parts is None else function(parts, gaussian[i])
         values[i] = np.nan if value is None else value
     return values
 
 
-def _blowup_time(parts: Parts, gaussian: Gaussian) -> float | None:
+def _blowup_time(parts: HeadSum, gaussian: Gaussian) -> float | None:
     A = scalar_softmax(parts, gaussian)
     if A is not None:
         if not parts.linear.any():
@@ -130,7 +130,7 @@ def _blowup_time(parts: Parts, gaussian: Gaussian) -> float | None:
     if isinstance(head, Softmax) or (isinstance(head, Linear) and centred):
         return np.inf if _has_lyapunov_function(head) else None
     if isinstance(head, L2):
-        return np.inf if scalar_of(head) is not None else _one_key(head, gaussian)
+        return np.inf if scalar_value(head) is not None else _one_key(head, gaussian)
     return None
 
 
@@ -209,7 +209,7 @@ def closed_form_covariance(attention: Any, gaussian: Gaussian, time: Any) -> Any
     return np.array(values).reshape(t.shape + values[0].shape)
 
 
-def _covariance(parts: Parts, A: Array, gaussian: Gaussian, t: float) -> Array:
+def _covariance(parts: HeadSum, A: Array, gaussian: Gaussian, t: float) -> Array:
     X, stack, d = gaussian.scaled_factor, gaussian.stack, gaussian.dimension
     if not parts.linear.any():
         values, U = np.linalg.eigh(_gram(X, A))
@@ -279,7 +279,7 @@ def limit_covariance(attention: Any, gaussian: Gaussian) -> Any:
     A, axes = scalar_softmax(parts, gaussian), gaussian.principal()
     head: Any = parts.heads[0]
     if len(parts.heads) == 1 and (A is not None or isinstance(head, L2 | Sinkhorn)):
-        c = scalar_of(head)
+        c = scalar_value(head)
         if c is not None and (c > 0).all() and (head.key == -head.query).all():
             return _on_kernel(axes, head.query @ axes.factor, floor=np.finfo(float).eps)
     if A is None or (top(_gram(axes.factor, A)) > 0).any():
@@ -338,12 +338,12 @@ def stationary_rank_bound(attention: Any) -> Any:
         >>> theory.stationary_rank_bound(tp.Softmax(Q, np.eye(3), np.eye(3)))
         1
     """
-    parts = parts_of(attention)
+    parts = head_sum(attention)
     if parts is None or parts.linear.any():
         return None
     A, head = scalar_softmax(parts), parts.heads[0]
     if len(parts.heads) == 1 and isinstance(head, Sinkhorn):
-        c = scalar_of(head)
+        c = scalar_value(head)
         A = None if c is None else c[..., None, None] * np.swapaxes(head.key, -2, -1) @ head.query
         if c is not None and not c.all():
             return None
@@ -389,7 +389,7 @@ def growth_bound(attention: Any, gaussian: Gaussian | None = None) -> Any:
         6.0
     """
     if gaussian is None:
-        parts = parts_of(attention)
+        parts = head_sum(attention)
     else:
         parts = matched(attention, gaussian)
         A = scalar_softmax(parts, gaussian)
@@ -398,7 +398,7 @@ def growth_bound(attention: Any, gaussian: Gaussian | None = None) -> Any:
     return None if parts is None else _growth(parts)
 
 
-def _growth(parts: Parts) -> float | None:
+def _growth(parts: HeadSum) -> float | None:
     rates = [_head_growth(head) for head in parts.heads]
     known = [rate for rate in rates if rate is not None]
     if len(known) < len(rates):
@@ -418,5 +418,5 @@ def _head_growth(head: Attention) -> float | None:
         sizes = np.linalg.svd(head.key, compute_uv=False)
         injective = len(sizes) == head.dimension and sizes[-1] > ROUNDING * sizes[0]
         return float(2 * v * np.linalg.norm(A, 2) / sizes[-1] ** 2) if injective else None
-    c = scalar_of(head) if isinstance(head, Softmax) else None
+    c = scalar_value(head) if isinstance(head, Softmax) else None
     return 0.0 if c is not None and top(c * (A + A.T)) <= 0 else None

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import linalg
 
 from transpde.checks import Array
-from transpde.theory.parts import top
+from transpde.theory.head_sums import top
 
 __all__ = ["blowup", "covariance"]
 

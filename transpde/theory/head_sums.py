@@ -1,4 +1,4 @@
-"""An attention taken apart: its heads, and the affine feed-forward terms added up."""
+"""An attention as a sum of heads, and the affine feed-forward terms added up."""
 
 from __future__ import annotations
 
@@ -18,12 +18,20 @@ from transpde.attention import (
 from transpde.checks import Array, finite_array, same_size
 from transpde.gaussians import Gaussian
 
-__all__ = ["Parts", "depths", "matched", "parts_of", "scalar_of", "scalar_softmax", "top"]
+__all__ = [
+    "HeadSum",
+    "depths",
+    "head_sum",
+    "matched",
+    "scalar_softmax",
+    "scalar_value",
+    "top",
+]
 
 ROUNDING = 8 * np.finfo(float).eps  # times the dimension: a relative eigenvalue that counts as 0
 
 
-class Parts(NamedTuple):
+class HeadSum(NamedTuple):
     """The heads of an attention, masked or not, and its feed-forward part Wx + b."""
 
     heads: tuple[Attention, ...]
@@ -31,26 +39,26 @@ class Parts(NamedTuple):
     offset: Array
 
 
-def parts_of(attention: Any) -> Parts | None:
-    """Return the parts of an attention, None for one that is no sum of heads."""
+def head_sum(attention: Any) -> HeadSum | None:
+    """Return the heads and affine terms of an attention, None for one that is no sum of heads."""
     if not isinstance(attention, Attention):
         raise TypeError(f"attention: must be an attention; got {type(attention).__name__}.")
     d = attention.dimension
-    none = Parts((attention,), np.zeros((d, d)), np.zeros(d))
+    none = HeadSum((attention,), np.zeros((d, d)), np.zeros(d))
     if isinstance(attention, Head | Masked):
         return none
     if isinstance(attention, WithFeedForward):
-        inner, W = parts_of(attention.attention), attention.feed_forward
-        return inner and Parts(inner.heads, inner.linear + W.linear, inner.offset + W.offset)
+        inner, W = head_sum(attention.attention), attention.feed_forward
+        return inner and HeadSum(inner.heads, inner.linear + W.linear, inner.offset + W.offset)
     if not isinstance(attention, MultiHead):
         return None
-    several = [parts_of(head) for head in attention.heads]
+    several = [head_sum(head) for head in attention.heads]
     known = [parts for parts in several if parts is not None]
     if len(known) < len(several):
         return None
     heads = tuple(head for parts in known for head in parts.heads)
     linear = sum((parts.linear for parts in known), none.linear)
-    return Parts(heads, linear, sum((parts.offset for parts in known), none.offset))
+    return HeadSum(heads, linear, sum((parts.offset for parts in known), none.offset))
 
 
 def depths(time: Any) -> Array:
@@ -61,11 +69,11 @@ def depths(time: Any) -> Array:
     return t
 
 
-def matched(attention: Any, gaussian: Any) -> Parts | None:
+def matched(attention: Any, gaussian: Any) -> HeadSum | None:
     """Return the parts of an attention after a check that they fit a Gaussian."""
     if not isinstance(gaussian, Gaussian):
         raise TypeError(f"gaussian: must be a Gaussian; got {type(gaussian).__name__}.")
-    parts = parts_of(attention)
+    parts = head_sum(attention)
     same_size("gaussian", gaussian.dimension, "the attention", attention.dimension, "dimension")
     for head in () if parts is None else parts.heads:
         if isinstance(head, Head):
@@ -73,14 +81,14 @@ def matched(attention: Any, gaussian: Any) -> Parts | None:
     return parts
 
 
-def scalar_of(head: Head) -> Array | None:
+def scalar_value(head: Head) -> Array | None:
     """Return c of shape (...) if the value matrix is c I, to the last bit, in every case."""
     V = head.value
     c = V[..., 0, 0]
     return c if (c[..., None, None] * np.eye(V.shape[-1]) == V).all() else None
 
 
-def scalar_softmax(parts: Parts | None, gaussian: Gaussian | None = None) -> Array | None:
+def scalar_softmax(parts: HeadSum | None, gaussian: Gaussian | None = None) -> Array | None:
     r"""Return $\sum_h c_h A_h$ if each head is softmax with value $c_h I$.
 
     Then $\Gamma(x) = m' + \Sigma A x + Wx$: all heads together are one head with V = I. A linear
@@ -95,7 +103,7 @@ def scalar_softmax(parts: Parts | None, gaussian: Gaussian | None = None) -> Arr
     for head in parts.heads:
         if not isinstance(head, Head) or not isinstance(head, kinds):
             return None
-        c = scalar_of(head)
+        c = scalar_value(head)
         if c is None:
             return None
         A = A + c[..., None, None] * np.swapaxes(head.key, -2, -1) @ head.query

@@ -57,7 +57,7 @@ def isotropic_directions(form: Any) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> from transpde.theory.rest import isotropic_directions
+        >>> from transpde.theory.stationary import isotropic_directions
         >>> isotropic_directions(np.diag([1.0, -1.0])).round(3)
         array([[ 0.707,  0.707],
                [-0.707,  0.707]])
@@ -103,7 +103,7 @@ def ray_rates(head: Any, direction: Any, size: float = 1.0) -> Array:
 
     Example:
         >>> import numpy as np, transpde as tp
-        >>> from transpde.theory.rest import ray_rates
+        >>> from transpde.theory.stationary import ray_rates
         >>> A, V = np.diag([1.0, -1.0]), np.diag([-1.0, 1.0])
         >>> ray_rates(tp.Softmax(A, np.eye(2), V), [1.0, 1.0])
         array([-2., -2.])
@@ -142,7 +142,7 @@ def observed_rates(head: Any, direction: Any, *, span: float = 0.1) -> Array:
 
     Example:
         >>> import numpy as np, transpde as tp
-        >>> from transpde.theory.rest import observed_rates
+        >>> from transpde.theory.stationary import observed_rates
         >>> A, V = np.diag([1.0, -1.0]), np.diag([-1.0, 1.0])
         >>> observed_rates(tp.Softmax(A, np.eye(2), V), [1.0, 1.0]).round(3)
         array([-2., -2.])
@@ -201,7 +201,7 @@ def least_departure(form: Any, rank: int, *, seed: Any, starts: int = 20) -> flo
 
     Example:
         >>> import numpy as np
-        >>> from transpde.theory.rest import least_departure
+        >>> from transpde.theory.stationary import least_departure
         >>> [least_departure(np.diag([1.0, -1.0]), r, seed=0) < 1e-8 for r in (1, 2)]
         [True, False]
     """
@@ -238,7 +238,7 @@ def self_similar(head: Any, guess: Any) -> tuple[Array, Array]:
 
     Example:
         >>> import numpy as np, transpde as tp
-        >>> from transpde.theory.rest import self_similar
+        >>> from transpde.theory.stationary import self_similar
         >>> head = tp.Softmax(np.diag([1.0, -1.0]), np.eye(2), np.diag([-1.0, 1.0]))
         >>> S, rates = self_similar(head, np.diag([0.6, 0.4]))
         >>> S.round(6), rates.round(6)
@@ -280,7 +280,7 @@ def dividing_curve(head: Any, guess: Any) -> Array:
 
     Example:
         >>> import numpy as np, transpde as tp
-        >>> from transpde.theory.rest import dividing_curve
+        >>> from transpde.theory.stationary import dividing_curve
         >>> head = tp.Softmax(np.diag([1.0, -1.0]), np.eye(2), np.diag([-1.0, 1.0]))
         >>> curve = dividing_curve(head, np.eye(2))
         >>> bool(np.abs(curve[:, 0, 1]).max() < 1e-5)

@@ -17,7 +17,7 @@ from transpde.attention import L2, Attention, Sinkhorn, Softmax
 from transpde.checks import Array, finite_array, positive_number
 from transpde.fields import AffineField
 
-__all__ = ["groups", "rescaled"]
+__all__ = ["clusters", "rescaled"]
 
 
 def rescaled(head: Any) -> Callable[[float], Attention]:
@@ -40,7 +40,7 @@ def rescaled(head: Any) -> Callable[[float], Attention]:
 
     Example:
         >>> import numpy as np, transpde as tp
-        >>> from transpde.theory.frames import rescaled
+        >>> from transpde.theory.clustering import rescaled
         >>> head = tp.Softmax(np.eye(2), np.eye(2), np.eye(2))
         >>> path = tp.flow(tp.Particles([[1.0, 0.0], [-1.0, 0.0]]), rescaled(head), 9.0)
         >>> path.final.points[0].round(2) + 0.0
@@ -59,7 +59,7 @@ def rescaled(head: Any) -> Callable[[float], Attention]:
     return at
 
 
-def groups(points: Any, distance: float) -> Array:
+def clusters(points: Any, distance: float) -> Array:
     """Return the group of each token, where neighbours within a distance share one.
 
     Args:
@@ -75,8 +75,8 @@ def groups(points: Any, distance: float) -> Array:
     Source: ours (chapter on clustering).
 
     Example:
-        >>> from transpde.theory.frames import groups
-        >>> sorted(groups([0.0, 1.0, 0.1], 0.2).tolist())
+        >>> from transpde.theory.clustering import clusters
+        >>> sorted(clusters([0.0, 1.0, 0.1], 0.2).tolist())
         [0, 0, 1]
     """
     array = np.asarray(points, dtype=np.float64)

@@ -9,7 +9,7 @@ from scipy.special import wrightomega
 
 from transpde.attention import L2, Sinkhorn
 from transpde.checks import Array, finite_array
-from transpde.theory.parts import Parts, depths, parts_of, scalar_softmax
+from transpde.theory.head_sums import HeadSum, depths, head_sum, scalar_softmax
 
 __all__ = ["variance"]
 
@@ -53,7 +53,7 @@ def variance(attention: Any, start: Any, time: Any) -> Any:
         >>> theory.variance(tp.Softmax([[1.0]], [[1.0]], [[1.0]]), start=1.0, time=[0.25, 0.5])
         array([ 2., inf])
     """
-    parts = parts_of(attention)
+    parts = head_sum(attention)
     if attention.dimension != 1:
         raise ValueError(f"attention: must be of dimension 1; got {attention.dimension}.")
     s0, t = finite_array("start", start, "..."), depths(time)
@@ -70,7 +70,7 @@ def variance(attention: Any, start: Any, time: Any) -> Any:
     return s if s.ndim else float(s)
 
 
-def _solution(parts: Parts, s: Array, t: Array) -> Array | None:
+def _solution(parts: HeadSum, s: Array, t: Array) -> Array | None:
     """Return s(t) from s > 0."""
     head, A = parts.heads[0], scalar_softmax(parts)
     if A is not None:

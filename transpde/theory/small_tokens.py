@@ -36,7 +36,7 @@ def small_token_terms(head: Head, tokens: Particles) -> tuple[Array, Array]:
 
     Example:
         >>> import transpde as tp
-        >>> from transpde.limits import small_token_terms
+        >>> from transpde.theory.small_tokens import small_token_terms
         >>> constant, r = small_token_terms(
         ...     tp.Softmax([[1.0]], [[1.0]], [[1.0]]), tp.Particles([[0.0], [2.0]])
         ... )

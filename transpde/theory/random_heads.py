@@ -65,7 +65,7 @@ def score_edge(ratio: float = 1.0, heads: float = 1.0) -> float:
     Source: ours (chapter on the evolution of anisotropy).
 
     Example:
-        >>> from transpde.theory.spectrum import score_edge
+        >>> from transpde.theory.random_heads import score_edge
         >>> round(score_edge() ** 2, 12), round((11 + 5 * 5**0.5) / 2, 12)
         (11.090169943749, 11.090169943749)
     """
@@ -88,7 +88,7 @@ def typical_blowup_time(ratio: float = 1.0, heads: float = 1.0) -> float:
     Source: ours (chapter on the evolution of anisotropy).
 
     Example:
-        >>> from transpde.theory.spectrum import typical_blowup_time
+        >>> from transpde.theory.random_heads import typical_blowup_time
         >>> round(typical_blowup_time(heads=float("inf")), 6)
         0.353553
     """
@@ -111,7 +111,7 @@ def score_density(x: Any, ratio: float = 1.0, heads: float = 1.0) -> Array:
     Source: ours (chapter on the evolution of anisotropy); for c = H = 1 `deya2012tetilla`.
 
     Example:
-        >>> from transpde.theory.spectrum import score_density
+        >>> from transpde.theory.random_heads import score_density
         >>> score_density([0.0, 4.0]).round(6)
         array([0.31831, 0.     ])
     """
@@ -146,7 +146,7 @@ def typical_ranks(time: float, ratio: float = 1.0, heads: float = 1.0) -> tuple[
     Source: ours (chapter on the evolution of anisotropy).
 
     Example:
-        >>> from transpde.theory.spectrum import typical_blowup_time, typical_ranks
+        >>> from transpde.theory.random_heads import typical_blowup_time, typical_ranks
         >>> [round(share, 3) for share in typical_ranks(typical_blowup_time())]
         [0.475, 0.0]
     """
