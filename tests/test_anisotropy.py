@@ -5,13 +5,13 @@ import pytest
 
 import transpde as tp
 from transpde import theory
-from transpde.anisotropy import (
+from transpde.ensembles import case_seed, random_gaussians, random_head, random_matrix
+from transpde.spectra import (
     effective_rank,
     log_condition_number,
     log_spectrum,
     participation_ratio,
 )
-from transpde.ensembles import case_seed, random_gaussians, random_head, random_matrix
 from transpde.theory.random_heads import (
     score_density,
     score_edge,

@@ -6,7 +6,7 @@ from problems import orthogonal
 
 import transpde as tp
 from transpde import theory
-from transpde.ranks import decide_decay, decide_rank
+from transpde.spectra import decide_decay, decide_rank
 
 TIMES = np.append(0.0, np.geomspace(1.0, 1e6, 13))
 

@@ -22,7 +22,7 @@ import transpde as tp
 from transpde.checks import Array, positive_integer
 from transpde.figures.kernel_split import KernelSplit, split
 from transpde.figures.record import FigureData
-from transpde.ranks import decide_decay
+from transpde.spectra import decide_decay
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -35,7 +35,7 @@ def log_spectrum(covariance: Any) -> Array:
 
     Example:
         >>> import transpde as tp
-        >>> from transpde.anisotropy import log_spectrum
+        >>> from transpde.spectra import log_spectrum
         >>> log_spectrum(tp.Gaussian([0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], log_scale=-2000.0))
         array([-2000., -2000.])
     """
@@ -87,7 +87,7 @@ def effective_rank(covariance: Any) -> Any:
 
     Example:
         >>> import numpy as np
-        >>> from transpde.anisotropy import effective_rank
+        >>> from transpde.spectra import effective_rank
         >>> round(effective_rank(np.diag([2.0, 2.0, 0.0])), 12)
         2.0
     """
@@ -113,7 +113,7 @@ def participation_ratio(covariance: Any) -> Any:
 
     Example:
         >>> import numpy as np
-        >>> from transpde.anisotropy import participation_ratio
+        >>> from transpde.spectra import participation_ratio
         >>> round(participation_ratio(np.diag([3.0, 1.0])), 12)
         1.6
     """
@@ -139,7 +139,7 @@ def log_condition_number(covariance: Any) -> Any:
 
     Example:
         >>> import numpy as np
-        >>> from transpde.anisotropy import log_condition_number
+        >>> from transpde.spectra import log_condition_number
         >>> round(log_condition_number(np.diag([np.e, 1.0, 0.0])), 12)
         1.0
     """

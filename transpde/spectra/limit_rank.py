@@ -95,7 +95,7 @@ def decide_rank(
 
     Example:
         >>> import numpy as np, transpde as tp
-        >>> from transpde.ranks import decide_rank
+        >>> from transpde.spectra import decide_rank
         >>> Q, times = np.array([[1.0, 0.0]]), np.append(0.0, np.geomspace(1.0, 1e6, 13))
         >>> start = tp.Gaussian.from_covariance([0.0, 0.0], [[1.0, 2.0], [2.0, 5.0]])
         >>> found = decide_rank(tp.flow(start, tp.Softmax(Q, -Q, np.eye(2)), times))
@@ -142,7 +142,7 @@ def decide_decay(
 
     Example:
         >>> import numpy as np
-        >>> from transpde.ranks import decide_decay
+        >>> from transpde.spectra import decide_decay
         >>> times = np.append(0.0, np.geomspace(1.0, 1e6, 13))
         >>> logs = np.log(np.stack([1 + 1 / (1 + times), 1 / (1 + times)], axis=-1))
         >>> decide_decay(times, logs).rank
