@@ -1,0 +1,211 @@
+"""Energies of a covariance, and the Bures--Wasserstein geometry they descend in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from transpde.attention.heads import transposed
+from transpde.checks import Array, finite_array, same_size
+from transpde.energy.scores import Tokens, factor_of, mobility_of, number, score_of
+from transpde.fields import AffineField
+from transpde.gaussians import Gaussian
+
+__all__ = [
+    "bures_geodesic",
+    "bures_gradient",
+    "twisted_curvatures",
+    "twisted_dissipation",
+    "twisted_energy",
+]
+
+
+def twisted_energy(measure: Tokens, score: Any) -> Any:
+    r"""Return the energy $E = -\frac14\operatorname{tr}((A\Sigma)^2)$ of a covariance.
+
+    Softmax attention with value V = MA, M positive definite, moves the covariance of a Gaussian
+    along the gradient flow of E for the twisted metric $\int\langle v, M^{-1}v\rangle d\mu$; M = I
+    is the Bures--Wasserstein metric.
+
+    Args:
+        measure: a `Gaussian`, a stack of Gaussians, or `Particles`; only the covariance counts.
+        score: A, shape (d, d), symmetric; leading axes match those of a stack.
+
+    Raises:
+        ValueError: a score that is not symmetric, or of another dimension than the measure.
+        TypeError: a measure of another kind.
+
+    Source: `castin2025unified`; in this form ours (chapter on gradient flows).
+
+    Example:
+        >>> import transpde as tp
+        >>> from transpde.energy import twisted_energy
+        >>> twisted_energy(tp.Gaussian([0.0], [[2.0]]), [[3.0]])
+        -36.0
+    """
+    A = score_of(measure, score)
+    X = factor_of(measure)
+    return number(-0.25 * (transposed(X) @ A @ X) ** 2, axes=(-2, -1))
+
+
+def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> Any:
+    r"""Return the rate at which softmax attention with V = MA lowers `twisted_energy`.
+
+    It is $\int\langle v, M^{-1}v\rangle d\mu$ for $v(x) = MA\Sigma A(x - m)$, the part of the
+    softmax field that moves the covariance: $\operatorname{tr}(CMC\Sigma)$ with $C = A\Sigma A$,
+    so that no inverse of M is needed.
+
+    Args:
+        measure: a `Gaussian`, a stack of Gaussians, or `Particles`; only the covariance counts.
+        score: A, shape (d, d), symmetric; leading axes match those of a stack.
+        mobility: M, shape (d, d), symmetric positive definite; the identity when left out.
+
+    Raises:
+        ValueError: a score that is not symmetric, a mobility that is not positive definite,
+            another dimension than that of the measure.
+        TypeError: a measure of another kind.
+
+    Source: ours (chapter on gradient flows).
+
+    Example:
+        >>> import transpde as tp
+        >>> from transpde.energy import twisted_dissipation
+        >>> gaussian = tp.Gaussian([0.0], [[1.0]])
+        >>> twisted_dissipation(gaussian, [[3.0]], mobility=[[2.0]])
+        162.0
+    """
+    A, M = score_of(measure, score), mobility_of(measure, mobility)
+    X = factor_of(measure)
+    AX = A @ X
+    pull = AX @ (transposed(X) @ AX)  # C X
+    return number(pull * (M @ pull), axes=(-2, -1))
+
+
+def twisted_curvatures(gaussian: Gaussian, score: Any) -> Array:
+    r"""Return the curvatures of `twisted_energy` along Bures geodesics, in increasing order.
+
+    They are the eigenvalues of its Hessian for the Bures--Wasserstein metric: along the geodesic
+    $(I + sL)\Sigma(I + sL)$, L symmetric with $\operatorname{tr}(L\Sigma L) = 1$,
+    $$\ddot E = -\tfrac12\operatorname{tr}\big(((LA + AL)\Sigma)^2\big)
+    - \operatorname{tr}(\Sigma A\Sigma LAL).$$
+
+    Args:
+        gaussian: one with a positive definite covariance, or a stack.
+        score: A, shape (d, d), symmetric; leading axes match those of a stack.
+
+    Returns:
+        Array (..., d(d + 1)/2); all at most zero if A is semidefinite.
+
+    Raises:
+        ValueError: a score that is not symmetric, or of another dimension than the measure; a
+            covariance that is singular, up to rounding.
+        TypeError: a measure that is not Gaussian.
+
+    Source: ours (chapter on gradient flows).
+
+    Example:
+        >>> import transpde as tp
+        >>> from transpde.energy import twisted_curvatures
+        >>> twisted_curvatures(tp.Gaussian([0.0], [[1.0]]), [[2.0]])
+        array([-12.])
+    """
+    if not isinstance(gaussian, Gaussian):
+        raise TypeError(f"gaussian: must be a Gaussian; got {type(gaussian).__name__}.")
+    A, d = score_of(gaussian, score)[..., None, :, :], gaussian.dimension
+    sizes = np.trace(gaussian.covariance, axis1=-2, axis2=-1)[..., None]
+    S = (gaussian.covariance / np.where(sizes > 0, sizes, 1.0)[..., None])[..., None, :, :]
+    if (np.linalg.eigvalsh(S) <= 4 * d * np.finfo(float).eps).any():  # rounding of a lower rank
+        raise ValueError("gaussian: must have a positive definite covariance; got a singular one.")
+    rows, columns = np.triu_indices(d)
+    L = np.zeros((len(rows), d, d))
+    L[np.arange(len(rows)), rows, columns] = L[np.arange(len(rows)), columns, rows] = 1.0
+    turn, pull = (L @ A + A @ L) @ S, S @ A @ S @ L @ A
+    hessian = -0.5 * (_traces(turn, turn) + _traces(pull, L) + transposed(_traces(pull, L)))
+    scale = np.linalg.inv(np.linalg.cholesky(_traces(L @ S, L)))
+    curvatures: Array = sizes * np.linalg.eigvalsh(scale @ hessian @ transposed(scale))
+    return curvatures
+
+
+def bures_gradient(measure: Tokens, gradient: Any, mobility: Any = None) -> AffineField:
+    r"""Return the Bures--Wasserstein gradient of a function of the covariance, a velocity field.
+
+    If $dE = \operatorname{tr}(G\,d\Sigma)$, then $\delta E/\delta\mu = (x-m)^\top G(x-m)$ and the
+    gradient for the metric $\int\langle v, M^{-1}v\rangle d\mu$ is the field
+    $$x\mapsto 2MG(x - m).$$
+    Descent follows minus this field. For `twisted_energy`, $G = -\frac12A\Sigma A$.
+
+    Args:
+        measure: a `Gaussian`, a stack of Gaussians, or `Particles`; only the mean counts.
+        gradient: G, shape (d, d), symmetric; leading axes match those of a stack.
+        mobility: M, shape (d, d), symmetric positive definite; the identity when left out.
+
+    Raises:
+        ValueError: a gradient that is not symmetric, a mobility that is not positive definite,
+            another dimension than that of the measure.
+        TypeError: a measure of another kind.
+
+    Source: `bhatia2019bures`; with a mobility ours (chapter on gradient flows).
+
+    Example:
+        >>> import numpy as np, transpde as tp
+        >>> from transpde.energy import bures_gradient
+        >>> field = bures_gradient(tp.Gaussian([1.0, 0.0], np.eye(2)), np.diag([1.0, 2.0]))
+        >>> field([2.0, 1.0])
+        array([2., 4.])
+    """
+    G, M = score_of(measure, gradient, "gradient"), mobility_of(measure, mobility)
+    B = 2 * M @ G
+    return AffineField(B, -(B @ measure.mean[..., None])[..., 0])
+
+
+def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: Any) -> Gaussian:
+    r"""Return the point at s of the Wasserstein geodesic from one Gaussian to another.
+
+    With factors X, Y and the singular value decomposition $X^\top Y = PDR^\top$ the best coupling
+    is that of $m + XPz$ and $m' + YRz$ with a standard Gaussian z, and the geodesic is
+    $$N\big((1-s)m + sm',\; X_sX_s^\top\big), \qquad X_s = (1-s)XP + sYR,$$
+    for every rank. Where it is not unique (only if both covariances are singular), it is one of
+    them.
+
+    Args:
+        gaussian: the Gaussian at s = 0, or a stack.
+        other: the Gaussian at s = 1, of the same dimension and stack.
+        s: a number of [0, 1], or an array of them: its axes come first in the stack returned.
+
+    Raises:
+        ValueError: s outside of [0, 1], dimensions or stacks that differ.
+        TypeError: measures that are not Gaussian.
+
+    Source: `bhatia2019bures`; `peyre2019computational`; by factors ours.
+
+    Example:
+        >>> import transpde as tp
+        >>> from transpde.energy import bures_geodesic
+        >>> start, end = tp.Gaussian([0.0], [[1.0]]), tp.Gaussian([2.0], [[3.0]])
+        >>> bures_geodesic(start, end, [0.0, 0.5, 1.0]).covariance.ravel()
+        array([1., 4., 9.])
+    """
+    for name, measure in (("gaussian", gaussian), ("other", other)):
+        if not isinstance(measure, Gaussian):
+            raise TypeError(f"{name}: must be a Gaussian; got {type(measure).__name__}.")
+    same_size("other", other.dimension, "gaussian", gaussian.dimension, "dimension")
+    if gaussian.stack != other.stack:
+        raise ValueError(f"other: must be a stack of shape {gaussian.stack}; got {other.stack}.")
+    s = finite_array("s", s, "...")
+    if s.min() < 0 or s.max() > 1:
+        raise ValueError(f"s: must be in [0, 1]; got {s.min()} to {s.max()}.")
+    s = s.reshape(s.shape + (1,) * (len(gaussian.stack) + 1))
+    X, Y = (factor_of(measure) for measure in (gaussian, other))
+    width = max(X.shape[-1], Y.shape[-1])
+    X, Y = (np.pad(F, [(0, 0)] * (F.ndim - 1) + [(0, width - F.shape[-1])]) for F in (X, Y))
+    P, _, Rt = np.linalg.svd(transposed(X) @ Y)
+    mean = (1 - s) * gaussian.mean + s * other.mean
+    s = s[..., None]
+    return Gaussian(mean, (1 - s) * (X @ P) + s * (Y @ transposed(Rt)))
+
+
+def _traces(left: Array, right: Array) -> Array:
+    """Return the traces of all products of two lists of matrices, shape (..., p, p)."""
+    traces: Array = np.einsum("...iab,...jba->...ij", left, np.broadcast_to(right, left.shape))
+    return traces

@@ -1,0 +1,64 @@
+"""What the energies share: a symmetric score matrix matched with a measure, and integrals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from transpde.attention.heads import transposed
+from transpde.checks import Array, definite_matrix, same_size, symmetric_matrix
+from transpde.gaussians import Gaussian
+from transpde.measures import Particles
+
+__all__ = ["Tokens", "factor_of", "kinetic", "mobility_of", "number", "score_of"]
+
+Tokens = Particles | Gaussian
+
+
+def score_of(measure: Tokens, score: Any, name: str = "score") -> Array:
+    """Return the symmetric matrix of a measure, exactly symmetric."""
+    if not isinstance(measure, Particles | Gaussian):
+        raise TypeError(f"measure: must be Particles or a Gaussian; got {type(measure).__name__}.")
+    A = symmetric_matrix(name, score)
+    same_size(name, A.shape[-1], "the measure", measure.dimension, "dimension")
+    if A.shape[:-2] not in ((), measure.stack):
+        raise ValueError(
+            f"{name}: its leading axes must match those of the measure, {measure.stack}; "
+            f"got {A.shape[:-2]}."
+        )
+    return (A + transposed(A)) / 2
+
+
+def mobility_of(measure: Tokens, mobility: Any) -> Array:
+    """Return the positive definite mobility of a measure, the identity when it is left out."""
+    if mobility is None:
+        return np.eye(measure.dimension)
+    M = definite_matrix("mobility", mobility)
+    same_size("mobility", len(M), "the measure", measure.dimension, "dimension")
+    return M
+
+
+def factor_of(measure: Any) -> Array:
+    """Return X with covariance X X^T."""
+    if isinstance(measure, Particles):
+        return (np.sqrt(measure.weights)[:, None] * (measure.points - measure.mean)).T
+    X: Array = measure.scaled_factor
+    return X
+
+
+def kinetic(measure: Any, attention: Any) -> Any:
+    """Return the integral of |Gamma|^2."""
+    field = attention(measure)
+    if isinstance(measure, Particles):
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(measure.weights @ (field(measure.points) ** 2).sum(axis=1))
+    drift, turn = field.moves(measure.mean, measure.factor)
+    turn = turn * np.exp(measure.log_scales / 2)[..., None, :]
+    return number((drift**2).sum(axis=-1) + (turn**2).sum(axis=(-2, -1)))
+
+
+def number(value: Any, axes: tuple[int, ...] = ()) -> Any:
+    """Return the sum over axes, a float where no axis is left."""
+    total = np.asarray(value).sum(axis=axes) if axes else np.asarray(value)
+    return float(total) if total.ndim == 0 else total
