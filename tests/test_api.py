@@ -18,7 +18,7 @@ PACKAGE = Path(transpde.__file__).parent
 # Each module imports from earlier ones only.
 ORDER = [
     "checks", "axes", "fields", "measures", "gaussians", "grids", "kernels",
-    "attention", "stepping", "volumes", "flow", "spectra", "distances", "conventions",
+    "attention", "stepping", "volumes", "flow", "spectra", "distances", "disc", "conventions",
     "theory", "energy", "ensembles", "plotting", "figures", "widgets", "exercises",
 ]  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -8,10 +8,10 @@ from table import HEADS
 
 import transpde as tp
 from transpde import theory
+from transpde.disc import isotropic_directions
 from transpde.theory.clustering import clusters, rescaled
 from transpde.theory.stationary import (
     dividing_curve,
-    isotropic_directions,
     least_departure,
     observed_rates,
     ray_rates,
@@ -188,24 +188,8 @@ def test_descent_finds_rest_up_to_the_bound(values):
     assert min(low[bound:]) > 1e-2
 
 
-def test_isotropic_directions_are_roots_of_the_form():
-    rng = np.random.default_rng(4)
-    for _ in range(20):
-        A = rng.normal(size=(2, 2))
-        A -= np.trace(A) / 2 * np.eye(2)
-        pair = isotropic_directions(A)
-        np.testing.assert_allclose(np.einsum("ki,ij,kj->k", pair, A, pair), 0, atol=1e-14)
-        np.testing.assert_allclose(np.linalg.norm(pair, axis=1), 1)
-        angles = np.arctan2(pair[:, 1], pair[:, 0])
-        assert 0 <= angles[0] < angles[1] <= np.pi
-
-
 def test_bad_rays_are_told():
     head = tp.Softmax(np.diag([1.0, -1.0]), np.eye(2), np.eye(2))
-    with pytest.raises(ValueError, match=r"eigenvalues of both signs"):
-        isotropic_directions(np.eye(2))
-    with pytest.raises(ValueError, match=r"form: .*dimension"):
-        isotropic_directions(np.eye(3))
     for rates in (ray_rates, observed_rates):
         with pytest.raises(ValueError, match=r"u'Au = 0"):
             rates(head, [1.0, 0.0])

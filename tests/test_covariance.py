@@ -6,7 +6,7 @@ import pytest
 from scipy import linalg
 
 import transpde as tp
-from transpde import plotting, theory
+from transpde import disc, theory
 
 PLANE = [[0.0, 1.0]], [[1.0, 0.0]]  # query and key of the plane's example
 
@@ -260,9 +260,7 @@ def test_l2_with_identity_value_has_another_lyapunov_function(seed):
 
 def test_some_paths_of_the_cone_shrink_first_and_the_trace_tells_at_the_start():
     """Of the explorer's eight starts: the trace is convex in depth, so its first slope decides."""
-    starts = plotting.covariances_at(
-        0.7 * np.exp(1j * np.arange(8) * np.pi / 4)[:, None].view(float)
-    )
+    starts = disc.covariances_at(0.7 * np.exp(1j * np.arange(8) * np.pi / 4)[:, None].view(float))
     for c, ended in ((0.25, 1), (0.5, 3), (1.0, 5)):
         C = np.diag([c, -0.5])
         slopes = np.trace(starts @ C @ starts, axis1=1, axis2=2)

@@ -6,6 +6,7 @@ from scipy import integrate
 
 import transpde as tp
 from transpde import figures
+from transpde.disc import disc_coordinates
 from transpde.figures import frontispiece, recipes
 from transpde.figures.planar import _linear, _response, clock, evenly, planar_paths
 
@@ -131,7 +132,7 @@ def test_rays_that_are_drawn_agree_with_lsoda():
     for case in (5, 600, 1100):
         times = data.arrays["times"][:5] * data.arrays["blowup_times"][case]
         exact = _lsoda(recipe.starts[case], A, times)
-        points = recipes.disc_points(exact / np.trace(exact, axis1=1, axis2=2)[:, None, None])
+        points = disc_coordinates(exact)
         np.testing.assert_allclose(data.arrays["paths"][:5, case], points, atol=1e-6, rtol=0)
 
 
@@ -159,7 +160,7 @@ def test_planar_paths_agree_with_the_flow_of_the_package(attend):
     found = planar_paths(attention, starts, times, physical=True)
     np.testing.assert_allclose(found.times, np.repeat(times[:, None], len(starts), 1), atol=1e-12)
     np.testing.assert_allclose(found.log_sizes, path.log_sizes, atol=1e-7)
-    points = recipes.disc_points(path.directions)
+    points = disc_coordinates(path.directions)
     np.testing.assert_allclose(found.points, points, atol=1e-7)
 
 

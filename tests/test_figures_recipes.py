@@ -59,13 +59,6 @@ def test_recipe_eigenvalues_are_those_of_the_script():
         np.testing.assert_allclose(found, values, atol=5.1e-5)
 
 
-def test_disc_points_undo_disc_matrices():
-    points = np.array([[0.3, -0.2], [0.0, 1.0]])
-    matrices = recipes.disc_matrices(points)
-    np.testing.assert_allclose(recipes.disc_points(matrices), points)
-    np.testing.assert_allclose(np.trace(matrices, axis1=1, axis2=2), 1.0)
-
-
 def _rate(attention, S):
     """The derivative of a covariance under an attention."""
     B = attention(tp.Gaussian.from_covariance(np.zeros(2), S)).linear

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 
 import transpde as tp
 from transpde import attention as attentions
-from transpde import plotting
+from transpde import disc, plotting
 from transpde.plotting.gaussians import outline
 
 EYE = np.eye(2)
@@ -277,28 +277,6 @@ def test_ellipses_leave_out_what_has_ended(stack_path):
 # --- cone and disc ---------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(ENTRIES, min_size=4, max_size=4))
-def test_cone_and_disc_coordinates(numbers):
-    X = np.reshape(numbers, (2, 2)) + 3 * EYE
-    S = X @ X.T
-    u, w, v = plotting.cone_coordinates(S)
-    np.testing.assert_allclose([[v + u, w], [w, v - u]], 2 * S, rtol=1e-12, atol=1e-12)
-    low, high = np.linalg.eigvalsh(S)
-    np.testing.assert_allclose(np.hypot(u, w), high - low, rtol=1e-9, atol=1e-9)
-    x, y = plotting.disc_coordinates(S)
-    np.testing.assert_allclose([x, y], [u / v, w / v])
-
-
-def test_rank_one_lies_on_the_wall_and_on_the_circle():
-    angle = np.linspace(0.0, np.pi, 9)
-    p = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    S = 3.0 * p[:, :, None] * p[:, None, :]
-    expected = np.stack([np.cos(2 * angle), np.sin(2 * angle)], axis=-1)
-    np.testing.assert_allclose(plotting.disc_coordinates(S), expected, atol=1e-12)
-    np.testing.assert_allclose(plotting.cone_coordinates(S)[:, 2], 3.0)
-
-
 def test_disc_has_paths_and_ends(stack_path):
     values = [3.0, 2.0, 1.0]
     ax = plotting.plot_disc(stack_path.directions, values=values)
@@ -324,7 +302,7 @@ def test_disc_colours_by_initial_w_and_ends_at_the_last_finite_point():
 def test_cone_has_curves_ends_and_labels(stack_path):
     ax = plotting.plot_cone(stack_path.covariances[:8], height=2.0)
     curves = [line for line in ax.lines if len(line.get_data_3d()[0]) == 8]
-    wanted = plotting.cone_coordinates(stack_path.covariances[:8])
+    wanted = disc.cone_coordinates(stack_path.covariances[:8])
     for i, line in enumerate(curves):
         np.testing.assert_allclose(np.transpose(line.get_data_3d()), wanted[:, i])
     assert len(curves) == 3

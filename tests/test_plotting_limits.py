@@ -4,26 +4,11 @@ import numpy as np
 import pytest
 
 import transpde as tp
-from transpde import plotting
-
-
-def test_gaussians_of_the_disc_have_trace_one_and_fill_it():
-    starts = plotting.disc_gaussians(21)
-    S = starts.covariance
-    np.testing.assert_allclose(np.trace(S.T), 1)
-    assert np.linalg.eigvalsh(S).min() > 0
-    radii = np.linalg.norm(plotting.disc_coordinates(S), axis=1)
-    assert radii.max() < 0.97
-    assert len(S) == pytest.approx(np.pi / 4 * 20**2 * 0.97**2, rel=0.05)
+from transpde import disc, plotting
 
 
 def test_grids_and_directions_without_a_picture_are_told():
-    with pytest.raises(ValueError, match=r"side: no point of the grid lies in the disc; got 2"):
-        plotting.disc_gaussians(2)
-    for inside, message in ((0.0, "inside: "), (1.5, "inside: must be at most 1")):
-        with pytest.raises(ValueError, match=message):
-            plotting.disc_gaussians(9, inside=inside)
-    S = np.stack([plotting.disc_gaussians(5).covariance] * 2)
+    S = np.stack([disc.disc_gaussians(5).covariance] * 2)
     with pytest.raises(ValueError, match=r"direction's length"):
         plotting.plot_limit_lines({"a": S}, [0.0, 0.0])
     nearly = 1e6 + 1e-9 * np.random.default_rng(0).normal(size=(1, 5, 2))
@@ -32,10 +17,7 @@ def test_grids_and_directions_without_a_picture_are_told():
 
 
 def test_limit_line_lies_on_the_wall_of_each_cone():
-    S = (
-        np.stack([plotting.disc_gaussians(5).covariance] * 2)
-        * np.array([1, 0.5])[:, None, None, None]
-    )
+    S = np.stack([disc.disc_gaussians(5).covariance] * 2) * np.array([1, 0.5])[:, None, None, None]
     axes = plotting.plot_limit_lines({"a": S, "b": 2 * S}, [2.0, 1.0], height=3.0)
     assert [ax.get_title() for ax in axes] == ["a", "b"]
     for ax in axes:
@@ -49,7 +31,7 @@ def test_limit_line_lies_on_the_wall_of_each_cone():
 
 
 def test_starts_carry_their_numbers_and_marks():
-    starts = plotting.disc_gaussians(5)
+    starts = disc.disc_gaussians(5)
     numbers = np.arange(float(len(starts.covariance)))
     curve = np.array([np.diag([0.2, 0.8]), np.diag([0.7, 0.3])])
     ax = plotting.plot_starts(
@@ -57,7 +39,7 @@ def test_starts_carry_their_numbers_and_marks():
     )
     np.testing.assert_array_equal(ax.collections[-1].get_array(), numbers)
     np.testing.assert_allclose(
-        ax.collections[-1].get_offsets(), plotting.disc_coordinates(starts.covariance)
+        ax.collections[-1].get_offsets(), disc.disc_coordinates(starts.covariance)
     )
     line, star, square = ax.lines
     np.testing.assert_allclose(line.get_xydata(), [[-0.6, 0], [0.4, 0]], atol=1e-15)

@@ -4,21 +4,11 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from transpde import plotting
-
-
-def test_covariances_lie_on_rings_and_rays():
-    S = plotting.disc_covariances(5, 13, radius=0.8)
-    assert S.shape == (5, 13, 2, 2)
-    assert np.allclose(np.trace(S, axis1=2, axis2=3), 1)
-    assert np.linalg.eigvalsh(S).min() == pytest.approx(0.1)
-    uw = plotting.disc_coordinates(S)
-    assert np.allclose(np.hypot(*np.moveaxis(uw, -1, 0)), np.linspace(0, 0.8, 5)[:, None])
-    assert np.allclose(uw[:, 0], uw[:, -1])
+from transpde import disc, plotting
 
 
 def test_map_holds_the_values_and_the_line_of_zero():
-    S = plotting.disc_covariances(9, 25)
+    S = disc.disc_covariances(9, 25)
     values = S[..., 0, 0] - S[..., 1, 1] - 0.3  # zero on the line u = 0.3
     ax = plotting.plot_disc_map(S, values, limit=0.5)
     mesh, line = ax.collections
@@ -31,18 +21,14 @@ def test_map_holds_the_values_and_the_line_of_zero():
 
 
 def test_map_of_one_sign_has_no_line_and_its_own_scale():
-    S = plotting.disc_covariances(4, 9)
+    S = disc.disc_covariances(4, 9)
     ax = plotting.plot_disc_map(S, -S[..., 0, 0], ax=plt.figure().add_subplot())
     (mesh,) = ax.collections
     assert mesh.get_clim() == pytest.approx((-0.99, 0.99))
 
 
 def test_bad_input():
-    S = plotting.disc_covariances(4, 9)
-    with pytest.raises(ValueError, match="rings: must be at least 2; got 1"):
-        plotting.disc_covariances(1, 9)
-    with pytest.raises(ValueError, match=r"radius: must be below 1; got 1\.0"):
-        plotting.disc_covariances(4, 9, radius=1.0)
+    S = disc.disc_covariances(4, 9)
     with pytest.raises(
         ValueError, match="values: its number of rings must be that of covariances"
     ):

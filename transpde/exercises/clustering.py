@@ -9,10 +9,11 @@ from scipy import linalg
 
 from transpde.attention import Softmax
 from transpde.checks import Array
+from transpde.disc import isotropic_directions
 from transpde.exercises.judge import Answer, judged
 from transpde.gaussians import Gaussian
 from transpde.theory import limit_covariance, stationary_rank_bound
-from transpde.theory.stationary import isotropic_directions, ray_rates
+from transpde.theory.stationary import ray_rates
 
 __all__ = ["limit", "rank_bound", "rates"]
 

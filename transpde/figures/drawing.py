@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transpde.checks import Array
-from transpde.figures.recipes import disc_matrices
+from transpde.disc import symmetric_coordinates, unit_trace_matrices
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,12 +60,11 @@ def cone(
 
 def _inside(covariances: Array) -> Array:
     """Return covariances with points moved onto the wall of the cone where they are outside."""
-    S = np.array(covariances, dtype=float)
-    a, b, c = S[..., 0, 0], S[..., 1, 1], S[..., 0, 1]
-    size = a + b
-    points = np.stack([a - b, 2 * c], axis=-1) / np.where(size > 0, size, 1.0)[..., None]
+    uwv = symmetric_coordinates(np.array(covariances, dtype=float))
+    size = uwv[..., 2]
+    points = uwv[..., :2] / np.where(size > 0, size, 1.0)[..., None]
     points /= np.maximum(1.0, np.linalg.norm(points, axis=-1, keepdims=True))
-    return size[..., None, None] * disc_matrices(points)
+    return size[..., None, None] * unit_trace_matrices(points)
 
 
 def rank_one_line(ax: Any, degrees: float, height: float, **style: Any) -> None:
@@ -84,7 +83,7 @@ def disc(ax: Axes, points: Array, values: Array, **style: Any) -> None:
     # Stored in fewer digits, a limit may lie outside the circle by the last one.
     points /= np.maximum(1.0, np.linalg.norm(points, axis=-1, keepdims=True))
     look: dict[str, Any] = {"linewidths": 0.4, "size": 6.0, "annotate": False}
-    plot_disc(disc_matrices(points), values=values, ax=ax, **look | style)
+    plot_disc(unit_trace_matrices(points), values=values, ax=ax, **look | style)
     ax.text(-0.77, 0.77, "rank one", rotation=45, ha="center", va="center", fontsize="small")
 
 

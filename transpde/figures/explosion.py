@@ -20,6 +20,7 @@ import numpy as np
 
 import transpde as tp
 from transpde.checks import Array
+from transpde.disc import symmetric_coordinates
 from transpde.figures import drawing, recipes
 from transpde.figures.planar import RTOL, Paths, clock, evenly, planar_paths
 from transpde.figures.record import FigureData
@@ -79,10 +80,11 @@ def _straight_rays() -> FigureData:
     recipe = recipes.explosion()
     attention, gaussians = recipes.softmax(recipe), recipe.gaussians
     blowup = tp.flow(gaussians, attention, np.inf, rtol=TIGHT, atol=ATOL)
-    ends = recipes.disc_points(blowup.final.direction)
+    ends = symmetric_coordinates(blowup.final.direction)[..., :2]
     M = attention.key.T @ attention.query
     paths = _closed_form(recipe.starts, M, SHARES[:, None] * blowup.blowup_time)
-    source = recipes.disc_points(np.linalg.inv(M + M.T) / np.trace(np.linalg.inv(M + M.T)))
+    pole = np.linalg.inv(M + M.T)
+    source = symmetric_coordinates(pole / np.trace(pole))[:2]
     computed = planar_paths(attention, recipe.starts, np.linspace(0.0, 20.0, 9), rtol=1e-11)
     return FigureData(
         arrays={
@@ -134,7 +136,7 @@ def _closed_form(starts: Array, A: Array, times: Array) -> Array:
     M = A + A.T
     adjugate = np.trace(M) * np.eye(2) - M
     S = starts - (times * np.linalg.det(starts))[..., None, None] * adjugate
-    return recipes.disc_points(S / np.trace(S, axis1=-2, axis2=-1)[..., None, None])
+    return symmetric_coordinates(S / np.trace(S, axis1=-2, axis2=-1)[..., None, None])[..., :2]
 
 
 def _by_10_degrees(angles: Array) -> Array:

@@ -17,6 +17,7 @@ import numpy as np
 import transpde as tp
 from transpde import theory
 from transpde.checks import Array
+from transpde.disc import unit_trace_matrices
 from transpde.figures import recipes
 from transpde.figures.record import FigureData
 
@@ -64,7 +65,7 @@ def starts() -> Array:
     """Return the covariances in the middle, shape (5, 2, 2)."""
     angles = 2 * np.pi * (np.arange(ROWS) + 0.4) / ROWS
     points = ECCENTRICITY * np.stack([np.cos(angles), np.sin(angles)], -1)
-    return recipes.disc_matrices(points)
+    return unit_trace_matrices(points)
 
 
 def sides() -> dict[str, recipes.Recipe]:

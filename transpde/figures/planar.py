@@ -30,7 +30,7 @@ from scipy import integrate
 
 import transpde as tp
 from transpde.checks import Array
-from transpde.figures.recipes import disc_matrices
+from transpde.disc import unit_trace_matrices
 
 __all__ = ["RTOL", "Paths", "clock", "evenly", "planar_paths", "velocity"]
 
@@ -61,7 +61,7 @@ class Paths:
     def covariances(self) -> Array:
         """The covariances, (T, n, 2, 2)."""
         size = np.exp(self.log_sizes)[..., None, None]
-        return size * disc_matrices(self.points)
+        return size * unit_trace_matrices(self.points)
 
     def drawn(self, count: int, limits: Array | None = None) -> Array:
         """Return `count` covariances (count, n, 2, 2) evenly spaced along each path.

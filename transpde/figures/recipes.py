@@ -20,12 +20,11 @@ import numpy as np
 
 import transpde as tp
 from transpde.checks import Array, positive_integer
+from transpde.disc import unit_trace_matrices
 
 __all__ = [
     "Recipe",
     "both",
-    "disc_matrices",
-    "disc_points",
     "explosion",
     "grid_starts",
     "l2",
@@ -75,20 +74,7 @@ def grid_starts(n: int, side: float) -> Array:
     """
     ticks = np.linspace(-side, side, positive_integer("n", n))
     points = np.stack(np.meshgrid(ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 2)
-    return disc_matrices(points[(points**2).sum(axis=1) < 1.0])
-
-
-def disc_matrices(points: Array) -> Array:
-    """Return the covariances of trace one at points (..., 2) of the disc."""
-    u, w = points[..., 0], points[..., 1]
-    rows = [np.stack([1 + u, w], axis=-1), np.stack([w, 1 - u], axis=-1)]
-    return np.stack(rows, axis=-2) / 2
-
-
-def disc_points(directions: Array) -> Array:
-    """Return the places (..., 2) of matrices of trace one in the disc."""
-    u = directions[..., 0, 0] - directions[..., 1, 1]
-    return np.stack([u, 2 * directions[..., 0, 1]], axis=-1)
+    return unit_trace_matrices(points[(points**2).sum(axis=1) < 1.0])
 
 
 # --- matrices ------------------------------------------------------------------------------------

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from transpde import disc
 from transpde.checks import Array
 from transpde.figures import drawing, recipes
 from transpde.figures.planar import RTOL, Paths, clock, planar_paths
 from transpde.figures.record import FigureData
-from transpde.theory import stationary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ ATTENTIONS: dict[str, Any] = {"trad_mixed_3d": recipes.softmax, "L2_mixed_3d": r
 
 def isotropic_directions(A: Array) -> Array:
     """Return the angles in degrees of the two lines x with x^T A x = 0, smaller first."""
-    u = stationary.isotropic_directions(A)
+    u = disc.isotropic_directions(A)
     return np.sort(np.degrees(np.arctan2(u[:, 1], u[:, 0])) % 180)
 
 

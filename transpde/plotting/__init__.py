@@ -9,13 +9,7 @@ except ImportError as error:
     raise ImportError("transpde.plotting needs matplotlib: pip install transpde[plot]") from error
 
 from transpde.plotting.anisotropy import plot_dimensions, plot_spectrum
-from transpde.plotting.covariances import (
-    cone_coordinates,
-    covariances_at,
-    disc_coordinates,
-    plot_cone,
-    plot_disc,
-)
+from transpde.plotting.covariances import plot_cone, plot_disc
 from transpde.plotting.densities import plot_density
 from transpde.plotting.depth import plot_layers
 from transpde.plotting.discs import (
@@ -29,12 +23,11 @@ from transpde.plotting.gaussians import plot_ellipse, plot_ellipses
 from transpde.plotting.growth import plot_comparison, plot_growth
 from transpde.plotting.hulls import plot_hulls
 from transpde.plotting.limits import (
-    disc_gaussians,
     plot_decay,
     plot_limit_lines,
     plot_starts,
 )
-from transpde.plotting.maps import disc_covariances, plot_disc_map
+from transpde.plotting.maps import plot_disc_map
 from transpde.plotting.panels import (
     plot_attention_fields,
     plot_attention_flows,
@@ -58,11 +51,6 @@ __all__ = [
     "SeedOrder",
     "attention_style",
     "bernstein_parameter",
-    "cone_coordinates",
-    "covariances_at",
-    "disc_coordinates",
-    "disc_covariances",
-    "disc_gaussians",
     "fitted_order",
     "plot_agreement",
     "plot_arc",

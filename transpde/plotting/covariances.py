@@ -1,9 +1,4 @@
-r"""Covariances of the plane in their cone, and over their trace in the unit disc.
-
-$\Sigma = \begin{pmatrix} a & c\\ c & b\end{pmatrix}$ has the coordinates
-$(u, w, v) = (a - b,\; 2c,\; a + b)$. It is positive semidefinite iff $v \ge \sqrt{u^2 + w^2}$: a
-cone, whose wall holds the rank one matrices. At trace one the cone is cut in a unit disc.
-"""
+"""Covariances of the plane in their cone, and over their trace in the unit disc."""
 
 from __future__ import annotations
 
@@ -16,84 +11,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
-from transpde.checks import Array, covariance_matrix, finite_array, positive_number, same_size
+from transpde.checks import Array, finite_array, positive_number, same_size
+from transpde.disc import cone_coordinates, disc_coordinates
 from transpde.plotting.styles import GREY, INK, SEQUENCE, axes_3d, axes_on, last_finite
 
-__all__ = ["cone_coordinates", "covariances_at", "disc_coordinates", "plot_cone", "plot_disc"]
+__all__ = ["plot_cone", "plot_disc"]
 
 CIRCLE = np.linspace(0.0, 2 * np.pi, 181)
-
-
-def cone_coordinates(covariances: Any) -> Array:
-    r"""Return the coordinates $(u, w, v) = (a - b, 2c, a + b)$ of covariances of the plane.
-
-    Args:
-        covariances: shape (..., 2, 2); NaN is kept.
-
-    Returns:
-        Array (..., 3), in the units of the covariances.
-
-    Raises:
-        ValueError: matrices that are not 2 x 2, symmetric and positive semidefinite.
-
-    Example:
-        >>> from transpde.plotting import cone_coordinates
-        >>> cone_coordinates([[3.0, 0.5], [0.5, 1.0]])
-        array([2., 1., 4.])
-    """
-    Sigma = _plane_covariances("covariances", covariances)
-    a, b, c = Sigma[..., 0, 0], Sigma[..., 1, 1], Sigma[..., 0, 1]
-    return np.stack([a - b, 2 * c, a + b], axis=-1)
-
-
-def disc_coordinates(covariances: Any) -> Array:
-    r"""Return $(u, w)/v$, the place of $\Sigma/\operatorname{tr}\Sigma$ in the unit disc.
-
-    Args:
-        covariances: shape (..., 2, 2), of any positive trace; NaN is kept.
-
-    Returns:
-        The origin for an isotropic matrix, norm 1 for rank one; shape (..., 2).
-
-    Raises:
-        ValueError: matrices that are not 2 x 2, symmetric and positive semidefinite, or zero.
-
-    Example:
-        >>> from transpde.plotting import disc_coordinates
-        >>> disc_coordinates([[4.0, 0.0], [0.0, 0.0]])
-        array([1., 0.])
-    """
-    uwv = cone_coordinates(covariances)
-    if (uwv[..., 2] == 0).any():
-        raise ValueError("covariances: a zero matrix has no direction; got a trace of 0.")
-    return uwv[..., :2] / uwv[..., 2:]
-
-
-def covariances_at(points: Any) -> Array:
-    r"""Return the covariances of trace one at points of the unit disc.
-
-    Args:
-        points: coordinates $(u, w) = (\Sigma_{11} - \Sigma_{22}, 2\Sigma_{12})$, shape (..., 2).
-
-    Returns:
-        Array (..., 2, 2).
-
-    Raises:
-        ValueError: points outside the disc.
-
-    Example:
-        >>> from transpde.plotting import covariances_at
-        >>> covariances_at([0.0, 0.5])
-        array([[0.5 , 0.25],
-               [0.25, 0.5 ]])
-    """
-    u, w = np.moveaxis(finite_array("points", points, "... 2"), -1, 0)
-    if np.any(np.hypot(u, w) > 1 + 1e-12):
-        raise ValueError(
-            f"points: must be in the unit disc; got a norm of {np.hypot(u, w).max():.6g}."
-        )
-    rows = [np.stack([1 + u, w], axis=-1), np.stack([w, 1 - u], axis=-1)]
-    return np.stack(rows, axis=-2) / 2
 
 
 def plot_cone(
@@ -213,14 +137,6 @@ def disc_frame(ax: Axes, annotate: bool) -> None:
         ax.annotate(
             "isotropic", (0, 0), (4, 4), textcoords="offset points", fontsize="small", zorder=4
         )
-
-
-def _plane_covariances(name: str, value: Any) -> Array:
-    """Return covariances (..., 2, 2) as an array in which NaN may stand for ended cases."""
-    array = np.asarray(value, dtype=np.float64)
-    same_size(name, array.shape[-1] if array.ndim else 0, "the plane", 2, "dimension")
-    covariance_matrix(name, np.where(np.isnan(array), 0.0, array))
-    return array
 
 
 def _paths(name: str, coordinates: Array, values: Any) -> tuple[Array, Array]:

@@ -8,49 +8,15 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
+from transpde.checks import Array, finite_array, positive_number, same_size
+from transpde.disc import cone_coordinates, disc_coordinates
 from transpde.gaussians import Gaussian
-from transpde.plotting.covariances import (
-    cone_coordinates,
-    covariances_at,
-    disc_coordinates,
-    plot_cone,
-    plot_disc,
-)
+from transpde.plotting.covariances import plot_cone, plot_disc
 from transpde.plotting.styles import GREY, INK, STYLES, axes_on
 
-__all__ = ["disc_gaussians", "plot_decay", "plot_limit_lines", "plot_starts"]
+__all__ = ["plot_decay", "plot_limit_lines", "plot_starts"]
 
 STAYS, VANISHES = STYLES["Softmax"]["color"], STYLES["L2"]["color"]
-
-
-def disc_gaussians(side: int, *, inside: float = 0.97) -> Gaussian:
-    r"""Return the centred Gaussians of trace one whose $(u, w)$ lie on a square grid in the disc.
-
-    Args:
-        side: points of the grid along each axis, from -1 to 1.
-        inside: the radius up to which they are kept.
-
-    Raises:
-        ValueError: a side that is not an integer >= 1, a radius that is not positive or more than
-            1, no point of the grid within the radius.
-
-    Example:
-        >>> from transpde.plotting import disc_gaussians
-        >>> disc_gaussians(9).stack
-        (45,)
-    """
-    axis = np.linspace(-1.0, 1.0, positive_integer("side", side))
-    if positive_number("inside", inside) > 1:
-        raise ValueError(f"inside: must be at most 1, the radius of the disc; got {inside}.")
-    u, w = (grid.ravel() for grid in np.meshgrid(axis, axis))
-    u, w = u[u**2 + w**2 < inside**2], w[u**2 + w**2 < inside**2]
-    if not u.size:
-        raise ValueError(
-            f"side: no point of the grid lies in the disc; got {side}. Take 3 or more."
-        )
-    S = covariances_at(np.stack([u, w], axis=-1))
-    return Gaussian.from_covariance(np.zeros((len(S), 2)), S)
 
 
 def plot_limit_lines(

@@ -7,42 +7,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
-from transpde.plotting.covariances import covariances_at, disc_coordinates, disc_frame
+from transpde.checks import finite_array, positive_number, same_size
+from transpde.disc import disc_coordinates
+from transpde.plotting.covariances import disc_frame
 from transpde.plotting.styles import INK, SIGNED, axes_on
 
-__all__ = ["disc_covariances", "plot_disc_map"]
-
-
-def disc_covariances(rings: int, rays: int, radius: float = 0.98) -> Array:
-    r"""Return covariances of trace one on rings and rays of the disc, the first ray twice.
-
-    Args:
-        rings: from the centre to the radius, at least 2.
-        rays: directions in a full turn, at least 2.
-        radius: of the last ring, below one: there the covariances have rank one.
-
-    Returns:
-        Array (rings, rays, 2, 2).
-
-    Raises:
-        ValueError: too few rings or rays, a radius outside of (0, 1).
-
-    Example:
-        >>> from transpde.plotting import disc_covariances
-        >>> disc_covariances(3, 5, radius=0.5)[2, 0]
-        array([[0.75, 0.  ],
-               [0.  , 0.25]])
-    """
-    for name, count in (("rings", rings), ("rays", rays)):
-        if positive_integer(name, count) < 2:
-            raise ValueError(f"{name}: must be at least 2; got {count}.")
-    if positive_number("radius", radius) >= 1:
-        raise ValueError(f"radius: must be below 1; got {radius}.")
-    r, angle = np.meshgrid(
-        np.linspace(0, radius, rings), np.linspace(0, 2 * np.pi, rays), indexing="ij"
-    )
-    return covariances_at(np.stack([r * np.cos(angle), r * np.sin(angle)], axis=-1))
+__all__ = ["plot_disc_map"]
 
 
 def plot_disc_map(

@@ -26,12 +26,12 @@ from transpde.checks import (
     same_size,
     symmetric_matrix,
 )
+from transpde.disc import symmetric_coordinates, unit_trace_matrices
 from transpde.flow import flow
 from transpde.gaussians import Gaussian
 
 __all__ = [
     "dividing_curve",
-    "isotropic_directions",
     "least_departure",
     "observed_rates",
     "ray_rates",
@@ -39,42 +39,6 @@ __all__ = [
 ]
 
 CLOSE = 1e-6  # how far from the ray the starts of `observed_rates` are
-
-
-def isotropic_directions(form: Any) -> Array:
-    r"""Return the two unit vectors u of the plane with $u^\top Au = 0$, up to sign.
-
-    Args:
-        form: A, shape (..., 2, 2), such as $K^\top Q$.
-
-    Returns:
-        Shape (..., 2, 2), a row a vector, by their angles in $(0, \pi]$.
-
-    Raises:
-        ValueError: another shape; a symmetric part that is not indefinite.
-
-    Source: ours (chapter on clustering).
-
-    Example:
-        >>> import numpy as np
-        >>> from transpde.theory.stationary import isotropic_directions
-        >>> isotropic_directions(np.diag([1.0, -1.0])).round(3)
-        array([[ 0.707,  0.707],
-               [-0.707,  0.707]])
-    """
-    A = finite_array("form", form, "... d d")
-    same_size("form", A.shape[-1], "the plane", 2, "dimension")
-    values, U = np.linalg.eigh((A + np.swapaxes(A, -2, -1)) / 2)
-    if not ((values[..., 0] < 0) & (values[..., 1] > 0)).all():
-        raise ValueError(
-            f"form: must have a symmetric part with eigenvalues of both signs; got {values}."
-        )
-    low, high = values[..., :1], values[..., 1:]
-    a, b = np.sqrt(high) * U[..., 0], np.sqrt(-low) * U[..., 1]
-    pair = np.stack([a + b, a - b], axis=-2) / np.sqrt(high - low)[..., None]
-    pair = pair * np.where(pair[..., 1:] < 0, -1.0, 1.0)
-    order = np.argsort(np.arctan2(pair[..., 1], pair[..., 0]), axis=-1)
-    return np.take_along_axis(pair, order[..., None], axis=-2)
 
 
 def ray_rates(head: Any, direction: Any, size: float = 1.0) -> Array:
@@ -249,14 +213,14 @@ def self_similar(head: Any, guess: Any) -> tuple[Array, Array]:
     start = finite_array("guess", guess, "d d")
     same_size("guess", start.shape[-1], "the plane", 2, "dimension")
     start = start / positive_number("guess's trace", float(np.trace(start)))
-    found = root(_drift, [start[0, 0] - start[1, 1], 2 * start[0, 1]], args=(V, A), tol=1e-13)
+    found = root(_drift, symmetric_coordinates(start)[:2], args=(V, A), tol=1e-13)
     rest = np.abs(_drift(found.x, V, A)).max() <= 1e-10
     if not (rest and np.linalg.norm(found.x) < 1 - 1e-9):  # not a number is not found, either
         raise ValueError("guess: no self-similar covariance was found near it; try another.")
     h, uw = 1e-6, found.x
     steps = h * np.eye(2)
     jacobian = [(_drift(uw + e, V, A) - _drift(uw - e, V, A)) / (2 * h) for e in steps]
-    return _of_the_disc(uw), np.sort(np.linalg.eigvals(np.array(jacobian)).real)
+    return unit_trace_matrices(uw), np.sort(np.linalg.eigvals(np.array(jacobian)).real)
 
 
 def dividing_curve(head: Any, guess: Any) -> Array:
@@ -306,14 +270,10 @@ def _softmax_of_the_plane(head: Any) -> tuple[Array, Array]:
     return head.value, head.key.T @ head.query
 
 
-def _of_the_disc(uw: Array) -> Array:
-    return np.array([[1 + uw[0], uw[1]], [uw[1], 1 - uw[0]]]) / 2
-
-
 def _drift(uw: Array, V: Array, A: Array) -> Array:
     """Return the velocity of (u, w) on the clock of the trace."""
-    S = _of_the_disc(uw)
+    S = unit_trace_matrices(uw)
     F = V @ S @ A @ S
     F = F + F.T
     F = F - np.trace(F) * S
-    return np.array([F[0, 0] - F[1, 1], 2 * F[0, 1]])
+    return symmetric_coordinates(F)[:2]
