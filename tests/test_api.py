@@ -17,8 +17,8 @@ from transpde import attention
 PACKAGE = Path(transpde.__file__).parent
 # Each module imports from earlier ones only.
 ORDER = [
-    "checks", "axes", "fields", "measures", "gaussians", "grids", "kernels",
-    "attention", "stepping", "volumes", "flow", "spectra", "distances", "disc", "conventions",
+    "checks", "axes", "fields", "measures", "gaussians", "grids", "kernels", "attention",
+    "stepping", "volumes", "flow", "spectra", "distances", "disc", "convergence", "conventions",
     "theory", "energy", "ensembles", "plotting", "figures", "widgets", "exercises",
 ]  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -359,7 +359,6 @@ def test_attention_matrix_errors():
 def test_convergence_fits_and_draws_the_slope(order):
     x = np.array([4.0, 1.0, 2.0, 8.0])
     errors = 0.3 * x**order
-    assert plotting.fitted_order(x, errors) == pytest.approx(order, abs=1e-12)
     ax = plotting.plot_convergence(x, errors, order=order, **plotting.attention_style("L2"))
     text = ax.get_legend().get_texts()[0].get_text()
     assert text == f"L2: order {order:.2f}".replace("-", "−")
@@ -375,8 +374,6 @@ def test_convergence_errors():
         plotting.plot_convergence([1.0, 2.0], [0.0, 1.0])
     with pytest.raises(ValueError, match="errors: its length must be that of x, 2; got 1"):
         plotting.plot_convergence([1.0, 2.0], [1.0])
-    with pytest.raises(ValueError, match="at least two distinct numbers"):
-        plotting.fitted_order([1.0, 1.0], [1.0, 2.0])
 
 
 # --- import ----------------------------------------------------------------------------------

@@ -9,19 +9,6 @@ from transpde import plotting
 N = np.array([10, 20, 40])
 
 
-def test_order_over_seeds_is_the_mean_of_the_orders():
-    rows = np.array([3 * N**-0.5, 2 * N**-0.7])
-    order = plotting.seed_order(N, rows)
-    assert order.mean == pytest.approx(-0.6, abs=1e-12)
-    assert order.error == pytest.approx(0.1, abs=1e-12)
-    assert str(order) == "-0.60 +- 0.10"
-    assert order.near(-0.31)
-    assert not order.near(-0.29)
-    assert order.near(-0.29, margin=0.05)
-    with pytest.raises(ValueError, match="at least two seeds"):
-        plotting.seed_order(N, rows[:1])
-
-
 def test_rates_hold_seeds_and_root_mean_squares():
     families = {"a": np.array([[1.0, 0.5, 0.2], [2.0, 1.0, 0.4]]), "b": np.ones((2, 3))}
     ax = plotting.plot_rates(N, families, order=-0.5, title="rates", ylabel="error")

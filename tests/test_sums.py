@@ -11,7 +11,7 @@ import pytest
 from scipy.special import iv
 
 import transpde as tp
-from transpde import plotting
+from transpde import convergence
 from transpde.kernels import nodes
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -121,7 +121,7 @@ def test_interpolated_mean_converges_at_the_rate_of_its_poles(R):
     errors = np.array([np.abs(interpolated(mean, p) - mean(U)).max() for p in counts])
     kept = errors > 1e-10
     rate = np.exp(-np.polyfit(counts[kept], np.log(errors[kept]), 1)[0])
-    assert rate == pytest.approx(plotting.bernstein_parameter(poles).min(), rel=0.02)
+    assert rate == pytest.approx(convergence.bernstein_parameter(poles).min(), rel=0.02)
     assert rate == pytest.approx(np.exp(np.arcsinh(np.pi / R**2)), rel=0.02)
 
 

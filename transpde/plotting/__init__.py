@@ -33,14 +33,12 @@ from transpde.plotting.panels import (
     plot_attention_flows,
     plot_attention_matrices,
 )
-from transpde.plotting.poles import bernstein_parameter, plot_poles
-from transpde.plotting.results import fitted_order, plot_attention_matrix, plot_convergence
+from transpde.plotting.poles import plot_poles
+from transpde.plotting.results import plot_attention_matrix, plot_convergence
 from transpde.plotting.samples import (
-    SeedOrder,
     plot_histograms,
     plot_medians,
     plot_rates,
-    seed_order,
 )
 from transpde.plotting.series import plot_samples, plot_series, plot_slopes
 from transpde.plotting.styles import STYLES, attention_style
@@ -48,10 +46,7 @@ from transpde.plotting.tokens import plot_paths
 
 __all__ = [
     "STYLES",
-    "SeedOrder",
     "attention_style",
-    "bernstein_parameter",
-    "fitted_order",
     "plot_agreement",
     "plot_arc",
     "plot_attention_curves",
@@ -88,5 +83,4 @@ __all__ = [
     "plot_snapshots",
     "plot_spectrum",
     "plot_starts",
-    "seed_order",
 ]

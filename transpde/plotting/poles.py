@@ -9,39 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from transpde.checks import Array, positive_number
+from transpde.convergence import bernstein_parameter
 from transpde.plotting.styles import INK, SIGNED, axes_on
 
-__all__ = ["bernstein_parameter", "plot_poles"]
+__all__ = ["plot_poles"]
 
 POLE = "#D55E00"
 MESH = (121, 161)  # points up and across: even numbers of cells, so that poles on axes stand out
-
-
-def bernstein_parameter(points: Any) -> Array:
-    r"""Return $\rho\ge1$ of the ellipse with foci -1 and 1 through each point.
-
-    $\rho = |z + \sqrt{z^2-1}|$ for the root that makes it largest, the sum of the half-axes: a
-    polynomial interpolated at p Chebyshev nodes has an error of order $\rho^{-p}$ when the
-    function is analytic inside the ellipse, and no better when it has a pole on it.
-
-    Args:
-        points: complex numbers, of any shape.
-
-    Raises:
-        ValueError: entries that are not finite.
-
-    Source: `trefethen2013approximation`.
-
-    Example:
-        >>> from transpde.plotting import bernstein_parameter
-        >>> float(bernstein_parameter(0.75j))
-        2.0
-    """
-    z = np.asarray(points, dtype=complex)
-    if not np.isfinite(z).all():
-        raise ValueError(f"points: every entry must be finite; got {z}.")
-    root = np.sqrt(z - 1) * np.sqrt(z + 1)  # of z, at infinity: no cut off [-1, 1]
-    return np.asarray(np.abs(z + root))
 
 
 def plot_poles(

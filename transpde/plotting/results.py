@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from matplotlib.ticker import MaxNLocator
 
-from transpde.checks import Array, finite_array, same_size
+from transpde.checks import finite_array, same_size
+from transpde.convergence import fitted_order, positive_array
 from transpde.plotting.styles import AMOUNT, GREY, SIGNED, STYLES, axes_on
 
-__all__ = ["fitted_order", "plot_attention_matrix", "plot_convergence"]
+__all__ = ["plot_attention_matrix", "plot_convergence"]
 
 
 def plot_attention_matrix(
@@ -59,29 +60,6 @@ def plot_attention_matrix(
     return ax
 
 
-def fitted_order(x: Any, errors: Any) -> float:
-    r"""Return the slope of $\log e$ against $\log x$ by least squares.
-
-    Args:
-        x: positive numbers (N,), not all equal, such as steps or numbers of tokens.
-        errors: positive numbers (N,).
-
-    Raises:
-        ValueError: fewer than two distinct x, numbers that are not positive, unequal lengths.
-
-    Example:
-        >>> from transpde.plotting import fitted_order
-        >>> fitted_order([0.1, 0.2, 0.4], [0.01, 0.04, 0.16])
-        2.0
-    """
-    x, errors = _positive("x", x), _positive("errors", errors)
-    same_size("errors", len(errors), "x", len(x), "length")
-    if np.ptp(x) == 0:
-        raise ValueError(f"x: must hold at least two distinct numbers; got {x}.")
-    s = np.log(x) - np.log(x).mean()
-    return float(s @ np.log(errors) / (s @ s))
-
-
 def plot_convergence(
     x: Any,
     errors: Any,
@@ -108,7 +86,7 @@ def plot_convergence(
         >>> ax = plot_convergence(steps, errors, order=1.0)  # doctest: +SKIP
     """
     slope = fitted_order(x, errors)
-    x, errors = _positive("x", x), _positive("errors", errors)
+    x, errors = positive_array("x", x), positive_array("errors", errors)
     ax = axes_on(ax)
     style = {"color": STYLES["Softmax"]["color"], "marker": "o", "markersize": 4, "linewidth": 1.2}
     label = f"{lines.pop('label', label)}: order {slope:.2f}".replace("-", "−")
@@ -153,10 +131,3 @@ def slope_triangle(ax: Axes, x: Any, errors: Any, order: float) -> None:
         va="top",
         fontsize="small",
     )
-
-
-def _positive(name: str, value: Any) -> Array:
-    array = finite_array(name, value, "N")
-    if array.min() <= 0:
-        raise ValueError(f"{name}: must be positive; got {array.min()}.")
-    return array

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -14,50 +14,13 @@ from transpde.checks import Array, finite_array, same_size
 from transpde.grids import Grid
 from transpde.measures import Particles
 from transpde.plotting.densities import plot_density
-from transpde.plotting.results import fitted_order, slope_triangle
+from transpde.plotting.results import slope_triangle
 from transpde.plotting.series import plot_samples, plot_seeds
 from transpde.plotting.styles import axes_on, of_kind
 
-__all__ = ["SeedOrder", "plot_histograms", "plot_medians", "plot_rates", "seed_order"]
+__all__ = ["plot_histograms", "plot_medians", "plot_rates"]
 
 BARS = "#4477AA"
-
-
-class SeedOrder(NamedTuple):
-    """A fitted order with its spread: the mean over seeds and its standard error."""
-
-    mean: float
-    error: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.2f} +- {self.error:.2f}"
-
-    def near(self, order: float, margin: float = 0.0) -> bool:
-        """Return whether an order lies within three standard errors and a margin."""
-        return abs(self.mean - order) <= 3 * self.error + margin
-
-
-def seed_order(x: Any, samples: Any) -> SeedOrder:
-    """Return the mean over seeds of the fitted orders, with its standard error.
-
-    Args:
-        x: positive numbers (N,), such as numbers of tokens.
-        samples: positive errors (S, N), a row a seed; at least two seeds.
-
-    Raises:
-        ValueError: one seed, numbers that are not positive, shapes that do not agree.
-
-    Example:
-        >>> from transpde.plotting import seed_order
-        >>> order = seed_order([1, 2, 4], [[4.0, 2.0, 1.0], [8.0, 4.0, 2.0]])
-        >>> str(order), order.near(-1.0, margin=1e-9)
-        ('-1.00 +- 0.00', True)
-    """
-    errors = finite_array("samples", samples, "S N")
-    if len(errors) < 2:
-        raise ValueError(f"samples: must have at least two seeds; got {len(errors)}.")
-    orders = np.array([fitted_order(x, row) for row in errors])
-    return SeedOrder(float(orders.mean()), float(orders.std(ddof=1) / np.sqrt(len(orders))))
 
 
 def plot_rates(
