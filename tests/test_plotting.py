@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 import transpde as tp
 from transpde import attention as attentions
 from transpde import disc, plotting
-from transpde.plotting.gaussians import outline
+from transpde.plotting.measures import outline
 
 EYE = np.eye(2)
 

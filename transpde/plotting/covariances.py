@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,20 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
-from transpde.checks import Array, finite_array, positive_number, same_size
+from transpde.checks import Array, finite_array, positive_number, same_size, symmetric_matrix
 from transpde.disc import cone_coordinates, disc_coordinates
-from transpde.plotting.styles import GREY, INK, SEQUENCE, axes_3d, axes_on, last_finite
+from transpde.gaussians import Gaussian
+from transpde.plotting.styles import GREY, INK, SEQUENCE, SIGNED, axes_3d, axes_on, last_finite
 
-__all__ = ["plot_cone", "plot_disc"]
+__all__ = [
+    "plot_arc",
+    "plot_cone",
+    "plot_disc",
+    "plot_disc_map",
+    "plot_discs",
+    "plot_limit_lines",
+    "plot_starts",
+]
 
 CIRCLE = np.linspace(0.0, 2 * np.pi, 181)
 
@@ -56,6 +66,51 @@ def plot_cone(
     ends = np.swapaxes(paths, 0, 1)[np.arange(len(colours)), last_finite(paths[..., 2].T)]
     axes.scatter(*ends.T, c=colours, s=9, depthshade=False, linewidths=0)
     return axes
+
+
+def plot_limit_lines(
+    panels: dict[str, Any],
+    direction: Any,
+    *,
+    height: float | None = None,
+    axes: Any = None,
+    **lines: Any,
+) -> Array:
+    r"""Draw covariances in their cone, panel by panel, and the line $s\,uu^\top$ in black.
+
+    Paths are coloured by their trace at the end of the first panel: one colour, one start.
+
+    Args:
+        panels: several paths (T, B, 2, 2) by title, with the same B.
+        direction: u, shape (2,).
+        height: of the cones; by default the largest trace of each panel.
+        axes: a three-dimensional one for each panel.
+        **lines: passed to `plot_cone`.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: a direction of another shape or of length zero, and what `plot_cone` raises.
+
+    Example:
+        >>> axes = plot_limit_lines({"softmax": path.covariances}, [0.9, -0.4])  # doctest: +SKIP
+    """
+    u = finite_array("direction", direction, "d")
+    same_size("direction", len(u), "the plane", 2, "dimension")
+    positive_number("direction's length", float(np.linalg.norm(u)))
+    if axes is None:
+        size, ratio = (4.5 * len(panels), 4.2), {"projection": "3d"}
+        axes = plt.subplots(1, len(panels), figsize=size, subplot_kw=ratio, squeeze=False)[1][0]
+    traces = np.trace(np.asarray(next(iter(panels.values())))[-1], axis1=-2, axis2=-1)
+    for ax, (title, S) in zip(axes, panels.items(), strict=True):
+        plot_cone(S, ax=ax, **{"values": traces.ravel(), "height": height} | lines)
+        ray = np.outer(u, u) / (u @ u) * ax.get_zlim()[1]
+        ax.plot(*cone_coordinates(np.stack([0 * ray, ray])).T, color="black", linewidth=2.0)
+        ax.set_box_aspect((2, 2, 1.6), zoom=0.95)  # panels side by side keep their labels
+        ax.view_init(elev=18, azim=-130)
+        ax.set_title(title, y=0.96)
+    return np.asarray(axes)
 
 
 def _draw_cone(ax: Any, top: float) -> None:
@@ -123,6 +178,158 @@ def plot_disc(
     return ax
 
 
+def plot_discs(
+    panels: dict[str, Any],
+    *,
+    axes: Iterable[Axes] | None = None,
+    arcs: dict[str, Any] | None = None,
+    **style: Any,
+) -> list[Axes]:
+    r"""Draw directions of covariances in one disc each, with titles.
+
+    Args:
+        panels: paths (T, ..., 2, 2) by title, as `plot_disc` takes them.
+        axes: one for each panel; a new row of them by default, with one name for the axis w.
+        arcs: symmetric matrices C by title, whose directions $u^\top Cu > 0$ are marked.
+        **style: passed to `plot_disc`.
+
+    Raises:
+        ValueError: no panel, a number of axes that is not that of the panels, an arc without a
+            panel; what `plot_disc` and `plot_arc` raise.
+
+    Example:
+        >>> axes = plot_discs({"softmax": path.directions})  # doctest: +SKIP
+    """
+    if not panels:
+        raise ValueError("panels: must hold at least one path; got none.")
+    stray = [title for title in arcs or {} if title not in panels]
+    if stray:
+        raise ValueError(f"arcs: each must have the title of a panel; got {stray[0]!r}.")
+    drawn = _row(len(panels)) if axes is None else list(axes)
+    same_size("axes", len(drawn), "panels", len(panels), "length")
+    options: dict[str, Any] = {"annotate": False, "linewidths": 1.1, "size": 14.0}
+    for ax, (title, directions) in zip(drawn, panels.items(), strict=True):
+        plot_disc(directions, ax=ax, **options | style)
+        ax.set_title(title)
+        if title in (arcs or {}):
+            plot_arc((arcs or {})[title], ax=ax)
+    if axes is None:
+        for ax in drawn[1:]:
+            ax.set_ylabel("")
+    return drawn
+
+
+def plot_arc(matrix: Any, *, ax: Axes | None = None) -> Axes:
+    r"""Mark beside the circle of a disc the directions u with $u^\top Cu > 0$.
+
+    The matrix $uu^\top$ of $u = (\cos\alpha, \sin\alpha)$ is the point of angle $2\alpha$.
+
+    Args:
+        matrix: C, symmetric, (2, 2).
+        ax: axes of a disc.
+
+    Raises:
+        ValueError: a matrix that is not symmetric, or of another size.
+
+    Example:
+        >>> ax = plot_arc([[1.0, 0.0], [0.0, -1.0]])  # doctest: +SKIP
+    """
+    C = symmetric_matrix("matrix", matrix)
+    same_size("matrix", len(C), "the plane", 2, "dimension")
+    ax = axes_on(ax)
+    angle = np.linspace(0.0, 2 * np.pi, 1441)
+    u, w = np.cos(angle), np.sin(angle)
+    form = C[0, 0] + C[1, 1] + (C[0, 0] - C[1, 1]) * u + 2 * C[0, 1] * w
+    arc = 1.045 * np.where(form > 0, [u, w], np.nan)
+    ax.plot(*arc, color=GREY, linewidth=3.5, solid_capstyle="butt")
+    return ax
+
+
+def plot_disc_map(
+    covariances: Any,
+    values: Any,
+    *,
+    limit: float | None = None,
+    ax: Axes | None = None,
+    cmap: str = SIGNED,
+) -> Axes:
+    r"""Colour the disc by a number of each direction, with a line where it is zero.
+
+    Colours are symmetric about zero. `figure.colorbar(ax.collections[0])` names them.
+
+    Args:
+        covariances: a grid (R, S, 2, 2), such as that of `disc_covariances`.
+        values: shape (R, S).
+        limit: the number at the ends of the colour scale; by default the largest modulus.
+        ax: axes to draw on.
+        cmap: the colour map.
+
+    Raises:
+        ValueError: matrices that are not covariances of the plane, shapes that do not agree,
+            entries that are not finite.
+
+    Example:
+        >>> ax = plot_disc_map(disc_covariances(9, 36), values)  # doctest: +SKIP
+    """
+    uw = disc_coordinates(finite_array("covariances", covariances, "R S 2 2"))
+    z = finite_array("values", values, "R S")
+    for axis, name in enumerate(("rings", "rays")):
+        same_size("values", z.shape[axis], "covariances", uw.shape[axis], f"number of {name}")
+    high = float(np.abs(z).max()) if limit is None else positive_number("limit", limit)
+    ax = axes_on(ax)
+    u, w = uw[..., 0], uw[..., 1]
+    ax.pcolormesh(u, w, z, cmap=cmap, vmin=-high, vmax=high, shading="gouraud", rasterized=True)
+    if z.min() < 0 < z.max():
+        ax.contour(u, w, z, levels=[0.0], colors=INK, linewidths=1.2)
+    circle = np.linspace(0, 2 * np.pi, 181)
+    ax.plot(np.cos(circle), np.sin(circle), color=INK, linewidth=0.8)
+    disc_frame(ax, annotate=False)
+    return ax
+
+
+def plot_starts(
+    starts: Gaussian,
+    values: Any,
+    *,
+    stars: Any = None,
+    squares: Any = None,
+    boundary: Any = None,
+    label: str = "",
+    ax: Axes | None = None,
+    **points: Any,
+) -> Axes:
+    r"""Draw a number for each start in the disc of covariances over their traces.
+
+    Args:
+        starts: a stack of Gaussians of the plane.
+        values: a number for each.
+        stars: directions u (k, 2) whose $uu^\top$ are marked by stars on the circle.
+        squares: the same, by squares.
+        boundary: covariances (T, 2, 2) along a curve, drawn in black.
+        label: what the values are, on a colour bar; none without a label.
+        ax: axes to draw on.
+        **points: passed to `plot_disc`.
+
+    Raises:
+        ValueError: what `plot_disc` raises.
+
+    Example:
+        >>> ax = plot_starts(disc_gaussians(9), range(45))  # doctest: +SKIP
+    """
+    style: dict[str, Any] = {"size": 12.0, "annotate": False} | points
+    ax = plot_disc(starts.covariance[None], values=values, ax=ax, **style)
+    if label:
+        plt.colorbar(ax.collections[-1], ax=ax, label=label, shrink=0.8)
+    if boundary is not None:
+        ax.plot(*disc_coordinates(boundary).T, color=INK, linewidth=1.6, zorder=4)
+    for directions, marker, size in ((stars, "*", 13), (squares, "s", 6)):
+        if directions is not None:
+            u = finite_array("directions", directions, "k d")
+            ends = disc_coordinates(u[:, :, None] * u[:, None, :])
+            ax.plot(*ends.T, marker, color=INK, markersize=size, zorder=5, clip_on=False)
+    return ax
+
+
 def disc_frame(ax: Axes, annotate: bool) -> None:
     """Equal axes without a box, three ticks a side, the circle and the centre named."""
     ax.set_aspect("equal", adjustable="box")
@@ -137,6 +344,13 @@ def disc_frame(ax: Axes, annotate: bool) -> None:
         ax.annotate(
             "isotropic", (0, 0), (4, 4), textcoords="offset points", fontsize="small", zorder=4
         )
+
+
+def _row(count: int) -> list[Axes]:
+    _, axes = plt.subplots(
+        1, count, figsize=(3.2 * count, 3.5), layout="constrained", squeeze=False
+    )
+    return list(axes[0])
 
 
 def _paths(name: str, coordinates: Array, values: Any) -> tuple[Array, Array]:

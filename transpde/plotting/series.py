@@ -1,17 +1,24 @@
-"""Several series of numbers against one quantity."""
+"""Series of numbers against one quantity, of seeds and of attentions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from transpde.checks import Array, finite_array, same_size
-from transpde.plotting.results import plot_convergence, slope_triangle
-from transpde.plotting.styles import GREY, INK, axes_on
+from transpde.plotting.styles import GREY, INK, attention_style, axes_on
 
-__all__ = ["plot_samples", "plot_series", "plot_slopes"]
+__all__ = [
+    "plot_agreement",
+    "plot_attention_curves",
+    "plot_comparison",
+    "plot_growth",
+    "plot_medians",
+    "plot_series",
+]
 
 
 def plot_series(
@@ -72,75 +79,138 @@ def _columns(name: str, x: Any, values: Any) -> list[tuple[Array, Array]]:
     return [(x, column) for column in y.T]
 
 
-def plot_samples(
+def plot_comparison(
     x: Any,
-    samples: Any,
+    lines: dict[str, Any],
+    points: dict[str, Any],
     *,
-    order: float | None = None,
-    label: str = "error",
+    looks: dict[str, tuple[Any, str, str]],
     ax: Axes | None = None,
-    **lines: Any,
+    log: str = "y",
+    xlabel: str = "",
+    ylabel: str = "",
 ) -> Axes:
-    """Draw errors of several seeds against x as pale dots, and their root mean square as a line.
+    """Draw what is proved as lines and what is measured as marks of the same colour.
 
     Args:
-        x: positive numbers (N,), such as numbers of tokens or layers.
-        samples: positive errors, shape (S, N), a row a seed or a case.
-        order: the expected slope, drawn as a triangle under the dots.
-        label: what the errors are of, for the legend, where the fitted order of the line stands.
+        x: shape (N,).
+        lines: values by name, shape (N,), or a pair (x, values).
+        points: the same; a name that is also one of lines has one entry in the legend, with both.
+        looks: colour, line style and marker by name.
         ax: axes to draw on.
-        **lines: passed to `Axes.loglog` for the line; for an attention,
-            `**attention_style(attention)`.
+        log: the axes of logarithmic scale, "", "x", "y" or "xy".
+        xlabel: what x is.
+        ylabel: what the values are.
 
     Raises:
-        ValueError: numbers that are not positive, shapes that do not agree.
+        ValueError: a name without a look, and what `plot_series` raises.
 
     Example:
-        >>> ax = plot_samples([10, 20], [[0.3, 0.2], [0.2, 0.1]])  # doctest: +SKIP
+        >>> look = {"field": ("black", "-", "o")}
+        >>> ax = plot_comparison([1, 2], {"field": [1, 2]}, {}, looks=look)  # doctest: +SKIP
     """
-    errors = finite_array("samples", samples, "S N")
-    if errors.min() <= 0:
-        raise ValueError(f"samples: must be positive; got {errors.min()}.")
-    same_size("samples", errors.shape[1], "x", len(np.ravel(x)), "number of columns")
-    ax, style = axes_on(ax), {"color": INK} | lines
-    dots: dict[str, Any] = {"alpha": 0.4, "markersize": 6, "markeredgewidth": 0, "zorder": 1}
-    ax.plot(x, errors.T, ".", color=style["color"], label="_seeds", **dots)
-    plot_convergence(x, np.sqrt((errors**2).mean(axis=0)), label=label, ax=ax, **style)
-    if order is not None:
-        slope_triangle(ax, x, errors.min(axis=0), order)
+    if bare := sorted({*lines, *points} - set(looks)):
+        raise ValueError(f"looks: must have a look for every name; none for {bare}.")
+    marks = {f"_{name}" if name in lines else name: name for name in points}
+    series = {**lines, **{key: points[name] for key, name in marks.items()}}
+    styles = {name: (looks[name][0], looks[name][1]) for name in lines}
+    styles |= {key: (looks[name][0], looks[name][2]) for key, name in marks.items()}
+    ax = plot_series(x, series, styles=styles, ax=ax, log=log, xlabel=xlabel, ylabel=ylabel)
+    drawn = {artist.get_label(): artist for artist in ax.lines}
+    handles, names = ax.get_legend_handles_labels()
+    both = [
+        (handle, drawn[f"_{name}"]) if f"_{name}" in drawn else handle
+        for handle, name in zip(handles, names, strict=True)
+    ]
+    ax.legend(both, names, frameon=False)
     return ax
 
 
-def plot_slopes(ax: Axes, slopes: dict[float, tuple[float, float, float]]) -> Axes:
-    """Draw grey lines of given slopes on logarithmic axes, each with its slope beside it.
+def plot_attention_curves(
+    curves: dict[Any, tuple[Any, Any]],
+    *,
+    ax: Axes | None = None,
+    xlabel: str = "depth $t$",
+    ylabel: str = "",
+    **lines: Any,
+) -> Axes:
+    """Draw curves of several attentions, each in its look; of several, with a legend.
 
     Args:
-        ax: axes with data on logarithmic scales.
-        slopes: (left, right, value at the left) by slope, all positive.
+        curves: x and y by attention, its class or the name of its class; x of shape (T,) or
+            (T, B), y of shape (T,) or (T, B). NaN ends a curve.
+        ax: axes to draw on.
+        xlabel: what x is.
+        ylabel: what y is.
+        **lines: passed to `Axes.plot`.
 
     Raises:
-        ValueError: an interval without length, numbers that are not positive.
+        ValueError: an attention without a style, lengths that differ.
 
     Example:
-        >>> ax = plot_slopes(ax, {2: (10, 100, 1e-3)})  # doctest: +SKIP
+        >>> ax = plot_attention_curves({"L2": ([0, 1], [1.0, 2.0])})  # doctest: +SKIP
     """
-    for slope, (left, right, start) in slopes.items():
-        if not (0 < left < right and start > 0):
-            raise ValueError(
-                f"slopes: must have 0 < left < right and a positive value; got {slopes[slope]}."
-            )
-        end = start * (right / left) ** slope
-        ax.plot([left, right], [start, end], color=GREY, linewidth=1.0, label="_slope")
-        middle = (np.sqrt(left * right), np.sqrt(start * end))
-        ax.annotate(
-            f"{slope:g}",
-            middle,
-            (-7, 3),
-            textcoords="offset points",
-            ha="center",
-            fontsize="small",
-            color="0.4",
-        )
+    ax = axes_on(ax)
+    for attention, (x, y) in curves.items():
+        look: dict[str, Any] = attention_style(attention) | {"linewidth": 1.0} | lines
+        depth, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+        same_size(f"y of {look['label']}", len(values), "x", len(depth), "length")
+        drawn = ax.plot(depth, values, **look)
+        for line in drawn[1:]:
+            line.set_label(f"_{look['label']}")
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if len(curves) > 1:
+        ax.legend(frameon=False)
+    return ax
+
+
+def plot_growth(times: Any, ratios: dict[Any, Any], *, ax: Axes | None = None) -> Axes:
+    """Draw ratios of distances along depth: a thin line a seed, a thick one for their median.
+
+    Args:
+        times: depths (N,).
+        ratios: by attention, its class or the name of its class; shape (S, N), a row a seed.
+        ax: axes to draw on.
+
+    Raises:
+        ValueError: an attention without a style, entries that are not finite, lengths that
+            differ.
+
+    Example:
+        >>> ax = plot_growth([0, 1], {"Softmax": [[1.0, 2.0], [1.0, 1.5]]})  # doctest: +SKIP
+    """
+    ax, t = axes_on(ax), finite_array("times", times, "N")
+    for attention, values in ratios.items():
+        style = attention_style(attention)
+        plot_seeds(ax, t, f"ratios of {style['label']}", values, **style)
+    ax.set(xlabel="depth $t$", ylabel="distance, relative to depth 0")
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_medians(
+    x: Any, samples: dict[str, Any], *, colors: Sequence[Any], ax: Axes | None = None
+) -> Axes:
+    """Draw paths of several families against x: thin lines for seeds, a thick one their median.
+
+    Args:
+        x: shape (N,).
+        samples: values (S, N) by name, a row a seed.
+        colors: one a family.
+        ax: axes to draw on.
+
+    Raises:
+        ValueError: shapes that do not agree, entries that are not finite.
+
+    Example:
+        >>> ax = plot_medians([0, 1], {"a": [[0, 1], [0, 2]]}, colors=["k"])  # doctest: +SKIP
+    """
+    t: Array = finite_array("x", x, "N")
+    same_size("colors", len(colors), "samples", len(samples), "length")
+    ax = axes_on(ax)
+    for color, (name, values) in zip(colors, samples.items(), strict=True):
+        plot_seeds(ax, t, f"samples[{name!r}]", values, color=color, label=name)
+    ax.legend(frameon=False)
     return ax
 
 
@@ -150,3 +220,55 @@ def plot_seeds(ax: Axes, x: Array, name: str, values: Any, **style: Any) -> None
     same_size(name, rows.shape[1], "x", len(x), "number of columns")
     ax.plot(x, rows.T, color=style["color"], linewidth=0.5, alpha=0.45, label="_seeds")
     ax.plot(x, np.median(rows, axis=0), **{"linewidth": 2.2} | style)
+
+
+def plot_agreement(
+    expected: Sequence[Any],
+    found: Sequence[Any],
+    *,
+    ax: Axes | None = None,
+    xlabel: str = "expected",
+    ylabel: str = "found",
+) -> Axes:
+    """Draw numbers found against those expected, a colour a group, beside the diagonal.
+
+    Args:
+        expected: positive numbers, an array for each group.
+        found: the same, as many in each group.
+        ax: axes to draw on.
+        xlabel: what is expected.
+        ylabel: what is found.
+
+    Raises:
+        ValueError: no group, numbers of groups or of entries that differ, entries that are not
+            finite and positive.
+
+    Example:
+        >>> ax = plot_agreement([[1.0, 2.0]], [[1.0, 2.1]])  # doctest: +SKIP
+    """
+    same_size("found", len(found), "expected", len(expected), "length")
+    if not len(expected):
+        raise ValueError("expected: must hold at least one group; got none.")
+    pairs = [
+        (_positive("expected", x), _positive("found", y))
+        for x, y in zip(expected, found, strict=True)
+    ]
+    for x, y in pairs:
+        same_size("found", len(y), "expected", len(x), "length")
+    ax = axes_on(ax)
+    ends = [min(x.min() for x, _ in pairs), max(x.max() for x, _ in pairs)]
+    ax.loglog(ends, ends, color=GREY, linewidth=1.0)
+    for x, y in pairs:
+        ax.loglog(x, y, ".", markersize=4)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    return ax
+
+
+def _positive(name: str, values: Any) -> Array:
+    array = finite_array(name, values, "N")
+    if array.min() <= 0:
+        raise ValueError(
+            f"{name}: must be positive on logarithmic axes; got {array.min():.6g}. "
+            "Leave such entries out."
+        )
+    return array

@@ -7,16 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import integrate
 
-from transpde.attention import (
-    L2,
-    Head,
-    Linear,
-    Masked,
-    Sigmoid,
-    Sinkhorn,
-    Softmax,
-    Unnormalized,
-)
+from transpde.attention import L2, Head, Linear, Masked, Sigmoid, Sinkhorn, Softmax, Unnormalized
 from transpde.checks import Array, positive_number
 from transpde.theory.head_sums import HeadSum, depths, head_sum
 

@@ -6,27 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from transpde.attention import (
-    Attention,
-    Head,
-    Linear,
-    Masked,
-    MultiHead,
-    Softmax,
-    WithFeedForward,
-)
+from transpde.attention import Attention, Head, Linear, Masked, MultiHead, Softmax, WithFeedForward
 from transpde.checks import Array, finite_array, same_size
 from transpde.gaussians import Gaussian
 
-__all__ = [
-    "HeadSum",
-    "depths",
-    "head_sum",
-    "matched",
-    "scalar_softmax",
-    "scalar_value",
-    "top",
-]
+__all__ = ["HeadSum", "depths", "head_sum", "matched", "scalar_softmax", "scalar_value", "top"]
 
 ROUNDING = 8 * np.finfo(float).eps  # times the dimension: a relative eigenvalue that counts as 0
 

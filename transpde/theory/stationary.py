@@ -30,13 +30,7 @@ from transpde.disc import symmetric_coordinates, unit_trace_matrices
 from transpde.flow import flow
 from transpde.gaussians import Gaussian
 
-__all__ = [
-    "dividing_curve",
-    "least_departure",
-    "observed_rates",
-    "ray_rates",
-    "self_similar",
-]
+__all__ = ["dividing_curve", "least_departure", "observed_rates", "ray_rates", "self_similar"]
 
 CLOSE = 1e-6  # how far from the ray the starts of `observed_rates` are
 

@@ -1,4 +1,4 @@
-r"""Gaussians of the plane as ellipses.
+r"""Measures of the line and of the plane: tokens as dots, densities, Gaussians as ellipses.
 
 The ellipse of level l is $\{|X^{-1}(x - m)| = \ell\}$; of rank one a segment, of rank zero a dot.
 """
@@ -9,17 +9,145 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
 from transpde.flow import Trajectory
 from transpde.gaussians import Gaussian
-from transpde.plotting.styles import INK, SEQUENCE, axes_on, in_the_plane, plane_axes
+from transpde.grids import Grid
+from transpde.measures import Particles
+from transpde.plotting.styles import (
+    AMOUNT,
+    GREY,
+    INK,
+    SEQUENCE,
+    axes_on,
+    in_the_plane,
+    of_kind,
+    plane_axes,
+)
 
-__all__ = ["plot_ellipse", "plot_ellipses"]
+__all__ = ["plot_density", "plot_ellipse", "plot_ellipses", "plot_histograms", "plot_particles"]
 
+BARS = "#4477AA"
 CIRCLE = np.linspace(0.0, 2 * np.pi, 181)
+
+
+def plot_particles(
+    particles: Particles,
+    *,
+    ax: Axes | None = None,
+    color: Any = INK,
+    size: float = 16.0,
+    **marks: Any,
+) -> Axes:
+    """Draw tokens of the plane, or of the line, as dots of area proportional to their weight.
+
+    Args:
+        particles: in dimension 1 or 2.
+        ax: axes to draw on.
+        color: one colour, or one value a token.
+        size: the area of a token of average weight, in points squared.
+        **marks: passed to `Axes.scatter`.
+
+    Raises:
+        ValueError: another dimension.
+
+    Example:
+        >>> ax = plot_particles(tp.Particles([[0.0, 0.0], [1.0, 2.0]]))  # doctest: +SKIP
+    """
+    x = of_kind("particles", particles, Particles).points
+    if x.shape[1] > 2:
+        raise ValueError(f"particles: must have dimension 1 or 2; got {x.shape[1]}.")
+    ax = axes_on(ax)
+    heights = x[:, 1] if x.shape[1] == 2 else np.zeros(len(x))
+    areas = positive_number("size", size) * len(x) * particles.weights
+    ax.scatter(x[:, 0], heights, s=areas, **{"c": color, "linewidths": 0, "zorder": 3} | marks)
+    if x.shape[1] == 1:
+        ax.axhline(0.0, color=GREY, linewidth=0.6, zorder=1)
+        ax.yaxis.set_visible(False)
+        ax.spines["left"].set_visible(False)
+        return ax
+    plane_axes(ax)
+    return ax
+
+
+def plot_density(
+    grid: Grid,
+    *,
+    ax: Axes | None = None,
+    color: Any = INK,
+    fill: float = 0.2,
+    cmap: str = AMOUNT,
+    **artist: Any,
+) -> Axes:
+    """Draw a density on a grid: the average over each cell, as it is computed.
+
+    On the line it is a stepped curve over its shadow. In the plane each cell has the colour of its
+    average; the mesh carries the numbers: `figure.colorbar(ax.collections[-1])`.
+
+    Args:
+        grid: on the line or in the plane.
+        ax: axes to draw on.
+        color: on the line, of curve and shadow.
+        fill: on the line, the opacity of the shadow, 0 for none.
+        cmap: in the plane, the colour map.
+        **artist: passed to `Axes.stairs` on the line, to `Axes.pcolormesh` in the plane.
+
+    Raises:
+        TypeError: a measure that is not a `Grid`.
+
+    Example:
+        >>> ax = plot_density(tp.Grid([0.0, 1.0, 3.0], [0.5, 0.25]))  # doctest: +SKIP
+    """
+    of_kind("grid", grid, Grid)
+    ax = axes_on(ax)
+    if grid.dimension == 1:
+        if fill:
+            ax.stairs(grid.density, grid.edges[0], fill=True, color=color, alpha=fill, linewidth=0)
+        ax.stairs(grid.density, grid.edges[0], **{"color": color, "linewidth": 1.2} | artist)
+        return ax
+    # Columns of the mesh run along the first axis. Rasterised, a page of many cells stays light.
+    style: dict[str, Any] = {"cmap": cmap, "vmin": 0.0, "rasterized": True}
+    ax.pcolormesh(*grid.edges, grid.density.T, **style | artist)
+    plane_axes(ax, box=True)
+    return ax
+
+
+def plot_histograms(
+    clouds: Sequence[Particles], density: Grid, edges: Any, *, axes: Any = None
+) -> Any:
+    """Draw tokens of the line as histograms, each beside the density that they stand for.
+
+    Args:
+        clouds: particles on the line.
+        density: a grid on the line, drawn as a curve in each panel.
+        edges: of the bars, increasing.
+        axes: a row of axes, one a cloud.
+
+    Raises:
+        TypeError: clouds that are not `Particles`, a density that is not a `Grid`.
+        ValueError: another dimension.
+
+    Example:
+        >>> axes = plot_histograms([tokens], grid, np.linspace(-1, 1, 21))  # doctest: +SKIP
+    """
+    of_kind("density", density, Grid)
+    if axes is None:
+        size: dict[str, Any] = {"figsize": (2.8 * len(clouds), 2.8), "layout": "constrained"}
+        axes = plt.subplots(1, len(clouds), sharey=True, squeeze=False, **size)[1][0]
+    for ax, cloud in zip(axes, clouds, strict=True):
+        same_size("clouds", of_kind("clouds", cloud, Particles).dimension, "the line", 1,
+                  "dimension")  # fmt: skip
+        ax.hist(
+            cloud.points[:, 0], edges, weights=cloud.weights, density=True, color=BARS, alpha=0.6
+        )
+        plot_density(density, ax=ax, fill=0)
+        ax.set(title=f"$n = {len(cloud.points)}$", xlabel="token")
+    axes[0].set_ylabel("density")
+    return axes
 
 
 def plot_ellipse(

@@ -1,16 +1,19 @@
-"""Random heads: a number against the dimension, a spectrum over its law."""
+"""Spectra: random heads against the dimension or their law, eigenvalues along depth."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from transpde.checks import Array, finite_array, same_size
-from transpde.plotting.styles import GREY, axes_on
+from transpde.plotting.styles import GREY, STYLES, axes_on
 
-__all__ = ["plot_dimensions", "plot_spectrum"]
+__all__ = ["plot_decay", "plot_dimensions", "plot_spectrum"]
+
+STAYS, VANISHES = STYLES["Softmax"]["color"], STYLES["L2"]["color"]
 
 
 def plot_dimensions(
@@ -97,3 +100,43 @@ def plot_spectrum(
     ax.set(xlabel="eigenvalue", ylabel="density")
     ax.legend(frameon=False)
     return ax
+
+
+def plot_decay(times: Any, eigenvalues: Any, stays: Any, *, axes: Any = None) -> Array:
+    r"""Draw eigenvalues along depth, and beside them their slopes $-d\log\lambda/d\log t$.
+
+    Args:
+        times: positive depths (T,).
+        eigenvalues: positive, shape (T, d).
+        stays: which tend to a positive number (d,): blue; the others are orange.
+        axes: two axes to draw on.
+
+    Returns:
+        The two axes.
+
+    Raises:
+        ValueError: lengths that differ, entries that are not positive.
+
+    Example:
+        >>> axes = plot_decay(times, eigenvalues, found.stays)  # doctest: +SKIP
+    """
+    t, values = finite_array("times", times, "T"), finite_array("eigenvalues", eigenvalues, "T d")
+    same_size("eigenvalues", len(values), "times", len(t), "length")
+    same_size("stays", len(stays), "eigenvalues", values.shape[1], "number of columns")
+    if min(t.min(), values.min()) <= 0:
+        raise ValueError("times, eigenvalues: must be positive.")
+    if axes is None:
+        axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")[1]
+    left, right = (axes_on(ax) for ax in axes)
+    slopes = -np.diff(np.log(values), axis=0) / np.diff(np.log(t))[:, None]
+    middle = np.sqrt(t[1:] * t[:-1])
+    for i, stay in enumerate(stays):
+        look: dict[str, Any] = {"color": STAYS if stay else VANISHES, "linewidth": 1.4}
+        look["linestyle"] = "-" if stay else "--"
+        left.loglog(t, values[:, i], **look)
+        right.semilogx(middle, slopes[:, i], **look)
+    for level in (0.0, 1.0):
+        right.axhline(level, color=GREY, linewidth=0.8, zorder=0)
+    left.set(xlabel="depth $t$", ylabel="eigenvalue")
+    right.set(xlabel="depth $t$", ylabel=r"slope $-d\log\lambda\,/\,d\log t$")
+    return np.array([left, right])

@@ -1,4 +1,4 @@
-"""Several attentions on the same tokens: a panel each, on common axes and a common scale."""
+"""Attentions: their matrices and velocity fields, several on the same tokens side by side."""
 
 from __future__ import annotations
 
@@ -7,21 +7,129 @@ from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.ticker import MaxNLocator
 
 from transpde.attention import Attention, Masked
-from transpde.checks import Array, positive_number
+from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
 from transpde.flow import Trajectory
 from transpde.measures import Particles
-from transpde.plotting.flows import plot_field, plot_flow, plot_particles
-from transpde.plotting.results import plot_attention_matrix
-from transpde.plotting.styles import AMOUNT, INK, SIGNED, attention_style, of_kind
+from transpde.plotting.measures import plot_particles
+from transpde.plotting.paths import plot_flow
+from transpde.plotting.styles import (
+    AMOUNT,
+    GREY,
+    INK,
+    SIGNED,
+    attention_style,
+    axes_on,
+    of_kind,
+    plane_axes,
+)
 
-__all__ = ["plot_attention_fields", "plot_attention_flows", "plot_attention_matrices"]
+__all__ = [
+    "plot_attention_fields",
+    "plot_attention_flows",
+    "plot_attention_matrices",
+    "plot_attention_matrix",
+    "plot_field",
+]
 
 PANEL = 2.1  # inches a panel, wide and high
 # Light where slow, and never so dark that the arrows drown.
 SPEED = LinearSegmentedColormap.from_list("speed", plt.get_cmap("YlGnBu")(np.linspace(0, 0.68)))
+
+
+def plot_attention_matrix(
+    matrix: Any, *, ax: Axes | None = None, colorbar: bool = False, cmap: str | None = None
+) -> Axes:
+    """Draw an attention matrix: row i holds what token i takes from each token j.
+
+    Args:
+        matrix: shape (n, n), from `attention.matrix(measure)`.
+        ax: axes to draw on.
+        colorbar: add a scale beside the image.
+        cmap: a colour map; one for amounts, or a diverging one where entries are negative.
+
+    Raises:
+        ValueError: an array of another shape.
+
+    Example:
+        >>> ax = plot_attention_matrix(attention.matrix(tokens), colorbar=True)  # doctest: +SKIP
+    """
+    matrix = np.asarray(matrix)
+    if matrix.ndim == 3:
+        raise ValueError(
+            f"matrix: must have shape (n, n); got shape {matrix.shape}. "
+            "Choose a head first: matrix[0]."
+        )
+    P = finite_array("matrix", matrix, "n n")
+    same_size("matrix", P.shape[1], "its rows", P.shape[0], "number of columns")
+    ax = axes_on(ax)
+    low, high = float(P.min()), float(np.abs(P).max())
+    image = ax.imshow(
+        P,
+        cmap=cmap or (AMOUNT if low >= 0 else SIGNED),
+        vmin=0.0 if low >= 0 else -high,
+        vmax=high,
+        interpolation="nearest",
+    )
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.set(xlabel="key token $j$", ylabel="query token $i$")
+    if colorbar:
+        ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.04).outline.set_visible(False)
+    return ax
+
+
+def plot_field(
+    field: Callable[[Array], Array],
+    *,
+    xlim: tuple[float, float] = (-2.0, 2.0),
+    ylim: tuple[float, float] = (-2.0, 2.0),
+    count: int = 13,
+    ax: Axes | None = None,
+    color: Any = GREY,
+    **arrows: Any,
+) -> Axes:
+    """Draw a velocity field of the plane as arrows on a coarse grid.
+
+    Args:
+        field: a function from points (n, 2) to velocities (n, 2), such as `attention(measure)`.
+        xlim: the ends of the grid in the first coordinate.
+        ylim: the ends of the grid in the second coordinate.
+        count: arrows along each axis.
+        ax: axes to draw on.
+        color: of the arrows.
+        **arrows: passed to `Axes.quiver`.
+
+    Raises:
+        ValueError: a field that does not return one plane velocity a point, empty limits.
+
+    Example:
+        >>> ax = plot_field(tp.AffineField([[0.0, 1.0], [-1.0, 0.0]]))  # doctest: +SKIP
+    """
+    sides = []
+    for name, limits in (("xlim", xlim), ("ylim", ylim)):
+        low, high = np.ravel(finite_array(name, limits, "2"))
+        if not low < high:
+            raise ValueError(f"{name}: must be (low, high) with low < high; got {limits!r}.")
+        sides.append(np.linspace(low, high, positive_integer("count", count)))
+    points = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
+    velocity = np.asarray(field(points))
+    if velocity.shape != points.shape:
+        raise ValueError(
+            f"field: must return one velocity a point, shape {points.shape}; "
+            f"got shape {velocity.shape}."
+        )
+    ax = axes_on(ax)
+    style = {"angles": "xy", "pivot": "mid", "width": 0.0035, "zorder": 1, "color": color}
+    ax.quiver(*points.T, *velocity.T, **style | arrows)
+    plane_axes(ax)
+    return ax
 
 
 def plot_attention_matrices(

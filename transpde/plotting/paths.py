@@ -1,0 +1,261 @@
+"""Measures along depth: flows, stacks of layers, paths of tokens and their convex hulls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from scipy.spatial import ConvexHull, QhullError
+
+from transpde.checks import finite_array, same_size
+from transpde.flow import Trajectory
+from transpde.gaussians import Gaussian
+from transpde.measures import Particles
+from transpde.plotting.measures import plot_ellipse, plot_ellipses, plot_particles
+from transpde.plotting.styles import (
+    GREY,
+    INK,
+    SEQUENCE,
+    STYLES,
+    attention_style,
+    axes_on,
+    last_finite,
+    of_kind,
+    plane_axes,
+)
+
+__all__ = ["plot_flow", "plot_hulls", "plot_layers", "plot_paths", "plot_snapshots"]
+
+MANY_LAYERS = 32  # beyond, dots at every layer would hide the paths
+
+
+def plot_flow(
+    trajectory: Trajectory,
+    *,
+    ax: Axes | None = None,
+    color: Any = INK,
+    shown: int = 9,
+    cmap: str = SEQUENCE,
+) -> Axes:
+    """Draw a measure along depth.
+
+    Tokens: their paths, thin and grey, with open dots at the start and full dots at the end; on
+    the line against depth. A Gaussian of the plane: ellipses coloured by depth, and the path of
+    its mean.
+
+    Args:
+        trajectory: of particles in dimension 1 or 2, or of one Gaussian in dimension 2.
+        ax: axes to draw on.
+        color: of the tokens at the end, or of the mean's path.
+        shown: the number of ellipses, from start to end.
+        cmap: the colour map of the ellipses.
+
+    Raises:
+        ValueError: another dimension, the trajectory of a stack.
+
+    Example:
+        >>> ax = plot_flow(tp.flow(tokens, attention, 1.0))  # doctest: +SKIP
+    """
+    of_kind("trajectory", trajectory, Trajectory)
+    ax = axes_on(ax)
+    if isinstance(trajectory.final, Gaussian):
+        plot_ellipses(trajectory, shown=shown, ax=ax, cmap=cmap)
+        ax.plot(*trajectory.means.T, color=color, linewidth=0.8)
+        ax.plot(*trajectory.means[0], "o", color=color, fillstyle="none", markersize=4)
+        return ax
+    paths = np.swapaxes(trajectory.points, 0, 1)
+    if paths.shape[2] > 2:
+        raise ValueError(f"trajectory: must have dimension 1 or 2; got {paths.shape[2]}.")
+    if paths.shape[2] == 1:
+        times = np.broadcast_to(trajectory.times[:, None], paths.shape)
+        paths = np.concatenate([times, paths], axis=2)
+        ax.set_xlabel("depth $t$")
+    else:
+        plane_axes(ax)
+    ax.add_collection(LineCollection(list(paths), colors=GREY, linewidths=0.6, alpha=0.8))
+    rings: dict[str, Any] = {
+        "facecolors": "white",
+        "edgecolors": GREY,
+        "linewidths": 0.7,
+        "zorder": 2,
+    }
+    ax.scatter(paths[:, 0, 0], paths[:, 0, 1], s=14, **rings)
+    ends = paths[np.arange(len(paths)), last_finite(paths[..., -1])]
+    ax.scatter(ends[:, 0], ends[:, 1], s=14, color=color, linewidths=0, zorder=3)
+    return ax
+
+
+def plot_snapshots(
+    clouds: dict[str, Trajectory],
+    ellipses: dict[str, Trajectory],
+    *,
+    styles: dict[str, Any],
+    size: float = 3.0,
+) -> Any:
+    """Draw tokens and the ellipses of Gaussians at each recorded time, a row of panels a name.
+
+    Args:
+        clouds: flows of particles in the plane, by name.
+        ellipses: flows of one Gaussian, with the same names and times.
+        styles: the attention of each name, for its colour.
+        size: the area of a token, in points squared.
+
+    Returns:
+        The axes, shape (names, times), on a new figure.
+
+    Raises:
+        ValueError: names or times that do not agree.
+
+    Example:
+        >>> axes = plot_snapshots(clouds, ellipses, styles=heads)  # doctest: +SKIP
+    """
+    if list(clouds) != list(ellipses):
+        raise ValueError(
+            f"ellipses: must have the names of clouds, {list(clouds)}; got {list(ellipses)}."
+        )
+    for name, cloud in clouds.items():
+        if not np.array_equal(cloud.times, ellipses[name].times):
+            raise ValueError(f"ellipses: the times of {name!r} must be those of its cloud.")
+    columns = max(len(path) for path in clouds.values())
+    size_in_inches = (2.6 * columns, 2.1 * len(clouds))
+    figure = plt.figure(figsize=size_in_inches, layout="constrained")
+    axes = figure.subplots(len(clouds), columns, sharex=True, sharey=True, squeeze=False)
+    for row, (name, cloud) in zip(axes, clouds.items(), strict=True):
+        for j, ax in enumerate(row):
+            plot_particles(
+                cloud[j], ax=ax, size=size, color=attention_style(styles[name])["color"]
+            )
+            plot_ellipse(ellipses[name][j], ax=ax, color="black")
+            ax.set_title(f"{name}, depth {cloud.times[j]:g}", fontsize="medium")
+    return axes
+
+
+def plot_paths(
+    paths: Any,
+    *,
+    ax: Axes | None = None,
+    color: Any = INK,
+    ends: bool = True,
+    **lines: Any,
+) -> Axes:
+    """Draw paths of tokens in the plane, with a ring at each start and a dot at each end.
+
+    Args:
+        paths: shape (T, n, 2), such as `trajectory.points` or a rescaled copy of it.
+        ax: axes to draw on.
+        color: of the paths and of their ends.
+        ends: draw the rings and the dots.
+        **lines: passed to `Axes.plot`.
+
+    Raises:
+        ValueError: an array of another shape, entries that are not finite.
+
+    Example:
+        >>> ax = plot_paths(np.exp(-path.times)[:, None, None] * path.points)  # doctest: +SKIP
+    """
+    points = finite_array("paths", paths, "T n d")
+    same_size("paths", points.shape[-1], "the plane", 2, "dimension")
+    ax = axes_on(ax)
+    for path in np.swapaxes(points, 0, 1):
+        ax.plot(*path.T, **{"color": color, "linewidth": 1.0, "zorder": 2} | lines)
+    if ends:
+        rings: dict[str, Any] = {"facecolors": "white", "linewidths": 0.8, "zorder": 3}
+        ax.scatter(points[0, :, 0], points[0, :, 1], s=14, edgecolors=GREY, **rings)
+        ax.scatter(points[-1, :, 0], points[-1, :, 1], s=14, color=color, linewidths=0, zorder=4)
+    plane_axes(ax, box=True)
+    return ax
+
+
+def plot_layers(
+    stack: Trajectory,
+    flow: Trajectory | None = None,
+    *,
+    ax: Axes | None = None,
+    color: Any = STYLES["Softmax"]["color"],
+) -> Axes:
+    """Draw tokens of the plane through residual layers: broken lines, a dot a layer up to 32.
+
+    Args:
+        stack: from `layers`, of particles in dimension 2.
+        flow: the flow of the same tokens, drawn in grey underneath.
+        ax: axes to draw on.
+        color: of the lines and dots.
+
+    Raises:
+        TypeError: trajectories of other measures.
+        ValueError: another dimension, a flow of other tokens.
+
+    Example:
+        >>> ax = plot_layers(tp.layers(tokens, attention, 8, 0.1))  # doctest: +SKIP
+    """
+    end = of_kind("stack.final", of_kind("stack", stack, Trajectory).final, Particles)
+    same_size("stack", end.dimension, "the plane", 2, "dimension")
+    ax = axes_on(ax)
+    if flow is not None:
+        tokens = of_kind("flow.final", of_kind("flow", flow, Trajectory).final, Particles)
+        same_size("flow", len(tokens.points), "stack", len(end.points), "number of tokens")
+        plot_flow(flow, ax=ax, color=GREY)
+    layers = len(stack) - 1
+    dots = 4.0 * min(1.0, 8 / layers) ** 0.5 if layers <= MANY_LAYERS else 0.0
+    style: dict[str, Any] = {"color": color, "marker": ".", "linewidth": 0.8, "markersize": dots}
+    ax.plot(*np.moveaxis(stack.points, -1, 0), **style)
+    return plot_particles(end, ax=ax, color=color, size=14)
+
+
+def plot_hulls(
+    paths: Any,
+    *,
+    values: Any = None,
+    label: str = "",
+    ax: Axes | None = None,
+    cmap: str = SEQUENCE,
+    **lines: Any,
+) -> Axes:
+    """Draw the outlines of the convex hulls of tokens of the plane, one for each time.
+
+    Args:
+        paths: shape (T, n, 2), such as `trajectory.points`; tokens of a time not on one line.
+        values: a number for each time, for its colour; by default 0, 1, 2, ...
+        label: what the values are, on a colour bar; none without a label.
+        ax: axes to draw on.
+        cmap: the colour map.
+        **lines: passed to `LineCollection`.
+
+    Raises:
+        ValueError: an array of another shape, entries that are not finite, tokens on one line
+            within rounding, a wrong number of values.
+
+    Example:
+        >>> ax = plot_hulls(path.points, values=path.times)  # doctest: +SKIP
+    """
+    points = finite_array("paths", paths, "T n d")
+    same_size("paths", points.shape[-1], "the plane", 2, "dimension")
+    numbers = np.arange(float(len(points)))
+    if values is not None:
+        numbers = finite_array("values", values, "T")
+        same_size("values", len(numbers), "paths", len(points), "length")
+    flat = [i for i, cloud in enumerate(points) if np.linalg.matrix_rank(cloud - cloud[0]) < 2]
+    if flat:
+        raise ValueError(
+            f"paths: the tokens of each time must span the plane; those of time {flat[0]} lie on "
+            "one line."
+        )
+    try:
+        corners = [ConvexHull(cloud).vertices for cloud in points]
+    except QhullError as error:
+        raise ValueError("paths: the tokens of a time lie on one line within rounding.") from error
+    outlines = [cloud[np.append(at, at[0])] for cloud, at in zip(points, corners, strict=True)]
+    ax = axes_on(ax)
+    style: dict[str, Any] = {"cmap": cmap, "linewidths": 1.0, "zorder": 1}
+    hulls = LineCollection(outlines, **style | lines)
+    hulls.set_array(numbers)
+    ax.add_collection(hulls)
+    if label:
+        plt.colorbar(hulls, ax=ax, label=label, shrink=0.8)
+    ax.autoscale_view()
+    ax.set_aspect("equal")
+    ax.set(xlabel="$x_1$", ylabel="$x_2$")
+    return ax
