@@ -83,5 +83,5 @@ def test_bad_panels_and_numbers_are_refused(axes):
         plotting.plot_discs({"a": path}, axes=axes[:1], arcs={"b": np.eye(2)})
     with pytest.raises(ValueError, match="expected: must hold at least one group"):
         plotting.plot_agreement([], [], ax=axes[0])
-    with pytest.raises(ValueError, match="found: must be positive on logarithmic axes; got 0"):
+    with pytest.raises(ValueError, match="found: must be positive; got 0"):
         plotting.plot_agreement([[1.0]], [[0.0]], ax=axes[0])

@@ -98,9 +98,9 @@ def bernstein_parameter(points: Any) -> Array:
     return np.asarray(np.abs(z + root))
 
 
-def positive_array(name: str, value: Any) -> Array:
-    """Return an array (N,) of positive numbers, or raise `ValueError`."""
-    array = finite_array(name, value, "N")
+def positive_array(name: str, value: Any, shape: str = "N") -> Array:
+    """Return an array of positive numbers, or raise `ValueError`."""
+    array = finite_array(name, value, shape)
     if array.min() <= 0:
         raise ValueError(f"{name}: must be positive; got {array.min()}.")
     return array

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from transpde.attention.heads import transposed
 from transpde.checks import Array, finite_array, same_size
 from transpde.energy.scores import Tokens, factor_of, mobility_of, number, score_of
 from transpde.fields import AffineField
@@ -46,7 +45,7 @@ def twisted_energy(measure: Tokens, score: Any) -> Any:
     """
     A = score_of(measure, score)
     X = factor_of(measure)
-    return number(-0.25 * (transposed(X) @ A @ X) ** 2, axes=(-2, -1))
+    return number(-0.25 * (X.mT @ A @ X) ** 2, axes=(-2, -1))
 
 
 def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> Any:
@@ -78,7 +77,7 @@ def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> An
     A, M = score_of(measure, score), mobility_of(measure, mobility)
     X = factor_of(measure)
     AX = A @ X
-    pull = AX @ (transposed(X) @ AX)  # C X
+    pull = AX @ (X.mT @ AX)  # C X
     return number(pull * (M @ pull), axes=(-2, -1))
 
 
@@ -121,9 +120,10 @@ def twisted_curvatures(gaussian: Gaussian, score: Any) -> Array:
     L = np.zeros((len(rows), d, d))
     L[np.arange(len(rows)), rows, columns] = L[np.arange(len(rows)), columns, rows] = 1.0
     turn, pull = (L @ A + A @ L) @ S, S @ A @ S @ L @ A
-    hessian = -0.5 * (_traces(turn, turn) + _traces(pull, L) + transposed(_traces(pull, L)))
+    mixed = _traces(pull, L)
+    hessian = -0.5 * (_traces(turn, turn) + mixed + mixed.mT)
     scale = np.linalg.inv(np.linalg.cholesky(_traces(L @ S, L)))
-    curvatures: Array = sizes * np.linalg.eigvalsh(scale @ hessian @ transposed(scale))
+    curvatures: Array = sizes * np.linalg.eigvalsh(scale @ hessian @ scale.mT)
     return curvatures
 
 
@@ -199,10 +199,10 @@ def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: Any) -> Gaussian:
     X, Y = (factor_of(measure) for measure in (gaussian, other))
     width = max(X.shape[-1], Y.shape[-1])
     X, Y = (np.pad(F, [(0, 0)] * (F.ndim - 1) + [(0, width - F.shape[-1])]) for F in (X, Y))
-    P, _, Rt = np.linalg.svd(transposed(X) @ Y)
+    P, _, Rt = np.linalg.svd(X.mT @ Y)
     mean = (1 - s) * gaussian.mean + s * other.mean
     s = s[..., None]
-    return Gaussian(mean, (1 - s) * (X @ P) + s * (Y @ transposed(Rt)))
+    return Gaussian(mean, (1 - s) * (X @ P) + s * (Y @ Rt.mT))
 
 
 def _traces(left: Array, right: Array) -> Array:

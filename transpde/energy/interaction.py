@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from transpde.attention import Sinkhorn, Unnormalized
-from transpde.attention.heads import transposed
 from transpde.checks import Array, positive_number
 from transpde.energy.scores import Tokens, factor_of, kinetic, number, score_of
 from transpde.gaussians import Gaussian
@@ -192,13 +191,13 @@ class _Axes(NamedTuple):
 
 def _axes(gaussian: Gaussian, A: Array) -> _Axes:
     X, m = factor_of(gaussian), gaussian.mean[..., None]
-    g, U = np.linalg.eigh(transposed(X) @ A @ X)
+    g, U = np.linalg.eigh(X.mT @ A @ X)
     XU = X @ U
-    b = (transposed(XU) @ A @ m)[..., 0]
+    b = (XU.mT @ A @ m)[..., 0]
     finite = np.abs(g) < 1
     safe = np.where(finite, g, 0.0)
     tilt = b / (1 - safe)
-    own = (transposed(m) @ A @ m)[..., 0, 0]
+    own = (m.mT @ A @ m)[..., 0, 0]
     logs = own + (b * tilt - np.log1p(-(safe**2)) / 2).sum(axis=-1)
     return _Axes(XU, g, tilt, np.where(finite.all(axis=-1), logs, np.inf))
 
@@ -221,11 +220,11 @@ def _gaussian_sinkhorn_energy(gaussian: Gaussian, A: Array, epsilon: float) -> A
     unit, m = gaussian.normalised(), gaussian.mean[..., None]
     X = unit.factor
     with np.errstate(over="ignore"):
-        g = np.abs(np.linalg.eigvalsh(transposed(X) @ A @ X)) / epsilon
+        g = np.abs(np.linalg.eigvalsh(X.mT @ A @ X)) / epsilon
         g = g * np.where(g > 0, np.exp(unit.log_scales), 1.0)
     finite = np.isfinite(g)
     x = np.where(finite, g, 0.0)
     q = x * (x / (0.5 + np.hypot(0.5, x)))  # the square of x may be out of range
     each = np.where(finite, q - np.log1p(q) / 2, np.inf)
-    own = (transposed(m) @ A @ m)[..., 0, 0] / epsilon
+    own = (m.mT @ A @ m)[..., 0, 0] / epsilon
     return number((own + each.sum(axis=-1)) / 2)

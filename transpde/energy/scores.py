@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from transpde.attention.heads import transposed
 from transpde.checks import Array, definite_matrix, same_size, symmetric_matrix
 from transpde.gaussians import Gaussian
 from transpde.measures import Particles
@@ -27,7 +26,7 @@ def score_of(measure: Tokens, score: Any, name: str = "score") -> Array:
             f"{name}: its leading axes must match those of the measure, {measure.stack}; "
             f"got {A.shape[:-2]}."
         )
-    return (A + transposed(A)) / 2
+    return (A + A.mT) / 2
 
 
 def mobility_of(measure: Tokens, mobility: Any) -> Array:

@@ -8,14 +8,25 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
 from transpde.checks import Array, finite_array, positive_number, same_size, symmetric_matrix
 from transpde.disc import cone_coordinates, disc_coordinates
 from transpde.gaussians import Gaussian
-from transpde.plotting.styles import GREY, INK, SEQUENCE, SIGNED, axes_3d, axes_on, last_finite
+from transpde.plotting.styles import (
+    GREY,
+    INK,
+    SEQUENCE,
+    SIGNED,
+    axes_3d,
+    axes_on,
+    coloured_lines,
+    last_finite,
+    note,
+    one_each,
+    row_of_axes,
+)
 
 __all__ = [
     "plot_arc",
@@ -36,7 +47,6 @@ def plot_cone(
     values: Any = None,
     height: float | None = None,
     ax: Axes | None = None,
-    cmap: str = SEQUENCE,
     **lines: Any,
 ) -> Axes:
     r"""Draw covariances of the plane along time inside the cone $v \ge \sqrt{u^2 + w^2}$.
@@ -46,7 +56,6 @@ def plot_cone(
         values: a number for each path, for its colour; the initial w by default.
         height: of the cone drawn; by default the largest v.
         ax: three-dimensional axes to draw on.
-        cmap: the colour map.
         **lines: passed to `Axes3D.plot`.
 
     Raises:
@@ -59,11 +68,10 @@ def plot_cone(
     axes: Any = axes_3d(ax)
     top = np.nanmax(paths[..., 2]) if height is None else positive_number("height", height)
     _draw_cone(axes, float(top))
-    style = {"linewidth": 0.9, "alpha": 0.9} | lines
-    colours = _colours(numbers, cmap)
-    for path, colour in zip(np.swapaxes(paths, 0, 1), colours, strict=True):
-        axes.plot(*path.T, **{"color": colour} | style)
-    ends = np.swapaxes(paths, 0, 1)[np.arange(len(colours)), last_finite(paths[..., 2].T)]
+    curves, colours = np.swapaxes(paths, 0, 1), _colours(numbers)
+    for path, colour in zip(curves, colours, strict=True):
+        axes.plot(*path.T, **{"color": colour, "linewidth": 0.9, "alpha": 0.9} | lines)
+    ends = curves[np.arange(len(curves)), last_finite(curves[..., 2])]
     axes.scatter(*ends.T, c=colours, s=9, depthshade=False, linewidths=0)
     return axes
 
@@ -73,7 +81,6 @@ def plot_limit_lines(
     direction: Any,
     *,
     height: float | None = None,
-    axes: Any = None,
     **lines: Any,
 ) -> Array:
     r"""Draw covariances in their cone, panel by panel, and the line $s\,uu^\top$ in black.
@@ -84,7 +91,6 @@ def plot_limit_lines(
         panels: several paths (T, B, 2, 2) by title, with the same B.
         direction: u, shape (2,).
         height: of the cones; by default the largest trace of each panel.
-        axes: a three-dimensional one for each panel.
         **lines: passed to `plot_cone`.
 
     Returns:
@@ -99,9 +105,8 @@ def plot_limit_lines(
     u = finite_array("direction", direction, "d")
     same_size("direction", len(u), "the plane", 2, "dimension")
     positive_number("direction's length", float(np.linalg.norm(u)))
-    if axes is None:
-        size, ratio = (4.5 * len(panels), 4.2), {"projection": "3d"}
-        axes = plt.subplots(1, len(panels), figsize=size, subplot_kw=ratio, squeeze=False)[1][0]
+    solid = {"projection": "3d"}
+    axes = row_of_axes(len(panels), 4.5, 4.2, subplot_kw=solid, layout=None)
     traces = np.trace(np.asarray(next(iter(panels.values())))[-1], axis1=-2, axis2=-1)
     for ax, (title, S) in zip(axes, panels.items(), strict=True):
         plot_cone(S, ax=ax, **{"values": traces.ravel(), "height": height} | lines)
@@ -168,10 +173,7 @@ def plot_disc(
     ax = axes_on(ax)
     ax.add_patch(Circle((0, 0), 1.0, fill=False, edgecolor="black", linewidth=0.7, zorder=2))
     curves = np.swapaxes(paths, 0, 1)
-    style: dict[str, Any] = {"cmap": cmap, "linewidths": 0.6, "zorder": 1}
-    rays = LineCollection(list(curves), **style | lines)
-    rays.set_array(numbers)
-    ax.add_collection(rays)
+    coloured_lines(ax, curves, numbers, **{"cmap": cmap, "linewidths": 0.6, "zorder": 1} | lines)
     ends = curves[np.arange(len(curves)), last_finite(curves[..., 0])]
     ax.scatter(ends[:, 0], ends[:, 1], c=numbers, cmap=cmap, s=size, linewidths=0, zorder=3)
     disc_frame(ax, annotate)
@@ -205,7 +207,7 @@ def plot_discs(
     stray = [title for title in arcs or {} if title not in panels]
     if stray:
         raise ValueError(f"arcs: each must have the title of a panel; got {stray[0]!r}.")
-    drawn = _row(len(panels)) if axes is None else list(axes)
+    drawn = row_of_axes(len(panels), 3.2, 3.5) if axes is None else list(axes)
     same_size("axes", len(drawn), "panels", len(panels), "length")
     options: dict[str, Any] = {"annotate": False, "linewidths": 1.1, "size": 14.0}
     for ax, (title, directions) in zip(drawn, panels.items(), strict=True):
@@ -251,7 +253,6 @@ def plot_disc_map(
     *,
     limit: float | None = None,
     ax: Axes | None = None,
-    cmap: str = SIGNED,
 ) -> Axes:
     r"""Colour the disc by a number of each direction, with a line where it is zero.
 
@@ -262,7 +263,6 @@ def plot_disc_map(
         values: shape (R, S).
         limit: the number at the ends of the colour scale; by default the largest modulus.
         ax: axes to draw on.
-        cmap: the colour map.
 
     Raises:
         ValueError: matrices that are not covariances of the plane, shapes that do not agree,
@@ -278,11 +278,11 @@ def plot_disc_map(
     high = float(np.abs(z).max()) if limit is None else positive_number("limit", limit)
     ax = axes_on(ax)
     u, w = uw[..., 0], uw[..., 1]
-    ax.pcolormesh(u, w, z, cmap=cmap, vmin=-high, vmax=high, shading="gouraud", rasterized=True)
+    look: dict[str, Any] = {"cmap": SIGNED, "shading": "gouraud", "rasterized": True}
+    ax.pcolormesh(u, w, z, vmin=-high, vmax=high, **look)
     if z.min() < 0 < z.max():
         ax.contour(u, w, z, levels=[0.0], colors=INK, linewidths=1.2)
-    circle = np.linspace(0, 2 * np.pi, 181)
-    ax.plot(np.cos(circle), np.sin(circle), color=INK, linewidth=0.8)
+    ax.plot(np.cos(CIRCLE), np.sin(CIRCLE), color=INK, linewidth=0.8)
     disc_frame(ax, annotate=False)
     return ax
 
@@ -341,16 +341,7 @@ def disc_frame(ax: Axes, annotate: bool) -> None:
     if annotate:
         ax.text(-0.78, 0.78, "rank one", rotation=45, ha="center", va="center", fontsize="small")
         ax.plot(0, 0, "+", color=INK, markersize=6, markeredgewidth=0.8, zorder=4)
-        ax.annotate(
-            "isotropic", (0, 0), (4, 4), textcoords="offset points", fontsize="small", zorder=4
-        )
-
-
-def _row(count: int) -> list[Axes]:
-    _, axes = plt.subplots(
-        1, count, figsize=(3.2 * count, 3.5), layout="constrained", squeeze=False
-    )
-    return list(axes[0])
+        note(ax, "isotropic", (0, 0), (4, 4), zorder=4)
 
 
 def _paths(name: str, coordinates: Array, values: Any) -> tuple[Array, Array]:
@@ -360,12 +351,10 @@ def _paths(name: str, coordinates: Array, values: Any) -> tuple[Array, Array]:
     paths = coordinates.reshape(len(coordinates), -1, coordinates.shape[-1])
     if values is None:
         return paths, paths[0, :, 1]
-    numbers = finite_array("values", np.ravel(values), "B")
-    same_size("values", len(numbers), name, paths.shape[1], "number of paths")
-    return paths, numbers
+    return paths, one_each(np.ravel(values), name, paths.shape[1], "number of paths")
 
 
-def _colours(numbers: Array, cmap: str) -> Array:
+def _colours(numbers: Array) -> Array:
     spread = np.ptp(numbers)
     place = (numbers - numbers.min()) / spread if spread else np.full(len(numbers), 0.5)
-    return np.asarray(plt.get_cmap(cmap)(place))
+    return np.asarray(plt.get_cmap(SEQUENCE)(place))

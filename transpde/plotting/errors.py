@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from transpde.checks import Array, finite_array, positive_number, same_size
+from transpde.checks import Array, positive_number
 from transpde.convergence import bernstein_parameter, fitted_order, positive_array
-from transpde.plotting.styles import GREY, INK, SIGNED, STYLES, axes_on
+from transpde.plotting.styles import GREY, INK, SIGNED, STYLES, axes_on, note, seed_rows
 
 __all__ = ["plot_convergence", "plot_poles", "plot_rates", "plot_samples", "plot_slopes"]
 
@@ -74,24 +74,9 @@ def slope_triangle(ax: Axes, x: Any, errors: Any, order: float) -> None:
     triangle = [(left, start), (right, end), corner]
     ax.add_patch(Polygon(triangle, fill=False, edgecolor=GREY, linewidth=0.9, gid="slope"))
     side, away, align = (right, 4, "left") if order > 0 else (left, -4, "right")
-    ax.annotate(
-        f"{order:g}".replace("-", "−"),
-        (side, np.sqrt(start * end)),
-        (away, 0),
-        textcoords="offset points",
-        ha=align,
-        va="center",
-        fontsize="small",
-    )
-    ax.annotate(
-        "1",
-        (np.sqrt(left * right), corner[1]),
-        (0, -4),
-        textcoords="offset points",
-        ha="center",
-        va="top",
-        fontsize="small",
-    )
+    beside, below = (side, np.sqrt(start * end)), (np.sqrt(left * right), corner[1])
+    note(ax, f"{order:g}".replace("-", "−"), beside, (away, 0), ha=align, va="center")
+    note(ax, "1", below, (0, -4), ha="center", va="top")
 
 
 def plot_samples(
@@ -120,10 +105,7 @@ def plot_samples(
     Example:
         >>> ax = plot_samples([10, 20], [[0.3, 0.2], [0.2, 0.1]])  # doctest: +SKIP
     """
-    errors = finite_array("samples", samples, "S N")
-    if errors.min() <= 0:
-        raise ValueError(f"samples: must be positive; got {errors.min()}.")
-    same_size("samples", errors.shape[1], "x", len(np.ravel(x)), "number of columns")
+    errors = positive_array("samples", seed_rows("samples", samples, np.ravel(x)), "S N")
     ax, style = axes_on(ax), {"color": INK} | lines
     dots: dict[str, Any] = {"alpha": 0.4, "markersize": 6, "markeredgewidth": 0, "zorder": 1}
     ax.plot(x, errors.T, ".", color=style["color"], label="_seeds", **dots)
@@ -140,7 +122,6 @@ def plot_rates(
     order: float | None = None,
     ax: Axes | None = None,
     title: str = "",
-    xlabel: str = "number of tokens $n$",
     ylabel: str = "",
 ) -> Axes:
     """Draw errors of several families against x: dots for seeds, a line of root mean squares.
@@ -151,7 +132,6 @@ def plot_rates(
         order: the expected slope, drawn as a triangle under all families.
         ax: axes to draw on.
         title: of the axes.
-        xlabel: what x is.
         ylabel: what the errors are.
 
     Raises:
@@ -169,7 +149,7 @@ def plot_rates(
     ax.xaxis.set_major_locator(FixedLocator(list(np.ravel(x))))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter("{x:.0f}")
-    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    ax.set(title=title, xlabel="number of tokens $n$", ylabel=ylabel)
     ax.legend(frameon=False, fontsize="small", ncols=2 if len(errors) > 3 else 1)
     return ax
 
@@ -195,15 +175,7 @@ def plot_slopes(ax: Axes, slopes: dict[float, tuple[float, float, float]]) -> Ax
         end = start * (right / left) ** slope
         ax.plot([left, right], [start, end], color=GREY, linewidth=1.0, label="_slope")
         middle = (np.sqrt(left * right), np.sqrt(start * end))
-        ax.annotate(
-            f"{slope:g}",
-            middle,
-            (-7, 3),
-            textcoords="offset points",
-            ha="center",
-            fontsize="small",
-            color="0.4",
-        )
+        note(ax, f"{slope:g}", middle, (-7, 3), ha="center", color="0.4")
     return ax
 
 

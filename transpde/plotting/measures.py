@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 
 from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
 from transpde.flow import Trajectory
@@ -24,14 +22,18 @@ from transpde.plotting.styles import (
     INK,
     SEQUENCE,
     axes_on,
+    coloured_lines,
     in_the_plane,
     of_kind,
+    one_each,
     plane_axes,
+    row_of_axes,
 )
 
 __all__ = ["plot_density", "plot_ellipse", "plot_ellipses", "plot_histograms", "plot_particles"]
 
 BARS = "#4477AA"
+LEVEL = 2.0  # of ellipses, in standard deviations
 CIRCLE = np.linspace(0.0, 2 * np.pi, 181)
 
 
@@ -80,7 +82,6 @@ def plot_density(
     ax: Axes | None = None,
     color: Any = INK,
     fill: float = 0.2,
-    cmap: str = AMOUNT,
     **artist: Any,
 ) -> Axes:
     """Draw a density on a grid: the average over each cell, as it is computed.
@@ -93,7 +94,6 @@ def plot_density(
         ax: axes to draw on.
         color: on the line, of curve and shadow.
         fill: on the line, the opacity of the shadow, 0 for none.
-        cmap: in the plane, the colour map.
         **artist: passed to `Axes.stairs` on the line, to `Axes.pcolormesh` in the plane.
 
     Raises:
@@ -110,22 +110,19 @@ def plot_density(
         ax.stairs(grid.density, grid.edges[0], **{"color": color, "linewidth": 1.2} | artist)
         return ax
     # Columns of the mesh run along the first axis. Rasterised, a page of many cells stays light.
-    style: dict[str, Any] = {"cmap": cmap, "vmin": 0.0, "rasterized": True}
+    style: dict[str, Any] = {"cmap": AMOUNT, "vmin": 0.0, "rasterized": True}
     ax.pcolormesh(*grid.edges, grid.density.T, **style | artist)
     plane_axes(ax, box=True)
     return ax
 
 
-def plot_histograms(
-    clouds: Sequence[Particles], density: Grid, edges: Any, *, axes: Any = None
-) -> Any:
+def plot_histograms(clouds: Sequence[Particles], density: Grid, edges: Any) -> Any:
     """Draw tokens of the line as histograms, each beside the density that they stand for.
 
     Args:
         clouds: particles on the line.
         density: a grid on the line, drawn as a curve in each panel.
         edges: of the bars, increasing.
-        axes: a row of axes, one a cloud.
 
     Raises:
         TypeError: clouds that are not `Particles`, a density that is not a `Grid`.
@@ -135,9 +132,7 @@ def plot_histograms(
         >>> axes = plot_histograms([tokens], grid, np.linspace(-1, 1, 21))  # doctest: +SKIP
     """
     of_kind("density", density, Grid)
-    if axes is None:
-        size: dict[str, Any] = {"figsize": (2.8 * len(clouds), 2.8), "layout": "constrained"}
-        axes = plt.subplots(1, len(clouds), sharey=True, squeeze=False, **size)[1][0]
+    axes = row_of_axes(len(clouds), 2.8, 2.8, sharey=True)
     for ax, cloud in zip(axes, clouds, strict=True):
         same_size("clouds", of_kind("clouds", cloud, Particles).dimension, "the line", 1,
                   "dimension")  # fmt: skip
@@ -153,7 +148,7 @@ def plot_histograms(
 def plot_ellipse(
     gaussian: Gaussian,
     *,
-    levels: Sequence[float] = (2.0,),
+    levels: Sequence[float] = (LEVEL,),
     ax: Axes | None = None,
     color: Any = INK,
     fill: float = 0.0,
@@ -197,20 +192,18 @@ def plot_ellipse(
 def plot_ellipses(
     gaussians: Gaussian | Trajectory | Sequence[Gaussian],
     *,
-    level: float = 2.0,
     values: Any = None,
     shown: int | None = None,
     ax: Axes | None = None,
     cmap: str = SEQUENCE,
     **lines: Any,
 ) -> Axes:
-    """Draw the ellipses of several Gaussians of the plane, coloured by a number.
+    """Draw ellipses of two standard deviations of Gaussians, coloured by a number.
 
     The collection of lines carries the numbers: `figure.colorbar(ax.collections[-1])`.
 
     Args:
         gaussians: a stack, a sequence, or the trajectory of one Gaussian; NaN cases are left out.
-        level: of the ellipses, in standard deviations.
         values: a number for each; by default the times of a trajectory, else 0, 1, 2, ...
         shown: draw only so many, evenly chosen from first to last.
         ax: axes to draw on.
@@ -224,18 +217,13 @@ def plot_ellipses(
         >>> ax = plot_ellipses(tp.flow(gaussian, attention, 1.0), shown=9)  # doctest: +SKIP
     """
     cases, numbers = cases_of(gaussians)
-    if values is not None:
-        numbers = finite_array("values", values, "n")
-        same_size("values", len(numbers), "gaussians", len(cases), "length")
+    numbers = one_each(numbers if values is None else values, "gaussians", len(cases))
     alive = [i for i, case in enumerate(cases) if np.isfinite(case.pack()).all()]
     if shown is not None and positive_integer("shown", shown) < len(alive):
         alive = [alive[j] for j in np.linspace(0, len(alive) - 1, shown).round().astype(int)]
     ax = axes_on(ax)
-    outlines = [outline(cases[i], positive_number("level", level)) for i in alive]
-    style: dict[str, Any] = {"cmap": cmap, "linewidths": 1.2}
-    ellipses = LineCollection(outlines, **style | lines)
-    ellipses.set_array(np.asarray(numbers)[alive])
-    ax.add_collection(ellipses)
+    outlines = [outline(cases[i], LEVEL) for i in alive]
+    coloured_lines(ax, outlines, numbers[alive], **{"cmap": cmap, "linewidths": 1.2} | lines)
     dots = np.array([line[0] for line in outlines if len(line) == 1])
     if len(dots):
         ax.plot(*dots.T, ".", color=INK, markersize=4)

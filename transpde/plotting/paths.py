@@ -22,8 +22,10 @@ from transpde.plotting.styles import (
     STYLES,
     attention_style,
     axes_on,
+    coloured_lines,
     last_finite,
     of_kind,
+    one_each,
     plane_axes,
 )
 
@@ -38,7 +40,6 @@ def plot_flow(
     ax: Axes | None = None,
     color: Any = INK,
     shown: int = 9,
-    cmap: str = SEQUENCE,
 ) -> Axes:
     """Draw a measure along depth.
 
@@ -51,7 +52,6 @@ def plot_flow(
         ax: axes to draw on.
         color: of the tokens at the end, or of the mean's path.
         shown: the number of ellipses, from start to end.
-        cmap: the colour map of the ellipses.
 
     Raises:
         ValueError: another dimension, the trajectory of a stack.
@@ -62,7 +62,7 @@ def plot_flow(
     of_kind("trajectory", trajectory, Trajectory)
     ax = axes_on(ax)
     if isinstance(trajectory.final, Gaussian):
-        plot_ellipses(trajectory, shown=shown, ax=ax, cmap=cmap)
+        plot_ellipses(trajectory, shown=shown, ax=ax)
         ax.plot(*trajectory.means.T, color=color, linewidth=0.8)
         ax.plot(*trajectory.means[0], "o", color=color, fillstyle="none", markersize=4)
         return ax
@@ -76,16 +76,18 @@ def plot_flow(
     else:
         plane_axes(ax)
     ax.add_collection(LineCollection(list(paths), colors=GREY, linewidths=0.6, alpha=0.8))
-    rings: dict[str, Any] = {
-        "facecolors": "white",
-        "edgecolors": GREY,
-        "linewidths": 0.7,
-        "zorder": 2,
-    }
-    ax.scatter(paths[:, 0, 0], paths[:, 0, 1], s=14, **rings)
     ends = paths[np.arange(len(paths)), last_finite(paths[..., -1])]
-    ax.scatter(ends[:, 0], ends[:, 1], s=14, color=color, linewidths=0, zorder=3)
+    _draw_ends(ax, paths[:, 0], ends, color, linewidth=0.7, zorder=2)
     return ax
+
+
+def _draw_ends(
+    ax: Axes, starts: Any, ends: Any, color: Any, *, linewidth: float, zorder: float
+) -> None:
+    """Draw a ring at each start and a dot at each end."""
+    rings: dict[str, Any] = {"facecolors": "white", "edgecolors": GREY, "linewidths": linewidth}
+    ax.scatter(starts[:, 0], starts[:, 1], s=14, zorder=zorder, **rings)
+    ax.scatter(ends[:, 0], ends[:, 1], s=14, color=color, linewidths=0, zorder=zorder + 1)
 
 
 def plot_snapshots(
@@ -93,7 +95,6 @@ def plot_snapshots(
     ellipses: dict[str, Trajectory],
     *,
     styles: dict[str, Any],
-    size: float = 3.0,
 ) -> Any:
     """Draw tokens and the ellipses of Gaussians at each recorded time, a row of panels a name.
 
@@ -101,7 +102,6 @@ def plot_snapshots(
         clouds: flows of particles in the plane, by name.
         ellipses: flows of one Gaussian, with the same names and times.
         styles: the attention of each name, for its colour.
-        size: the area of a token, in points squared.
 
     Returns:
         The axes, shape (names, times), on a new figure.
@@ -120,14 +120,11 @@ def plot_snapshots(
         if not np.array_equal(cloud.times, ellipses[name].times):
             raise ValueError(f"ellipses: the times of {name!r} must be those of its cloud.")
     columns = max(len(path) for path in clouds.values())
-    size_in_inches = (2.6 * columns, 2.1 * len(clouds))
-    figure = plt.figure(figsize=size_in_inches, layout="constrained")
+    figure = plt.figure(figsize=(2.6 * columns, 2.1 * len(clouds)), layout="constrained")
     axes = figure.subplots(len(clouds), columns, sharex=True, sharey=True, squeeze=False)
     for row, (name, cloud) in zip(axes, clouds.items(), strict=True):
         for j, ax in enumerate(row):
-            plot_particles(
-                cloud[j], ax=ax, size=size, color=attention_style(styles[name])["color"]
-            )
+            plot_particles(cloud[j], ax=ax, size=3.0, color=attention_style(styles[name])["color"])
             plot_ellipse(ellipses[name][j], ax=ax, color="black")
             ax.set_title(f"{name}, depth {cloud.times[j]:g}", fontsize="medium")
     return axes
@@ -162,9 +159,7 @@ def plot_paths(
     for path in np.swapaxes(points, 0, 1):
         ax.plot(*path.T, **{"color": color, "linewidth": 1.0, "zorder": 2} | lines)
     if ends:
-        rings: dict[str, Any] = {"facecolors": "white", "linewidths": 0.8, "zorder": 3}
-        ax.scatter(points[0, :, 0], points[0, :, 1], s=14, edgecolors=GREY, **rings)
-        ax.scatter(points[-1, :, 0], points[-1, :, 1], s=14, color=color, linewidths=0, zorder=4)
+        _draw_ends(ax, points[0], points[-1], color, linewidth=0.8, zorder=3)
     plane_axes(ax, box=True)
     return ax
 
@@ -174,7 +169,6 @@ def plot_layers(
     flow: Trajectory | None = None,
     *,
     ax: Axes | None = None,
-    color: Any = STYLES["Softmax"]["color"],
 ) -> Axes:
     """Draw tokens of the plane through residual layers: broken lines, a dot a layer up to 32.
 
@@ -182,7 +176,6 @@ def plot_layers(
         stack: from `layers`, of particles in dimension 2.
         flow: the flow of the same tokens, drawn in grey underneath.
         ax: axes to draw on.
-        color: of the lines and dots.
 
     Raises:
         TypeError: trajectories of other measures.
@@ -198,7 +191,7 @@ def plot_layers(
         tokens = of_kind("flow.final", of_kind("flow", flow, Trajectory).final, Particles)
         same_size("flow", len(tokens.points), "stack", len(end.points), "number of tokens")
         plot_flow(flow, ax=ax, color=GREY)
-    layers = len(stack) - 1
+    layers, color = len(stack) - 1, STYLES["Softmax"]["color"]
     dots = 4.0 * min(1.0, 8 / layers) ** 0.5 if layers <= MANY_LAYERS else 0.0
     style: dict[str, Any] = {"color": color, "marker": ".", "linewidth": 0.8, "markersize": dots}
     ax.plot(*np.moveaxis(stack.points, -1, 0), **style)
@@ -211,7 +204,6 @@ def plot_hulls(
     values: Any = None,
     label: str = "",
     ax: Axes | None = None,
-    cmap: str = SEQUENCE,
     **lines: Any,
 ) -> Axes:
     """Draw the outlines of the convex hulls of tokens of the plane, one for each time.
@@ -221,7 +213,6 @@ def plot_hulls(
         values: a number for each time, for its colour; by default 0, 1, 2, ...
         label: what the values are, on a colour bar; none without a label.
         ax: axes to draw on.
-        cmap: the colour map.
         **lines: passed to `LineCollection`.
 
     Raises:
@@ -233,10 +224,7 @@ def plot_hulls(
     """
     points = finite_array("paths", paths, "T n d")
     same_size("paths", points.shape[-1], "the plane", 2, "dimension")
-    numbers = np.arange(float(len(points)))
-    if values is not None:
-        numbers = finite_array("values", values, "T")
-        same_size("values", len(numbers), "paths", len(points), "length")
+    numbers = one_each(np.arange(len(points)) if values is None else values, "paths", len(points))
     flat = [i for i, cloud in enumerate(points) if np.linalg.matrix_rank(cloud - cloud[0]) < 2]
     if flat:
         raise ValueError(
@@ -249,10 +237,8 @@ def plot_hulls(
         raise ValueError("paths: the tokens of a time lie on one line within rounding.") from error
     outlines = [cloud[np.append(at, at[0])] for cloud, at in zip(points, corners, strict=True)]
     ax = axes_on(ax)
-    style: dict[str, Any] = {"cmap": cmap, "linewidths": 1.0, "zorder": 1}
-    hulls = LineCollection(outlines, **style | lines)
-    hulls.set_array(numbers)
-    ax.add_collection(hulls)
+    style: dict[str, Any] = {"cmap": SEQUENCE, "linewidths": 1.0, "zorder": 1}
+    hulls = coloured_lines(ax, outlines, numbers, **style | lines)
     if label:
         plt.colorbar(hulls, ax=ax, label=label, shrink=0.8)
     ax.autoscale_view()

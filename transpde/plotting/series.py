@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from transpde.checks import Array, finite_array, same_size
-from transpde.plotting.styles import GREY, INK, attention_style, axes_on
+from transpde.convergence import positive_array
+from transpde.plotting.styles import GREY, INK, attention_style, axes_on, seed_rows
 
 __all__ = [
     "plot_agreement",
@@ -216,8 +217,7 @@ def plot_medians(
 
 def plot_seeds(ax: Axes, x: Array, name: str, values: Any, **style: Any) -> None:
     """Draw a thin line a seed, and a thick one with the style for their median."""
-    rows = finite_array(name, values, "S N")
-    same_size(name, rows.shape[1], "x", len(x), "number of columns")
+    rows = seed_rows(name, values, x)
     ax.plot(x, rows.T, color=style["color"], linewidth=0.5, alpha=0.45, label="_seeds")
     ax.plot(x, np.median(rows, axis=0), **{"linewidth": 2.2} | style)
 
@@ -249,26 +249,13 @@ def plot_agreement(
     same_size("found", len(found), "expected", len(expected), "length")
     if not len(expected):
         raise ValueError("expected: must hold at least one group; got none.")
-    pairs = [
-        (_positive("expected", x), _positive("found", y))
-        for x, y in zip(expected, found, strict=True)
-    ]
-    for x, y in pairs:
-        same_size("found", len(y), "expected", len(x), "length")
-    ax = axes_on(ax)
+    pairs, ax = [], axes_on(ax)
+    for group, other in zip(expected, found, strict=True):
+        pairs.append((positive_array("expected", group), positive_array("found", other)))
+        same_size("found", len(other), "expected", len(group), "length")
     ends = [min(x.min() for x, _ in pairs), max(x.max() for x, _ in pairs)]
     ax.loglog(ends, ends, color=GREY, linewidth=1.0)
     for x, y in pairs:
         ax.loglog(x, y, ".", markersize=4)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     return ax
-
-
-def _positive(name: str, values: Any) -> Array:
-    array = finite_array(name, values, "N")
-    if array.min() <= 0:
-        raise ValueError(
-            f"{name}: must be positive on logarithmic axes; got {array.min():.6g}. "
-            "Leave such entries out."
-        )
-    return array

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from transpde.checks import Array, finite_array, same_size
-from transpde.plotting.styles import GREY, STYLES, axes_on
+from transpde.convergence import positive_array
+from transpde.plotting.styles import GREY, STYLES, axes_on, row_of_axes, seed_rows
+from transpde.spectra.limit_rank import decay_slopes
 
 __all__ = ["plot_decay", "plot_dimensions", "plot_spectrum"]
 
@@ -49,8 +50,7 @@ def plot_dimensions(
     if bare := sorted(set(samples) - set(looks)):
         raise ValueError(f"looks: must have a look for every name; none for {bare}.")
     for i, (name, values) in enumerate(samples.items()):
-        rows: Array = finite_array(f"samples[{name!r}]", values, "S N")
-        same_size(f"samples[{name!r}]", rows.shape[1], "dimensions", len(d), "number of columns")
+        rows = seed_rows(f"samples[{name!r}]", values, d, "dimensions")
         x = d * 1.07 ** (i - (len(samples) - 1) / 2)
         color = looks[name]["color"]
         ax.plot(x, rows.T, ".", markersize=3, alpha=0.5, color=color, label="_draws")
@@ -102,17 +102,16 @@ def plot_spectrum(
     return ax
 
 
-def plot_decay(times: Any, eigenvalues: Any, stays: Any, *, axes: Any = None) -> Array:
+def plot_decay(times: Any, eigenvalues: Any, stays: Any) -> Array:
     r"""Draw eigenvalues along depth, and beside them their slopes $-d\log\lambda/d\log t$.
 
     Args:
         times: positive depths (T,).
         eigenvalues: positive, shape (T, d).
         stays: which tend to a positive number (d,): blue; the others are orange.
-        axes: two axes to draw on.
 
     Returns:
-        The two axes.
+        The two axes, on a new figure.
 
     Raises:
         ValueError: lengths that differ, entries that are not positive.
@@ -120,15 +119,11 @@ def plot_decay(times: Any, eigenvalues: Any, stays: Any, *, axes: Any = None) ->
     Example:
         >>> axes = plot_decay(times, eigenvalues, found.stays)  # doctest: +SKIP
     """
-    t, values = finite_array("times", times, "T"), finite_array("eigenvalues", eigenvalues, "T d")
+    t, values = positive_array("times", times), positive_array("eigenvalues", eigenvalues, "T d")
     same_size("eigenvalues", len(values), "times", len(t), "length")
     same_size("stays", len(stays), "eigenvalues", values.shape[1], "number of columns")
-    if min(t.min(), values.min()) <= 0:
-        raise ValueError("times, eigenvalues: must be positive.")
-    if axes is None:
-        axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")[1]
-    left, right = (axes_on(ax) for ax in axes)
-    slopes = -np.diff(np.log(values), axis=0) / np.diff(np.log(t))[:, None]
+    left, right = (axes_on(ax) for ax in row_of_axes(2, 4.5, 3.4))
+    slopes = decay_slopes(t, np.log(values))
     middle = np.sqrt(t[1:] * t[:-1])
     for i, stay in enumerate(stays):
         look: dict[str, Any] = {"color": STAYS if stay else VANISHES, "linewidth": 1.4}

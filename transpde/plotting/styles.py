@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 
 from transpde.attention import Attention, WithFeedForward
-from transpde.checks import Array, same_size
+from transpde.checks import Array, finite_array, same_size
 from transpde.gaussians import Gaussian
 
 __all__ = ["STYLES", "attention_style"]
@@ -70,6 +71,40 @@ def axes_on(ax: Axes | None) -> Axes:
     ax = plt.gca() if ax is None else ax
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def row_of_axes(count: int, width: float, height: float, **options: Any) -> list[Any]:
+    """Return a new row of axes, with the width of each and their height in inches."""
+    options = {"figsize": (width * count, height), "layout": "constrained"} | options
+    return list(plt.subplots(1, count, squeeze=False, **options)[1][0])
+
+
+def coloured_lines(ax: Axes, curves: Any, numbers: Array, **style: Any) -> LineCollection:
+    """Draw curves (N, T, 2), each in the colour of its number."""
+    lines = LineCollection(list(curves), **style)
+    lines.set_array(numbers)
+    ax.add_collection(lines)
+    return lines
+
+
+def note(ax: Axes, text: str, place: Any, away: tuple[float, float], **style: Any) -> None:
+    """Write a small text at a distance from a place, in points."""
+    look: dict[str, Any] = {"textcoords": "offset points", "fontsize": "small"}
+    ax.annotate(text, place, away, **look | style)
+
+
+def one_each(values: Any, name: str, count: int, what: str = "length") -> Array:
+    """Return the numbers `values`, after a check that there is one for each."""
+    numbers = finite_array("values", values, "N")
+    same_size("values", len(numbers), name, count, what)
+    return numbers
+
+
+def seed_rows(name: str, values: Any, x: Array, x_name: str = "x") -> Array:
+    """Return values (S, N), a row a seed, after a check that they are as many as x."""
+    rows = finite_array(name, values, "S N")
+    same_size(name, rows.shape[1], x_name, len(x), "number of columns")
+    return rows
 
 
 def plane_axes(ax: Axes, *, box: bool = False) -> None:

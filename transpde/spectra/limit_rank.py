@@ -18,7 +18,7 @@ from transpde.checks import Array, frozen, increasing_times, positive_number
 from transpde.flow import Trajectory
 from transpde.gaussians import Gaussian
 
-__all__ = ["LimitRank", "decide_decay", "decide_rank"]
+__all__ = ["LimitRank", "decay_slopes", "decide_decay", "decide_rank"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +159,8 @@ def decide_decay(
     if slack >= 0.5:
         raise ValueError(f"slack: must be less than 1/2; got {slack}.")
     chosen = _three_depths(times, window)
-    means, last = _slopes(times[chosen], logs[chosen]), _late_slopes(times, logs, chosen)
+    means, late = decay_slopes(times[chosen], logs[chosen]), slice(chosen[1], None)
+    last = decay_slopes(times[late], logs[late])
     gone = np.isneginf(logs[chosen]).all(axis=0)
     settled = np.abs(means[1]) <= np.maximum(np.abs(means[0]) / 2, noise)
     stays = (np.abs(last) <= slack).all(axis=0) & settled
@@ -184,16 +185,11 @@ def _three_depths(times: Array, window: float) -> list[int]:
     return [*places, len(times) - 1]
 
 
-def _slopes(times: Array, logs: Array) -> Array:
+def decay_slopes(times: Array, logs: Array) -> Array:
     """Return -d log(eigenvalue) / d log(t) between times; NaN for an eigenvalue of zero."""
     with np.errstate(invalid="ignore"):
         steps = np.diff(np.log(times)).reshape(-1, *[1] * (logs.ndim - 1))
         return np.where(np.isfinite(logs[1:]), -np.diff(logs, axis=0) / steps, np.nan)
-
-
-def _late_slopes(times: Array, logs: Array, chosen: list[int]) -> Array:
-    """Return the slopes between the recorded times of the last window."""
-    return _slopes(times[chosen[1] :], logs[chosen[1] :])
 
 
 def _result(stays: Array, vanishes: Array, slopes: Array, depths: Array, logs: Array) -> LimitRank:

@@ -96,8 +96,8 @@ def blowup_time(attention: Any, gaussian: Gaussian) -> Any:
 
 
 def _gram(X: Array, A: Array) -> Array:
-    G = np.swapaxes(X, -2, -1) @ A @ X
-    return G + np.swapaxes(G, -2, -1)
+    G = X.mT @ A @ X
+    return G + G.mT
 
 
 def _by_case(function: Callable[[HeadSum, Gaussian], Any], attention: Any, gaussian: Any) -> Any:
@@ -219,9 +219,9 @@ def _covariance(parts: HeadSum, A: Array, gaussian: Gaussian, t: float) -> Array
         if blown.any() and not stack:
             raise _too_late(t, t / (1 - left.min()))
         Y = (X @ U) / np.sqrt(np.where(left > 0, left, np.nan))[..., None, :]
-        return np.where(blown[..., None, None], np.nan, Y @ np.swapaxes(Y, -2, -1))
+        return np.where(blown[..., None, None], np.nan, Y @ Y.mT)
     Sigma = np.full((*stack, d, d), np.nan)
-    C = np.broadcast_to(A + np.swapaxes(A, -2, -1), Sigma.shape)
+    C = np.broadcast_to(A + A.mT, Sigma.shape)
     W = np.broadcast_to(parts.linear, Sigma.shape)
     for i in np.ndindex(stack):
         end = riccati.blowup(X[i], C[i], W[i], horizon=t)
@@ -344,12 +344,12 @@ def stationary_rank_bound(attention: Any) -> Any:
     A, head = scalar_softmax(parts), parts.heads[0]
     if len(parts.heads) == 1 and isinstance(head, Sinkhorn):
         c = scalar_value(head)
-        A = None if c is None else c[..., None, None] * np.swapaxes(head.key, -2, -1) @ head.query
+        A = None if c is None else c[..., None, None] * head.key.mT @ head.query
         if c is not None and not c.all():
             return None
     if A is None:
         return None
-    values = np.linalg.eigvalsh(A + np.swapaxes(A, -2, -1))
+    values = np.linalg.eigvalsh(A + A.mT)
     floor = ROUNDING * values.shape[-1] * np.abs(values).max(axis=-1, keepdims=True)
     above, below = (values > floor).sum(axis=-1), (values < -floor).sum(axis=-1)
     bound = values.shape[-1] - np.maximum(above, below)

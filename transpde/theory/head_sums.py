@@ -90,7 +90,7 @@ def scalar_softmax(parts: HeadSum | None, gaussian: Gaussian | None = None) -> A
         c = scalar_value(head)
         if c is None:
             return None
-        A = A + c[..., None, None] * np.swapaxes(head.key, -2, -1) @ head.query
+        A = A + c[..., None, None] * head.key.mT @ head.query
     return A
 
 

@@ -77,11 +77,11 @@ def _solution(parts: HeadSum, s: Array, t: Array) -> Array | None:
         return _softmax(_number(A), _number(parts.linear), s, t)
     if len(parts.heads) > 1 or parts.linear.any() or not isinstance(head, L2 | Sinkhorn):
         return None
-    v, a = _number(head.value), _number(np.swapaxes(head.key, -2, -1) @ head.query)
+    v, a = _number(head.value), _number(head.key.mT @ head.query)
     if v * a == 0:
         return s
     if isinstance(head, L2):
-        return _l2(v * a, _number(np.swapaxes(head.key, -2, -1) @ head.key), s, t)
+        return _l2(v * a, _number(head.key.mT @ head.key), s, t)
     return _sinkhorn(v, a, head.epsilon, s, t)
 
 

@@ -68,7 +68,7 @@ def ray_rates(head: Any, direction: Any, size: float = 1.0) -> Array:
     """
     u = _isotropic(head, direction)
     s, n = positive_number("size", size), _normal(u)
-    A = np.swapaxes(head.key, -2, -1) @ head.query
+    A = head.key.mT @ head.query
     beta, gamma, nu = _form(u, A, n), _form(n, A, u), _form(n, head.value, u)
     match head:
         case L2():
@@ -124,7 +124,7 @@ def _isotropic(head: Any, direction: Any) -> Array:
     same_size("direction", u.shape[-1], "the plane", 2, "dimension")
     length = np.linalg.norm(u, axis=-1, keepdims=True)
     positive_number("direction's length", float(length.min()))
-    u, A = u / length, np.swapaxes(head.key, -2, -1) @ head.query
+    u, A = u / length, head.key.mT @ head.query
     gap, norm = np.abs(_form(u, A, u)), np.linalg.norm(A, axis=(-2, -1))
     if np.any(gap > 1e-8 * norm):
         raise ValueError(f"direction: must satisfy u'Au = 0; got {np.max(gap):.3g}.")
@@ -170,8 +170,8 @@ def least_departure(form: Any, rank: int, *, seed: Any, starts: int = 20) -> flo
     C = C / positive_number("form's norm", float(np.linalg.norm(C, 2)))
     X = np.linalg.qr(rng.normal(size=(count, len(C), r)))[0]
     for _ in range(400):
-        X = np.linalg.qr(X - 0.25 * C @ X @ (np.swapaxes(X, -2, -1) @ C @ X))[0]
-    return float(np.linalg.norm(np.swapaxes(X, -2, -1) @ C @ X, axis=(-2, -1)).min())
+        X = np.linalg.qr(X - 0.25 * C @ X @ (X.mT @ C @ X))[0]
+    return float(np.linalg.norm(X.mT @ C @ X, axis=(-2, -1)).min())
 
 
 def self_similar(head: Any, guess: Any) -> tuple[Array, Array]:
