@@ -3,6 +3,7 @@
 import os
 import sys
 
+import numpy as np
 import pytest
 
 os.environ["MPLBACKEND"] = "Agg"
@@ -13,3 +14,22 @@ def no_figure_left():
     yield
     if "matplotlib.pyplot" in sys.modules:  # most tests draw nothing, and do without its import
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture(scope="session")
+def gaussian_path():
+    """The flow of one Gaussian of the plane."""
+    import transpde as tp
+
+    start = tp.Gaussian([0.5, -0.5], [[1.0, 0.2], [0.3, 0.8]])
+    return tp.flow(start, tp.Softmax(np.eye(2), -np.eye(2), np.eye(2)), 1.0)
+
+
+@pytest.fixture(scope="session")
+def stack_path():
+    """Two blow-ups at different times, NaN after each, and one case without any."""
+    import transpde as tp
+
+    eye = np.eye(2)
+    start = tp.Gaussian(np.zeros((3, 2)), np.array([1.0, 0.7, 0.1])[:, None, None] * eye)
+    return tp.flow(start, tp.Softmax(eye, eye, eye), np.linspace(0.0, 2.0, 21))

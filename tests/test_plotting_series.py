@@ -1,12 +1,26 @@
-"""Series are checked by the data of their artists."""
+"""Series of numbers are checked by the data of their artists."""
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
+import transpde as tp
 from transpde import plotting
 
 X = np.array([1.0, 2.0, 4.0])
+
+
+@pytest.fixture
+def ax():
+    return plt.figure().add_subplot()
+
+
+@pytest.fixture
+def axes():
+    figure, panels = plt.subplots(1, 2)
+    yield panels
+    plt.close(figure)
 
 
 def test_lines_hold_the_data_and_the_legend_the_names():
@@ -51,61 +65,71 @@ def test_bad_series(series, options, message):
         plotting.plot_series(X, series, **options)
 
 
-def test_samples_are_dots_and_a_line_of_root_mean_squares():
-    samples = np.array([[3.0, 1.0, 0.5], [1.0, 2.0, 0.1]])
-    ax = plotting.plot_samples(X, samples, order=-0.5, label="gap", color="#CC3311")
-    for line, row in zip(ax.lines, samples, strict=False):
-        np.testing.assert_array_equal(line.get_data(), (X, row))
-        assert line.get_marker() == "."
-    np.testing.assert_allclose(ax.lines[-1].get_ydata(), np.sqrt((samples**2).mean(axis=0)))
-    assert ax.lines[-1].get_color() == "#CC3311"
-    assert ax.get_legend().get_texts()[0].get_text().startswith("gap: order")
-    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+def test_growth_draws_seeds_and_medians(ax):
+    rows = np.array([[1.0, 2.0, 3.0], [1.0, 4.0, 9.0], [1.0, 3.0, 5.0]])
+    plotting.plot_growth([0, 1, 2], {tp.Softmax: rows, "L2": 2 * rows}, ax=ax)
+    np.testing.assert_array_equal([line.get_ydata() for line in ax.lines[:3]], rows)
+    np.testing.assert_array_equal(ax.lines[3].get_ydata(), [1, 3, 5])
+    np.testing.assert_array_equal(ax.lines[7].get_ydata(), [2, 6, 10])
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["softmax", "L2"]
+    with pytest.raises(ValueError, match="ratios of L2: its number of columns"):
+        plotting.plot_growth([0, 1], {"L2": rows}, ax=ax)
 
 
-def test_samples_take_the_look_of_an_attention_and_name_the_order():
-    x, errors = np.array([1.0, 2.0, 4.0]), np.array([[1.0, 0.5, 0.25], [7.0, 3.5, 1.75]])
-    style = plotting.attention_style("L2") | {"label": "seeds"}
-    ax = plotting.plot_samples(x, errors, order=-1, **style)
-    assert np.array_equal([line.get_ydata() for line in ax.lines[:2]], errors)
-    assert np.allclose(ax.lines[2].get_ydata(), 5 / x)
-    assert {line.get_color() for line in ax.lines} == {style["color"]}
-    assert ax.get_legend().get_texts()[0].get_text() == "seeds: order −1.00"
+def test_comparison_gives_lines_and_marks_one_colour(ax):
+    looks = {"bound": ("red", "--", "o"), "alone": ("blue", "-", "x")}
+    points = {"bound": [1.0, 2.0], "alone": ([5.0, 6.0], [3.0, 4.0])}
+    plotting.plot_comparison([1, 2], {"bound": [2.0, 8.0]}, points, looks=looks, ax=ax)
+    line, marks, alone = ax.lines
+    assert line.get_color() == marks.get_color() == "red"
+    assert (line.get_linestyle(), marks.get_marker(), alone.get_marker()) == ("--", "o", "x")
+    assert marks.get_linestyle() == "None"
+    np.testing.assert_array_equal(alone.get_xydata(), [[5, 3], [6, 4]])
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["bound", "alone"]
+    keys = ax.get_legend().findobj(mpl.lines.Line2D)
+    assert [(key.get_linestyle(), key.get_marker()) for key in keys] == [
+        ("--", "None"),
+        ("None", "o"),
+        ("None", "x"),
+    ]
+    assert ax.get_yscale() == "log"
+    with pytest.raises(ValueError, match=r"none for \['bound'\]"):
+        plotting.plot_comparison([1, 2], {"bound": [1, 2]}, {}, looks={}, ax=ax)
 
 
-def test_triangle_lies_under_every_dot():
-    x, rng = 2.0 ** np.arange(4, 10), np.random.default_rng(0)
-    families = {name: rng.lognormal(0, 1.5, (20, 6)) / x**0.5 for name in "ab"}
-    for order in (-0.5, 1.0):
-        ax = plotting.plot_rates(x, families, order=order, ax=plt.figure().add_subplot())
-        ((left, start), (right, end), *_) = ax.patches[0].get_xy()
-        assert np.log(end / start) / np.log(right / left) == pytest.approx(order)
-        lowest = np.min([row.min(axis=0) for row in families.values()], axis=0)
-        above = (left / 1.5 < x) & (x < right * 1.5)
-        assert above.sum() >= 2
-        assert (start * (x / left) ** order < lowest / 1.99)[above].all()
+def test_medians_hold_paths_and_their_median():
+    paths = {"a": np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 9.0]])}
+    ax = plotting.plot_medians([0.0, 1.0], paths, colors=["black"])
+    np.testing.assert_array_equal([line.get_ydata() for line in ax.lines[:3]], paths["a"])
+    np.testing.assert_array_equal(ax.lines[3].get_ydata(), [0.0, 2.0])
+    with pytest.raises(ValueError, match="colors"):
+        plotting.plot_medians([0.0, 1.0], paths, colors=[])
+    with pytest.raises(ValueError, match="number of columns"):
+        plotting.plot_medians([0.0, 1.0, 2.0], paths, colors=["black"])
 
 
-@pytest.mark.parametrize(
-    ("samples", "message"),
-    [
-        (np.zeros((1, 3)), "samples: must be positive; got 0"),
-        ([[1.0, 0.0, 1.0]], "samples: must be positive"),
-        ([[1.0, 1.0]], "number of columns must be that of x"),
-        ([1.0, 1.0, 1.0], "samples"),
-    ],
-)
-def test_bad_samples(samples, message):
-    with pytest.raises(ValueError, match=message):
-        plotting.plot_samples(X, samples)
+def test_curves_have_one_entry_of_the_legend_each(axes):
+    y = np.array([[0.0, 1.0], [2.0, np.nan]])
+    curves = {tp.Softmax: ([0, 1], y), "L2": ([[0, 0], [1, 2]], 2 * y)}
+    ax = plotting.plot_attention_curves(curves, ax=axes[0], ylabel="size", linewidth=3.0)
+    np.testing.assert_array_equal([line.get_ydata() for line in ax.lines[:2]], y.T)
+    np.testing.assert_array_equal(ax.lines[3].get_xdata(), [0, 2])
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["softmax", "L2"]
+    assert ax.lines[0].get_linewidth() == 3.0
+    assert ax.get_ylabel() == "size"
+    assert plotting.plot_attention_curves({"L2": ([0, 1], y)}, ax=axes[1]).get_legend() is None
+    with pytest.raises(ValueError, match="y of L2: its length"):
+        plotting.plot_attention_curves({"L2": ([0, 1, 2], y)}, ax=ax)
 
 
-def test_slopes_are_grey_lines_with_their_slope():
-    ax = plotting.plot_series(X, {"data": X}, log="xy")
-    assert plotting.plot_slopes(ax, {2: (1.0, 4.0, 0.5), 1: (1.0, 2.0, 0.1)}) is ax
-    np.testing.assert_allclose(ax.lines[1].get_xydata(), [[1, 0.5], [4, 8]])
-    np.testing.assert_allclose(ax.lines[2].get_xydata(), [[1, 0.1], [2, 0.2]])
-    assert [text.get_text() for text in ax.texts] == ["2", "1"]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["data"]
-    with pytest.raises(ValueError, match="slopes: must have 0 < left < right and a positive"):
-        plotting.plot_slopes(ax, {1: (2.0, 2.0, 1.0)})
+def test_agreement_draws_the_diagonal_and_a_group_each(axes):
+    ax = plotting.plot_agreement([[1.0, 4.0], [2.0]], [[1.1, 4.2], [2.0]], ax=axes[0])
+    diagonal, first, second = ax.lines
+    np.testing.assert_array_equal(diagonal.get_xydata(), [[1, 1], [4, 4]])
+    np.testing.assert_array_equal(first.get_xydata(), [[1, 1.1], [4, 4.2]])
+    np.testing.assert_array_equal(second.get_xydata(), [[2, 2]])
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+    with pytest.raises(ValueError, match="found: its length"):
+        plotting.plot_agreement([[1.0]], [[1.0, 2.0]], ax=ax)
+    with pytest.raises(ValueError, match="found: its length"):
+        plotting.plot_agreement([[1.0]], [], ax=ax)

@@ -1,4 +1,4 @@
-"""Drawings of random heads: what their artists hold."""
+"""Drawings of spectra: random heads, laws, eigenvalues along depth."""
 
 import numpy as np
 import pytest
@@ -51,3 +51,16 @@ def test_shapes_and_names_are_checked(ax):
             plotting.plot_dimensions([2, 4], {"a": [[1, 2]]}, looks=LOOKS, laws=[law], ax=ax)
     with pytest.raises(ValueError, match="law"):
         plotting.plot_spectrum([1.0], ([0, 1], [1]), color="k", label="", ax=ax)
+
+
+def test_decay_shows_eigenvalues_and_slopes():
+    t = np.geomspace(1, 1e3, 7)
+    left, right = plotting.plot_decay(t, np.stack([t**-1.0, 2 + 0 * t], axis=1), [False, True])
+    np.testing.assert_allclose(left.lines[0].get_ydata(), 1 / t)
+    np.testing.assert_allclose(right.lines[0].get_ydata(), 1)
+    np.testing.assert_allclose(right.lines[1].get_ydata(), 0, atol=1e-14)
+    assert left.lines[0].get_color() != left.lines[1].get_color()
+    with pytest.raises(ValueError, match=r"must be positive"):
+        plotting.plot_decay(t, np.zeros((7, 1)), [True])
+    with pytest.raises(ValueError, match=r"stays"):
+        plotting.plot_decay(t, np.ones((7, 2)), [True])

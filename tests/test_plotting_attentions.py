@@ -1,4 +1,4 @@
-"""Panels of several attentions: the artists carry the numbers, on one scale."""
+"""Drawings of attentions: the artists carry the numbers, panels on one scale."""
 
 import matplotlib as mpl
 import numpy as np
@@ -8,7 +8,6 @@ import transpde as tp
 from transpde import plotting
 
 EYE = np.eye(2)
-TOKENS = tp.Particles(np.random.default_rng(0).normal(size=(5, 2)), positions=np.arange(5) / 4)
 ZOO = {
     "softmax": tp.Softmax(EYE, EYE, EYE),
     "linear": tp.Linear(EYE, EYE, EYE),
@@ -16,6 +15,45 @@ ZOO = {
     "masked": tp.Masked(tp.Softmax(EYE, EYE, EYE)),
     "unnormalised": tp.Unnormalized(EYE, EYE, EYE),
 }
+TOKENS = tp.Particles(np.random.default_rng(0).normal(size=(5, 2)), positions=np.arange(5) / 4)
+
+
+def tokens(n=7, d=2, weights=None):
+    return tp.Particles(np.random.default_rng(0).normal(size=(n, d)), weights)
+
+
+def test_field_arrows_are_the_velocities():
+    field = tp.AffineField([[0.0, 1.0], [-1.0, 0.0]])
+    ax = plotting.plot_field(field, xlim=(-1, 1), ylim=(0, 1), count=3)
+    arrows = ax.collections[0]
+    np.testing.assert_allclose(np.column_stack([arrows.U, arrows.V]), field(arrows.get_offsets()))
+    assert len(arrows.U) == 9
+    with pytest.raises(ValueError, match=r"xlim: must be \(low, high\)"):
+        plotting.plot_field(field, xlim=(1.0, 1.0))
+    with pytest.raises(ValueError, match="field: must return one velocity a point"):
+        plotting.plot_field(lambda x: x[:, 0])
+
+
+def test_attention_matrix_image():
+    matrix = tp.Softmax(EYE, EYE, EYE).matrix(tokens())
+    ax = plotting.plot_attention_matrix(matrix, colorbar=True)
+    image = ax.images[0]
+    np.testing.assert_array_equal(image.get_array(), matrix)
+    assert image.get_clim() == (0.0, matrix.max())
+    assert len(ax.figure.axes) == 2
+
+
+def test_attention_matrix_with_signs_is_symmetric_about_white():
+    image = plotting.plot_attention_matrix([[1.0, -2.0], [0.0, 1.0]]).images[0]
+    assert image.get_clim() == (-2.0, 2.0)
+    assert image.get_cmap().name == "PuOr"
+
+
+def test_attention_matrix_errors():
+    with pytest.raises(ValueError, match=r"Choose a head first: matrix\[0\]"):
+        plotting.plot_attention_matrix(np.ones((2, 3, 3)))
+    with pytest.raises(ValueError, match="number of columns must be that of its rows, 2; got 3"):
+        plotting.plot_attention_matrix(np.ones((2, 3)))
 
 
 def test_matrices_share_one_scale():
