@@ -168,11 +168,10 @@ def plot_attention_matrices(
         plot_attention_matrix(P, ax=ax, cmap=SIGNED if signed else AMOUNT)
         ax.images[0].set_clim(-high if signed else 0.0, high)
         _outer_labels(ax)
-    ends = {(False, False): "neither", (True, False): "max", (True, True): "both"}
     low = min(float(P.min()) for P in matrices.values()) < -high
-    extend = ends[largest > high, low] if largest > high or low else "neither"
-    bar = figure.colorbar(axes[0].images[0], ax=list(axes), extend=extend, shrink=0.8, aspect=30)
-    bar.outline.set_visible(False)
+    _scale(
+        figure, axes, axes[0].images[0], "both" if low else "max" if largest > high else "neither"
+    )
     return axes
 
 
@@ -223,30 +222,18 @@ def plot_attention_fields(
         plot_field(_unit(field), xlim=xlim, ylim=ylim, count=count, ax=ax, color=INK, width=0.006)
         _dots(ax, tokens, position if isinstance(attentions[name], Masked) else None)
         ax.set(xlim=xlim, ylim=ylim)
-    bar = figure.colorbar(
-        axes[0].collections[0],
-        ax=list(axes),
-        extend="max" if largest > high else "neither",
-        shrink=0.8,
-        aspect=30,
-        label="speed",
-    )
-    bar.outline.set_visible(False)
+    _scale(figure, axes, axes[0].collections[0], "max" if largest > high else "neither", "speed")
     return axes
 
 
 def plot_attention_flows(
-    trajectories: Mapping[str, Trajectory],
-    attentions: Mapping[str, Attention],
-    *,
-    columns: int = 4,
+    trajectories: Mapping[str, Trajectory], attentions: Mapping[str, Attention]
 ) -> Any:
     """Draw the flows of the same tokens under several attentions, on common axes.
 
     Args:
         trajectories: flows of particles in the plane, by name, the title of a panel.
         attentions: the attention of each name, for its colour.
-        columns: panels a row.
 
     Returns:
         The axes of the panels, in order, on a new figure.
@@ -259,13 +246,13 @@ def plot_attention_flows(
     """
     if missing := [name for name in trajectories if name not in attentions]:
         raise ValueError(f"attentions: must hold every name of trajectories; {missing} missing.")
-    _, axes = _panels("trajectories", list(trajectories), columns)
+    _, axes = _panels("trajectories", list(trajectories))
     for ax, (name, path) in zip(axes, trajectories.items(), strict=True):
         plot_flow(path, ax=ax, color=attention_style(attentions[name])["color"])
     return axes
 
 
-def _panels(argument: str, names: list[str], columns: int) -> tuple[Any, Any]:
+def _panels(argument: str, names: list[str], columns: int = 4) -> tuple[Any, Any]:
     """Return a new figure and its axes, one a name, with common axes and titles."""
     if not names:
         raise ValueError(f"{argument}: must hold at least one entry; got none.")
@@ -279,6 +266,12 @@ def _panels(argument: str, names: list[str], columns: int) -> tuple[Any, Any]:
     for ax, name in zip(axes, names, strict=True):
         ax.set_title(name, fontsize="medium")
     return figure, axes
+
+
+def _scale(figure: Any, axes: Any, drawn: Any, extend: str, label: str = "") -> None:
+    """Draw the one colour scale of all panels, pointed where larger numbers share a colour."""
+    bar = figure.colorbar(drawn, ax=list(axes), extend=extend, shrink=0.8, aspect=30, label=label)
+    bar.outline.set_visible(False)
 
 
 def _outer_labels(ax: Any) -> None:

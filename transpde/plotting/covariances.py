@@ -77,11 +77,7 @@ def plot_cone(
 
 
 def plot_limit_lines(
-    panels: dict[str, Any],
-    direction: Any,
-    *,
-    height: float | None = None,
-    **lines: Any,
+    panels: dict[str, Any], direction: Any, *, height: float | None = None, **lines: Any
 ) -> Array:
     r"""Draw covariances in their cone, panel by panel, and the line $s\,uu^\top$ in black.
 
@@ -248,11 +244,7 @@ def plot_arc(matrix: Any, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_disc_map(
-    covariances: Any,
-    values: Any,
-    *,
-    limit: float | None = None,
-    ax: Axes | None = None,
+    covariances: Any, values: Any, *, limit: float | None = None, ax: Axes | None = None
 ) -> Axes:
     r"""Colour the disc by a number of each direction, with a line where it is zero.
 

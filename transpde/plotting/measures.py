@@ -77,12 +77,7 @@ def plot_particles(
 
 
 def plot_density(
-    grid: Grid,
-    *,
-    ax: Axes | None = None,
-    color: Any = INK,
-    fill: float = 0.2,
-    **artist: Any,
+    grid: Grid, *, ax: Axes | None = None, color: Any = INK, fill: float = 0.2, **artist: Any
 ) -> Axes:
     """Draw a density on a grid: the average over each cell, as it is computed.
 

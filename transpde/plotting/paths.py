@@ -35,11 +35,7 @@ MANY_LAYERS = 32  # beyond, dots at every layer would hide the paths
 
 
 def plot_flow(
-    trajectory: Trajectory,
-    *,
-    ax: Axes | None = None,
-    color: Any = INK,
-    shown: int = 9,
+    trajectory: Trajectory, *, ax: Axes | None = None, color: Any = INK, shown: int = 9
 ) -> Axes:
     """Draw a measure along depth.
 
@@ -91,10 +87,7 @@ def _draw_ends(
 
 
 def plot_snapshots(
-    clouds: dict[str, Trajectory],
-    ellipses: dict[str, Trajectory],
-    *,
-    styles: dict[str, Any],
+    clouds: dict[str, Trajectory], ellipses: dict[str, Trajectory], *, styles: dict[str, Any]
 ) -> Any:
     """Draw tokens and the ellipses of Gaussians at each recorded time, a row of panels a name.
 
@@ -131,12 +124,7 @@ def plot_snapshots(
 
 
 def plot_paths(
-    paths: Any,
-    *,
-    ax: Axes | None = None,
-    color: Any = INK,
-    ends: bool = True,
-    **lines: Any,
+    paths: Any, *, ax: Axes | None = None, color: Any = INK, ends: bool = True, **lines: Any
 ) -> Axes:
     """Draw paths of tokens in the plane, with a ring at each start and a dot at each end.
 
@@ -165,10 +153,7 @@ def plot_paths(
 
 
 def plot_layers(
-    stack: Trajectory,
-    flow: Trajectory | None = None,
-    *,
-    ax: Axes | None = None,
+    stack: Trajectory, flow: Trajectory | None = None, *, ax: Axes | None = None
 ) -> Axes:
     """Draw tokens of the plane through residual layers: broken lines, a dot a layer up to 32.
 
@@ -199,12 +184,7 @@ def plot_layers(
 
 
 def plot_hulls(
-    paths: Any,
-    *,
-    values: Any = None,
-    label: str = "",
-    ax: Axes | None = None,
-    **lines: Any,
+    paths: Any, *, values: Any = None, label: str = "", ax: Axes | None = None, **lines: Any
 ) -> Axes:
     """Draw the outlines of the convex hulls of tokens of the plane, one for each time.
 

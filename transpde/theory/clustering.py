@@ -16,6 +16,7 @@ from scipy.linalg import expm
 from transpde.attention import L2, Attention, Sinkhorn, Softmax
 from transpde.checks import Array, finite_array, positive_number
 from transpde.fields import AffineField
+from transpde.theory.head_sums import one_case
 
 __all__ = ["clusters", "rescaled"]
 
@@ -48,8 +49,7 @@ def rescaled(head: Any) -> Callable[[float], Attention]:
     """
     if not isinstance(head, Softmax | L2 | Sinkhorn):
         raise TypeError(f"head: must be softmax, L2 or Sinkhorn; got {type(head).__name__}.")
-    if max(head.query.ndim, head.key.ndim, head.value.ndim) > 2:
-        raise ValueError("head: must have no leading axes. Take one case of the stack.")
+    one_case("head", head.query, head.key, head.value)
     back = AffineField(-head.value)
 
     def at(t: float) -> Attention:

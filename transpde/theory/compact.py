@@ -9,7 +9,7 @@ from scipy import integrate
 
 from transpde.attention import L2, Head, Linear, Masked, Sigmoid, Sinkhorn, Softmax, Unnormalized
 from transpde.checks import Array, positive_number
-from transpde.theory.head_sums import HeadSum, depths, head_sum
+from transpde.theory.head_sums import HeadSum, depths, head_sum, one_case
 
 __all__ = ["LipschitzBounds", "lipschitz_bounds", "stability_bound", "support_radius"]
 
@@ -89,16 +89,8 @@ def _unmasked(parts: HeadSum) -> list[Head]:
     """Return the heads without their masks, after a check that none is a stack."""
     heads: list[Any] = [h.head if isinstance(h, Masked) else h for h in parts.heads]
     for head in heads:
-        if max(head.query.ndim, head.key.ndim, head.value.ndim) > 2:
-            raise ValueError(
-                "attention: query, key and value must have no leading axes here; got shapes "
-                f"{head.query.shape}, {head.key.shape}, {head.value.shape}. Take one case."
-            )
-    if parts.linear.ndim > 2 or parts.offset.ndim > 1:
-        raise ValueError(
-            "attention: its feed-forward part must have no leading axes here; got shapes "
-            f"{parts.linear.shape}, {parts.offset.shape}. Take one case."
-        )
+        one_case("attention", head.query, head.key, head.value)
+    one_case("attention's feed-forward part", parts.linear, parts.offset[..., None])
     return heads
 
 

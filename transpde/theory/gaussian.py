@@ -18,6 +18,7 @@ from transpde.theory.head_sums import (
     depths,
     head_sum,
     matched,
+    one_case,
     scalar_softmax,
     scalar_value,
     top,
@@ -409,8 +410,7 @@ def _growth(parts: HeadSum) -> float | None:
 def _head_growth(head: Attention) -> float | None:
     if not isinstance(head, Head):
         return None
-    if max(head.query.ndim, head.key.ndim, head.value.ndim) > 2:
-        raise ValueError("attention: must have no leading axes here. Take one case of the stack.")
+    one_case("attention", head.query, head.key, head.value)
     A, v = head.key.T @ head.query, np.linalg.norm(head.value, 2)
     if isinstance(head, Sinkhorn):
         return float(2 * v)

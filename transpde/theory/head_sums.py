@@ -10,7 +10,16 @@ from transpde.attention import Attention, Head, Linear, Masked, MultiHead, Softm
 from transpde.checks import Array, finite_array, same_size
 from transpde.gaussians import Gaussian
 
-__all__ = ["HeadSum", "depths", "head_sum", "matched", "scalar_softmax", "scalar_value", "top"]
+__all__ = [
+    "HeadSum",
+    "depths",
+    "head_sum",
+    "matched",
+    "one_case",
+    "scalar_softmax",
+    "scalar_value",
+    "top",
+]
 
 ROUNDING = 8 * np.finfo(float).eps  # times the dimension: a relative eigenvalue that counts as 0
 
@@ -63,6 +72,15 @@ def matched(attention: Any, gaussian: Any) -> HeadSum | None:
         if isinstance(head, Head):
             head.matches(gaussian.stack)
     return parts
+
+
+def one_case(name: str, *matrices: Array) -> None:
+    """Raise `ValueError` if matrices (d, d) have leading axes."""
+    if max(matrix.ndim for matrix in matrices) > 2:
+        raise ValueError(
+            f"{name}: must have no leading axes here; got parameters of shapes "
+            f"{', '.join(str(matrix.shape) for matrix in matrices)}. Take one case of the stack."
+        )
 
 
 def scalar_value(head: Head) -> Array | None:

@@ -29,6 +29,7 @@ from transpde.checks import (
 from transpde.disc import symmetric_coordinates, unit_trace_matrices
 from transpde.flow import flow
 from transpde.gaussians import Gaussian
+from transpde.theory.head_sums import one_case
 
 __all__ = ["dividing_curve", "least_departure", "observed_rates", "ray_rates", "self_similar"]
 
@@ -258,8 +259,7 @@ def dividing_curve(head: Any, guess: Any) -> Array:
 def _softmax_of_the_plane(head: Any) -> tuple[Array, Array]:
     if not isinstance(head, Softmax):
         raise TypeError(f"head: must be softmax; got {type(head).__name__}.")
-    if max(head.query.ndim, head.key.ndim, head.value.ndim) > 2:
-        raise ValueError("head: must have no leading axes. Take one case of the stack.")
+    one_case("head", head.query, head.key, head.value)
     same_size("head", head.dimension, "the plane", 2, "dimension")
     return head.value, head.key.T @ head.query
 
