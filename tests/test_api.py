@@ -17,8 +17,8 @@ from transpde import attention
 PACKAGE = Path(transpde.__file__).parent
 # Each module imports from earlier ones only.
 ORDER = [
-    "checks", "axes", "fields", "measures", "gaussians", "anisotropy", "grids", "kernels",
-    "attention", "stepping", "volumes", "flow", "ranks", "distances", "conventions", "limits",
+    "checks", "fields", "measures", "anisotropy", "kernels",
+    "attention", "stepping", "flow", "ranks", "distances", "conventions", "limits",
     "theory", "energy", "ensembles", "plotting", "figures", "widgets", "exercises",
 ]  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))

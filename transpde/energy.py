@@ -36,9 +36,8 @@ from transpde.checks import (
 )
 from transpde.fields import AffineField
 from transpde.flow import Trajectory
-from transpde.gaussians import Gaussian
 from transpde.kernels import Evaluation, SoftmaxSum, potential
-from transpde.measures import Particles
+from transpde.measures import Gaussian, Particles
 
 __all__ = [
     "bures_geodesic",

@@ -19,8 +19,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from transpde.checks import Array, finite_array, frozen, positive_integer, positive_number
-from transpde.gaussians import Gaussian
-from transpde.measures import Particles
+from transpde.measures import Gaussian, Particles
 
 __all__ = [
     "Failure",

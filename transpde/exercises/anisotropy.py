@@ -11,7 +11,7 @@ from transpde.anisotropy import effective_rank
 from transpde.attention import L2
 from transpde.checks import Array
 from transpde.exercises.judge import Answer, judged
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 from transpde.theory.spectrum import score_edge
 
 __all__ = ["explosion", "l2_spread", "log_condition", "rank_from_logs"]

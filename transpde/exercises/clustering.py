@@ -10,7 +10,7 @@ from scipy import linalg
 from transpde.attention import Softmax
 from transpde.checks import Array
 from transpde.exercises.judge import Answer, judged
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 from transpde.theory import limit_covariance, stationary_rank_bound
 from transpde.theory.rest import isotropic_directions, ray_rates
 

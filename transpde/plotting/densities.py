@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from transpde.grids import Grid
+from transpde.measures import Grid
 from transpde.plotting.styles import AMOUNT, INK, axes_on, of_kind, plane_axes
 
 __all__ = ["plot_density"]

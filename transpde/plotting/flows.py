@@ -12,8 +12,7 @@ from matplotlib.collections import LineCollection
 
 from transpde.checks import Array, finite_array, positive_integer, positive_number
 from transpde.flow import Trajectory
-from transpde.gaussians import Gaussian
-from transpde.measures import Particles
+from transpde.measures import Gaussian, Particles
 from transpde.plotting.gaussians import plot_ellipse, plot_ellipses
 from transpde.plotting.styles import (
     GREY,

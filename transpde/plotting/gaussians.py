@@ -14,7 +14,7 @@ from matplotlib.collections import LineCollection
 
 from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
 from transpde.flow import Trajectory
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 from transpde.plotting.styles import INK, SEQUENCE, axes_on, in_the_plane, plane_axes
 
 __all__ = ["plot_ellipse", "plot_ellipses"]

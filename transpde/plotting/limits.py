@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 from transpde.plotting.covariances import (
     cone_coordinates,
     covariances_at,

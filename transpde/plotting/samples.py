@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from transpde.checks import Array, finite_array, same_size
-from transpde.grids import Grid
-from transpde.measures import Particles
+from transpde.measures import Grid, Particles
 from transpde.plotting.densities import plot_density
 from transpde.plotting.results import fitted_order, slope_triangle
 from transpde.plotting.series import plot_samples, plot_seeds

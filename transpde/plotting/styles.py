@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from transpde.attention import Attention, WithFeedForward
 from transpde.checks import Array, same_size
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 
 __all__ = ["STYLES", "attention_style"]
 

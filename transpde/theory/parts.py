@@ -16,7 +16,7 @@ from transpde.attention import (
     WithFeedForward,
 )
 from transpde.checks import Array, finite_array, same_size
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 
 __all__ = ["Parts", "depths", "matched", "parts_of", "scalar_of", "scalar_softmax", "top"]
 

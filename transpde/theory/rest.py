@@ -27,7 +27,7 @@ from transpde.checks import (
     symmetric_matrix,
 )
 from transpde.flow import flow
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 
 __all__ = [
     "dividing_curve",
