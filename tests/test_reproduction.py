@@ -14,7 +14,7 @@ from PIL import Image
 import transpde as tp
 from transpde.figures import recipes
 from transpde.figures.euler import euler_path, euler_until
-from transpde.figures.peer import told
+from transpde.figures.peer import summary
 from transpde.figures.picture import picture
 from transpde.figures.planar import velocity
 
@@ -124,9 +124,9 @@ def test_stopped_gives_angles_and_ratios():
 
 
 @pytest.mark.parametrize("name", [n for n in PEER["figures"] if "histograms" not in n])
-def test_told_holds_every_number_of_the_script_and_no_other(name):
+def test_summary_holds_every_number_of_the_script_and_no_other(name):
     entry = PEER["figures"][name]
-    text = re.sub(r"\s+", " ", told(entry))
+    text = re.sub(r"\s+", " ", summary(entry))
     assert entry["shows"] in text
     for key, value in entry.items():
         if key in ("shows", "cpu_seconds", "defect", "exact") or value == 0:
