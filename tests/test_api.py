@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ ORDER = [
     "theory", "energy", "ensembles", "plotting", "figures", "widgets", "exercises",
 ]  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+ROOMS = sorted({path.parent for path in SOURCES})
 
 
 def test_every_public_name_resolves_and_is_documented():
@@ -52,6 +54,55 @@ def test_imports_point_to_earlier_modules(path):
         else:
             continue
         assert all(ORDER.index(m) < ORDER.index(own) or m == own for m in used), (own, used)
+
+
+def imported(tree: ast.AST, modules: set[str]) -> set[str]:
+    """Which of the modules the code imports when it runs: not for its types alone."""
+    found = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names if names <= modules else {node.module}
+        elif not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
+            found |= imported(node, modules)
+    return found & modules
+
+
+def in_a_circle(room: Path) -> list[str]:
+    """Modules of a room each of which imports the next, the last being the first; or none."""
+    paths = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): path
+        for path in room.rglob("*.py")
+    }
+    needs = {name: imported(ast.parse(p.read_text()), set(paths)) for name, p in paths.items()}
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda p: p.name)
+def test_no_imports_go_in_a_circle(room):
+    assert in_a_circle(room) == []
+
+
+def test_a_circle_of_imports_is_found(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path / "transpde")
+    room = tmp_path / "transpde" / "room"
+    room.mkdir(parents=True)
+    (room / "__init__.py").write_text("from transpde.room.a import f")
+    (room / "a.py").write_text("from transpde.room import b")
+    (room / "b.py").write_text("if TYPE_CHECKING:\n    from transpde.room.a import f")
+    assert in_a_circle(room) == []
+    (room / "b.py").write_text("def g():\n    from transpde.room.a import f")
+    assert set(in_a_circle(room)) == {"transpde.room.a", "transpde.room.b"}
+    (room / "b.py").write_text("from transpde.room import f")  # of the room's own front
+    assert "transpde.room" in in_a_circle(room)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
