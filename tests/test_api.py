@@ -18,7 +18,7 @@ from transpde import attention
 PACKAGE = Path(transpde.__file__).parent
 # Each module imports from earlier ones only.
 ORDER = [
-    "checks", "fields", "measures", "anisotropy", "kernels",
+    "checks", "progress", "fields", "measures", "anisotropy", "kernels",
     "attention", "stepping", "flow", "ranks", "distances", "conventions", "limits",
     "theory", "energy", "ensembles", "plotting", "figures", "widgets", "exercises",
 ]  # fmt: skip
