@@ -10,24 +10,47 @@ from __future__ import annotations
 
 import ast
 import html
-import importlib
 import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import nbformat
-import yaml
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))  # what is on Sphinx's path, not on Python's
 
 import claims  # noqa: E402 - the ledger's schema
+from book_source import (  # noqa: E402
+    EXERCISE,
+    SOLUTION,
+    STATEMENTS,
+    Block,
+    Piece,
+    all_blocks,
+    code_cells,
+    count_words,
+    headings,
+    is_aside,
+    is_literal,
+    labels,
+    markdown,
+    named_figures,
+    page_path,
+    pieces,
+    plain,
+    read,
+    roles,
+    sections,
+    statement_labels,
+    tags,
+    text_of,
+    toc_entries,
+)
+from used_in import resolved  # noqa: E402
 
 # --- the limits, all of them --------------------------------------------------------------------
 
@@ -52,9 +75,9 @@ HEADER_WORDS = ("Prerequisites", "Reading time", "Running time")
 EXERCISE_KINDS = ("computation", "proof", "open")
 NOTEBOOK_KINDS = ("chapter", "reproduction", "appendix")  # an appendix needs no exercises
 VERDICTS = ("reproduced", "corrected", "discrepancy")
+REFERENCES = {"prf:ref", "ref", "numref", "eq"}  # the roles that name a statement
 MIN_EVIDENCE = 2  # cells of a reproduced figure that print numbers: the peer's, and why
 
-STATEMENTS = ("prf:theorem", "prf:proposition", "prf:lemma", "prf:corollary", "prf:definition")
 PROVABLE = ("prf:theorem", "prf:proposition", "prf:lemma")
 DIGEST = re.compile(r"^data digest: [0-9a-f]{12}$", re.MULTILINE)
 
@@ -77,181 +100,7 @@ FORBIDDEN_WORDS = re.compile(
 )
 
 
-# --- reading MyST -------------------------------------------------------------------------------
-
-
-class Block(NamedTuple):
-    """A fenced block: a directive when it has a name, else literal code."""
-
-    name: str
-    argument: str
-    options: dict[str, str]
-    body: str
-
-    @property
-    def is_dropdown(self) -> bool:
-        return self.name == "dropdown" or "dropdown" in self.options.get("class", "").split()
-
-
-class Piece(NamedTuple):
-    """A part of a notebook in reading order: text, a fenced block, or a code cell."""
-
-    cell: int
-    content: str | Block | NotebookNode
-    gate: Block | None  # the exercise-start or solution-start that encloses it
-
-
-FENCE = re.compile(r"^\s*(?P<fence>`{3,}|~{3,}|:{3,}) *(?:\{(?P<name>[^}]+)\})?(?P<rest>[^`]*)$")
-OPTION = re.compile(r"^:(?P<key>[\w-]+):(?P<value>.*)$")
-LITERAL = ("math", "code", "code-block", "code-cell", "eval-rst", "bibliography", "raw", "image")
-EXERCISE = ("exercise", "exercise-start")
-SOLUTION = ("solution", "solution-start")
-ENDS = ("exercise-end", "solution-end")
-
-
-def blocks(text: str) -> list[str | Block]:
-    """The text cut at its outermost fences: plain parts and blocks, in order."""
-    parts: list[str | Block] = []
-    plain: list[str] = []
-    lines = iter(text.splitlines())
-    for line in lines:
-        opening = FENCE.match(line)
-        if opening is None:
-            plain.append(line)
-            continue
-        inner = list(_until_closed(lines, opening["fence"]))
-        parts += ["\n".join(plain), _block(opening, inner)]
-        plain = []
-    return [*parts, "\n".join(plain)]
-
-
-def _until_closed(lines: Iterator[str], fence: str) -> Iterator[str]:
-    for line in lines:
-        bare = line.strip()
-        if len(bare) >= len(fence) and set(bare) == {fence[0]}:
-            return
-        yield line
-
-
-def _block(opening: re.Match[str], lines: list[str]) -> Block:
-    options: dict[str, str] = {}
-    while opening["name"] and lines and (option := OPTION.match(lines[0].strip())):
-        options[option["key"]] = option["value"].strip()
-        lines = lines[1:]
-    return Block(opening["name"] or "", opening["rest"].strip(), options, "\n".join(lines))
-
-
-def is_literal(block: Block) -> bool:
-    """Whether the block's body is code, math or data, not text."""
-    return not block.name or block.name in LITERAL
-
-
-def is_aside(block: Block) -> bool:
-    """Whether the block does not count as the chapter's own prose."""
-    return is_literal(block) or block.is_dropdown or block.name in EXERCISE + SOLUTION
-
-
-def nested(block: Block, inside: tuple[Block, ...] = ()) -> Iterator[tuple[Block, tuple]]:
-    """The block and all blocks in it, each with those that enclose it, the outermost first."""
-    yield block, inside
-    if not is_literal(block):
-        for part in blocks(block.body):
-            if isinstance(part, Block):
-                yield from nested(part, (*inside, block))
-
-
-def text_of(part: str | Block, skipped: Callable[[Block], bool]) -> str:
-    """The running text of a part, option lines and skipped blocks left out."""
-    if isinstance(part, str):
-        return part
-    if skipped(part):
-        return ""
-    # The arguments of figures, exercises' ends and solutions are addresses, not text.
-    title = "" if part.name in (*SOLUTION, *ENDS, "figure") else part.argument
-    return "\n".join([title, *(text_of(inner, skipped) for inner in blocks(part.body))])
-
-
-MARKUP = (
-    (r"<!--.*?-->", " "),
-    (r"\$\$.*?\$\$(?: *\([\w:-]+\))?", " "),
-    (r"\\begin\{(\w+\*?)\}.*?\\end\{\1\}", " "),
-    (r"(?<!\\)\$[^$]+\$", " "),
-    (r"^\([\w:.-]+\)=\s*$", " "),
-    (r"\{(?:cite[\w:]*|doi|eq|math)\}`[^`]*`", " "),
-    (r"\{[\w:-]+\}`([^`<]*)(?:<[^>]*>)?`", r" \1 "),
-    (r"`[^`]*`", " "),
-    (r"\]\([^)]*\)", "]"),
-    (r"<?https?://\S+", " "),
-)
-
-
-def plain(text: str) -> str:
-    """The text without math, code, citations, labels and addresses."""
-    for pattern, replacement in MARKUP:
-        text = re.sub(pattern, replacement, text, flags=re.DOTALL | re.MULTILINE)
-    return text
-
-
-def count_words(text: str) -> int:
-    return len(re.findall(r"[^\W\d_][\w'’-]*", plain(text)))
-
-
-# --- reading notebooks --------------------------------------------------------------------------
-
-
-def read(path: Path) -> NotebookNode:
-    """A page as a notebook; a markdown page becomes one of a single markdown cell."""
-    if path.suffix == ".md":
-        cell = nbformat.v4.new_markdown_cell(path.read_text(encoding="utf-8"))
-        return nbformat.v4.new_notebook(cells=[cell])
-    return nbformat.read(path, as_version=4)
-
-
-def pieces(notebook: NotebookNode) -> Iterator[Piece]:
-    """The notebook in reading order, each piece with the gate (exercise, solution) it is in."""
-    gate: Block | None = None
-    for number, cell in enumerate(notebook.cells, start=1):
-        parts = blocks(cell.source) if cell.cell_type == "markdown" else [cell]
-        for part in parts:
-            if isinstance(part, Block) and part.name in ENDS:
-                gate = None
-            yield Piece(number, part, gate)
-            if isinstance(part, Block) and part.name.endswith("-start"):
-                gate = part
-
-
-def markdown(notebook: NotebookNode) -> Iterator[tuple[Piece, str | Block]]:
-    """The pieces that are text or blocks, with their content typed as such."""
-    for piece in pieces(notebook):
-        if isinstance(piece.content, str | Block):
-            yield piece, piece.content
-
-
-def code_cells(notebook: NotebookNode) -> list[tuple[int, NotebookNode]]:
-    cells = enumerate(notebook.cells, start=1)
-    return [(number, cell) for number, cell in cells if cell.cell_type == "code"]
-
-
-def all_blocks(notebook: NotebookNode) -> Iterator[tuple[Piece, Block, tuple[Block, ...]]]:
-    """Every block at any depth, with its piece and the blocks that enclose it."""
-    for piece, part in markdown(notebook):
-        if isinstance(part, Block):
-            for block, inside in nested(part):
-                yield piece, block, inside
-
-
-def headings(notebook: NotebookNode) -> list[tuple[int, int, str]]:
-    """(cell, level, text) of each heading."""
-    return [
-        (piece.cell, len(marks), text.strip())
-        for piece, part in markdown(notebook)
-        if isinstance(part, str)
-        for marks, text in re.findall(r"^(#{1,6}) +(.+)$", part, re.MULTILINE)
-    ]
-
-
-def tags(cell: NotebookNode) -> set[str]:
-    return set(cell.metadata.get("tags", ()))
+# --- what a cell shows ---------------------------------------------------------------------------
 
 
 def has_picture(cell: NotebookNode) -> bool:
@@ -508,7 +357,7 @@ def check_statements(notebook: NotebookNode) -> list[str]:
             continue  # a solution may prove what it likes, as it likes
         if block.name in STATEMENTS and not block.options.get("label"):
             found.append(f"cell {piece.cell}: a {block.name} without a label")
-        if block.name in PROVABLE and "{cite" not in block.body + block.argument:
+        if block.name in PROVABLE and not cites(f"{block.argument}\n\n{block.body}"):
             unproved.append(block.options.get("label", "?"))
         if block.name != "prf:proof":
             continue
@@ -519,6 +368,11 @@ def check_statements(notebook: NotebookNode) -> list[str]:
             found.append(f"cell {piece.cell}: a proof must begin with a word")
         unproved = unproved[:-1]
     return found + [f"statement {label} has neither a proof nor a citation" for label in unproved]
+
+
+def cites(text: str) -> bool:
+    """Whether the text names a reference."""
+    return any(name.startswith("cite") for name, _ in roles(text))
 
 
 # --- checks of chapters -------------------------------------------------------------------------
@@ -622,7 +476,7 @@ def check_exercises(notebook: NotebookNode) -> list[str]:
             found.append(f"{where} has no label")
         if task.kind is None:
             found.append(f"{where}: its title must start with one of {', '.join(EXERCISE_KINDS)}")
-        if not re.search(r"\{(?:prf:ref|ref|numref|eq)\}`", task.text):
+        if not REFERENCES & {name for name, _ in roles(task.text)}:
             found.append(f"{where} cites no statement")
         if task.kind in ("computation", "proof") and task.label not in solved:
             found.append(f"{where} has no solution")
@@ -670,11 +524,12 @@ def _solution_problems(notebook: NotebookNode) -> list[str]:
 def check_summary(notebook: NotebookNode) -> list[str]:
     """The last section, the summary, fits on a card."""
     text = "\n".join(text_of(part, is_literal) for _, part in markdown(notebook))
-    section = re.search(r"^#+ +summary[^\n]*\n(.*?)(?=^#|\Z)", text, re.I | re.M | re.S)
-    lines = [line for line in (section[1] if section else "").splitlines() if line.strip()]
+    found = (one.body for one in sections(text) if one.title.lower().startswith("summary"))
+    section = next(found, None)
+    lines = [line for line in (section or "").splitlines() if line.strip()]
     if len(lines) > MAX_SUMMARY_LINES:
         return [f"summary of {len(lines)} lines, at most {MAX_SUMMARY_LINES}"]
-    if section and not lines:
+    if section is not None and not lines:
         return ["the summary is empty"]
     return []
 
@@ -684,35 +539,34 @@ def check_summary(notebook: NotebookNode) -> list[str]:
 
 def reproduced(notebook: NotebookNode) -> dict[str, list[Piece]]:
     """The sections of a reproduction page: those headed by the name of a figure, as code."""
-    sections: dict[str, list[Piece]] = {}
+    found: dict[str, list[Piece]] = {}
     current: list[Piece] = []
     for piece in pieces(notebook):
         if not isinstance(piece.content, str):
             current.append(piece)
             continue
-        # A heading of the same level or above begins another section.
-        for part in re.split(r"^(?=#{1,2} )", piece.content, flags=re.MULTILINE):
-            if re.match(r"#{1,2} ", part):
+        for part in sections(piece.content):
+            if 1 <= part.level <= 2:  # a heading of the same level or above begins another section
                 current = []
-                title = re.match(r"## `(\w+)` *$", part, re.MULTILINE)
-                if title:
-                    sections[title[1]] = current
-            if part.strip():
-                current.append(Piece(piece.cell, part, piece.gate))
-    return sections
+                name = re.fullmatch(r"`(\w+)`", part.title)
+                if name and part.level == 2:
+                    found[name[1]] = current
+            if part.source.strip():
+                current.append(Piece(piece.cell, part.source, piece.gate))
+    return found
 
 
 def check_reproductions(notebook: NotebookNode) -> list[str]:
     """Each figure has its picture, the peer's numbers, a verdict, evidence and its command."""
-    sections = reproduced(notebook)
-    found = [] if sections else ["no section '## `figure_name`': a reproduction page has one each"]
+    figures = reproduced(notebook)
+    found = [] if figures else ["no section '## `figure_name`': a reproduction page has one each"]
     text = "\n".join(text_of(part, is_literal) for _, part in markdown(notebook))
     sources = "\n".join(printed(cell) for _, cell in code_cells(notebook))
     if "not known whether" not in text + sources:
         found.append("it must say that it is not known whether the printed figures came from it")
     if not any("peer.yml" in cell.source for _, cell in code_cells(notebook)):
         found.append("no cell reads peer.yml, which holds the peer's numbers")
-    for name, section in sections.items():
+    for name, section in figures.items():
         found += [f"`{name}`: {problem}" for problem in _reproduction_problems(name, section)]
     return found
 
@@ -776,30 +630,6 @@ def problems(path: Path) -> list[str]:
 # --- the table of contents ----------------------------------------------------------------------
 
 
-def toc_entries(root: Path) -> list[str]:
-    """Every file the table of contents names, without extension, in order."""
-
-    def walk(node: object) -> Iterator[str]:
-        if isinstance(node, dict):
-            for key, value in node.items():
-                if key in ("root", "file"):
-                    yield re.sub(r"\.(?:ipynb|md)$", "", value)
-                else:
-                    yield from walk(value)
-        elif isinstance(node, list):
-            for item in node:
-                yield from walk(item)
-
-    toc = root / "_toc.yml"
-    return list(walk(yaml.safe_load(toc.read_text(encoding="utf-8")))) if toc.is_file() else []
-
-
-def page_path(root: Path, page: str) -> Path | None:
-    """The source file of a page named without extension."""
-    candidates = (root / f"{page}{suffix}" for suffix in (".ipynb", ".md"))
-    return next((path for path in candidates if path.is_file()), None)
-
-
 def toc_problems(root: Path) -> list[str]:
     """Entries without a file, files twice, and notebooks that no reader would find."""
     entries = toc_entries(root)
@@ -821,36 +651,6 @@ def chapters(root: Path) -> list[Path]:
 
 
 # --- the claim ledger ---------------------------------------------------------------------------
-
-LABELS = (
-    r"^\(([\w:.-]+)\)=",  # (label)=
-    r"\$\$ *\(([\w:.-]+)\)",  # $$ ... $$ (label)
-    r"\{[^{}]*\bname=[\"']?([\w:.-]+)",  # {name=label}
-)
-
-
-def labels(notebook: NotebookNode) -> set[str]:
-    """Every label the page defines."""
-    found = set(named_figures(notebook))
-    for _, block, _ in all_blocks(notebook):
-        found |= {block.options[key] for key in ("label", "name") if key in block.options}
-    for _, part in markdown(notebook):
-        text = text_of(part, is_literal)
-        found |= {name for pattern in LABELS for name in re.findall(pattern, text, re.MULTILINE)}
-    return found
-
-
-def named_figures(notebook: NotebookNode) -> list[str]:
-    """The names of figures: of cells that draw one, and of figure directives."""
-    cells = [cell.metadata.get("mystnb", {}) for _, cell in code_cells(notebook)]
-    names = [settings.get("figure", {}).get("name") for settings in cells]
-    drawn = [b.options.get("name") for _, b, _ in all_blocks(notebook) if b.name == "figure"]
-    return [name for name in names + drawn if name]
-
-
-def statement_labels(notebook: NotebookNode) -> list[str]:
-    found = [b.options.get("label") for _, b, _ in all_blocks(notebook) if b.name in STATEMENTS]
-    return [label for label in found if label]
 
 
 def ledger_problems(rows: object, root: Path) -> list[str]:
@@ -889,23 +689,7 @@ def _function_problems(row: dict[str, Any]) -> list[str]:
         return []
     if any(part.startswith("_") for part in name.split(".")):
         return [f"function {name} is not public"]
-    return [] if find_object(name) else [f"no such function {name}"]
-
-
-def find_object(name: str) -> bool:
-    """Whether the dotted name is an importable module or an attribute found in one."""
-    parts = name.split(".")
-    for length in range(len(parts), 0, -1):
-        try:
-            found: Any = importlib.import_module(".".join(parts[:length]))
-        except ModuleNotFoundError:
-            continue
-        for part in parts[length:]:
-            if not hasattr(found, part):
-                return False
-            found = getattr(found, part)
-        return True
-    return False
+    return [] if resolved(name) is not None else [f"no such function {name}"]
 
 
 def _test_problems(row: dict[str, Any], root: Path) -> list[str]:
