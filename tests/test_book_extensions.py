@@ -11,9 +11,18 @@ import subprocess
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
+import author_year
+import book_source as source
+import chapter_graph
+import chapters
 import contract
+import film as film_directive
+import notices
 import numpy as np
+import page_footer
 import pytest
+import reading_paths
+import used_in
 import yaml
 from pybtex.database import parse_string
 
@@ -23,17 +32,6 @@ from transpde.figures import film, frontispiece, recipes
 
 ROOT = contract.ROOT
 BOOK = ROOT / "book"
-
-# On the path since `contract` was imported.
-import author_year  # noqa: E402
-import book_source as source  # noqa: E402
-import chapter_graph  # noqa: E402
-import chapters  # noqa: E402
-import film as film_directive  # noqa: E402
-import notices  # noqa: E402
-import page_footer  # noqa: E402
-import reading_paths  # noqa: E402
-import used_in  # noqa: E402
 
 ALL = chapters.load(ROOT)
 NEEDS = chapters.graph(ALL)

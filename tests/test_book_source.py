@@ -1,10 +1,7 @@
 """The reader of the book's sources sees in a page what a reader of the built page sees."""
 
-import contract
+import book_source as source
 import pytest
-
-# On the path since `contract` was imported.
-import book_source as source  # isort: skip
 
 PAGE = """# Title of `code`
 
@@ -88,6 +85,6 @@ def test_the_interface_lists_functions_and_classes_alone():
 
 
 def test_each_page_of_the_contents_is_there():
-    pages = source.toc_entries(contract.ROOT)
+    pages = source.toc_entries(source.ROOT)
     assert len(pages) == len(set(pages)) > 20
-    assert all(source.page_path(contract.ROOT, page) for page in pages)
+    assert all(source.page_path(source.ROOT, page) for page in pages)
