@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import itertools
 import json
 import re
@@ -24,6 +23,7 @@ import pytest
 import reading_paths
 import used_in
 import yaml
+from loading import load_tool
 from pybtex.database import parse_string
 
 import transpde as tp
@@ -35,13 +35,6 @@ BOOK = ROOT / "book"
 
 ALL = chapters.load(ROOT)
 NEEDS = chapters.graph(ALL)
-
-
-def load_tool(name: str):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 # --- what chapters declare ----------------------------------------------------------------------
