@@ -8,6 +8,7 @@ import tomllib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import book_source as source
 import pytest
 import yaml
 from table import HEADS
@@ -35,8 +36,9 @@ def test_every_public_name_resolves_and_is_documented():
 def test_every_attention_is_in_the_book_and_in_the_table_of_tests():
     book = Path(__file__).parents[1] / "book"
     names = [*attention.normalised.__all__, *attention.unnormalised.__all__]
-    rows = re.findall(r"^\|.*\| `(\w+)[`(]", (book / "notation.md").read_text(), re.MULTILINE)
-    assert set(names) <= set(rows)
+    rows = source.table_rows((book / "notation.md").read_text())
+    shown = {call.partition("(")[0] for row in rows for cell in row for call in source.code(cell)}
+    assert set(names) <= shown
     assert set(names) <= {head.__name__ for head in HEADS.values()}
     assert set(names) <= set(transpde.__all__)
 

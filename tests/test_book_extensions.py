@@ -410,16 +410,14 @@ def test_glossary_is_short_sorted_and_linked():
 
 def test_symbols_occur_in_the_chapter_that_the_index_names():
     table = (BOOK / "notation.md").read_text(encoding="utf-8").partition("## Conventions")[0]
-    rows = re.findall(r"^\| (.*\$.*)\|$", table, re.MULTILINE)
+    rows = [row for row in source.table_rows(table) if source.formulas(" ".join(row))]
     linked = 0
-    for row in rows:
-        page = re.search(r"\[[^\]]+\]\(([^)]+)\.ipynb\) $", row)
-        if page:
+    for symbols, *_, where in rows:
+        if pages := source.links(where):
             linked += 1
-            text = squeezed(source.page_text(source.read(BOOK / f"{page[1]}.ipynb")))
-            symbols = re.findall(r"\$([^$]+)\$", row.split(" | ")[0])
-            heads = [squeezed(re.split(r" = |,|\(", symbol)[0]) for symbol in symbols]
-            assert any(head in text for head in heads), row[:60]
+            text = squeezed(source.page_text(source.read(BOOK / pages[-1])))
+            heads = [re.split(r" = |,|\(", symbol)[0] for symbol in source.formulas(symbols)]
+            assert any(squeezed(head) in text for head in heads), symbols
     assert linked >= 0.9 * len(rows)
 
 

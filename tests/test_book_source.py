@@ -71,6 +71,13 @@ def test_any_text_is_read(text):
     assert source.sections(text)[0].level == 0
 
 
+def test_a_table_is_read_by_its_rows():
+    text = "```{table}\n| a | b |\n|---|---|\n| `c(x)` | $d$, [e](f.md) |\n```"
+    assert source.table_rows(text) == [["`c(x)`", "$d$, [e](f.md)"]]
+    assert source.code(text) == ["c(x)"]
+    assert source.formulas(text) == ["d"]
+
+
 def test_definitions_and_glossary_keep_their_order():
     assert source.definitions("One\n: first\n  line.\n\nTwo\n: second.") == {
         "One": "first line.", "Two": "second.",

@@ -3,6 +3,7 @@
 import io
 import re
 
+import book_source as source
 import contract
 import numpy as np
 import pytest
@@ -169,8 +170,11 @@ def test_picture_has_a_white_margin_on_all_sides():
 def overview():
     """The rows of the table: figure, link, verdict."""
     text = (BOOK / "reproduction" / "index.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| \[?`(\w+)`(?:\]\((\w+)\.ipynb\))? \| (\w+) \|", text, re.MULTILINE)
-    return text, {name: (page, verdict) for name, page, verdict in rows}
+    found = {}
+    for figure, verdict, *_ in source.table_rows(text):
+        page = next(iter(source.links(figure)), "")
+        found[source.code(figure)[0]] = (source.page_name(page), verdict)
+    return text, found
 
 
 def test_overview_has_a_row_for_every_figure_and_the_verdict_of_its_page():

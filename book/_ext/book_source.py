@@ -167,6 +167,21 @@ def tables(text: str) -> list[list[str]]:
     return [lines[slice(*t.map)] for t in tokens(text) if t.type == "table_open" and t.map]
 
 
+def table_rows(text: str) -> list[list[str]]:
+    """The rows of the text's tables and of those in its directives: cells, heads left out."""
+    rows: list[list[str]] = []
+    in_body = False
+    for token in tokens(text):
+        if token.type in ("tbody_open", "tbody_close"):
+            in_body = token.type == "tbody_open"
+        elif token.type == "tr_open" and in_body:
+            rows.append([])
+        elif token.type == "inline" and in_body:
+            rows[-1].append(token.content)
+    inner = (part for part in blocks(text) if isinstance(part, Block) and not is_literal(part))
+    return rows + [row for block in inner for row in table_rows(block.body)]
+
+
 def inline(text: str) -> Iterator[Token]:
     """What stands in the lines of a text and of its directives: words, roles, links, formulas."""
     for token in tokens(text):
@@ -185,6 +200,16 @@ def roles(text: str) -> list[tuple[str, str]]:
 def links(text: str) -> list[str]:
     """The addresses that the text links to."""
     return [str(token.attrs["href"]) for token in inline(text) if token.type == "link_open"]
+
+
+def code(text: str) -> list[str]:
+    """What stands in the text as code within a line."""
+    return [token.content for token in inline(text) if token.type == "code_inline"]
+
+
+def formulas(text: str) -> list[str]:
+    """The formulas within a line."""
+    return [token.content for token in inline(text) if token.type == "math_inline"]
 
 
 def plain(text: str) -> str:

@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 from contract.cells import has_picture, printed
 from contract.limits import MAX_EXPLORER_BYTES, MAX_EXPLORERS, MAX_FRAMES, MIN_ALT_LENGTH
 
-DIGEST = re.compile(r"^data digest: [0-9a-f]{12}$", re.MULTILINE)
+DIGEST = re.compile(r"^data digest: ([0-9a-f]{12})$", re.MULTILINE)
 
 
 def check_figures(notebook: NotebookNode) -> list[str]:
@@ -84,7 +84,7 @@ def check_explorers(notebook: NotebookNode) -> list[str]:
         digest
         for _, cell in code_cells(notebook)
         if "nbval-ignore-output" not in tags(cell)
-        for digest in re.findall(r"^data digest: ([0-9a-f]{12})$", printed(cell), re.MULTILINE)
+        for digest in DIGEST.findall(printed(cell))
     }
     found = []
     for number, cell in code_cells(notebook):
