@@ -1,9 +1,11 @@
 """The shape of the package: names, order of imports, light import, size of functions."""
 
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -24,6 +26,11 @@ ORDER = [
     "theory", "energy", "ensembles", "plotting", "figures", "widgets", "exercises",
 ]  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 40  # of code: docstrings, comments and blanks apart
+NO_CODE = {
+    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
+    tokenize.ENDMARKER,
+}  # fmt: skip
 ROOMS = sorted({path.parent for path in SOURCES})
 
 
@@ -118,16 +125,38 @@ def test_arguments_and_errors_stand_together(path):
         assert not left, f"{node.name}: {left[0]}"
 
 
+def code_lines(source: str) -> set[int]:
+    """The numbers of the lines that hold code: docstrings, comments and blanks do not."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    prose: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            prose.update(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    code: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in NO_CODE:
+            code.update(range(token.start[0], token.end[0] + 1))
+    return code - prose
+
+
+def test_code_is_counted_without_prose():
+    lines = [
+        '"""One.', "", 'Two."""', "", "# three", "def f(x):  # four", '    """Five."""',
+        "    y = '''", "'''", "    return y",
+    ]  # fmt: skip
+    source = "\n".join(lines) + "\n"
+    assert code_lines(source) == {6, 8, 9, 10}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_functions_are_short_and_never_assert(path):
-    tree = ast.parse(path.read_text())
-    assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+def test_files_and_functions_are_short_and_never_assert(path):
+    tree, code = ast.parse(path.read_text()), code_lines(path.read_text())
+    assert len(code) <= MOST_LINES, f"{len(code)} lines of code"
     for node in ast.walk(tree):
+        assert not isinstance(node, ast.Assert), f"an assertion in line {node.lineno}"
         if isinstance(node, ast.FunctionDef):
-            lines = sum(s.end_lineno - s.lineno + 1 for s in node.body)
-            if ast.get_docstring(node):
-                lines -= node.body[0].end_lineno - node.body[0].lineno + 1
-            assert lines <= 40, f"{node.name}: {lines} lines"
+            lines = len(code & set(range(node.lineno, node.end_lineno + 1)))
+            assert lines <= MOST_LINES_OF_A_FUNCTION, f"{node.name}: {lines} lines of code"
 
 
 def test_import_brings_no_optional_library():
