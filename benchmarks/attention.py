@@ -374,10 +374,18 @@ def table(found):
         "POT's iteration is the one in logarithms, which never overflows; where no score does,",
         "its plain one is faster.",
         "",
+        *case_rows(found["cases"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def case_rows(cases):
+    """Return the lines of the Markdown table of the cases, its head first."""
+    lines = [
         "| case | against | ours | peer | ratio | at least | reached | our error | peer's error |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for name, row in found["cases"].items():
+    for name, row in cases.items():
         at_least = f"{row['floor']}x" if "floor" in row else f"at most {row['most_seconds']} s"
         if "most_mebibytes" in row:
             at_least += f", {row['most_mebibytes']} MiB ({row['mebibytes']:.0f} taken)"
@@ -396,7 +404,7 @@ def table(found):
             f"{row['peer_error']:.1e}" if row.get("peer_error") else "",
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def main():

@@ -1,12 +1,16 @@
 """The shape of the package: names, order of imports, light import, size of functions."""
 
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import book_source as source
 import pytest
 import yaml
 from table import HEADS
@@ -17,11 +21,17 @@ from transpde import attention
 PACKAGE = Path(transpde.__file__).parent
 # Each module imports from earlier ones only.
 ORDER = [
-    "checks", "axes", "fields", "measures", "gaussians", "grids", "kernels", "attention",
-    "stepping", "volumes", "flow", "spectra", "distances", "disc", "convergence", "conventions",
+    "checks", "progress", "fields", "measures", "kernels", "attention", "stepping", "flow",
+    "spectra", "distances", "disc", "convergence", "conventions",
     "theory", "energy", "ensembles", "plotting", "figures", "widgets", "exercises",
 ]  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 40  # of code: docstrings, comments and blanks apart
+NO_CODE = {
+    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
+    tokenize.ENDMARKER,
+}  # fmt: skip
+ROOMS = sorted({path.parent for path in SOURCES})
 
 
 def test_every_public_name_resolves_and_is_documented():
@@ -33,8 +43,9 @@ def test_every_public_name_resolves_and_is_documented():
 def test_every_attention_is_in_the_book_and_in_the_table_of_tests():
     book = Path(__file__).parents[1] / "book"
     names = [*attention.normalised.__all__, *attention.unnormalised.__all__]
-    rows = re.findall(r"^\|.*\| `(\w+)[`(]", (book / "notation.md").read_text(), re.MULTILINE)
-    assert set(names) <= set(rows)
+    rows = source.table_rows((book / "notation.md").read_text())
+    shown = {call.partition("(")[0] for row in rows for cell in row for call in source.code(cell)}
+    assert set(names) <= shown
     assert set(names) <= {head.__name__ for head in HEADS.values()}
     assert set(names) <= set(transpde.__all__)
 
@@ -54,6 +65,55 @@ def test_imports_point_to_earlier_modules(path):
         assert all(ORDER.index(m) < ORDER.index(own) or m == own for m in used), (own, used)
 
 
+def imported(tree: ast.AST, modules: set[str]) -> set[str]:
+    """Which of the modules the code imports when it runs: not for its types alone."""
+    found = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names if names <= modules else {node.module}
+        elif not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
+            found |= imported(node, modules)
+    return found & modules
+
+
+def in_a_circle(room: Path) -> list[str]:
+    """Modules of a room each of which imports the next, the last being the first; or none."""
+    paths = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): path
+        for path in room.rglob("*.py")
+    }
+    needs = {name: imported(ast.parse(p.read_text()), set(paths)) for name, p in paths.items()}
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda p: p.name)
+def test_no_imports_go_in_a_circle(room):
+    assert in_a_circle(room) == []
+
+
+def test_a_circle_of_imports_is_found(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path / "transpde")
+    room = tmp_path / "transpde" / "room"
+    room.mkdir(parents=True)
+    (room / "__init__.py").write_text("from transpde.room.a import f")
+    (room / "a.py").write_text("from transpde.room import b")
+    (room / "b.py").write_text("if TYPE_CHECKING:\n    from transpde.room.a import f")
+    assert in_a_circle(room) == []
+    (room / "b.py").write_text("def g():\n    from transpde.room.a import f")
+    assert set(in_a_circle(room)) == {"transpde.room.a", "transpde.room.b"}
+    (room / "b.py").write_text("from transpde.room import f")  # of the room's own front
+    assert "transpde.room" in in_a_circle(room)
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_arguments_and_errors_stand_together(path):
     """Between them anything else splits the list of the page, which then gives arguments twice."""
@@ -65,16 +125,38 @@ def test_arguments_and_errors_stand_together(path):
         assert not left, f"{node.name}: {left[0]}"
 
 
+def code_lines(source: str) -> set[int]:
+    """The numbers of the lines that hold code: docstrings, comments and blanks do not."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    prose: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            prose.update(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    code: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in NO_CODE:
+            code.update(range(token.start[0], token.end[0] + 1))
+    return code - prose
+
+
+def test_code_is_counted_without_prose():
+    lines = [
+        '"""One.', "", 'Two."""', "", "# three", "def f(x):  # four", '    """Five."""',
+        "    y = '''", "'''", "    return y",
+    ]  # fmt: skip
+    source = "\n".join(lines) + "\n"
+    assert code_lines(source) == {6, 8, 9, 10}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_functions_are_short_and_never_assert(path):
-    tree = ast.parse(path.read_text())
-    assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+def test_files_and_functions_are_short_and_never_assert(path):
+    tree, code = ast.parse(path.read_text()), code_lines(path.read_text())
+    assert len(code) <= MOST_LINES, f"{len(code)} lines of code"
     for node in ast.walk(tree):
+        assert not isinstance(node, ast.Assert), f"an assertion in line {node.lineno}"
         if isinstance(node, ast.FunctionDef):
-            lines = sum(s.end_lineno - s.lineno + 1 for s in node.body)
-            if ast.get_docstring(node):
-                lines -= node.body[0].end_lineno - node.body[0].lineno + 1
-            assert lines <= 40, f"{node.name}: {lines} lines"
+            lines = len(code & set(range(node.lineno, node.end_lineno + 1)))
+            assert lines <= MOST_LINES_OF_A_FUNCTION, f"{node.name}: {lines} lines of code"
 
 
 def test_import_brings_no_optional_library():

@@ -8,7 +8,7 @@ from table import GAUSSIAN, ROWS
 
 import transpde as tp
 from transpde import theory
-from transpde.axes import (
+from transpde.measures.axes import (
     common_motion,
     graded_motion,
     leaning,

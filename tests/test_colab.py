@@ -1,6 +1,5 @@
 """Every notebook begins with the cell that serves Colab: it does what it should, there alone."""
 
-import importlib.util
 import sys
 import types
 from pathlib import Path
@@ -8,14 +7,12 @@ from pathlib import Path
 import contract
 import nbformat
 import pytest
+from loading import load_tool
 
 
 @pytest.fixture(scope="module")
 def colab():
-    spec = importlib.util.spec_from_file_location("colab", contract.ROOT / "tools" / "colab.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("colab")
 
 
 PAGES = sorted(

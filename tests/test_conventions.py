@@ -2,10 +2,11 @@
 
 import re
 
+import book_source as source
 import nbformat
 import numpy as np
 import pytest
-from contract import ROOT
+from book_source import ROOT
 
 import transpde as tp
 from transpde.conventions import TABLE
@@ -127,6 +128,6 @@ def test_every_source_is_in_the_bibliography():
 def test_the_table_of_the_book_has_the_same_rows():
     book = nbformat.read(ROOT / "book" / "pde" / "zoo.ipynb", as_version=4)
     text = next(c.source for c in book.cells if ":name: tab-conventions" in c.source)
-    lines = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("|")][2:]
-    found = [(cells[0].strip(), re.findall(r"\{cite:t\}`(\w+)`", cells[-1])) for cells in lines]
+    rows = source.table_rows(text)
+    found = [(cells[0], [key for _, key in source.roles(cells[-1])]) for cells in rows]
     assert found == [(row.name, [row.source]) for row in TABLE.values()]

@@ -555,7 +555,7 @@ def test_parameters_that_rest_at_both_ends_of_a_step():
 
 def test_progress_runs_from_zero_to_one():
     from transpde.stepping import Options
-    from transpde.volumes import FiniteVolumes
+    from transpde.stepping.volumes import FiniteVolumes
 
     shown = []
     start = tp.Grid.from_gaussian(box(1, 40), LINE)

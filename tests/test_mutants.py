@@ -1,21 +1,12 @@
 """The mutator: what it changes, what it leaves alone, and that a seed gives the same draw."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
+from loading import ROOT, load_tool
 
 
 @pytest.fixture(scope="module")
 def mutants():
-    if "mutants" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("mutants", ROOT / "tools" / "mutants.py")
-        sys.modules["mutants"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["mutants"])
-    return sys.modules["mutants"]
+    return load_tool("mutants")
 
 
 def changes(mutants, monkeypatch, folder, source):

@@ -1,6 +1,5 @@
 """The template of a chapter runs as it is, and lacks nothing but what its author has to write."""
 
-import importlib.util
 import os
 import re
 
@@ -8,16 +7,14 @@ import contract
 import nbclient
 import nbformat
 import pytest
+from book_source import sections
+from loading import load_tool
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 
 @pytest.fixture(scope="module")
 def template():
-    path = contract.ROOT / "tools" / "new_chapter.py"
-    spec = importlib.util.spec_from_file_location("new_chapter", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.chapter("sample", "A sample")
+    return load_tool("new_chapter").chapter("sample", "A sample")
 
 
 def test_it_says_what_is_to_be_written(template):
@@ -55,5 +52,5 @@ def test_written_out_it_keeps_the_contract(template):
 def test_each_place_to_write_is_marked(template):
     """What the author finds by searching for TODO is in every section."""
     text = "\n".join(cell.source for cell in template.cells if cell.cell_type == "markdown")
-    sections = re.split(r"^## ", text, flags=re.MULTILINE)
-    assert [section.splitlines()[0] for section in sections if "TODO" not in section] == []
+    parts = [part for part in sections(text) if part.level == 2]
+    assert [part.title for part in parts if "TODO" not in part.body] == []

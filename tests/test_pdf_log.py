@@ -1,17 +1,12 @@
 """The reader of TeX's log finds what a reader of the page would see, and nothing else."""
 
-import importlib.util
-
 import pytest
-from contract import ROOT
+from loading import load_tool
 
 
 @pytest.fixture(scope="module")
 def problems():
-    spec = importlib.util.spec_from_file_location("pdf_log", ROOT / "tools" / "pdf_log.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.problems
+    return load_tool("pdf_log").problems
 
 
 @pytest.mark.parametrize(

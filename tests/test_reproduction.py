@@ -3,6 +3,7 @@
 import io
 import re
 
+import book_source as source
 import contract
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 import transpde as tp
 from transpde.figures import recipes
 from transpde.figures.euler import euler_path, euler_until
-from transpde.figures.peer import told
+from transpde.figures.peer import summary
 from transpde.figures.picture import picture
 from transpde.figures.planar import velocity
 
@@ -124,9 +125,9 @@ def test_stopped_gives_angles_and_ratios():
 
 
 @pytest.mark.parametrize("name", [n for n in PEER["figures"] if "histograms" not in n])
-def test_told_holds_every_number_of_the_script_and_no_other(name):
+def test_summary_holds_every_number_of_the_script_and_no_other(name):
     entry = PEER["figures"][name]
-    text = re.sub(r"\s+", " ", told(entry))
+    text = re.sub(r"\s+", " ", summary(entry))
     assert entry["shows"] in text
     for key, value in entry.items():
         if key in ("shows", "cpu_seconds", "defect", "exact") or value == 0:
@@ -169,8 +170,11 @@ def test_picture_has_a_white_margin_on_all_sides():
 def overview():
     """The rows of the table: figure, link, verdict."""
     text = (BOOK / "reproduction" / "index.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| \[?`(\w+)`(?:\]\((\w+)\.ipynb\))? \| (\w+) \|", text, re.MULTILINE)
-    return text, {name: (page, verdict) for name, page, verdict in rows}
+    found = {}
+    for figure, verdict, *_ in source.table_rows(text):
+        page = next(iter(source.links(figure)), "")
+        found[source.code(figure)[0]] = (source.page_name(page), verdict)
+    return text, found
 
 
 def test_overview_has_a_row_for_every_figure_and_the_verdict_of_its_page():

@@ -1,20 +1,19 @@
 """The page on sums: its statements, and the committed measurements that it shows."""
 
-import importlib.util
 import json
 import math
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from loading import ROOT, load_tool
 from scipy.special import iv
 
 import transpde as tp
 from transpde import convergence
 from transpde.kernels import nodes
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 U = np.linspace(-1, 1, 401)
 
 
@@ -23,9 +22,7 @@ def programs():
     """The two benchmark programs, which are no package: the second imports the first."""
     before = dict(sys.modules)
     for name in ("attention", "scaling"):
-        spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
+        load_tool(name, folder="benchmarks")
     yield sys.modules["attention"], sys.modules["scaling"]
     for name in ("attention", "scaling"):
         sys.modules.pop(name)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from transpde import plotting
 from transpde.figures import digest
-from transpde.widgets import Explorer, Slider, live, page, pictures
+from transpde.widgets import Explorer, Slider, labels, live, page, pictures
 
 DEPTHS = (0.0, 0.5, 1.5)
 NAMES = ("L2", "sigmoid")
@@ -30,6 +30,10 @@ def wave(figure, t, name):
 def explorer(**changes):
     sliders = {"t": Slider(DEPTHS, "depth $t$", start=0.5), "name": Slider(NAMES, "attention")}
     return Explorer(wave, **({"alt": "The wave shortens with depth."} | sliders | changes))
+
+
+def control_of(explorer):
+    return live.control(explorer.layout, explorer.figure)
 
 
 @pytest.fixture(scope="module")
@@ -160,12 +164,12 @@ def test_two_explorers_share_no_id(waves):
 
 
 def test_formulas_of_labels():
-    assert page.typeset(r"entry $v_{12}$ of $\varepsilon$") == (
+    assert labels.typeset(r"entry $v_{12}$ of $\varepsilon$") == (
         "entry <i>v</i><sub>12</sub> of <i>ε</i>"
     )
-    assert page.plain(r"entry $v_{12}$ of $\varepsilon$") == "entry v12 of ε"
-    assert page.text(-0.25) == "−0.25"
-    assert [page.text(v) for v in (3, 0.1 + 0.2, "L2")] == ["3", "0.3", "L2"]
+    assert labels.plain(r"entry $v_{12}$ of $\varepsilon$") == "entry v12 of ε"
+    assert labels.text(-0.25) == "−0.25"
+    assert [labels.text(v) for v in (3, 0.1 + 0.2, "L2")] == ["3", "0.3", "L2"]
 
 
 # --- refusals -----------------------------------------------------------------------------------
@@ -276,7 +280,8 @@ def test_an_error_under_a_kernel_stands_in_place_of_the_picture():
             raise ArithmeticError("no such <depth>")
         figure.text(t / 2, 0.5, "x")
 
-    box = live.control(Explorer(fails_between, alt="x", t=Slider([0.0, 1.0], "t")))
+    explorer = Explorer(fails_between, alt="x", t=Slider([0.0, 1.0], "t"))
+    box = control_of(explorer)
     picture, slider = box.children
     slider.value = 0.5
     assert "<img" not in picture.value
@@ -292,19 +297,21 @@ def test_an_error_under_a_kernel_stands_in_place_of_the_picture():
 
 
 def test_the_live_control_draws_at_values_between_the_stops(waves):
-    picture, depth, name = live.control(waves).children
+    picture, depth, name = control_of(waves).children
     first = picture.value
     assert isinstance(depth, ipywidgets.FloatSlider)
     assert isinstance(name, ipywidgets.SelectionSlider)
-    assert first == page.image(waves.frames[2], waves.alt, waves.size)
+    assert first == page.image(waves.frames[2], waves.layout.alt, waves.layout.size)
     depth.value = 0.75
     between = pictures.webp(waves.figure(t=depth.value, name="L2"))
     assert 0.7 < depth.value < 0.8
     assert between not in waves.frames
-    assert picture.value == page.image(between, waves.alt, waves.size)
+    assert picture.value == page.image(between, waves.layout.alt, waves.layout.size)
     name.value = "sigmoid"
     assert picture.value == page.image(
-        pictures.webp(waves.figure(t=depth.value, name="sigmoid")), waves.alt, waves.size
+        pictures.webp(waves.figure(t=depth.value, name="sigmoid")),
+        waves.layout.alt,
+        waves.layout.size,
     )
 
 
@@ -317,7 +324,7 @@ def test_integers_stay_integers_and_the_caption_shows():
 
     counts = Explorer(count, alt="x", caption="Up to $n$.", n=Slider(np.array([2, 8, 16]), "$n$"))
     assert seen == [2, 8, 16]
-    _, slider, caption = live.control(counts).children
+    _, slider, caption = control_of(counts).children
     slider.value = 5
     assert seen[-1] == 5
     assert all(type(n) is int for n in seen)

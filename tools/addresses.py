@@ -15,38 +15,30 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "tests" / "addresses.txt"
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
-import contract  # noqa: E402
+import book_source as source  # noqa: E402
+import claims  # noqa: E402
 
 
 def addresses(root: Path = ROOT) -> set[str]:
     """Every address that the sources promise."""
     found = set()
-    for page in contract.toc_entries(root):
-        path = contract.page_path(root, page)
+    for page in source.toc_entries(root):
+        path = source.page_path(root, page)
         if path is not None:
             found.add(page)
-            found |= {f"{page}#{label}" for label in contract.labels(contract.read(path))}
+            found |= {f"{page}#{label}" for label in source.labels(source.read(path))}
     book = root / "book"
-    rows = contract.claims.load(book / "claims.yml")
-    found |= {f"book/claims#claim-{row['id']}" for row in rows}
+    found |= {f"book/claims#claim-{row['id']}" for row in claims.load(book / "claims.yml")}
     for page in sorted(book.glob("api*.md")):
-        names = re.findall(r"^\.\. auto(?:function|class):: (\S+)$", read(page), re.M)
-        found |= {f"book/{page.stem}#{name}" for name in names}
-    return found | {
-        f"book/glossary#term-{slug(term)}" for term in terms(read(book / "glossary.md"))
-    }
+        found |= {f"book/{page.stem}#{name}" for name in source.documented(read(page))}
+    terms = source.glossary(read(book / "glossary.md"))
+    return found | {f"book/glossary#term-{slug(term)}" for term in terms}
 
 
 def read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
-
-
-def terms(text: str) -> list[str]:
-    """The terms of the glossary, in its order."""
-    body = text.partition("```{glossary}\n")[2].partition("```")[0]
-    return [line for line in body.splitlines() if line and not line.startswith(" ")]
 
 
 def slug(term: str) -> str:

@@ -5,11 +5,11 @@
 Stored outputs stay as they are: the cell has none, and the counts of the others go up by one.
 """
 
-import re
 import sys
 from pathlib import Path
 
 import nbformat
+import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
@@ -26,8 +26,8 @@ if "google.colab" in sys.modules:
 
 def source(path: Path) -> str:
     """The cell's text for a page at a path from the root; the address is that of _config.yml."""
-    config = (Path(__file__).parent.parent / "_config.yml").read_text()
-    [address] = re.findall(r"repository: \{url: (\S+?),", config)
+    config = (Path(__file__).parent.parent / "_config.yml").read_text(encoding="utf-8")
+    address = yaml.safe_load(config)["repository"]["url"]
     return SOURCE.format(address=address, folder=path.parent.as_posix())
 
 

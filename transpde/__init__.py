@@ -9,9 +9,7 @@ from transpde.attention.unnormalised import *  # noqa: F403
 from transpde.distances import bures, conditional_wasserstein, wasserstein
 from transpde.fields import AffineField
 from transpde.flow import Trajectory, flow, layers
-from transpde.gaussians import Gaussian
-from transpde.grids import Grid
-from transpde.measures import Measure, Particles
+from transpde.measures import Gaussian, Grid, Measure, Particles
 
 __version__ = "0.1.0"
 

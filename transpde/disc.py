@@ -19,7 +19,7 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 
 __all__ = [
     "cone_coordinates",

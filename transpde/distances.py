@@ -9,9 +9,7 @@ import ot
 from scipy.spatial.distance import cdist
 
 from transpde.checks import Array, finite_array, positive_number, same_size
-from transpde.gaussians import Gaussian
-from transpde.grids import Grid
-from transpde.measures import Measure, Particles
+from transpde.measures import Gaussian, Grid, Measure, Particles
 
 __all__ = ["bures", "conditional_wasserstein", "wasserstein"]
 

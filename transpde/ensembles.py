@@ -12,15 +12,14 @@ import pickle
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from transpde.checks import Array, finite_array, frozen, positive_integer, positive_number
-from transpde.gaussians import Gaussian
-from transpde.measures import Particles
+from transpde.kernels import one_blas_thread
+from transpde.measures import Gaussian, Particles
+from transpde.progress import bar
 
 __all__ = [
     "Failure",
@@ -476,13 +475,15 @@ def sweep(
         jobs = _number_of_jobs(jobs)
     calls = list(_calls(cases, seed))
     results: list[Any] = []
-    with _threads().limit(limits=1):  # for back-ends whose workers are threads of this process
+    # One thread for back-ends whose workers are threads of this process, too.
+    with one_blas_thread(), bar(progress, "sweep", len(calls)) as show:
         values = _values(function, calls, jobs)
         try:
-            for result in _shown(values, len(calls), progress):
+            for result in values:
                 if isinstance(result, Failure) and on_error == "raise":
                     raise SweepError(result, results) from result.error
                 results.append(result)
+                show(len(results) / len(calls))
         finally:
             with warnings.catch_warnings():  # of results that were ready and are not used
                 warnings.simplefilter("ignore", UserWarning)
@@ -495,12 +496,6 @@ def _number_of_jobs(jobs: Any) -> int:
     if not whole or not (jobs == -1 or jobs > 0):
         raise ValueError(f"jobs: must be a positive integer or -1 for one a core; got {jobs!r}.")
     return int(jobs)
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    """Return the switch of the linear algebra's threads; a look for it costs milliseconds."""
-    return ThreadpoolController()
 
 
 def _calls(cases: Iterable[Any], seed: Seed | None) -> Iterator[tuple[Any, ...]]:
@@ -522,7 +517,7 @@ def _values(
 def _value(function: Callable[..., Any], i: int, case: Any, seed: Any) -> Any:
     """Return the value of one case, or its failure, where it runs."""
     try:
-        with _threads().limit(limits=1):
+        with one_blas_thread():
             return function(case) if seed is None else function(case, seed)
     except Exception as error:
         text = traceback.format_exc()  # before the traceback, which no pickle carries, is dropped
@@ -536,13 +531,3 @@ def _portable(error: Exception) -> Exception:
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error.with_traceback(None)
-
-
-def _shown(values: Iterator[Any], total: int, wanted: bool) -> Iterable[Any]:
-    if not wanted:
-        return values
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError("progress=True needs tqdm: pip install transpde[ensembles]") from error
-    return iter(tqdm(values, desc="sweep", total=total))

@@ -18,12 +18,10 @@ from transpde.checks import (
     positive_number,
 )
 from transpde.fields import AffineField
-from transpde.gaussians import Gaussian
-from transpde.grids import Grid
 from transpde.kernels import evaluation
-from transpde.measures import Measure, Particles
+from transpde.measures import Gaussian, Grid, Measure, Particles
 from transpde.stepping import METHODS, AttentionInTime, Integration, Options
-from transpde.volumes import METHOD, FiniteVolumes
+from transpde.stepping.volumes import METHOD, FiniteVolumes
 
 __all__ = ["Trajectory", "flow", "layers"]
 

@@ -6,7 +6,6 @@ prerequisites are the chapters that it links to. Knows nothing of Sphinx.
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
@@ -14,10 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import yaml
+import book_source as source
 
-BOX = re.compile(r":::+\{admonition\} Before you start\n(.*?)\n:::", re.DOTALL)
-LINK = re.compile(r"\]\(([^)#:]+?)(?:\.ipynb|\.md)?(?:#[^)]*)?\)")
 PHRASES = {
     "an hour and a half": 5400,
     "an hour": 3600,
@@ -76,11 +73,11 @@ def seconds(text: str, unit: str) -> int:
 
 def box(text: str) -> dict[str, str]:
     """The entries of the box: prerequisites, reading time, running time."""
-    found = BOX.search(text)
+    boxes = source.directives(text, "admonition")
+    found = next((box for box in boxes if box.argument == "Before you start"), None)
     if found is None:
         raise ValueError("no box '{admonition} Before you start'")
-    entries = re.findall(r"^(\w[\w ]+)\n: (.*(?:\n  .*)*)", found[1], re.MULTILINE)
-    return {name.lower(): " ".join(line.split()) for name, line in entries}
+    return {name.lower(): said for name, said in source.definitions(found.body).items()}
 
 
 def described(page: str, text: str, part: str, number: int) -> Chapter:
@@ -93,20 +90,24 @@ def described(page: str, text: str, part: str, number: int) -> Chapter:
 
 def _described(page: str, text: str, part: str, number: int) -> Chapter:
     entries = box(text)
-    title = re.search(r"^# (.+)$", text, re.MULTILINE)
-    if title is None:
+    titles = [section.title for section in source.sections(text) if section.level == 1]
+    if not titles:
         raise ValueError("no title")
     for name in ("Prerequisites", "Reading time", "Running time"):
         if name.lower() not in entries:
             raise ValueError(f"no '{name}' in the box 'Before you start'")
     short, *long = entries["reading time"].split(",")
     folder = posixpath.dirname(page)
-    links = LINK.findall(entries["prerequisites"])
-    needed = [posixpath.normpath(f"{folder}/{link}") for link in links]
+    files = [link.partition("#")[0] for link in source.links(entries["prerequisites"])]
+    needed = [
+        source.page_name(posixpath.normpath(f"{folder}/{file}"))
+        for file in files
+        if file and ":" not in file
+    ]
     minutes = [seconds(words, "minute") // 60 for words in [short, *long[:1]]]
     return Chapter(
         page=page,
-        title=title[1].strip(),
+        title=titles[0],
         part=part,
         number=number,
         prerequisites=tuple(dict.fromkeys(needed)),
@@ -119,22 +120,16 @@ def _described(page: str, text: str, part: str, number: int) -> Chapter:
 @cache
 def load(root: Path) -> tuple[Chapter, ...]:
     """Every notebook of the table of contents, in its order."""
-    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
     found, number = [], 0
-    for part in toc["parts"]:
+    for part in source.contents(root)["parts"]:
         for entry in part["chapters"]:
             number += bool(part.get("numbered"))
-            page = re.sub(r"\.(?:ipynb|md)$", "", entry["file"])
+            page = source.page_name(entry["file"])
             path = root / f"{page}.ipynb"
             if path.is_file():
-                found.append(described(page, markdown(path), part["caption"], number))
+                text = source.page_text(source.read(path))
+                found.append(described(page, text, part["caption"], number))
     return tuple(found)
-
-
-def markdown(path: Path) -> str:
-    """The text of a notebook, without its code."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
 
 
 # --- the graph ----------------------------------------------------------------------------------

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import json
-import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -20,13 +18,12 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
+import book_source as source
 import chapters as book
 import claims
 from chapter_graph import link
 
-ENTRY = re.compile(r"^\.\. auto(?:function|class):: (\S+)$", re.MULTILINE)
 INTERFACE = ("api.md", "api_plotting.md")
-SECTION = re.compile(r"^## `(\w+)` *$", re.MULTILINE)
 FIGURES = "transpde.figures"
 
 
@@ -41,7 +38,7 @@ class Uses(NamedTuple):
 def documented(root: Path) -> list[str]:
     """The functions and classes that the pages of the interface list."""
     pages = [root / "book" / name for name in INTERFACE]
-    return [name for page in pages for name in ENTRY.findall(page.read_text(encoding="utf-8"))]
+    return [name for page in pages for name in source.documented(page.read_text(encoding="utf-8"))]
 
 
 @cache
@@ -71,17 +68,15 @@ def uses(root: Path) -> dict[str, Uses]:
 
 def prefixes(name: str) -> Iterator[str]:
     """The name itself, then what it is a member of: `transpde.Gaussian.from_covariance` counts."""
-    parts = name.split(".")
+    parts = name.split(".") if name.startswith("transpde") else []
     for length in range(len(parts), 1, -1):
         yield ".".join(parts[:length])
 
 
 @cache
 def resolved(name: str) -> Any:
-    """What a dotted name of the package stands for, None if it is nothing of the package."""
+    """What a dotted name stands for: a module or what is found in one; None if it is neither."""
     parts = name.split(".")
-    if parts[0] != "transpde":
-        return None
     for length in range(len(parts), 0, -1):
         try:
             found: Any = importlib.import_module(".".join(parts[:length]))
@@ -128,9 +123,8 @@ def dotted(node: ast.AST) -> str:
 
 def page_names(root: Path, page: str) -> set[str]:
     """What the code cells of a notebook mention."""
-    cells = json.loads((root / f"{page}.ipynb").read_text(encoding="utf-8"))["cells"]
-    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    tree = ast.parse("\n".join(code))
+    cells = source.code_cells(source.read(root / f"{page}.ipynb"))
+    tree = ast.parse("\n".join(cell.source for _, cell in cells))
     return code_names(tree, dict(imported(tree)))
 
 
@@ -165,8 +159,9 @@ def figure_names(root: Path) -> Iterator[tuple[str, set[str]]]:
     """Each page of reproduced figures, with what the functions behind its figures mention."""
     table = importlib.import_module(FIGURES).FIGURES
     for chapter in book.load(root):
-        text = book.markdown(root / f"{chapter.page}.ipynb")
-        families = {table[name][0] for name in SECTION.findall(text) if name in table}
+        heads = source.headings(source.read(root / f"{chapter.page}.ipynb"))
+        names = {title.strip("`") for _, level, title in heads if level == 2}
+        families = {table[name][0] for name in names if name in table}
         used = [reached(f"{FIGURES}.{one}.{do}") for one in families for do in ("data", "draw")]
         if used:
             yield chapter.page, set().union(*used)

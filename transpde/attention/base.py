@@ -8,10 +8,8 @@ from typing import Any
 
 from transpde.checks import Array, same_size
 from transpde.fields import AffineField, VelocityField
-from transpde.gaussians import Gaussian
-from transpde.grids import Grid
 from transpde.kernels import EXACT, Evaluation, evaluation
-from transpde.measures import Measure, Particles
+from transpde.measures import Gaussian, Grid, Measure, Particles
 
 __all__ = ["Attention", "WithFeedForward"]
 

@@ -13,10 +13,8 @@ from transpde.attention.heads import Head
 from transpde.attention.normalised import Sinkhorn
 from transpde.checks import Array, finite_array, points_of, same_size
 from transpde.fields import AffineField, VelocityField
-from transpde.gaussians import Gaussian
-from transpde.grids import Grid
 from transpde.kernels import EXACT, Evaluation, token_mean
-from transpde.measures import Particles
+from transpde.measures import Gaussian, Grid, Particles
 
 __all__ = ["Masked", "MultiHead", "OnSphere", "on_sphere"]
 

@@ -17,10 +17,8 @@ import numpy as np
 from transpde.attention.base import Attention
 from transpde.checks import Array, finite_array, points_of, same_size
 from transpde.fields import AffineField, Motion, VelocityField
-from transpde.gaussians import Gaussian
-from transpde.grids import Grid
 from transpde.kernels import EXACT, Evaluation, PlaneSum, TokenSum, token_mean
-from transpde.measures import Particles
+from transpde.measures import Gaussian, Grid, Particles
 
 __all__ = ["GaussianHead", "Head"]
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from transpde.attention.heads import GaussianHead, applied, log_weights, transposed
 from transpde.checks import Array, positive_number
-from transpde.gaussians import Gaussian
 from transpde.kernels import Evaluation, SoftmaxSum, potential
-from transpde.measures import Particles
+from transpde.measures import Gaussian, Particles
 
 __all__ = ["L2", "Sinkhorn", "Softmax"]
 

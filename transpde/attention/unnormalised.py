@@ -10,10 +10,8 @@ from scipy.special import expit
 from transpde.attention.heads import Head
 from transpde.checks import Array, finite_array
 from transpde.fields import AffineField
-from transpde.gaussians import Gaussian
-from transpde.grids import Grid
 from transpde.kernels import EXACT, Evaluation, PointwiseSum
-from transpde.measures import Particles
+from transpde.measures import Gaussian, Grid, Particles
 
 __all__ = ["Linear", "Sigmoid", "Unnormalized"]
 

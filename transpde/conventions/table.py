@@ -25,8 +25,7 @@ from transpde.conventions import sources
 from transpde.conventions.sources import Parameters
 from transpde.fields import AffineField
 from transpde.flow import layers
-from transpde.gaussians import Gaussian
-from transpde.measures import Particles
+from transpde.measures import Gaussian, Particles
 
 __all__ = ["TABLE", "Convention"]
 

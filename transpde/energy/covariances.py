@@ -9,7 +9,7 @@ import numpy as np
 from transpde.checks import Array, finite_array, same_size
 from transpde.energy.scores import Tokens, factor_of, mobility_of, number, score_of
 from transpde.fields import AffineField
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 
 __all__ = [
     "bures_geodesic",

@@ -10,9 +10,8 @@ import numpy as np
 from transpde.attention import Sinkhorn, Unnormalized
 from transpde.checks import Array, positive_number
 from transpde.energy.scores import Tokens, factor_of, kinetic, number, score_of
-from transpde.gaussians import Gaussian
 from transpde.kernels import Evaluation, SoftmaxSum, potential
-from transpde.measures import Particles
+from transpde.measures import Gaussian, Particles
 
 __all__ = [
     "interaction_dissipation",

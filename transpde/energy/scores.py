@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from transpde.checks import Array, definite_matrix, same_size, symmetric_matrix
-from transpde.gaussians import Gaussian
-from transpde.measures import Particles
+from transpde.measures import Gaussian, Particles
 
 __all__ = ["Tokens", "factor_of", "kinetic", "mobility_of", "number", "score_of"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from transpde.attention import L2
 from transpde.checks import Array
 from transpde.exercises.judge import Answer, judged
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 from transpde.spectra import effective_rank
 from transpde.theory.random_heads import score_edge
 

@@ -11,7 +11,7 @@ from transpde.attention import Softmax
 from transpde.checks import Array
 from transpde.disc import isotropic_directions
 from transpde.exercises.judge import Answer, judged
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 from transpde.theory import limit_covariance, stationary_rank_bound
 from transpde.theory.stationary import ray_rates
 

@@ -10,7 +10,7 @@ from transpde.attention import Sinkhorn
 from transpde.checks import Array
 from transpde.exercises.judge import Answer, judged
 from transpde.fields import AffineField
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 
 __all__ = ["explosion_with_decay", "pole", "sinkhorn_linear"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from transpde.attention import L2, Softmax
 from transpde.checks import Array
 from transpde.exercises.judge import Answer, judged
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 
 __all__ = ["blowup_time", "l2_linear", "softmax_linear"]
 

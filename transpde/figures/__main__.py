@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -35,12 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _make(wanted: list[str], out: Path, formats: list[str]) -> None:
-    """Make figures and say what was written, on lines of their own beside the bar."""
-    bar = _progress(wanted)
-    say = getattr(bar, "write", print)
-    for name in bar:
+    """Make figures, and say of each at once what was written: the progress that is to be seen."""
+    for name in wanted:
         files = figures.make(name, out, formats)
-        say(f"{name}: {', '.join(str(path) for path in files)}")
+        print(f"{name}: {', '.join(str(path) for path in files)}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,15 +56,6 @@ def _parser() -> argparse.ArgumentParser:
         "--format", choices=FORMATS, action="append", help="of the pictures (repeatable)"
     )
     return parser
-
-
-def _progress(wanted: list[str]) -> Iterable[str]:
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return wanted
-    bar: Iterable[str] = tqdm(wanted, unit="figure", file=sys.stderr)
-    return bar
 
 
 if __name__ == "__main__":

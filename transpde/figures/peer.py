@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["told"]
+__all__ = ["summary"]
 
 WIDTH = 74
 FIRST = ("script", "shows", "rule", "trajectories", "euler_steps")
@@ -26,7 +26,7 @@ NOTES = {  # what a number is, where its name does not say it
 }
 
 
-def told(figure: Mapping[str, Any]) -> str:
+def summary(figure: Mapping[str, Any]) -> str:
     """Return the words and numbers of one figure of the scripts.
 
     Args:
@@ -34,9 +34,9 @@ def told(figure: Mapping[str, Any]) -> str:
             `exact` were found by the exact flow, not by the scripts, and are left out.
 
     Example:
-        >>> from transpde.figures.peer import told
+        >>> from transpde.figures.peer import summary
         >>> entry = {"script": "plots.py", "shows": "a dot", "trajectories": 1, "euler_steps": 9}
-        >>> print(told(entry | {"rule": {"step": 0.1}, "converged": 1, "direction": 30}))
+        >>> print(summary(entry | {"rule": {"step": 0.1}, "converged": 1, "direction": 30}))
         plots.py: a dot.
         rule: step 0.1; trajectories: 1; Euler steps: 9; converged: 1
         direction (degrees): 30

@@ -1,5 +1,6 @@
 """Sums over tokens: the only place that knows about memory and speed."""
 
+from transpde.kernels.blocks import one_blas_thread
 from transpde.kernels.choice import EXACT, KERNEL_METHODS, Evaluation, evaluation
 from transpde.kernels.fast import token_mean
 from transpde.kernels.plane import PlaneSum
@@ -15,6 +16,7 @@ __all__ = [
     "SoftmaxSum",
     "TokenSum",
     "evaluation",
+    "one_blas_thread",
     "potential",
     "sinkhorn_potential",
     "token_mean",

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from transpde.checks import Array, finite_array, positive_number, same_size, symmetric_matrix
 from transpde.disc import cone_coordinates, disc_coordinates
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 from transpde.plotting.styles import (
     GREY,
     INK,

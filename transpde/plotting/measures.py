@@ -13,9 +13,7 @@ from matplotlib.axes import Axes
 
 from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
 from transpde.flow import Trajectory
-from transpde.gaussians import Gaussian
-from transpde.grids import Grid
-from transpde.measures import Particles
+from transpde.measures import Gaussian, Grid, Particles
 from transpde.plotting.styles import (
     AMOUNT,
     GREY,

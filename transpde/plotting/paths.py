@@ -12,8 +12,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from transpde.checks import finite_array, same_size
 from transpde.flow import Trajectory
-from transpde.gaussians import Gaussian
-from transpde.measures import Particles
+from transpde.measures import Gaussian, Particles
 from transpde.plotting.measures import plot_ellipse, plot_ellipses, plot_particles
 from transpde.plotting.styles import (
     GREY,

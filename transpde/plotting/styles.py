@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 
 from transpde.attention import Attention, WithFeedForward
 from transpde.checks import Array, finite_array, same_size
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 
 __all__ = ["STYLES", "attention_style"]
 

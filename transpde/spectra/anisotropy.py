@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from transpde.checks import Array, covariance_matrix, frozen
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 
 __all__ = ["effective_rank", "log_condition_number", "log_spectrum", "participation_ratio"]
 

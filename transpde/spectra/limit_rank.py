@@ -16,7 +16,7 @@ import numpy as np
 
 from transpde.checks import Array, frozen, increasing_times, positive_number
 from transpde.flow import Trajectory
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 
 __all__ = ["LimitRank", "decay_slopes", "decide_decay", "decide_rank"]
 

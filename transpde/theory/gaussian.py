@@ -10,7 +10,7 @@ from scipy import linalg
 
 from transpde.attention import L2, Attention, Head, Linear, Sinkhorn, Softmax
 from transpde.checks import Array
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 from transpde.theory import one_key, riccati
 from transpde.theory.head_sums import (
     ROUNDING,

@@ -8,7 +8,7 @@ import numpy as np
 
 from transpde.attention import Attention, Head, Linear, Masked, MultiHead, Softmax, WithFeedForward
 from transpde.checks import Array, finite_array, same_size
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 
 __all__ = [
     "HeadSum",

@@ -28,7 +28,7 @@ from transpde.checks import (
 )
 from transpde.disc import symmetric_coordinates, unit_trace_matrices
 from transpde.flow import flow
-from transpde.gaussians import Gaussian
+from transpde.measures import Gaussian
 from transpde.theory.head_sums import one_case
 
 __all__ = ["dividing_curve", "least_departure", "observed_rates", "ray_rates", "self_similar"]

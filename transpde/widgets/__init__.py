@@ -5,6 +5,7 @@ every value. On a static page, of the book or of an exported notebook, the same 
 over pictures drawn beforehand, in plain HTML.
 """
 
-from transpde.widgets.explorer import Explorer, Slider
+from transpde.widgets.explorer import Explorer
+from transpde.widgets.sliders import Slider
 
 __all__ = ["Explorer", "Slider"]

@@ -6,12 +6,12 @@ import html
 import importlib.util
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from transpde.widgets import page, pictures
-
-if TYPE_CHECKING:
-    from transpde.widgets.explorer import Explorer, Slider
+from transpde.widgets.labels import plain, typeset
+from transpde.widgets.sliders import Layout, Slider
 
 __all__ = ["bundle", "control", "under_kernel"]
 
@@ -26,37 +26,36 @@ def under_kernel() -> bool:
     return found and getattr(shell, "kernel", None) is not None
 
 
-def bundle(explorer: Explorer) -> dict[str, Any]:
+def bundle(layout: Layout, figure: Callable[..., Any]) -> dict[str, Any]:
     """Return what a front-end with widgets shows."""
-    shown: dict[str, Any] = control(explorer)._repr_mimebundle_()
+    shown: dict[str, Any] = control(layout, figure)._repr_mimebundle_()
     return {kind: value for kind, value in shown.items() if "widget-view" in kind}
 
 
-def control(explorer: Explorer) -> Any:
+def control(layout: Layout, figure: Callable[..., Any]) -> Any:
     """Return the box of sliders and picture; every move draws anew."""
     import ipywidgets
 
-    sliders = {name: _slider(slider) for name, slider in explorer.sliders.items()}
-    start = {name: slider.start for name, slider in explorer.sliders.items()}
-    picture = ipywidgets.HTML(_shown(explorer, start))
+    sliders = {name: _slider(slider) for name, slider in layout.sliders.items()}
+    picture = ipywidgets.HTML(_shown(layout, figure, layout.start))
 
     def redraw(_: Any) -> None:
-        picture.value = _shown(explorer, {name: s.value for name, s in sliders.items()})
+        picture.value = _shown(layout, figure, {name: s.value for name, s in sliders.items()})
 
     for slider in sliders.values():
         slider.observe(redraw, "value")
-    caption = [ipywidgets.HTML(page.typeset(explorer.caption))] if explorer.caption else []
+    caption = [ipywidgets.HTML(typeset(layout.caption))] if layout.caption else []
     return ipywidgets.VBox([picture, *sliders.values(), *caption])
 
 
-def _shown(explorer: Explorer, values: dict[str, Any]) -> str:
+def _shown(layout: Layout, figure: Callable[..., Any], values: dict[str, Any]) -> str:
     """Return the picture at these values; in its place, if drawing fails, the error."""
     try:
-        figure = explorer.figure(**values)
+        drawn = figure(**values)
     except Exception:
         # A kernel would send an error of a callback to its log, where no reader looks.
         return f'<pre role="alert">{html.escape(traceback.format_exc())}</pre>'
-    return page.image(pictures.webp(figure), explorer.alt, explorer.size)
+    return page.image(pictures.webp(drawn), layout.alt, layout.size)
 
 
 def _slider(slider: Slider) -> Any:
@@ -64,7 +63,7 @@ def _slider(slider: Slider) -> Any:
 
     first, last = slider.values[0], slider.values[-1]
     words: dict[str, Any] = {
-        "description": page.plain(slider.label),
+        "description": plain(slider.label),
         "value": slider.start,
         "style": {"description_width": "initial"},
         "layout": {"width": "30em", "max_width": "100%"},

@@ -5,15 +5,13 @@ from __future__ import annotations
 import base64
 import html
 import json
-import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
+from transpde.widgets.labels import plain, text, typeset
 from transpde.widgets.pictures import DPI
+from transpde.widgets.sliders import Layout
 
-if TYPE_CHECKING:
-    from transpde.widgets.explorer import Explorer
-
-__all__ = ["image", "named", "plain", "text", "typeset", "written"]
+__all__ = ["image", "written"]
 
 # Without JavaScript (a printed page, a site that strips scripts, a notebook that is not trusted)
 # there is the still with its values, and no control: the script itself puts the sliders in.
@@ -74,43 +72,6 @@ SCRIPT = """
 """
 
 
-def text(value: Any) -> str:
-    """Return a value as a reader sees and hears it."""
-    if isinstance(value, str):
-        return value
-    shown = f"{value:.4g}" if isinstance(value, float) else f"{value}"
-    return shown.replace("-", "\N{MINUS SIGN}")
-
-
-def named(values: dict[str, Any]) -> str:
-    """Return values with their names, for a message."""
-    return ", ".join(f"{name}={value!r}" for name, value in values.items())
-
-
-GREEK = {
-    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "varepsilon": "ε", "epsilon": "ε",
-    "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "μ", "rho": "ρ", "sigma": "σ", "tau": "τ",
-    "omega": "ω", "Sigma": "Σ",
-}  # fmt: skip
-
-
-def plain(label: str) -> str:
-    """Return a label without marks of mathematics, for the ear."""
-    words = re.sub(r"\\([A-Za-z]+) ?", lambda m: GREEK.get(m[1], m[1]), label)
-    return re.sub(r"[$_{}]", "", words)
-
-
-def typeset(label: str) -> str:
-    r"""Return a label as HTML, with formulas such as `$x_1$` or `$\varepsilon$` in italics."""
-
-    def formula(match: re.Match[str]) -> str:
-        inner = re.sub(r"\\([A-Za-z]+) ?", lambda m: GREEK.get(m[1], m[1]), match[1])
-        inner = re.sub(r"_\{?(\w+)\}?", r"</i><sub>\1</sub><i>", inner)
-        return f"<i>{inner}</i>".replace("<i></i>", "")
-
-    return re.sub(r"\$([^$]+)\$", formula, html.escape(label))
-
-
 def image(frame: bytes, alt: str, size: tuple[float, float]) -> str:
     """Return a picture as an element of HTML."""
     width, height = (round(DPI * inches) for inches in size)
@@ -124,9 +85,9 @@ def _coded(frame: bytes) -> str:
     return base64.b64encode(frame).decode("ascii")
 
 
-def _controls(explorer: Explorer, name: str) -> str:
+def _controls(layout: Layout, name: str) -> str:
     rows = []
-    for key, slider in explorer.sliders.items():
+    for key, slider in layout.sliders.items():
         row = {
             "id": html.escape(f"{name}-{key}"),
             "label": typeset(slider.label),
@@ -139,24 +100,24 @@ def _controls(explorer: Explorer, name: str) -> str:
     return "".join(rows)
 
 
-def written(explorer: Explorer, name: str, start: int) -> str:
+def written(layout: Layout, frames: Sequence[bytes], start: int, name: str, digest: str) -> str:
     """Return the page of an explorer: the still, and what the script makes sliders of."""
-    sliders = explorer.sliders.values()
+    sliders = layout.sliders.values()
     data = {
-        "controls": _controls(explorer, name),
+        "controls": _controls(layout, name),
         "labels": [plain(slider.label) for slider in sliders],
         "texts": [slider.texts for slider in sliders],
         # The start stands in the page already.
-        "frames": ["" if k == start else _coded(f) for k, f in enumerate(explorer.frames)],
+        "frames": ["" if k == start else _coded(f) for k, f in enumerate(frames)],
     }
     state = ", ".join(f"{plain(slider.label)} = {text(slider.start)}" for slider in sliders)
-    caption = f"<figcaption>{typeset(explorer.caption)}</figcaption>" if explorer.caption else ""
+    caption = f"<figcaption>{typeset(layout.caption)}</figcaption>" if layout.caption else ""
     return PAGE.format(
         name=name,
-        digest=explorer.digest,
-        width=round(DPI * explorer.size[0]),
+        digest=digest,
+        width=round(DPI * layout.size[0]),
         style=STYLE,
-        image=image(explorer.frames[start], explorer.alt, explorer.size),
+        image=image(frames[start], layout.alt, layout.size),
         state=html.escape(state),
         caption=caption,
         # No "</script>" may stand in a script, whatever a label says.

@@ -1,6 +1,5 @@
 """The frame of the project: locks, versions, addresses and the files that must agree."""
 
-import importlib.util
 import json
 import re
 import subprocess
@@ -8,10 +7,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from loading import ROOT, load_tool
 
 import transpde
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def read(name: str) -> str:
@@ -81,10 +79,7 @@ def test_package_lock_has_no_address():
 
 
 def test_environment_is_what_its_script_writes():
-    spec = importlib.util.spec_from_file_location("environment", ROOT / "tools" / "environment.py")
-    environment = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(environment)
-    assert read("environment.yml") == environment.text(), "run: make environment"
+    assert read("environment.yml") == load_tool("environment").text(), "run: make environment"
 
 
 def test_versions_agree(project):

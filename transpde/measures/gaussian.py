@@ -12,15 +12,6 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from transpde.axes import (
-    common_motion,
-    graded_motion,
-    leaning,
-    lengths,
-    principal_axes,
-    ratio,
-    thin,
-)
 from transpde.checks import (
     Array,
     covariance_matrix,
@@ -31,7 +22,16 @@ from transpde.checks import (
     same_size,
 )
 from transpde.fields import AffineField, VelocityField
-from transpde.measures import Measure, Particles
+from transpde.measures.axes import (
+    common_motion,
+    graded_motion,
+    leaning,
+    lengths,
+    principal_axes,
+    ratio,
+    thin,
+)
+from transpde.measures.particles import Measure, Particles
 
 __all__ = ["Gaussian"]
 

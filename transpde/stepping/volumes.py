@@ -15,8 +15,8 @@ import numpy as np
 from transpde.attention import Attention
 from transpde.checks import Array
 from transpde.fields import VelocityField
-from transpde.grids import FaceVelocities, Grid
-from transpde.stepping import AttentionInTime, Options
+from transpde.measures.grid import FaceVelocities, Grid
+from transpde.stepping.integration import AttentionInTime, Options
 
 __all__ = ["METHOD", "FiniteVolumes"]
 

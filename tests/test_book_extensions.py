@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import itertools
 import json
 import re
@@ -11,10 +10,20 @@ import subprocess
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
+import author_year
+import book_source as source
+import chapter_graph
+import chapters
 import contract
+import film as film_directive
+import notices
 import numpy as np
+import page_footer
 import pytest
+import reading_paths
+import used_in
 import yaml
+from loading import load_tool
 from pybtex.database import parse_string
 
 import transpde as tp
@@ -24,25 +33,8 @@ from transpde.figures import film, frontispiece, recipes
 ROOT = contract.ROOT
 BOOK = ROOT / "book"
 
-# On the path since `contract` was imported.
-import author_year  # noqa: E402
-import chapter_graph  # noqa: E402
-import chapters  # noqa: E402
-import film as film_directive  # noqa: E402
-import notices  # noqa: E402
-import page_footer  # noqa: E402
-import reading_paths  # noqa: E402
-import used_in  # noqa: E402
-
 ALL = chapters.load(ROOT)
 NEEDS = chapters.graph(ALL)
-
-
-def load_tool(name: str):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 # --- what chapters declare ----------------------------------------------------------------------
@@ -72,17 +64,17 @@ def test_a_statement_used_in_a_chapter_is_of_a_chapter_that_it_needs():
     home = {
         label: c.page
         for c in ALL
-        for label in contract.statement_labels(contract.read(ROOT / f"{c.page}.ipynb"))
+        for label in source.statement_labels(source.read(ROOT / f"{c.page}.ipynb"))
     }
     order = list(NEEDS)
     for page in order:
-        notebook = contract.read(ROOT / f"{page}.ipynb")
+        notebook = source.read(ROOT / f"{page}.ipynb")
         body = "\n".join(
-            contract.text_of(part, contract.is_aside)
-            for piece, part in contract.markdown(notebook)
+            source.text_of(part, source.is_aside)
+            for piece, part in source.markdown(notebook)
             if piece.gate is None
         )
-        for label in re.findall(r"\{prf:ref\}`([\w-]+)`", body):
+        for label in [content for name, content in source.roles(body) if name == "prf:ref"]:
             of = home.get(label, page)
             if order.index(of) < order.index(page):
                 assert of in chapters.ancestors(NEEDS, page), (page, label)
@@ -164,7 +156,7 @@ def test_the_drawing_holds_every_chapter_once_and_an_arrow_for_every_need(kind):
 
 def paths() -> list[tuple[float, list]]:
     text = (BOOK / "paths.md").read_text(encoding="utf-8")
-    bodies = re.findall(r"```\{reading-path\}\n(.*?)```", text, re.DOTALL)
+    bodies = [block.body for block in source.directives(text, "reading-path")]
     found = [reading_paths.steps(body.splitlines(), ALL) for body in bodies]
     return [(sum(map(reading_paths.minutes, path)), path) for path in found]
 
@@ -200,10 +192,10 @@ def test_a_path_that_reads_what_it_has_not_prepared_is_refused():
 def test_reading_times_are_of_one_reader(chapter):
     """Some fifty words a minute, formulas, pictures and cells on the way."""
     own = with_folds = 0
-    for piece, part in contract.markdown(contract.read(ROOT / f"{chapter.page}.ipynb")):
+    for piece, part in source.markdown(source.read(ROOT / f"{chapter.page}.ipynb")):
         if piece.gate is None:
-            own += contract.count_words(contract.text_of(part, contract.is_aside))
-        with_folds += contract.count_words(contract.text_of(part, contract.is_literal))
+            own += source.count_words(source.text_of(part, source.is_aside))
+        with_folds += source.count_words(source.text_of(part, source.is_literal))
     assert 38 <= own / chapter.reading <= 72
     assert 32 <= with_folds / chapter.with_proofs <= 72
 
@@ -402,40 +394,38 @@ def test_a_build_warns_of_what_no_notice_names(tmp_path, monkeypatch):
 
 def test_glossary_is_short_sorted_and_linked():
     text = (BOOK / "glossary.md").read_text(encoding="utf-8")
-    addresses = load_tool("addresses")
-    terms = addresses.terms(text)
+    meanings = source.glossary(text)
+    terms = list(meanings)
     assert 25 <= len(terms) <= 45
     assert terms == sorted(terms, key=str.lower)
-    assert len(set(terms)) == len(terms)
-    for entry in text.partition("```{glossary}\n")[2].partition("```")[0].split("\n\n"):
-        term, meaning = entry.strip().split("\n  ", 1)
+    assert len(source.directives(text, "glossary")[0].body.split("\n\n")) == len(terms)
+    for term, meaning in meanings.items():
         said, _, link = meaning.partition(" See [")
         assert 1 <= len(re.findall(r"[.](?:\s|$)", said)) <= 2, term
-        page = re.search(r"\]\(([^)]+)\)\.$", link)
-        assert contract.page_path(ROOT, f"book/{page[1]}"), term
+        assert link.endswith(")."), term
+        [page] = source.links(meaning)[-1:]
+        assert source.page_path(ROOT, f"book/{page}"), term
 
 
 def test_symbols_occur_in_the_chapter_that_the_index_names():
     table = (BOOK / "notation.md").read_text(encoding="utf-8").partition("## Conventions")[0]
-    rows = re.findall(r"^\| (.*\$.*)\|$", table, re.MULTILINE)
+    rows = [row for row in source.table_rows(table) if source.formulas(" ".join(row))]
     linked = 0
-    for row in rows:
-        page = re.search(r"\[[^\]]+\]\(([^)]+)\.ipynb\) $", row)
-        if page:
+    for symbols, *_, where in rows:
+        if pages := source.links(where):
             linked += 1
-            text = squeezed(chapters.markdown(BOOK / f"{page[1]}.ipynb"))
-            symbols = re.findall(r"\$([^$]+)\$", row.split(" | ")[0])
-            heads = [squeezed(re.split(r" = |,|\(", symbol)[0]) for symbol in symbols]
-            assert any(head in text for head in heads), row[:60]
+            text = squeezed(source.page_text(source.read(BOOK / pages[-1])))
+            heads = [re.split(r" = |,|\(", symbol)[0] for symbol in source.formulas(symbols)]
+            assert any(squeezed(head) in text for head in heads), symbols
     assert linked >= 0.9 * len(rows)
 
 
 def test_a_table_has_one_head_and_rows_of_its_width():
     """A second head inside a table is printed as two rows of it, names and dashes."""
     for path in sorted(BOOK.rglob("*.md")):
-        for table in re.findall(r"(?:^\|.*\n)+", path.read_text(encoding="utf-8"), re.MULTILINE):
-            rows = [re.sub(r"\\\||`[^`]*`|\$[^$]*\$", "", row) for row in table.splitlines()]
-            assert len({row.count("|") for row in rows}) == 1, (path.name, table[:60])
+        for table in source.tables(path.read_text(encoding="utf-8")):
+            rows = [re.sub(r"\\\||`[^`]*`|\$[^$]*\$", "", row) for row in table]
+            assert len({row.count("|") for row in rows}) == 1, (path.name, table[0][:60])
             assert not [row for row in rows[2:] if re.fullmatch(r"[|\s:-]+", row)], path.name
 
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from transpde.checks import Array, finite_array, frozen, generator, positive_integer, same_size
 from transpde.fields import VelocityField
-from transpde.gaussians import Gaussian
-from transpde.measures import Measure, Particles
+from transpde.measures.gaussian import Gaussian
+from transpde.measures.particles import Measure, Particles
 
 __all__ = ["FaceVelocities", "Grid"]
 

@@ -2,7 +2,7 @@
 
 What a reader of the pages unfolds (proofs, hints, solutions) stands open, statements and exercises
 have environments of their own, chapters keep the numbers that they have on the pages.
-``printed.sty`` defines how all this looks; ``tools/pdf`` builds it.
+``latex-book.sty`` defines how all this looks; ``tools/pdf`` builds it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx_exercise import nodes as exercises
 from sphinx_proof import nodes as proofs
 
-FILES = ["book/_ext/printed.sty", "book/_static/frontispiece.png"]
+FILES = ["book/_ext/latex-book.sty", "book/_static/frontispiece.png"]
 WIDEST, LONGEST = 56, 8  # characters of a column, rows of a table that no page break may cut
 ELEMENTS = {
     "papersize": "a4paper",
@@ -45,7 +45,7 @@ def configure(app: Sphinx, config: Config) -> None:
     config["latex_additional_files"] = FILES
     config["latex_domain_indices"] = False
     address = rf"\newcommand{{\bookaddress}}{{{config.html_baseurl}}}"
-    config["latex_elements"] = ELEMENTS | {"preamble": address + r"\usepackage{printed}"}
+    config["latex_elements"] = ELEMENTS | {"preamble": address + r"\usepackage{latex-book}"}
 
 
 def number_by_chapter(app: Sphinx) -> None:

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from transpde.axes import ratio
 from transpde.checks import (
     Array,
     finite_array,
@@ -24,6 +23,7 @@ from transpde.checks import (
     same_size,
 )
 from transpde.fields import VelocityField
+from transpde.measures.axes import ratio
 
 __all__ = ["Measure", "Particles"]
 

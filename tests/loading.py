@@ -1,0 +1,20 @@
+"""Programs of the repository that belong to no package, loaded from their files."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@cache
+def load_tool(name: str, folder: str = "tools") -> ModuleType:
+    """The program of that name as a module; its own imports and dataclasses find it by name."""
+    spec = spec_from_file_location(name, ROOT / folder / f"{name}.py")
+    sys.modules[name] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
