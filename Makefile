@@ -93,10 +93,12 @@ figures: $(INSTALLED) ## recompute every reproduced figure
 	@$(STAGE) 'figures' $(PY) -m transpde.figures --all
 
 # The peers live in an environment of their own: no one needs torch to read or test the book.
+# Left out here: the 600 histograms through `tp.flow`, five minutes a run (see kernel_split.py).
 bench: $(INSTALLED) ## time sums over tokens side by side with their peers, at most 30 minutes
 	@test -x .venv-bench/bin/python || $(STAGE) 'environment of the peers' tools/bench-venv
 	@$(STAGE) 'benchmarks' .venv-bench/bin/python benchmarks/attention.py --out benchmarks/attention.json
 	@$(STAGE) 'scaling' .venv-bench/bin/python benchmarks/scaling.py --out benchmarks/scaling.json
+	@$(STAGE) 'flows' .venv-bench/bin/python benchmarks/flows.py --skip histograms --out benchmarks/flows.json
 
 # TeX is a matter of the machine, so printing is no part of the tests.
 pdf: $(INSTALLED) ## print the book: _build/transpde.pdf (needs TeX, and says which packages)

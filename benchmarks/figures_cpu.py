@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from transpde import figures
-from transpde.figures import ranks, recipes
+from transpde.figures import limit_ranks, recipes
 
 FLOOR = 1e-14
 
@@ -102,7 +102,7 @@ def histogram_rows() -> list[Trajectory]:
     """The starts for L2 and V = I: all of them converge, so none is drawn twice."""
     rows = []
     for d, step in ((3, 0.09), (4, 0.06), (5, 0.02)):
-        Q, V, X = ranks.pairs("histograms_L2", "identity", d)
+        Q, V, X = limit_ranks.script_pairs("histograms_L2", "identity", d)
         rows += [(l2_velocity(q, -q, v), x @ x.T, step) for q, v, x in zip(Q, V, X, strict=True)]
     return rows
 

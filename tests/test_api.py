@@ -21,9 +21,10 @@ from transpde import attention
 PACKAGE = Path(transpde.__file__).parent
 # Each module imports from earlier ones only.
 ORDER = [
-    "checks", "progress", "fields", "measures", "kernels", "attention", "stepping", "flow",
-    "spectra", "distances", "disc", "convergence", "conventions",
-    "theory", "energy", "ensembles", "plotting", "figures", "widgets", "exercises",
+    "checks", "progress", "fields", "spaces", "measures", "kernels", "attention", "schedules",
+    "stepping", "trajectories", "flow", "spectra", "distances", "disc", "convergence",
+    "conventions",
+    "theory", "energy", "ensembles", "records", "plotting", "figures", "widgets", "exercises",
 ]  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 40  # of code: docstrings, comments and blanks apart
@@ -160,7 +161,7 @@ def test_files_and_functions_are_short_and_never_assert(path):
 
 
 def test_import_brings_no_optional_library():
-    optional = ["matplotlib", "ipywidgets", "joblib", "tqdm"]
+    optional = ["matplotlib", "ipywidgets", "joblib", "tqdm", "ot"]  # the last: where it is used
     code = f"import sys, transpde; print([m for m in {optional} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

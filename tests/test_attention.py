@@ -8,6 +8,7 @@ from problems import head_parameters, orthogonal, reference_velocity
 from table import GAUSSIAN, HEADS, ROWS
 
 import transpde as tp
+from transpde.kernels import EXACT
 
 every_row = pytest.mark.parametrize("name", ROWS)
 every_gaussian_row = pytest.mark.parametrize("name", GAUSSIAN)
@@ -273,13 +274,13 @@ def test_feed_forward_of_a_stack_is_that_of_its_cases():
             attention(measure)
 
 
-def test_a_warmed_sinkhorn_head_takes_any_number_of_tokens():
+def test_a_sinkhorn_head_that_remembers_takes_any_number_of_tokens():
     rng = np.random.default_rng(21)
-    head = tp.Sinkhorn(*head_parameters(rng, 2))
-    warmed = head.warmed()
+    head, how = tp.Sinkhorn(*head_parameters(rng, 2)), EXACT.remembering()
     for n in (5, 5, 8, 3):
         tokens = tp.Particles(rng.normal(size=(n, 2)))
-        assert np.allclose(warmed.matrix(tokens), head.matrix(tokens), rtol=1e-9)
+        found, alone = head.field(tokens, how)(tokens.points), head(tokens)(tokens.points)
+        assert np.allclose(found, alone, rtol=1e-9)
 
 
 @every_gaussian_row
@@ -492,7 +493,7 @@ TOKENS = tp.Particles([[1.0, 0.0], [0.0, 1.0]], positions=[0.0, 1.0])
         (
             lambda: tp.Linear(np.ones((4, 2, 2)), np.eye(2), np.eye(2))(TOKENS),
             ValueError,
-            "must have no leading axes on Particles",
+            r"query: its leading axes must match those of the measure, \(\); got \(4,\)",
         ),
         (
             lambda: tp.Softmax(np.ones((4, 2, 2)), np.eye(2), np.eye(2))(

@@ -10,12 +10,12 @@ import transpde as tp
 from transpde import theory
 from transpde.measures.axes import (
     common_motion,
+    far_from_orthogonal,
     graded_motion,
-    leaning,
     lengths,
+    nearly_singular,
     principal_axes,
     ratio,
-    thin,
 )
 
 HEADS = {
@@ -226,12 +226,12 @@ def test_thin_factors():
     }
     stack, wanted = (np.array(part) for part in zip(*cases.values(), strict=True))
     for size in (1e-100, 1.0, 1e100):
-        assert thin(size * stack).tolist() == wanted.tolist()
-    assert thin(stack.reshape(3, 4, 2, 2)).shape == (3, 4)
+        assert nearly_singular(size * stack).tolist() == wanted.tolist()
+    assert nearly_singular(stack.reshape(3, 4, 2, 2)).shape == (3, 4)
     tall = np.eye(4)[:, :2] * [1.0, 1e-7]
-    assert thin(tall)
-    assert not thin(tall[:, :1])
-    assert thin(np.hstack([np.eye(2), 1e-7 * np.eye(2)]))
+    assert nearly_singular(tall)
+    assert not nearly_singular(tall[:, :1])
+    assert nearly_singular(np.hstack([np.eye(2), 1e-7 * np.eye(2)]))
 
 
 def test_leaning_axes():
@@ -252,11 +252,11 @@ def test_leaning_axes():
         (I, (7.0, 7.0), False),
     ]
     Y, s, wanted = (np.array(part) for part in zip(*cases, strict=True))
-    assert leaning(Y, s).tolist() == wanted.tolist()
-    assert leaning(Y.reshape(2, 5, 2, 2), s.reshape(2, 5, 2)).shape == (2, 5)
+    assert far_from_orthogonal(Y, s).tolist() == wanted.tolist()
+    assert far_from_orthogonal(Y.reshape(2, 5, 2, 2), s.reshape(2, 5, 2)).shape == (2, 5)
     three = np.eye(3)
-    assert leaning(three, np.array([0.0, -1.0, 4.5]))
-    assert not leaning(three, np.array([0.0, 4.0, 8.0]))
+    assert far_from_orthogonal(three, np.array([0.0, -1.0, 4.5]))
+    assert not far_from_orthogonal(three, np.array([0.0, 4.0, 8.0]))
 
 
 def test_common_motion_of_two_columns():
@@ -297,13 +297,17 @@ def test_graded_motion_of_columns_that_lean_or_vanish():
     assert np.abs(one[:, 0] - (B @ y - rate[0] / 2 * y)).max() <= 1e-15
 
 
-def test_stretching_leaves_the_angle_of_leaning_axes():
-    """Each column grows along itself alone: nothing turns, however long or leaning they are."""
+def test_stretching_turns_leaning_axes_to_right_angles():
+    """Each column grows along itself alone: columns turn apart, and Sigma moves as it must."""
     Y = np.array([[1.0, 0.6], [0.0, 0.8]])
-    for gap in (0.0, 1.0, 30.0):
-        turning, growth = graded_motion(Y, np.array([gap, 0.0]), Y * [2.0, -1.0])
-        assert np.abs(turning).max() <= 1e-15
-        assert np.abs(growth - [4.0, -2.0]).max() <= 1e-15
+    for gap in (0.0, 1.0, 5.0):
+        s = np.array([gap, 0.0])
+        turning, growth = graded_motion(Y, s, Y * [2.0, -1.0])
+        assert Y[:, 0] @ turning[:, 1] + turning[:, 0] @ Y[:, 1] <= 0
+        moved = (turning * np.exp(s)) @ Y.T
+        moved = moved + moved.T + (Y * growth * np.exp(s)) @ Y.T
+        wanted = (Y * [4.0, -2.0] * np.exp(s)) @ Y.T
+        assert np.abs(moved - wanted).max() <= 1e-14 * np.exp(gap)
 
 
 def test_columns_too_short_to_be_seen_rest():

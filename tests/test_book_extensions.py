@@ -211,12 +211,13 @@ def test_minutes_are_said_to_five_from_an_hour_on(time, said):
 
 # Documented, and mentioned in no chapter, claim, figure or other function: for readers' own work.
 FREE_STANDING = {
+    "transpde.Euclidean",  # the space of a measure that names none
     "transpde.conventions.Convention",  # of the rows of its table, which is a constant
     "transpde.energy.bures_gradient",
     "transpde.ensembles.random_matrix",
     "transpde.ensembles.random_tokens",
     "transpde.ensembles.sweep",
-    "transpde.figures.load",
+    "transpde.records.load",
     "transpde.theory.random_heads.typical_blowup_time",
 }
 

@@ -61,6 +61,15 @@ def test_without_the_change_of_variables_they_differ(name):
     assert np.abs(wrong - theirs).max() > 1e-2 * np.abs(theirs).max()
 
 
+@pytest.mark.parametrize("name", [name for name in TABLE if "sphere" in TABLE[name].change])
+def test_off_the_sphere_they_differ(name):
+    row = TABLE[name]
+    X, p = row.drawn(0)
+    root, theirs = np.linalg.norm(X[0]), row.theirs(X, p)
+    flat = root * row.translate(p)(tp.Particles(X / root))(X / root)
+    assert np.abs(flat - theirs).max() > 1e-2 * np.abs(theirs).max()
+
+
 # --- changes of time -----------------------------------------------------------------------------
 
 
@@ -101,8 +110,8 @@ def test_normalised_layers_of_small_steps_follow_the_sphere(name):
     row = TABLE[name]
     X, p = row.drawn(2)
     root = np.sqrt(X.shape[1])
-    head = row.translate(p).attention  # OnSphere adds the projection, as `space` does
-    end = root * tp.flow(tp.Particles(X / root), head, 1.0, space="sphere").final.points
+    tokens = tp.Particles(X / root, space=tp.Sphere())
+    end = root * tp.flow(tokens, row.translate(p), 1.0).final.points
 
     def normed(Y):
         Y = Y - Y.mean(axis=1, keepdims=True) if name == "layer norm" else Y

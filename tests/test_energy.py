@@ -12,12 +12,14 @@ from transpde.energy import (
     bures_geodesic,
     bures_gradient,
     energy_residual,
+    gradient_defect,
     interaction_dissipation,
     interaction_energy,
     sinkhorn_dissipation,
     sinkhorn_energy,
     twisted_dissipation,
     twisted_energy,
+    wasserstein_gradient,
 )
 
 EPSILON = 0.7
@@ -135,6 +137,56 @@ def test_stacks_are_their_cases():
             assert isinstance(alone[0], float)
 
 
+def test_stacks_of_particles_are_their_cases():
+    rng = np.random.default_rng(44)
+    w = rng.random((2, 3, 6)) + 0.2
+    w[1, 0, 2] = 0.0
+    w /= w.sum(axis=-1, keepdims=True)
+    for space in (tp.Euclidean(), tp.Sphere(1.2)):
+        x = space.retract(rng.normal(size=(2, 3, 6, 3)))
+        stack = tp.Particles(x, w, space=space)
+        one, M = symmetric(rng, 3, 0.5), definite(rng, 3)
+        each = np.array([symmetric(rng, 3, 0.5) for _ in range(6)]).reshape(2, 3, 3, 3)
+        functions = [
+            interaction_energy, interaction_dissipation, twisted_energy,
+            lambda mu, A: twisted_dissipation(mu, A, M),  # noqa: B023
+            lambda mu, A: interaction_dissipation(mu, A, normalised=False),
+            sinkhorn_energy, sinkhorn_dissipation,
+        ]  # fmt: skip
+        for function in functions:
+            for A in (one, each):
+                scores = np.broadcast_to(A, (2, 3, 3, 3))
+                alone = [function(stack[i], scores[i]) for i in np.ndindex(2, 3)]
+                found = function(stack, A)
+                assert found.shape == (2, 3)
+                assert found.ravel() == pytest.approx(np.array(alone), rel=1e-10)
+                assert isinstance(alone[0], float)
+        fields = bures_gradient(stack, each)
+        for i in np.ndindex(2, 3):
+            assert fields(x)[i] == pytest.approx(bures_gradient(stack[i], each[i])(x[i]))
+
+
+@pytest.mark.parametrize("space", [tp.Euclidean(), tp.Sphere()])
+def test_gradients_and_defects_of_a_stack_are_those_of_its_cases(space):
+    rng = np.random.default_rng(45)
+    stack = tp.Particles(space.retract(rng.normal(size=(3, 4, 2))), space=space)
+    A = np.array([symmetric(rng, 2, 0.5) for _ in range(3)])
+    found = wasserstein_gradient(stack, lambda mu: interaction_energy(mu, A))
+    attention = tp.Softmax(*rng.normal(size=(3, 3, 2, 2)) / 2)
+    defects = gradient_defect(stack, attention)
+    assert defects.shape == (3,)
+    for i in range(3):
+        alone = wasserstein_gradient(stack[i], lambda mu, i=i: interaction_energy(mu, A[i]))
+        assert found[i] == pytest.approx(alone, abs=1e-10)
+        velocity = stack[i].velocities(head(tp.Unnormalized, A[i], A[i])(stack[i]))
+        assert alone == pytest.approx(velocity, abs=1e-9)
+        one = gradient_defect(stack[i], attention.select((3,), np.array(i)))
+        assert defects[i] == pytest.approx(one, rel=1e-7)
+    assert gradient_defect(stack, tp.Linear(np.eye(2), A, 0 * A)).tolist() == [0.0] * 3
+    with pytest.raises(ValueError, match=r"energy: must be one number a case, shape \(3,\)"):
+        wasserstein_gradient(stack, lambda mu: 1.0)
+
+
 # --- the gradient is the gradient ----------------------------------------------------------------
 
 
@@ -250,6 +302,8 @@ def identities():
     twist = (lambda mu: twisted_energy(mu, A), lambda mu: -twisted_dissipation(mu, A, M))
     bures = (lambda mu: twisted_energy(mu, A), lambda mu: -twisted_dissipation(mu, A))
     stack = tp.Gaussian(rng.normal(size=(4, 3)), 0.3 * rng.normal(size=(4, 3, 2)))
+    ball = tp.Particles(tp.Sphere().retract(tokens.points), tokens.weights, space=tp.Sphere())
+    balls = tp.Particles(np.stack([ball.points, -ball.points[::-1]]), space=tp.Sphere())
     soft, sink, raw = tp.Softmax, tp.Sinkhorn, tp.Unnormalized
     up, down = interaction(A, 1), interaction(A, -1)
     raw_up, raw_down = (interaction(A, sign, normalised=False) for sign in (1, -1))
@@ -265,6 +319,10 @@ def identities():
         "Sinkhorn, Gaussian": (gaussian, head(sink, A, -A, epsilon=EPSILON), 3.0, *sinkhorn(A)),
         "unnormalised, V = A": (tokens, head(raw, A, A), 0.1, *raw_up),
         "unnormalised, V = -A": (tokens, head(raw, A, -A), 1.0, *raw_down),
+        "softmax on the sphere": (ball, head(soft, A, A), 2.0, *up),
+        "softmax, stack on the sphere": (balls, head(soft, A, -A), 2.0, *down),
+        "unnormalised on the sphere": (balls, head(raw, A, A), 2.0, *raw_up),
+        "Sinkhorn on the sphere": (balls, head(sink, A, -A, epsilon=EPSILON), 2.0, *sinkhorn(A)),
     }
 
 

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import transpde as tp
 from transpde import kernels
 from transpde.kernels import Evaluation, fast, nodes, separable, sinkhorn
-from transpde.kernels.blocks import Seen, in_threads, one_blas_thread
+from transpde.kernels.blocks import CausalOrder, in_threads, one_blas_thread
 
 SHAPES = ("ball", "clusters", "line", "outlier", "repeated", "point")
 
@@ -228,7 +228,7 @@ def test_threads_return_results_in_order():
 
 
 def test_seen_counts_tokens_at_or_before():
-    seen = Seen.at_or_before(np.array([0.5, 0.0, 2.0]), np.array([1.0, 0.0, 0.5, 0.0]))
+    seen = CausalOrder.at_or_before(np.array([0.5, 0.0, 2.0]), np.array([1.0, 0.0, 0.5, 0.0]))
     assert seen.counts.tolist() == [2, 3, 4]
     assert seen.targets.tolist() == [1, 0, 2]
     assert seen.tokens.tolist() == [1, 3, 2, 0]
@@ -264,7 +264,7 @@ def exact_marginals(head, x):
     """Row and column sums of the plan of Sinkhorn attention, from its potential."""
     tokens = tp.Particles(x)
     sums = head.token_sum(tokens, Evaluation())
-    scores = sums._scores(x) + sums.bias
+    scores = sums.scores(x) + sums.bias
     kappa = np.exp(scores - scores.max(axis=1, keepdims=True))
     kappa /= kappa.sum(axis=1, keepdims=True)
     return kappa.sum(axis=0)

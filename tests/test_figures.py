@@ -1,4 +1,4 @@
-"""The reproduced figures: digests, manifests, key numbers, the command line."""
+"""The reproduced figures: manifests, key numbers, the command line."""
 
 import json
 import subprocess
@@ -7,13 +7,12 @@ import sys
 import matplotlib
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from transpde import figures
-from transpde.figures import explosion, recipes
+from transpde import figures, records
+from transpde.figures import blowup, recipes
 from transpde.figures.__main__ import main
+from transpde.records import digest
 
 
 @pytest.fixture(scope="module")
@@ -32,98 +31,7 @@ def manifest(made):
 
 @pytest.fixture(scope="module")
 def stored(made):
-    return figures.load("trad_explosion", made)
-
-
-# --- digest ----------------------------------------------------------------------------------
-
-
-def test_digest_is_stable():
-    assert figures.digest([1.0, 2.0]) == "8a0f50e8bef6"
-
-
-def test_digest_ignores_noise_of_machines():
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=2000)
-    noisy = values + 1e-13 * rng.uniform(-1, 1, size=2000)
-    assert figures.digest(noisy) == figures.digest(values)
-
-
-def test_digest_ignores_noise_at_the_middle_of_two_roundings():
-    values = np.append(np.arange(0.5e-6, 1e-4, 1e-6), 1.0)
-    for noise in (1e-13, -1e-13):
-        assert figures.digest(values + noise) == figures.digest(values)
-
-
-def test_digest_has_one_zero_and_one_nan():
-    assert figures.digest([0.0, -1e-9, 1.0]) == figures.digest([-0.0, 0.0, 1.0])
-    other_nan = np.array([0x7FF8000000000001], dtype=np.uint64).view(float)[0]
-    assert figures.digest([1.0, np.nan]) == figures.digest([1.0, -other_nan])
-    assert figures.digest([1.0, np.nan]) != figures.digest([1.0, np.inf])
-    assert figures.digest([1.0, -np.inf]) != figures.digest([1.0, np.inf])
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 5), st.floats(2e-6, 1e-2))
-def test_digest_sees_what_is_larger(place, change):
-    values = np.array([0.3, -1.0, 0.5, 0.0, 0.25, 1.0])
-    changed = values.copy()
-    changed[place] += change
-    assert figures.digest(changed) != figures.digest(values)
-
-
-@pytest.mark.parametrize("noise", [1e-13, 1e-11])
-def test_digest_of_many_entries_ignores_noise(noise):
-    """In 100 clouds of 20,000 entries, where some entry lies within the noise of a border."""
-    rng = np.random.default_rng(1)
-    for _ in range(100):
-        values = rng.normal(size=(10_000, 2))
-        noisy = values + noise * rng.uniform(-1, 1, size=values.shape)
-        assert figures.digest(noisy, digits=4) == figures.digest(values, digits=4)
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 999), st.floats(2e-3, 1.0), st.sampled_from([np.nan, np.inf, 7.0]))
-def test_digest_of_many_entries_sees_one(place, change, odd):
-    values = np.sin(np.arange(1000.0))
-    values[500] = odd
-    changed = values.copy()
-    changed[place] += change
-    if place != 500:
-        assert figures.digest(changed) != figures.digest(values)
-    swapped = values.copy()
-    swapped[[0, 500]] = swapped[[500, 0]]
-    assert figures.digest(swapped) != figures.digest(values)
-
-
-def test_digest_of_many_entries_sees_where_and_what_is_not_finite():
-    values = np.zeros(100)
-    digests = set()
-    for place, odd in [(3, np.nan), (4, np.nan), (3, np.inf), (3, -np.inf), (3, 0.0)]:
-        values[:] = 1.0
-        values[place] = odd
-        digests.add(figures.digest(values))
-    assert len(digests) == 5
-
-
-def test_digest_sees_shape_size_order_and_split():
-    values = np.arange(1.0, 7.0)
-    others = [values.reshape(2, 3), 2 * values, values[::-1], values[:5]]
-    digests = {figures.digest(other) for other in [values, *others]}
-    assert len(digests | {figures.digest(values[:3], values[3:])}) == 6
-    assert figures.digest(np.zeros(2)) != figures.digest(np.zeros(3))
-
-
-def test_digest_does_not_see_type_or_memory_order():
-    values = np.arange(6).reshape(2, 3)
-    assert figures.digest(values) == figures.digest(np.asfortranarray(values.astype(float)))
-    assert len(figures.digest(np.zeros(0), 1.0)) == 12
-
-
-def test_digest_with_fewer_digits():
-    assert figures.digest([1.0, 0.5], digits=3) == figures.digest([1.0, 0.5 + 1e-4], digits=3)
-    with pytest.raises(ValueError, match="digits: must be at most 9"):
-        figures.digest(1.0, digits=12)
+    return records.load("trad_explosion", made)
 
 
 # --- the blow-up disc ------------------------------------------------------------------------
@@ -204,18 +112,18 @@ def test_manifest_says_how_the_data_were_made(manifest):
 def test_manifest_has_the_digest_of_each_array(manifest, stored):
     assert set(manifest["arrays"]) == set(stored.arrays)
     for name, array in stored.arrays.items():
-        assert manifest["arrays"][name]["digest"] == figures.digest(array)
+        assert manifest["arrays"][name]["digest"] == digest(array)
         assert manifest["arrays"][name]["shape"] == list(array.shape)
 
 
 def test_pictures_do_not_depend_on_the_day_or_the_style(made, stored, tmp_path, monkeypatch):
-    monkeypatch.setattr(explosion, "data", lambda name: stored)
+    monkeypatch.setattr(blowup, "data", lambda name: stored)
     with matplotlib.rc_context({"lines.linewidth": 9, "svg.hashsalt": "other"}):
         figures.make("trad_explosion", tmp_path, "svg")
     assert (tmp_path / "trad_explosion.svg").read_bytes() == (
         made / "trad_explosion.svg"
     ).read_bytes()
-    assert figures.load("trad_explosion", tmp_path).numbers == stored.numbers
+    assert records.load("trad_explosion", tmp_path).numbers == stored.numbers
 
 
 def test_unknown_names_and_formats(tmp_path):
@@ -283,5 +191,5 @@ def test_draw_without_a_figure_makes_one_of_pyplot(stored):
 
     figure = figures.draw("trad_explosion", stored)
     assert plt.fignum_exists(figure.number)
-    assert tuple(figure.get_size_inches()) == explosion.SIZE
+    assert tuple(figure.get_size_inches()) == blowup.SIZE
     plt.close(figure)

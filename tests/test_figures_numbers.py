@@ -9,7 +9,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from transpde import figures
-from transpde.figures import drawing, plane, recipes, two_lines
+from transpde.figures import drawing, full_rank_limits, isotropic_limits, recipes
 
 HERE = Path(__file__).parent
 REFERENCE = json.loads((HERE / "figures_reference.json").read_text(encoding="utf-8"))
@@ -111,7 +111,7 @@ def test_plane_has_the_exact_limits_and_conserves_the_second_variance():
     norms = [found["norm_min"], found["norm_max"], found["norm_mean"]]
     np.testing.assert_allclose(norms, theirs["norm"], atol=5.1e-5)
     recipe = recipes.line()
-    limits = plane.limits(recipe.starts, recipe.query[0])
+    limits = full_rank_limits.limits(recipe.starts, recipe.query[0])
     np.testing.assert_array_equal(limits[:, 1, 1], recipe.starts[:, 1, 1])
     assert np.abs((limits @ recipe.query[0])[:, 0]).max() < 1e-15
     low = np.linalg.eigvalsh(limits)[:, 0]
@@ -129,7 +129,7 @@ def test_two_lines_take_the_starts_that_the_script_left_unfinished(name):
 
 def test_isotropic_directions_are_isotropic():
     A = np.array([[1.0, 2.0], [0.5, -3.0]])
-    angles = np.radians(two_lines.isotropic_directions(A))
+    angles = np.radians(isotropic_limits.isotropic_angles(A))
     x = np.stack([np.cos(angles), np.sin(angles)])
     assert np.abs((x * (A @ x)).sum(axis=0)).max() < 1e-14
 

@@ -379,10 +379,9 @@ def test_coordinates_and_their_derivative():
     assert change.sum() == pytest.approx(0.0, abs=1e-12)
     squares = (grid.particles.points**2).sum(axis=1)
     growth = squares @ change / (squares @ grid.pack())
-    assert grid.growth(field, change) == pytest.approx(growth, rel=1e-12)
-    assert grid.relative_speed(field, change) == grid.rate(field, change)
+    assert grid.growth(change) == pytest.approx(growth, rel=1e-12)
     pull = tp.AffineField(-0.5 * EYE)  # every token moves at half its size
-    assert grid.rate(pull, grid.advect(pull)) == pytest.approx(0.5, rel=1e-12)
+    assert grid.speed_over_size(pull) == pytest.approx(0.5, rel=1e-12)
 
 
 def test_slopes_in_the_cells_by_hand():
@@ -524,9 +523,9 @@ def test_a_trajectory_of_densities():
     assert tp.flow(tp.Grid.from_gaussian(box(2, 12), PLANE), PLANE_CASES["l2"], [0.0, 0.1]
                    ).densities.shape == (2, 12, 12)  # fmt: skip
     for name in ("points", "means", "covariances"):
-        with pytest.raises(AttributeError, match="that of a Grid `densities`"):
+        with pytest.raises(AttributeError, match="a flow of a Grid has `densities`"):
             getattr(path, name)
-    with pytest.raises(AttributeError, match="densities: a flow of particles has `points`"):
+    with pytest.raises(AttributeError, match="densities: a flow of Gaussians has `means` and"):
         tp.flow(LINE, attention, 0.1).densities  # noqa: B018
 
 
@@ -560,8 +559,8 @@ def test_progress_runs_from_zero_to_one():
     shown = []
     start = tp.Grid.from_gaussian(box(1, 40), LINE)
     options = Options("SSPRK2", 1e-10, 1e-12, None)
-    FiniteVolumes(start, LINE_CASES["l2"], np.array([0.0, 0.5]), 0.5, options, shown.append
-                  ).to_the_end()  # fmt: skip
+    schedule, times = tp.Schedule(LINE_CASES["l2"]), np.array([0.0, 0.5])
+    FiniteVolumes(start, schedule, times, 0.5, options, shown.append).to_the_end()
     assert shown == sorted(shown)
     assert shown[-1] == 1.0
 
@@ -629,17 +628,18 @@ def test_what_a_grid_cannot_do():
     ):
         with pytest.raises(TypeError, match="a masked attention acts on tokens with positions"):
             tp.flow(grid, masked, 1.0)
-    with pytest.raises(TypeError, match="must be Particles on the sphere; got Grid"):
-        tp.flow(grid, head, 1.0, space="sphere")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'space'"):
+        tp.Grid(grid.edges, grid.density, space=tp.Sphere())
+    assert grid.space == tp.Euclidean()
     with pytest.raises(ValueError, match="its dimension must be that of the attention, 2"):
         tp.flow(grid, tp.L2(EYE, EYE, EYE), 1.0)
 
 
 def test_options_of_a_flow_of_a_grid():
     grid, head = tp.Grid.from_gaussian(box(1, 40), LINE), LINE_CASES["l2"]
-    with pytest.raises(ValueError, match="method: must be one of SSPRK2 for a Grid; got 'DOP853'"):
+    with pytest.raises(ValueError, match="method: must be one of SSPRK2 for Grid; got 'DOP853'"):
         tp.flow(grid, head, 1.0, method="DOP853")
-    with pytest.raises(ValueError, match=r"method: must be one of DOP853, .*; got 'SSPRK2'"):
+    with pytest.raises(ValueError, match=r"method: must be one of auto, DOP853, .*; got 'SSPRK2'"):
         tp.flow(LINE, head, 1.0, method="SSPRK2")
     with pytest.raises(ValueError, match="time: must be finite for a Grid"):
         tp.flow(grid, head, np.inf)

@@ -51,9 +51,10 @@ def test_on_the_sphere_the_slow_mode_grows_linearly_along_the_sequence(seed):
     """|x_k - x_1| / |x_2 - x_1| tends to k - 1, at the rate 1/2, for any query and key."""
     rng = np.random.default_rng(seed)
     x, (Q, K) = rng.normal(size=(12, 3)), rng.normal(size=(2, 3, 3)) / 2
-    tokens = tp.Particles(x / np.linalg.norm(x, axis=1)[:, None], positions=np.arange(12))
+    unit = x / np.linalg.norm(x, axis=1)[:, None]
+    tokens = tp.Particles(unit, positions=np.arange(12), space=tp.Sphere())
     attention = tp.Masked(tp.Softmax(Q, K, np.eye(3)))
-    path = tp.flow(tokens, attention, [0.0, 36.0, 40.0], space="sphere").points
+    path = tp.flow(tokens, attention, [0.0, 36.0, 40.0]).points
     far = np.linalg.norm(path - path[:, :1], axis=2)
     assert np.abs(path[:, 0] - path[0, 0]).max() <= 1e-9
     assert np.log(far[1, 1] / far[2, 1]) / 4 == pytest.approx(0.5, abs=2e-3)

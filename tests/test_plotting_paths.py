@@ -63,7 +63,7 @@ def test_snapshots_have_a_row_a_name_and_a_panel_a_time():
 
 
 def test_flow_errors(stack_path):
-    with pytest.raises(ValueError, match="trajectory of one Gaussian"):
+    with pytest.raises(ValueError, match="trajectory of one measure"):
         plotting.plot_flow(stack_path)
     with pytest.raises(ValueError, match="dimension 1 or 2; got 3"):
         plotting.plot_flow(tp.layers(tokens(4, 3), tp.Softmax(*[np.eye(3)] * 3), 1, 0.1))
@@ -146,3 +146,56 @@ def test_tokens_of_a_flow_can_be_drawn():
     path = tp.flow(tp.Particles(np.eye(2)), tp.Softmax(*3 * [np.eye(2)]), [0.0, 0.1])
     with pytest.raises(ValueError, match=r"lie on one line"):
         plotting.plot_hulls(path.points)
+
+
+# --- stacks and spaces ---------------------------------------------------------------------------
+
+CLOUDS = tp.Particles(np.stack([TOKENS.points, -TOKENS.points]))
+
+
+def test_a_stack_of_clouds_is_drawn_case_by_case():
+    path = tp.flow(CLOUDS, HEAD, 0.2)
+    one = plotting.plot_flow(path.case(1))
+    alone = plotting.plot_flow(tp.flow(CLOUDS[1], HEAD, 0.2))
+    np.testing.assert_allclose(
+        one.collections[-1].get_offsets(), alone.collections[-1].get_offsets(), atol=1e-8
+    )
+    layers = tp.layers(CLOUDS, HEAD, 2, 0.1)
+    case = r"shape \(2,\). Choose a case: "
+    for draw, message in (
+        (lambda: plotting.plot_flow(path), "trajectory: .*" + case + r"trajectory.case\(0\)"),
+        (lambda: plotting.plot_layers(layers), "stack: .*" + case + r"stack.case\(0\)"),
+        (
+            lambda: plotting.plot_layers(layers.case(0), path),
+            "flow: .*" + case + r"flow.case\(0\)",
+        ),
+        (lambda: plotting.plot_particles(CLOUDS), "particles: .*" + case + r"particles\[0\]"),
+        (
+            lambda: plotting.plot_attention_matrices({"head": HEAD}, CLOUDS),
+            "tokens: .*" + case + r"tokens\[0\]",
+        ),
+        (
+            lambda: plotting.plot_attention_fields({"head": HEAD}, CLOUDS),
+            "tokens: .*" + case + r"tokens\[0\]",
+        ),
+        (
+            lambda: plotting.plot_snapshots({"a": path}, {"a": path}, styles={"a": HEAD}),
+            "clouds: .*" + case,
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            draw()
+
+
+def test_measures_in_two_spaces_are_not_drawn_together():
+    sphere = tp.Sphere()
+    tokens = tp.Particles(sphere.retract(TOKENS.points), space=sphere)
+    flat, round_ = (tp.flow(mu, HEAD, 0.1) for mu in (TOKENS, tokens))
+    with pytest.raises(ValueError, match=r"flow: must be in the space of stack, Sphere.*Euclid"):
+        plotting.plot_layers(tp.layers(tokens, HEAD, 2, 0.1), flat)
+    with pytest.raises(ValueError, match=r"trajectories: must be in the space of the first, Eucl"):
+        plotting.plot_attention_flows({"a": flat, "b": round_}, {"a": HEAD, "b": HEAD})
+    line = tp.Particles([[1.0], [-1.0]], space=sphere)
+    grid = tp.Grid([-2.0, 0.0, 2.0], [0.25, 0.25])
+    with pytest.raises(ValueError, match=r"clouds: must be in the space of density, Euclidean"):
+        plotting.plot_histograms([line], grid, [-2.0, 0.0, 2.0])

@@ -10,66 +10,17 @@ from scipy import linalg
 
 import transpde as tp
 from transpde import figures, theory
-from transpde.figures import projected, ranks
+from transpde.figures import limit_ranks as ranks
+from transpde.figures import projected_euler
 from transpde.figures.kernel_split import split
-from transpde.figures.rosenbrock import Stiff, integrate
-
-# --- the stiff solver ----------------------------------------------------------------------------
-
-
-def stiff(velocity, jacobian):
-    def error(difference, states, new):
-        return np.linalg.norm(difference, axis=1) / np.linalg.norm(states, axis=1)
-
-    return Stiff(velocity, jacobian, error)
-
-
-def test_stiff_solver_holds_its_tolerance_on_an_exact_solution():
-    """A slow mode 1/(1 + t) and one that follows it at rates up to 1e9."""
-    rates = np.array([1.0, 1e3, 1e6, 1e9])
-
-    def velocity(z, cases):
-        x, y = z.T
-        return np.stack([-(x**2), -rates[cases] * (y - x) - x**2], axis=1)
-
-    def jacobian(z, cases):
-        x, rate = z[:, 0], rates[cases]
-        return np.moveaxis(np.array([[-2 * x, 0 * x], [rate - 2 * x, -rate]]), -1, 0)
-
-    times = np.array([0.0, 1.0, 1e3, 1e6])
-    for rtol in (1e-4, 1e-7):
-        path = integrate(stiff(velocity, jacobian), np.ones((4, 2)), times, rtol)
-        exact = np.broadcast_to((1 / (1 + times))[:, None, None], path.shape)
-        np.testing.assert_allclose(path, exact, rtol=100 * rtol)
-
-
-def test_stiff_solver_is_of_order_five():
-    """The error falls with the fifth power of the step: with the tolerance, over five decades."""
-    A = np.array([[0.0, 1.0], [-1.0, -0.1]])
-    turning = stiff(lambda z, _: z @ A.T, lambda z, _: np.broadcast_to(A, (len(z), 2, 2)))
-    start, times = np.array([[1.0, 0.0]]), np.array([0.0, 20.0])
-    exact = linalg.expm(20 * A) @ start[0]
-    steps, errors = [], []
-
-    def counting(difference, states, new):
-        steps[-1] += 1
-        return turning.error(difference, states, new)
-
-    for rtol in 10.0 ** np.arange(-5, -10, -1):
-        steps.append(0)
-        problem = Stiff(turning.velocity, turning.jacobian, counting)
-        errors.append(np.abs(integrate(problem, start, times, rtol)[-1, 0] - exact).max())
-    order = -np.polyfit(np.log(steps), np.log(errors), 1)[0]
-    assert 4.6 < order < 6.0
-
 
 # --- the split along the kernel of Q -------------------------------------------------------------
 
 
 def random_split(seed, d, m, kind="Softmax", runs=3):
-    Q, V, X = ranks.varied(d, m, runs, seed)
+    Q, V, X = ranks.random_pairs(d, m, runs, seed)
     V = V / np.linalg.norm(V, axis=(1, 2), keepdims=True) + 0.3 * np.eye(d)
-    return Q, V, X, ranks.seen(kind, Q, V, X)
+    return Q, V, X, ranks.kernel_split(kind, Q, V, X)
 
 
 @pytest.mark.parametrize("kind", ["Softmax", "L2"])
@@ -98,7 +49,7 @@ def test_split_flow_has_the_closed_form_of_the_identity():
     Q, V, X, _ = random_split(6, 5, 2)
     value = np.broadcast_to(np.eye(5), V.shape)
     times = np.append(0.0, np.geomspace(1.0, 1e6, 4))
-    problem = ranks.seen("Softmax", Q, value, X)
+    problem = ranks.kernel_split("Softmax", Q, value, X)
     found = problem.covariances(problem.flow(times, 1e-9))
     for case in range(3):
         attention = ranks.attention("Softmax", Q[case], value[case])
@@ -150,11 +101,11 @@ def test_example_of_the_chapter_has_another_limit_by_the_exact_solution():
 @pytest.mark.parametrize("kind", ["Softmax", "L2"])
 def test_jacobian_is_the_derivative_of_the_velocity(kind):
     _, _, _, problem = random_split(8, 4, 2, kind)
-    cases, Z = np.arange(3), problem.seen
-    J = problem._jacobian(Z, cases)
+    Z = problem.seen
+    J = problem.jacobian(Z)
     rng = np.random.default_rng(0)
     step = 1e-6 * rng.normal(size=Z.shape)
-    change = problem._velocity(Z + step, cases) - problem._velocity(Z - step, cases)
+    change = problem.velocity(Z + step) - problem.velocity(Z - step)
     expected = (2 * J @ step.reshape(3, -1, 1)).reshape(Z.shape)
     np.testing.assert_allclose(change, expected, atol=1e-8 * np.abs(expected).max())
 
@@ -180,8 +131,8 @@ def test_eigenvalues_keep_their_digits_over_thirty_decades():
 def test_lsoda_agrees_on_a_sample_of_runs(name, dimension):
     """On the covariance itself, by equations written here."""
     kind, cases, times = ranks.KINDS[name], [0, 41], np.array([0.0, 1.0, 30.0])
-    Q, V, X = (part[cases] for part in ranks.pairs(name, "random", dimension))
-    problem = ranks.seen(kind, Q, V, X)
+    Q, V, X = (part[cases] for part in ranks.script_pairs(name, "random", dimension))
+    problem = ranks.kernel_split(kind, Q, V, X)
     found = problem.covariances(problem.flow(times, ranks.RTOL))
     for i in range(len(cases)):
         A = -Q[i].T @ Q[i] / dimension**0.5
@@ -212,7 +163,7 @@ def made(request):
 
 
 def test_starts_and_weights_are_the_first_draws_of_the_scripts():
-    Q, V, X = ranks.pairs("histograms_L2", "random", 4)
+    Q, V, X = ranks.script_pairs("histograms_L2", "random", 4)
     draws = np.random.RandomState(40)
     draws.normal(size=(100, 1, 3))
     np.testing.assert_array_equal(Q[0], draws.normal(size=(2, 4)))
@@ -221,7 +172,7 @@ def test_starts_and_weights_are_the_first_draws_of_the_scripts():
     G = draws.normal(size=(4, 4))
     np.testing.assert_allclose(V[0], G.T @ G, rtol=1e-14)
     np.testing.assert_array_equal(X[0], np.random.RandomState(41).normal(size=(4, 4)))
-    assert (ranks.pairs("histograms_trad", "identity", 5)[1] == np.eye(5)).all()
+    assert (ranks.script_pairs("histograms_trad", "identity", 5)[1] == np.eye(5)).all()
 
 
 def test_every_run_is_reported_and_every_decided_rank_is_predicted(made):
@@ -239,7 +190,7 @@ def test_every_run_is_reported_and_every_decided_rank_is_predicted(made):
 
 @pytest.mark.parametrize("name", ["histograms_trad", "histograms_L2"])
 def test_ranks_do_not_depend_on_the_tolerance(name):
-    problem = ranks.seen(ranks.KINDS[name], *ranks.pairs(name, "random", 3))
+    problem = ranks.kernel_split(ranks.KINDS[name], *ranks.script_pairs(name, "random", 3))
     coarse, fine = (ranks.decide(problem, rtol) for rtol in (1e-6, 1e-9))
     np.testing.assert_array_equal(coarse.ranks, fine.ranks)
     np.testing.assert_array_equal(coarse.horizons, fine.horizons)
@@ -267,7 +218,7 @@ def test_numbers_that_the_page_prints(made):
 def test_exact_limits_above_the_threshold_are_nearly_the_counts_of_the_script():
     """For L2 and V = I the script converges well: its counts are those of sizes, not of ranks."""
     for d, script in zip((3, 4, 5), ranks.SCRIPT_COUNTS["histograms_L2"][0], strict=True):
-        problem = ranks.seen("L2", *ranks.pairs("histograms_L2", "identity", d))
+        problem = ranks.kernel_split("L2", *ranks.script_pairs("histograms_L2", "identity", d))
         exact = ranks._above(problem)[: len(script)]
         assert sum(exact) == 100
         assert np.abs(np.subtract(exact, script)).sum() <= 2
@@ -276,10 +227,12 @@ def test_exact_limits_above_the_threshold_are_nearly_the_counts_of_the_script():
 def test_limit_rank_for_other_numbers_of_rows():
     for d in (4, 6):
         for m in range(1, d):
-            Q, V, X = ranks.varied(d, m, 3, seed=m)
-            found = ranks.decide(ranks.seen("L2", Q, np.broadcast_to(np.eye(d), V.shape), X), 1e-5)
+            Q, V, X = ranks.random_pairs(d, m, 3, seed=m)
+            found = ranks.decide(
+                ranks.kernel_split("L2", Q, np.broadcast_to(np.eye(d), V.shape), X), 1e-5
+            )
             np.testing.assert_array_equal(found.ranks, d - m)
-    found = ranks.decide(ranks.seen("Softmax", *ranks.varied(5, 4, 5, seed=0)), 1e-5)
+    found = ranks.decide(ranks.kernel_split("Softmax", *ranks.random_pairs(5, 4, 5, seed=0)), 1e-5)
     assert ((found.at_least <= 1) & (found.at_most >= 1)).all()
     assert (found.ranks == 1).sum() >= 3
 
@@ -305,7 +258,9 @@ def test_counts_of_the_script_are_those_of_the_ledger_of_the_peer():
     for name, (identity, random) in ranks.SCRIPT_COUNTS.items():
         assert peer["figures"][name]["counts"] == {"identity": identity, "random": random}
         for value in ranks.VALUES:
-            assert tuple(peer["figures"][name]["step"][value]) == projected.STEPS[name, value]
+            assert (
+                tuple(peer["figures"][name]["step"][value]) == projected_euler.STEPS[name, value]
+            )
 
 
 # --- the scripts' scheme -------------------------------------------------------------------------
@@ -316,7 +271,9 @@ def test_projected_euler_is_of_order_one_where_it_stays_in_the_cone():
     exact = problem.covariances(problem.flow(np.array([0.0, 0.2]), 1e-10)[-1])
     errors = []
     for steps in (100, 200):
-        found = projected.projected_euler("L2", Q, V, X @ np.swapaxes(X, 1, 2), 0.2 / steps, steps)
+        found = projected_euler.projected_steps(
+            "L2", Q, V, X @ np.swapaxes(X, 1, 2), 0.2 / steps, steps
+        )
         assert not found.clipped.any()
         assert not found.diverged.any()
         errors.append(np.abs(found.covariances - exact).max())
@@ -328,10 +285,10 @@ def test_projected_euler_loses_ranks_and_diverges_where_the_flow_does_not():
         ("histograms_trad", "random", 4, 95, 60),
         ("histograms_L2", "random", 5, 85, 85),
     ):
-        found = projected.projected_runs(name, value, d)
+        found = projected_euler.projected_runs(name, value, d)
         assert found["left_the_cone"] >= left
         assert found["lost_rank"] >= lost
         assert (found["diverged"] > 20) == (name == "histograms_trad")
-    calm = projected.projected_runs("histograms_L2", "identity", 3)
+    calm = projected_euler.projected_runs("histograms_L2", "identity", 3)
     assert calm["left_the_cone"] == calm["lost_rank"] == calm["diverged"] == 0
     assert calm["relative_error"] < 1e-3

@@ -1,6 +1,5 @@
 """The pages of the reproduction: the scripts' rule run again, the peer's text, the overview."""
 
-import io
 import re
 
 import book_source as source
@@ -8,16 +7,12 @@ import contract
 import numpy as np
 import pytest
 import yaml
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-from PIL import Image
 
 import transpde as tp
 from transpde.figures import recipes
-from transpde.figures.euler import euler_path, euler_until
+from transpde.figures.covariance_paths import velocity
 from transpde.figures.peer import summary
-from transpde.figures.picture import picture
-from transpde.figures.planar import velocity
+from transpde.figures.projected_euler import euler_path, euler_until
 
 BOOK = contract.ROOT / "book"
 PEER = yaml.safe_load((BOOK / "peer.yml").read_text(encoding="utf-8"))
@@ -121,7 +116,7 @@ def test_stopped_gives_angles_and_ratios():
     np.testing.assert_allclose(run.norms, [17**0.5, 10**0.5])
 
 
-# --- what a page prints and shows ----------------------------------------------------------------
+# --- what a page prints --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [n for n in PEER["figures"] if "histograms" not in n])
@@ -139,29 +134,6 @@ def test_summary_holds_every_number_of_the_script_and_no_other(name):
         for number in numbers:
             shown = f"{number:g}" if key == "rule" else str(number)
             assert shown in text, key
-
-
-def test_picture_is_a_small_png_of_the_figure():
-    figure = plt.figure()
-    figure.add_subplot().plot([0, 1], [0, 1], color="red")
-    found = picture(figure, colours=16)
-    assert not plt.fignum_exists(figure.number)
-    with Image.open(io.BytesIO(found._repr_png_())) as image:
-        assert image.mode == "P"
-        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
-    assert len(np.unique(pixels, axis=0)) <= 16
-    assert (np.abs(pixels - np.array([255, 0, 0])).max(axis=1) < 16).any()
-    assert picture(Figure()).png == picture(Figure()).png
-
-
-def test_picture_has_a_white_margin_on_all_sides():
-    figure = Figure()
-    figure.add_axes((0, 0, 1, 1)).set_facecolor("blue")  # to the last pixel
-    with Image.open(io.BytesIO(picture(figure)._repr_png_())) as image:
-        pixels = np.asarray(image.convert("L"))
-    edges = [pixels[:8], pixels[-8:], pixels[:, :8].T, pixels[:, -8:].T]
-    assert all((edge == 255).all() for edge in edges)
-    assert (pixels[8:-8, 8:-8] < 255).all()
 
 
 # --- the pages together --------------------------------------------------------------------------

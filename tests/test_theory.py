@@ -10,7 +10,6 @@ from scipy import linalg, optimize
 
 import transpde as tp
 from transpde import theory
-from transpde.attention.composed import OnSphere
 
 HEADS = {"softmax": tp.Softmax, "l2": tp.L2, "sinkhorn": tp.Sinkhorn}
 
@@ -339,12 +338,12 @@ def test_no_closed_form_elsewhere():
         assert theory.growth_bound(other) is None
 
 
-def test_no_statement_for_masks_and_on_the_sphere():
+def test_no_statement_for_masks_and_fields_that_are_not_affine():
     rng = np.random.default_rng(19)
     one, many, line = gaussian(rng, 2), gaussian(rng, 2, stack=(3,)), np.eye(1)
     softmax, short = tp.Softmax(*[np.eye(2)] * 3), tp.Softmax(line, line, line)
-    for wrap in (tp.Masked, OnSphere, lambda h: tp.MultiHead([h, OnSphere(h)]),
-                 lambda h: OnSphere(h) + tp.AffineField(h.value)):  # fmt: skip
+    for wrap in (tp.Masked, lambda h: h + np.tanh, lambda h: tp.MultiHead([h, h + np.tanh]),
+                 lambda h: (h + np.tanh) + tp.AffineField(h.value)):  # fmt: skip
         other = wrap(softmax)
         for statement in (theory.blowup_time, theory.limit_covariance, theory.growth_bound):
             assert statement(other, one) is None

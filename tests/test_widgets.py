@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from transpde import plotting
-from transpde.figures import digest
+from transpde.records import digest
 from transpde.widgets import Explorer, Slider, labels, live, page, pictures
 
 DEPTHS = (0.0, 0.5, 1.5)

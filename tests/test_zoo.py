@@ -12,7 +12,6 @@ from scipy import integrate, special
 from table import GAUSSIAN, HEADS, ROWS
 
 import transpde as tp
-from transpde.attention.composed import OnSphere
 
 # --- Gaussians and the particles of their quadrature ---------------------------------------------
 
@@ -283,9 +282,9 @@ def test_a_stack_of_300_problems_agrees_with_lsoda(name):
 # --- the sphere ----------------------------------------------------------------------------------
 
 
-def on_sphere(rng, n, d):
+def on_sphere(rng, n, d, s=None):
     x = rng.normal(size=(n, d))
-    return x / np.linalg.norm(x, axis=1)[:, None]
+    return tp.Particles(x / np.linalg.norm(x, axis=1)[:, None], None, s, tp.Sphere())
 
 
 def unit_error(points):
@@ -296,7 +295,7 @@ def unit_error(points):
 def test_flow_on_the_sphere_agrees_with_lsoda(d):
     rng = np.random.default_rng(d)
     Q, K, V = head_parameters(rng, d, size=1.5)
-    x = on_sphere(rng, 8, d)
+    tokens = on_sphere(rng, 8, d)
 
     def derivative(_, flat):
         y = flat.reshape(8, d)
@@ -305,9 +304,9 @@ def test_flow_on_the_sphere_agrees_with_lsoda(d):
         return (v - (v * y).sum(axis=1)[:, None] * y).ravel()
 
     times = np.linspace(0, 5, 11)
-    path = tp.flow(tp.Particles(x), tp.Softmax(Q, K, V), times, space="sphere")
+    path = tp.flow(tokens, tp.Softmax(Q, K, V), times)
     done = integrate.solve_ivp(
-        derivative, (0, 5), x.ravel(), "LSODA", t_eval=times, rtol=1e-12, atol=1e-13
+        derivative, (0, 5), tokens.pack(), "LSODA", t_eval=times, rtol=1e-12, atol=1e-13
     )
     assert np.abs(done.y.T.reshape(11, 8, d) - path.points).max() <= 1e-8
     assert unit_error(path.points) <= 1e-15
@@ -319,11 +318,11 @@ def test_flow_on_the_sphere_agrees_with_lsoda(d):
 def test_layers_on_the_sphere_stay_on_it_and_converge_to_the_flow(name):
     rng = np.random.default_rng(4)
     attention = ROWS[name].make(*head_parameters(rng, 3))
-    tokens = tp.Particles(on_sphere(rng, 6, 3))
-    exact = tp.flow(tokens, attention, 1.0, space="sphere").final.points
+    tokens = on_sphere(rng, 6, 3)
+    exact = tp.flow(tokens, attention, 1.0).final.points
     errors = []
     for depth in (50, 100, 200):
-        path = tp.layers(tokens, attention, depth, 1 / depth, space="sphere")
+        path = tp.layers(tokens, attention, depth, 1 / depth)
         assert unit_error(path.points) <= 1e-15
         assert unit_error(path(0.505).points) <= 1e-15
         errors.append(np.abs(path.final.points - exact).max())
@@ -333,11 +332,10 @@ def test_layers_on_the_sphere_stay_on_it_and_converge_to_the_flow(name):
 @pytest.mark.parametrize("name", ["softmax", "l2", "sinkhorn"])
 def test_tokens_in_a_half_space_cluster_to_one_point(name):
     rng = np.random.default_rng(5)
-    x = on_sphere(rng, 12, 3)
-    x *= np.sign(x[:, :1])
-    path = tp.flow(
-        tp.Particles(x), ROWS[name].make(np.eye(3), np.eye(3), np.eye(3)), 200.0, space="sphere"
-    )
+    x = on_sphere(rng, 12, 3).points
+    x = x * np.sign(x[:, :1])
+    tokens = tp.Particles(x, space=tp.Sphere())
+    path = tp.flow(tokens, ROWS[name].make(np.eye(3), np.eye(3), np.eye(3)), 200.0)
     end = path.final.points
     spread = [np.abs(points - points[0]).max() for points in (x, end)]
     assert spread[0] > 1
@@ -347,32 +345,30 @@ def test_tokens_in_a_half_space_cluster_to_one_point(name):
 
 def test_an_attention_on_the_sphere_may_depend_on_time_and_wants_units():
     rng = np.random.default_rng(6)
-    tokens, head = tp.Particles(on_sphere(rng, 5, 3)), tp.Softmax(*head_parameters(rng, 3))
-    fixed = tp.flow(tokens, head, 1.0, space="sphere")
-    called = tp.flow(tokens, lambda t: head, 1.0, space="sphere")
+    tokens, head = on_sphere(rng, 5, 3), tp.Softmax(*head_parameters(rng, 3))
+    fixed = tp.flow(tokens, head, 1.0)
+    called = tp.flow(tokens, lambda t: head, 1.0)
     assert np.abs(fixed.final.points - called.final.points).max() <= 1e-8
     assert unit_error(called.final.points) <= 1e-15
-    off = tp.Particles(tokens.points * [1.0, 1.0, 1.01])
-    with pytest.raises(ValueError, match="measure: tokens on the sphere must have norm 1"):
-        tp.flow(off, head, 1.0, space="sphere")
+    with pytest.raises(ValueError, match="points: tokens on the sphere must have norm 1"):
+        tp.Particles(tokens.points * [1.0, 1.0, 1.01], space=tp.Sphere())
 
 
-def test_an_attention_on_the_sphere_puts_its_tokens_there():
-    rng = np.random.default_rng(7)
-    tokens, head = tp.Particles(on_sphere(rng, 5, 3)), tp.Softmax(*head_parameters(rng, 3))
-    there, longer, x = OnSphere(head), tokens.at(3 * tokens.points), 2 * rng.normal(size=3)
-    assert there.matrix(longer) == pytest.approx(head.matrix(tokens), rel=1e-12)
-    unit = x / np.linalg.norm(x)
-    v = head(tokens)(unit)
-    assert there(longer)(x) == pytest.approx(v - (v @ unit) * unit, rel=1e-12)
-    assert there(longer)([x, -x])[0] == pytest.approx(v - (v @ unit) * unit, rel=1e-12)
-    causal, s = tp.Masked(head), np.arange(5)
-    placed = tp.Particles(tokens.points, positions=s)
+def test_a_sphere_puts_its_tokens_there_and_takes_the_tangential_part():
+    rng, s = np.random.default_rng(7), np.arange(5)
+    tokens, head = on_sphere(rng, 5, 3), tp.Softmax(*head_parameters(rng, 3))
+    longer = tokens.unpack(3 * tokens.pack())
+    assert head.matrix(longer) == pytest.approx(head.matrix(tokens), rel=1e-12)
+    assert head(longer)(tokens.points) == pytest.approx(head(tokens)(tokens.points), rel=1e-12)
+    u = head(tokens)(tokens.points)
+    wanted = u - (u * tokens.points).sum(axis=1)[:, None] * tokens.points
+    assert tokens.velocities(head(tokens)) == pytest.approx(wanted, abs=1e-14)
+    causal, placed = tp.Masked(head), tp.Particles(tokens.points, None, s, tp.Sphere())
     u = causal(placed)(tokens.points, s)
     wanted = u - (u * tokens.points).sum(axis=1)[:, None] * tokens.points
-    assert OnSphere(causal)(placed)(tokens.points, s) == pytest.approx(wanted, abs=1e-14)
-    with pytest.raises(TypeError, match="must be Particles on the sphere; got Gaussian"):
-        there(tp.Gaussian(np.zeros(3), np.eye(3)))
+    assert placed.velocities(causal(placed)) == pytest.approx(wanted, abs=1e-14)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'space'"):
+        tp.Gaussian(np.zeros(3), np.eye(3), space=tp.Sphere())
 
 
 # --- the progress bar ----------------------------------------------------------------------------

@@ -34,7 +34,7 @@ import numpy as np
 
 import transpde as tp
 from transpde import plotting
-from transpde.figures import digest
+from transpde.records import digest
 
 attention = tp.Softmax(np.eye(2), -np.eye(2), np.eye(2))
 start = tp.Gaussian([0.0, 0.0], np.diag([1.0, 0.5]))"""

@@ -8,20 +8,26 @@ from transpde.attention.normalised import *  # noqa: F403
 from transpde.attention.unnormalised import *  # noqa: F403
 from transpde.distances import bures, conditional_wasserstein, wasserstein
 from transpde.fields import AffineField
-from transpde.flow import Trajectory, flow, layers
+from transpde.flow import flow, layers
 from transpde.measures import Gaussian, Grid, Measure, Particles
+from transpde.schedules import Schedule
+from transpde.spaces import Euclidean, Sphere
+from transpde.trajectories import Trajectory
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AffineField",
     "Attention",
+    "Euclidean",
     "Gaussian",
     "Grid",
     "Masked",
     "Measure",
     "MultiHead",
     "Particles",
+    "Schedule",
+    "Sphere",
     "Trajectory",
     "bures",
     "conditional_wasserstein",

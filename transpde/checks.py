@@ -6,6 +6,7 @@ changed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,17 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Array",
+    "case_axes",
     "covariance_matrix",
     "definite_matrix",
     "finite_array",
     "increasing_times",
+    "number",
     "positive_integer",
     "positive_number",
     "probability_weights",
     "same_size",
+    "single_case",
     "symmetric_matrix",
 ]
 
@@ -112,18 +116,42 @@ def points_of(name: str, value: Any, owner: str, dimension: int) -> Array:
 
 
 def probability_weights(name: str, value: Any, n: int) -> Array:
-    """Return `n` non-negative weights that sum to one, or raise `ValueError`."""
-    weights = finite_array(name, value, "n")
-    same_size(name, weights.size, "points", n, "length")
+    """Return weights (..., n), non-negative with sums one, or raise `ValueError`."""
+    weights = finite_array(name, value, "... n")
+    same_size(name, weights.shape[-1], "points", n, "length")
     if weights.min() < 0:
+        least = np.unravel_index(weights.argmin(), weights.shape)
+        where = tuple(int(i) for i in least) if weights.ndim > 1 else int(least[0])
+        raise ValueError(f"{name}: must be non-negative; got {weights.min()} at index {where}.")
+    sums = np.atleast_1d(weights.sum(axis=-1)).ravel()
+    worst = sums[np.abs(sums - 1.0).argmax()]
+    if abs(worst - 1.0) > 1e-9:
         raise ValueError(
-            f"{name}: must be non-negative; got {weights.min()} at index {int(weights.argmin())}."
-        )
-    if abs(weights.sum() - 1.0) > 1e-9:
-        raise ValueError(
-            f"{name}: must sum to one; got a sum of {weights.sum()}. Divide by the sum first."
+            f"{name}: must sum to one; got a sum of {worst}. Divide by the sum first."
         )
     return weights
+
+
+def case_axes(name: str, array: Array, own: int, owner: str, stack: tuple[int, ...]) -> Array:
+    """Return an array with leading axes those of a stack before its `own` last ones, or raise.
+
+    An array without leading axes is the same for all cases.
+    """
+    axes = array.shape[: array.ndim - own]
+    if axes not in ((), stack):
+        raise ValueError(
+            f"{name}: its leading axes must match those of {owner}, {stack}; got {axes}."
+        )
+    return np.broadcast_to(array, stack + array.shape[array.ndim - own :]) if stack else array
+
+
+def single_case(task: str, wanted: str, stack: tuple[int, ...]) -> None:
+    """Raise `ValueError` for a stack where a task needs a single measure."""
+    if stack:
+        raise ValueError(
+            f"{task} needs {wanted}; got a stack of shape {stack}. "
+            "Choose a case first: measure[0]."
+        )
 
 
 def symmetric_matrix(name: str, value: Any) -> Array:
@@ -131,7 +159,7 @@ def symmetric_matrix(name: str, value: Any) -> Array:
     matrix = finite_array(name, value, "... d d")
     same_size(name, matrix.shape[-1], "its rows", matrix.shape[-2], "number of columns")
     size = np.abs(matrix).max(axis=(-2, -1), keepdims=True)
-    gap = np.abs(matrix - np.swapaxes(matrix, -2, -1))
+    gap = np.abs(matrix - matrix.mT)
     if (gap > 1e-10 * size).any():
         raise ValueError(
             f"{name}: must be symmetric; got a difference of {gap.max()} from its transpose. "
@@ -161,23 +189,43 @@ def definite_matrix(name: str, value: Any) -> Array:
     return matrix
 
 
+def number(
+    name: str, value: Any, allowed: str, holds: Callable[[Any], bool], *, whole: bool = False
+) -> Any:
+    """Return a float, or an int where it must be `whole`, for which `holds`, or raise.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what came; no truth value and no text is a number.
+        allowed: what it must be, for the message, such as "a positive number".
+        holds: whether a number is allowed; it is given NaN for what is no number.
+        whole: only integers are numbers.
+
+    Raises:
+        ValueError: no number, or one that is not allowed.
+    """
+    text_or_truth = isinstance(value, str | bool | np.bool_)
+    try:
+        if text_or_truth or (whole and not isinstance(value, int | np.integer)):
+            found: Any = np.nan
+        else:
+            found = int(value) if whole else float(value)
+    except (TypeError, ValueError, OverflowError):
+        found = np.nan
+    if not holds(found):
+        raise ValueError(f"{name}: must be {allowed}; got {value!r}.")
+    return found
+
+
 def positive_number(name: str, value: Any, *, infinite: bool = False) -> float:
     """Return a float that is > 0 (and finite unless `infinite`), or raise `ValueError`."""
     allowed = "a positive number" if infinite else "a positive finite number"
-    try:
-        number = np.nan if isinstance(value, str | bool | np.bool_) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = np.nan
-    if not number > 0 or (np.isinf(number) and not infinite):
-        raise ValueError(f"{name}: must be {allowed}; got {value!r}.")
-    return number
+    return number(name, value, allowed, lambda x: x > 0 and (infinite or x < np.inf))
 
 
 def positive_integer(name: str, value: Any) -> int:
     """Return an integer >= 1, or raise `ValueError`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name}: must be an integer of at least 1; got {value!r}.")
-    return int(value)
+    return number(name, value, "an integer of at least 1", lambda x: x >= 1, whole=True)
 
 
 def increasing_times(name: str, value: Any) -> Array:

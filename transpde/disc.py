@@ -22,6 +22,7 @@ from transpde.checks import (
 from transpde.measures import Gaussian
 
 __all__ = [
+    "axis_angles",
     "cone_coordinates",
     "covariances_at",
     "disc_coordinates",
@@ -37,6 +38,11 @@ def symmetric_coordinates(matrices: Array) -> Array:
     """Return (u, w, v), shape (..., 3), of any symmetric matrices (..., 2, 2)."""
     a, b, c = matrices[..., 0, 0], matrices[..., 1, 1], matrices[..., 0, 1]
     return np.stack([a - b, 2 * c, a + b], axis=-1)
+
+
+def axis_angles(points: Array) -> Array:
+    """Return the directions of the longer axes at points (u, w), in degrees from 0 to 180."""
+    return np.asarray(np.degrees(np.arctan2(points[..., 1], points[..., 0])) / 2 % 180)
 
 
 def unit_trace_matrices(points: Array) -> Array:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import ot
-from scipy.spatial.distance import cdist
 
 from transpde.checks import Array, finite_array, positive_number, same_size
 from transpde.measures import Gaussian, Grid, Measure, Particles
@@ -22,20 +21,22 @@ SAME_POSITION = 1e-9  # relative to the largest position; and for masses
 def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
     r"""Return the Wasserstein distance $W_p(\mu, \nu)$.
 
-    Two Gaussians (p = 2 only, stacks allowed): the closed form. Two point clouds: the exact
-    distance, from their quantile functions on the line, $W_p^p = \int_0^1 |F^{-1} - G^{-1}|^p$,
+    Two Gaussians (p = 2 only): the closed form. Two point clouds: the exact distance, from their
+    quantile functions on the line, $W_p^p = \int_0^1 |F^{-1} - G^{-1}|^p$,
     and by a linear program in higher dimension. Grids on the line, with each other or with a
     point cloud: exact too, from quantile functions that are linear over each cell.
 
     Args:
         mu: `Particles`, `Gaussian` or a `Grid` on the line; positions of tokens have no part in
             it.
-        nu: a measure of the same kind and dimension, or a `Grid` and `Particles`.
+        nu: a measure of the same kind and dimension, or a `Grid` and `Particles`. Stacks of one
+            shape, or one of the two a stack, are compared case by case. On a sphere too the
+            distances of tokens are straight.
         p: the order, at least 1.
 
     Raises:
-        ValueError: p < 1, p other than 2 for Gaussians, dimensions that differ, clouds of
-            dimension 2 or more with over 50 million pairs of tokens.
+        ValueError: p < 1, p other than 2 for Gaussians, dimensions, stacks or spaces that differ,
+            clouds of dimension 2 or more with over 50 million pairs of tokens.
         TypeError: measures of two kinds, a `Grid` of the plane.
         RuntimeError: the linear program does not converge.
 
@@ -54,9 +55,11 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
     if isinstance(mu, Gaussian) and isinstance(nu, Gaussian):
         return _gaussian_distance(mu, nu, p)
     if isinstance(mu, Particles) and isinstance(nu, Particles):
-        return _cloud_distance(*_carried(mu), *_carried(nu), p)
+        return _case_by_case(lambda x, y: _cloud_distance(*_carried(x), *_carried(y), p), mu, nu)
     if isinstance(mu, Grid | Particles) and isinstance(nu, Grid | Particles):
-        return _cell_distance(_linear_quantiles(mu), _linear_quantiles(nu), p)
+        return _case_by_case(
+            lambda x, y: _cell_distance(_linear_quantiles(x), _linear_quantiles(y), p), mu, nu
+        )
     raise TypeError(
         f"nu: must be of the same kind as mu, {type(mu).__name__}; got {type(nu).__name__}. "
         "Sample the Gaussian first: measure.sample(n, seed), or make a grid of it: "
@@ -64,7 +67,7 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
     )
 
 
-def conditional_wasserstein(mu: Particles, nu: Particles, p: float = 2) -> float:
+def conditional_wasserstein(mu: Particles, nu: Particles, p: float = 2) -> Any:
     r"""Return the conditional Wasserstein distance of tokens with positions.
 
     For two measures with the same law $\theta$ of positions,
@@ -80,7 +83,8 @@ def conditional_wasserstein(mu: Particles, nu: Particles, p: float = 2) -> float
         p: the order, at least 1.
 
     Raises:
-        ValueError: p < 1, no positions, other positions or masses, dimensions that differ.
+        ValueError: p < 1, no positions, other positions or masses, dimensions, stacks or spaces
+            that differ.
         TypeError: a measure that is not Particles.
         RuntimeError: a linear program does not converge.
 
@@ -94,8 +98,14 @@ def conditional_wasserstein(mu: Particles, nu: Particles, p: float = 2) -> float
         (0.0, 1.0)
     """
     p = _order(p)
-    (s, theta, level), (t, other, other_level) = _positions("mu", mu), _positions("nu", nu)
+    for name, measure in (("mu", mu), ("nu", nu)):
+        _with_positions(name, measure)
     same_size("nu", nu.dimension, "mu", mu.dimension, "dimension")
+    return _case_by_case(lambda x, y: _conditional_distance(x, y, p), mu, nu)
+
+
+def _conditional_distance(mu: Particles, nu: Particles, p: float) -> float:
+    (s, theta, level), (t, other, other_level) = _positions(mu), _positions(nu)
     _same_marginal(s, theta, t, other)
     theta = (theta + other) / 2  # equal to within 1e-9; so the distance is symmetric to the bit
     distances = np.empty(len(s))
@@ -105,8 +115,20 @@ def conditional_wasserstein(mu: Particles, nu: Particles, p: float = 2) -> float
     return _mean_of_order(distances, theta / theta.sum(), p)
 
 
-def _positions(name: str, measure: Any) -> tuple[Array, Array, Array]:
-    """Return the levels that have mass, the mass of each, and the level of each token or -1."""
+def _case_by_case(distance: Callable[[Any, Any], float], mu: Any, nu: Any) -> Any:
+    """Return the distance of two measures, or those of the cases of stacks, of their shape."""
+    if mu.space != nu.space:
+        raise ValueError(f"nu: must be in the space of mu, {mu.space}; got {nu.space}.")
+    _same_stack("nu", nu.stack, "mu", mu.stack)
+    stack = mu.stack or nu.stack
+    if not stack:
+        return distance(mu, nu)
+    cases = [[m[i] if m.stack else m for m in (mu, nu)] for i in np.ndindex(stack)]
+    return np.array([distance(*pair) for pair in cases]).reshape(stack)
+
+
+def _with_positions(name: str, measure: Any) -> None:
+    """Raise unless a measure is of tokens with positions."""
     if not isinstance(measure, Particles):
         raise TypeError(f"{name}: must be Particles with positions; got {type(measure).__name__}.")
     if measure.positions is None:
@@ -114,8 +136,12 @@ def _positions(name: str, measure: Any) -> tuple[Array, Array, Array]:
             f"{name}: must have positions; got none. "
             "Give them: Particles(points, weights, positions)."
         )
-    carried = measure.weights > 0
-    levels, index = np.unique(measure.positions[carried], return_inverse=True)
+
+
+def _positions(measure: Particles) -> tuple[Array, Array, Array]:
+    """Return the levels that have mass, the mass of each, and the level of each token or -1."""
+    carried, places = measure.weights > 0, np.asarray(measure.positions)
+    levels, index = np.unique(places[carried], return_inverse=True)
     level = np.full(len(carried), -1)
     level[carried] = index
     return levels, np.bincount(index, weights=measure.weights[carried]), level
@@ -178,8 +204,8 @@ def bures(X: Any, Y: Any) -> Any:
         return distance if distance.ndim else 0.0
     width = max(X.shape[-1], Y.shape[-1])
     X, Y = _widened(X / size, width), _widened(Y / size, width)  # no square over- or underflows
-    P, _, Rt = np.linalg.svd(np.swapaxes(X, -2, -1) @ Y)
-    gap = X @ P - Y @ np.swapaxes(Rt, -2, -1)
+    P, _, Rt = np.linalg.svd(X.mT @ Y)
+    gap = X @ P - Y @ Rt.mT
     distance = size * np.sqrt((gap**2).sum(axis=(-2, -1)))
     return distance if distance.ndim else float(distance)
 
@@ -215,6 +241,8 @@ def _carried(measure: Particles, chosen: Any = True) -> tuple[Array, Array]:
 
 
 def _cloud_distance(x: Array, a: Array, y: Array, b: Array, p: float) -> float:
+    from scipy.spatial.distance import cdist
+
     size = max(np.abs(x).max(), np.abs(y).max())
     if size == 0:
         return 0.0
@@ -307,6 +335,9 @@ def _linear_program(x: Array, a: Array, y: Array, b: Array, p: float) -> float:
             f"got {n} and {m}, whose linear program takes about {50e-9 * n * m:.3g} GB. Subsample "
             "both, measure.sample(n, seed), or compare projections on a line (dimension 1)."
         )
+    import ot  # heavy: only where it is used
+    from scipy.spatial.distance import cdist
+
     gaps = cdist(x, y)
     scale = gaps.max()
     if scale == 0:

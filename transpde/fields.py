@@ -3,18 +3,89 @@
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from transpde.checks import Array, finite_array, frozen, points_of, same_size
 
-__all__ = ["AffineField", "Motion", "VelocityField"]
+__all__ = [
+    "AffineField",
+    "CalledField",
+    "Field",
+    "Motion",
+    "SumField",
+    "VelocityField",
+    "evaluated",
+]
 
 # Called with points, and with their positions too where tokens have positions.
 VelocityField = Callable[..., Array]
+
+
+class Field(ABC):
+    """A velocity field that tells apart points from outside, which are checked, and its own."""
+
+    @abstractmethod
+    def __call__(self, x: Any, positions: Any = None) -> Array:
+        """Return the velocities at `x`, of shape (..., n, d) or (d,), after a check of it."""
+
+    @abstractmethod
+    def values(self, x: Array, positions: Array | None = None) -> Array:
+        """Return the velocities at points (..., n, d) that are known to be in order."""
+
+    def __add__(self, other: Any) -> Field:
+        """Add another field; leave other operands to themselves."""
+        return SumField((self, other)) if isinstance(other, Field) else NotImplemented
+
+
+def evaluated(field: VelocityField, x: Array, positions: Array | None) -> Array:
+    """Return the velocities that any field gives to points in order, without a check of ours."""
+    if isinstance(field, Field):
+        return field.values(x, positions)
+    return field(x) if positions is None else field(x, positions)
+
+
+@dataclass(frozen=True, eq=False)
+class SumField(Field):
+    """A sum of velocity fields."""
+
+    parts: tuple[Field, ...]
+
+    def __call__(self, x: Any, positions: Any = None) -> Array:
+        """Return the sum of the velocities at `x`."""
+        return functools.reduce(np.add, [part(x, positions) for part in self.parts])
+
+    def values(self, x: Array, positions: Array | None = None) -> Array:
+        """Return the sum of the velocities at points in order."""
+        return functools.reduce(np.add, [part.values(x, positions) for part in self.parts])
+
+
+@dataclass(frozen=True, eq=False)
+class CalledField(Field):
+    """A field given as a function of points (..., n, d), whatever the positions."""
+
+    function: Callable[[Array], Any]
+    dimension: int
+
+    def __call__(self, x: Any, positions: Any = None) -> Array:
+        """Return the velocities at `x`, of shape (..., n, d) or (d,)."""
+        x = points_of("x", x, "the field", self.dimension)
+        return self.values(x[None, :])[0] if x.ndim == 1 else self.values(x)
+
+    def values(self, x: Array, positions: Array | None = None) -> Array:
+        """Return what the function gives, if it has the shape of the points."""
+        found = np.asarray(self.function(x))
+        if found.shape != x.shape:
+            raise ValueError(
+                "field: its values must have the shape of the points that it is given, "
+                f"{x.shape}; got {found.shape}."
+            )
+        return found
 
 
 class Motion(NamedTuple):
@@ -31,8 +102,7 @@ class Motion(NamedTuple):
     left: Callable[[], Any] = lambda: 1.0  # the part of BX that is left after its terms cancel
 
 
-@dataclass(frozen=True, eq=False)
-class AffineField:
+class AffineField(Field):
     r"""Affine velocity field $x \mapsto Bx + c$.
 
     Args:
@@ -49,9 +119,7 @@ class AffineField:
         array([ 4., -2.])
     """
 
-    linear: Array
-    offset: Array
-    motion: Motion | None = None
+    motion: Motion | None
 
     def __init__(self, linear: Any, offset: Any = None) -> None:
         B = finite_array("linear", linear, "... d d")
@@ -65,18 +133,50 @@ class AffineField:
                 "offset: its leading axes must match those of linear, "
                 f"{B.shape[:-2]}; got {c.shape[:-1]}."
             ) from error
-        object.__setattr__(self, "linear", B)
-        object.__setattr__(self, "offset", frozen(c))
-        object.__setattr__(self, "motion", None)
+        vars(self).update(_both=(B, frozen(c)), motion=None)
 
     @classmethod
     def trusted(cls, linear: Array, offset: Array, motion: Motion | None = None) -> AffineField:
         """Make a field from arrays that are already checked (inside a solver step)."""
         field = object.__new__(cls)
-        object.__setattr__(field, "linear", linear)
-        object.__setattr__(field, "offset", offset)
-        object.__setattr__(field, "motion", motion)
+        vars(field).update(_both=(linear, offset), motion=motion)
         return field
+
+    @classmethod
+    def when_asked(
+        cls, make: Callable[[], tuple[Array, Array]], motion: Motion | None
+    ) -> AffineField:
+        """Make a field whose linear part and offset are computed when somebody asks for them.
+
+        A Gaussian that follows its own field needs the motion alone.
+        """
+        field = object.__new__(cls)
+        vars(field).update(_make=make, motion=motion)
+        return field
+
+    _make: Callable[[], tuple[Array, Array]]
+
+    @cached_property
+    def _both(self) -> tuple[Array, Array]:
+        return self._make()
+
+    @property
+    def linear(self) -> Array:
+        """The linear part B, shape (..., d, d)."""
+        return self._both[0]
+
+    @property
+    def offset(self) -> Array:
+        """The offset c, shape (..., d)."""
+        return self._both[1]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Raise: a field does not change."""
+        raise AttributeError(f"AffineField: cannot assign to {name!r}; make a new field.")
+
+    def __repr__(self) -> str:
+        """Return how to make the field."""
+        return f"AffineField(linear={self.linear!r}, offset={self.offset!r})"
 
     def moves(self, mean: Array, factor: Array) -> tuple[Array, Array]:
         """Return the velocities Bm + c of a mean and BX of a factor."""
@@ -93,24 +193,29 @@ class AffineField:
     def __call__(self, x: Any, positions: Any = None) -> Array:
         """Return the velocities at `x`, of shape (..., n, d) or (d,), whatever the positions."""
         x = points_of("x", x, "the field", self.linear.shape[-1])
-        points = x[None, :] if x.ndim == 1 else x
-        velocity = points @ np.swapaxes(self.linear, -2, -1) + self.offset[..., None, :]
-        return velocity[..., 0, :] if x.ndim == 1 else velocity
+        return self.values(x[None, :])[..., 0, :] if x.ndim == 1 else self.values(x)
+
+    def values(self, x: Array, positions: Array | None = None) -> Array:
+        """Return the velocities at points (..., n, d), whatever the positions."""
+        return x @ self.linear.mT + self.offset[..., None, :]
 
     def __add__(self, other: Any) -> Any:
-        """Add another affine field (the sum is affine); leave other operands to themselves."""
+        """Add another field: the sum with an affine one is affine."""
         if not isinstance(other, AffineField):
-            return NotImplemented
-        same_size("other", other.linear.shape[-1], "the field", self.linear.shape[-1], "dimension")
+            return super().__add__(other)
+        if self.motion is None or other.motion is None:
+            size = self.linear.shape[-1]
+            same_size("other", other.linear.shape[-1], "the field", size, "dimension")
         known = self.motion or other.motion
-        motion = None
-        if known is not None:
-            moves = [field.moves(known.mean, known.factor) for field in (self, other)]
-            drift, turn = (first + second for first, second in zip(*moves, strict=True))
-            left = [f.motion.left for f in (self, other) if f.motion is not None]
-            motion = Motion(known.mean, known.factor, drift, turn, lambda: _largest(left))
-        linear, offset = self.linear + other.linear, self.offset + other.offset
-        return AffineField.trusted(linear, offset, motion)
+        if known is None:
+            return AffineField.trusted(self.linear + other.linear, self.offset + other.offset)
+        moves = [field.moves(known.mean, known.factor) for field in (self, other)]
+        drift, turn = (first + second for first, second in zip(*moves, strict=True))
+        left = [f.motion.left for f in (self, other) if f.motion is not None]
+        motion = Motion(known.mean, known.factor, drift, turn, lambda: _largest(left))
+        return AffineField.when_asked(
+            lambda: (self.linear + other.linear, self.offset + other.offset), motion
+        )
 
     def select(self, stack: tuple[int, ...], index: Array) -> AffineField:
         """Return the fields of the chosen cases of a stack, counted along the flattened stack."""

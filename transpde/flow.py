@@ -2,182 +2,84 @@ r"""The flow $\partial_t \mu + \nabla\cdot(\mu\,\Gamma_\mu) = 0$, and residual l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
-from transpde.attention import Attention, OnSphere, on_sphere
-from transpde.checks import (
-    Array,
-    frozen,
-    increasing_times,
-    positive_integer,
-    positive_number,
-)
-from transpde.fields import AffineField
-from transpde.kernels import evaluation
-from transpde.measures import Gaussian, Grid, Measure, Particles
-from transpde.stepping import METHODS, AttentionInTime, Integration, Options
-from transpde.stepping.volumes import METHOD, FiniteVolumes
+from transpde.attention import Attention
+from transpde.checks import Array, frozen, increasing_times, positive_integer, positive_number
+from transpde.kernels import Evaluation, evaluation
+from transpde.measures import Measure, Particles
+from transpde.progress import bar
+from transpde.schedules import Schedule, checked_attention
+from transpde.stepping import SCHEMES, Carried, Options
+from transpde.trajectories import Law, Trajectory
 
-__all__ = ["Trajectory", "flow", "layers"]
+__all__ = ["flow", "layers"]
 
 M = TypeVar("M", bound=Measure)
 
 RECORDS = 129  # recorded times when only an end is given
-
-
-@dataclass(frozen=True, eq=False)
-class Trajectory(Generic[M]):
-    """A measure along depth.
-
-    Attributes:
-        times: physical times (T,), shared by a stack.
-        states: coordinates (T, ..., N) at these times; NaN after a case's own end.
-        stop: why each case ended: "time", "stationary" or "blow-up".
-        end: the time each case reached; the blow-up time itself for "blow-up".
-        blowup_time: the blow-up time, inf where none was reached.
-        final: the measure at the end; for a blow-up the last one computed before it.
-
-    For a stack `stop`, `end` and `blowup_time` are arrays of the stack's shape, else scalars.
-    """
-
-    times: Array
-    states: Array
-    stop: Any
-    end: Any
-    blowup_time: Any
-    final: M
-    _advance: Callable[[Any, float, float], Any] = field(repr=False)
-
-    def __call__(self, t: float) -> M:
-        """Return the measure at time `t`, integrated from the last recorded time before it.
-
-        Beyond the end a single case raises `ValueError`; the cases of a stack are NaN.
-        """
-        time = np.asarray(t)
-        latest = np.inf if self.final.stack else self.end
-        if time.ndim or time.dtype.kind not in "iuf" or not 0 <= time <= latest:
-            end = "" if self.final.stack else f" and at most the end, {self.end:.12g}"
-            raise ValueError(f"t: must be a number of at least 0{end}; got {t!r}.")
-        t = float(t)
-        j = int(np.searchsorted(self.times, t, side="right")) - 1
-        start = self.final.unpack(self.states[j])
-        if t == self.times[j]:
-            return start
-        if not start.stack:
-            return self._advance(start, float(self.times[j]), t)
-        running = np.asarray(self.end) >= t
-        state = np.full(self.states.shape[1:], np.nan)
-        if running.any():
-            state[running] = self._advance(start, float(self.times[j]), t).pack()[running]
-        return self.final.unpack(state)
-
-    def __getitem__(self, i: int) -> M:
-        """Return the measure at the i-th recorded time."""
-        return self.final.unpack(self.states[i])
-
-    def __len__(self) -> int:
-        """Return the number of recorded times."""
-        return len(self.times)
-
-    @property
-    def points(self) -> Array:
-        """Tokens (T, n, d) of a flow of particles."""
-        if not isinstance(self.final, Particles):
-            raise AttributeError(
-                "points: a flow of Gaussians has `means` and `covariances`, that of a Grid "
-                "`densities`."
-            )
-        return frozen(self.states.reshape(len(self.times), *self.final.points.shape))
-
-    @property
-    def densities(self) -> Array:
-        """Averages over the cells (T, n1) or (T, n1, n2) of a flow of a grid."""
-        if not isinstance(self.final, Grid):
-            raise AttributeError(
-                "densities: a flow of particles has `points`, that of Gaussians `means` and "
-                "`covariances`."
-            )
-        return frozen(self.states.reshape(len(self.times), *self.final.density.shape))
-
-    def _gaussians(self, name: str) -> Gaussian:
-        if not isinstance(self.final, Gaussian):
-            raise AttributeError(
-                f"{name}: a flow of particles has `points`, that of a Grid `densities`; see "
-                "`path[i].mean`."
-            )
-        return self.final.unpack(self.states)
-
-    @property
-    def means(self) -> Array:
-        """Means (T, ..., d) of a flow of Gaussians."""
-        return frozen(self._gaussians("means").mean)
-
-    @property
-    def covariances(self) -> Array:
-        """Covariances (T, ..., d, d) of a flow of Gaussians; `OverflowError` if too large."""
-        return frozen(self._gaussians("covariances").covariance)
-
-    @property
-    def directions(self) -> Array:
-        """Covariances over their traces, (T, ..., d, d), for a flow of Gaussians."""
-        return frozen(self._gaussians("directions").direction)
-
-    @property
-    def log_sizes(self) -> Array:
-        """Logarithms of the traces of the covariances, (T, ...), for a flow of Gaussians."""
-        return frozen(self._gaussians("log_sizes").log_size)
+BUDGET, BUDGET_TO_INFINITY = 100_000, 1_000  # steps
+AT_REST = 1e-8  # the tolerance of a stationary state where no last time is given
 
 
 def flow(
     measure: M,
-    attention: AttentionInTime,
+    attention: Attention | Schedule | Callable[[float], Attention],
     time: Any,
     *,
     method: str | None = None,
     rtol: float = 1e-10,
     atol: float = 1e-12,
     stationary: float | None = None,
-    space: str = "euclidean",
+    budget: int | None = None,
     kernel: str = "auto",
     progress: bool = False,
 ) -> Trajectory[M]:
     r"""Integrate the Transformer PDE from `measure` over depth `time`.
 
     Args:
-        measure: `Particles`, a `Gaussian`, a stack of Gaussians or a `Grid`.
-        attention: an attention, or a callable t -> attention. Parameters with leading axes give
-            each case of a stack its own. With a callable the cases of a stack run one by one, and
-            a change of parameters that is shorter than an adaptive step can be missed.
-        time: a positive depth, recorded at 129 equal times, or increasing times from 0. `inf`
-            where an end is certain: a single case is then recorded at the solver's own steps, a
-            stack at time 0 alone; a grid needs an end.
-        method: a solver of `scipy.integrate`: "DOP853" (default), "RK45", "RK23", and for stiff
-            flows "Radau", "BDF", "LSODA". A grid has one of its own, "SSPRK2": finite volumes of
-            second order with steps, set by the velocities and the cells, that keep the density
-            non-negative. Its error is that of the grid; refine the cells to see it.
-        rtol: relative tolerance, held in the maximum norm over all cases and coordinates. No
-            part in the flow of a grid.
+        measure: `Particles`, a `Gaussian`, a stack of either, or a `Grid`. It stays in its space.
+        attention: an attention, a callable t -> attention, or a `Schedule`, which declares where
+            its parameters jump. Parameters with leading axes give each case of a stack its own. A
+            change of a callable that is shorter than an adaptive step can be missed.
+        time: a positive depth, recorded at 129 equal times, or increasing times from 0. `inf` runs
+            each case to an end or to the budget: a single case is then recorded at the solver's
+            own steps, a stack at time 0 alone; a grid needs an end.
+        method: "auto" (default) steps by DOP853, and goes over to Rodas5P where a case turns out
+            to be stiff; "DOP853" or "Rodas5P" for one of them alone; each case of a stack has
+            steps of its own. A solver of `scipy.integrate`, "RK45", "RK23", "Radau", "BDF" or
+            "LSODA", is a route of its own, one case after another. A grid has one method,
+            "SSPRK2": finite volumes of second order with steps, set by the velocities and the
+            cells, that keep the density non-negative. Its error is that of the grid; refine the
+            cells to see it.
+        rtol: relative tolerance, held by each coordinate of each case. No part in the flow of a
+            grid.
         atol: absolute tolerance, in the units of the tokens. No part in the flow of a grid.
         stationary: if given, a case also ends when the norm of the covariance's derivative (the
-            tokens' velocity) is at most this number times its size over 1 + t.
-        space: "euclidean", or "sphere" for tokens of norm one that follow the tangential part
-            $\Gamma(x) - \langle\Gamma(x), x\rangle x$ of the field.
+            tokens' velocity) is at most this number times its size over 1 + t. With `time=inf` it
+            is 1e-8 when left out.
+        budget: the steps of each case, 100,000 when left out, 1,000 with `time=inf`. A case that
+            has spent it ends as "undecided", with all that it has reached. No part in the flow of
+            a grid.
         kernel: how sums over many tokens are evaluated, "auto", "exact" or "interpolated" (see
             `Attention`), ten times as accurate as `rtol`.
         progress: show a progress bar (needs tqdm).
 
+    Returns:
+        A trajectory. Its `stop` says why each case ended: at the last "time"; "stationary"; at a
+        "blow-up"; with `time=inf` in "growth" at a steady power or exponential rate; or
+        "undecided", where the budget is spent, a number leaves the range of floats, or a
+        covariance grows so large and thin that rounding hides how it goes on.
+
     Raises:
-        TypeError: a measure for which the attention has no field; a Gaussian on the sphere.
-        ValueError: bad times, tolerances, method, kernel or space; tokens that are not on the
-            sphere.
-        RuntimeError: the solver fails, no end is found, a number grows out of range, or a
-            covariance grows so large and thin that rounding hides how it goes on; the edges of a
-            grid hold back a mass of more than 1e-6.
+        TypeError: a measure for which the attention has no field.
+        ValueError: bad times, tolerances, method, budget or kernel; a first velocity that is not
+            finite.
+        RuntimeError: the edges of a grid hold back a mass of more than 1e-6.
 
     Source: `castin2025unified`; the change of time is ours (chapter on Gaussian preservation).
 
@@ -189,61 +91,107 @@ def flow(
         ('blow-up', 0.5)
     """
     times, horizon = _requested_times(time)
-    rtol, atol = positive_number("rtol", rtol), positive_number("atol", atol)
     if stationary is not None:
         stationary = positive_number("stationary", stationary)
-    method = _method_for(measure, method)
-    attention = _in_space(space, measure, _cleaned(measure, attention))
-    # Sums over tokens are ten times as accurate as the steps.
-    options = Options(method, rtol, atol, stationary, evaluation(kernel, rtol / 10, "kernel"))
-    # A number out of range is found where it arises and told as an error, not as a warning.
-    with _bar(progress) as show, np.errstate(over="ignore", invalid="ignore"):
-        if measure.stack and not isinstance(attention, Attention):
-            return _case_by_case(measure, attention, times, horizon, options, show)
-        return _integrated(measure, attention, times, horizon, options, show, space)
+    elif np.isinf(horizon):
+        stationary = AT_REST
+    rtol, atol = positive_number("rtol", rtol), positive_number("atol", atol)
+    _check_measure(measure)
+    schedule = Schedule.of(attention)
+    with np.errstate(over="ignore", invalid="ignore"):
+        schedule.check(measure)
+    options = Options(
+        _method_for(measure, method),
+        rtol,
+        atol,
+        stationary,
+        _budget(budget, horizon),
+        # Sums over tokens are ten times as accurate as the steps.
+        evaluation(kernel, rtol / 10, "kernel").remembering(),
+    )
+    with bar(progress, "flow") as show:
+        return _integrated(measure, Flowing(schedule, options), times, horizon, show)
 
 
-def _method_for(measure: Any, method: str | None) -> str:
+def _check_measure(measure: Any) -> None:
+    if not isinstance(measure, Measure):
+        raise TypeError(f"measure: must be a measure; got {type(measure).__name__}.")
+
+
+def _budget(budget: int | None, horizon: float) -> int:
+    if budget is not None:
+        return positive_integer("budget", budget)
+    return BUDGET_TO_INFINITY if np.isinf(horizon) else BUDGET
+
+
+def _method_for(measure: Measure, method: str | None) -> str:
     """Return the method to step a measure with, the default one for None."""
-    methods = (METHOD,) if isinstance(measure, Grid) else METHODS
+    methods = list(SCHEMES[measure.scheme])
     if method is None:
         return methods[0]
     if method not in methods:
-        kind = " for a Grid" if isinstance(measure, Grid) else ""
-        raise ValueError(f"method: must be one of {', '.join(methods)}{kind}; got {method!r}.")
+        raise ValueError(
+            f"method: must be one of {', '.join(methods)} for {type(measure).__name__}; "
+            f"got {method!r}."
+        )
     return method
+
+
+@dataclass(frozen=True)
+class Flowing(Law):
+    """The law of a flow: its parameters, and how it is stepped."""
+
+    schedule: Schedule
+    options: Options
+
+    def integrated(
+        self, start: Any, times: Array | None, end: float, show: Any = lambda share: None
+    ) -> Any:
+        """Return the integration of all cases of a measure together."""
+        scheme = SCHEMES[start.scheme][self.options.method]
+        # A number out of range is found where it arises and told as an end, not as a warning.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return scheme(start, self.schedule, times, end, self.options, show).to_the_end()
+
+    def advance(self, start: Any, since: float, until: float) -> Any:
+        """Return the measure at the time `until` of one at the time `since`."""
+        times = np.array([0.0, until - since])
+        run = Flowing(self.schedule.shifted(since), self.options).integrated(
+            start, times, times[1]
+        )
+        return run.measure.unpack(run.ends.final.reshape(*start.stack, -1))
+
+    def carry(self, start: Any, tokens: Particles, times: Array) -> Array:
+        """Return the coordinates (T, ..., m d) of test tokens at the recorded times."""
+        self.schedule(0.0)(start)(tokens.points, tokens.positions)  # which checks the positions
+        both, width = Carried(start, tokens), tokens.pack().shape[-1]
+        if len(times) == 1:
+            return tokens.pack()[None]
+        # The path knows its ends.
+        law = Flowing(self.schedule, self.options._replace(stationary=None))
+        records = law.integrated(both, times, float(times[-1])).records
+        return np.asarray(records[..., -width:])
+
+    def select(self, stack: tuple[int, ...], index: Array) -> Flowing:
+        """Return the law of the chosen cases of a stack, counted along the flattened stack."""
+        return Flowing(self.schedule.select(stack, index), self.options)
 
 
 def _integrated(
     measure: M,
-    attention: AttentionInTime,
+    law: Flowing,
     times: Array | None,
     horizon: float,
-    options: Options,
     show: Callable[[float], Any],
-    space: str = "euclidean",
 ) -> Trajectory[M]:
-    """Integrate all cases of a measure together."""
-    tidy: Any = on_sphere if space == "sphere" else lambda measure: measure
-    scheme: Any = FiniteVolumes if isinstance(measure, Grid) else Integration
-    run = scheme(measure, attention, times, horizon, options, show).to_the_end()
-
-    def advance(start: Any, since: float, until: float) -> Any:
-        later = attention if isinstance(attention, Attention) else lambda t: attention(since + t)
-        span = np.array([0.0, until - since])
-        leg = scheme(start, later, span, until - since, options).to_the_end()
-        return tidy(leg.measure.unpack(leg.final.reshape(*start.stack, -1)))
-
-    start: Any = run.measure
-    shape = start.stack
+    """Return the path of all cases of a measure together."""
+    run = law.integrated(measure, times, horizon, show)
+    start, ends, shape = run.measure, run.ends, measure.stack
     if times is None and not shape:
         times = np.array([t for t, _ in run.steps])
         records = np.array([state for _, state in run.steps])
     else:
         times, records = (np.zeros(1) if times is None else times), run.records
-
-    if space == "sphere":
-        records = np.array([tidy(start.unpack(state)).pack() for state in records])
 
     def shaped(values: Array) -> Any:
         return frozen(values.reshape(shape)) if shape else values[0].item()
@@ -251,108 +199,41 @@ def _integrated(
     return Trajectory(
         times=frozen(times),
         states=frozen(records.reshape(len(times), *shape, -1)),
-        stop=shaped(run.stop),
-        end=shaped(run.end),
-        blowup_time=shaped(np.where(run.stop == "blow-up", run.end, np.inf)),
-        final=tidy(start.unpack(run.final.reshape(*shape, -1))),
-        _advance=advance,
+        stop=shaped(ends.stop),
+        end=shaped(ends.end),
+        blowup_time=shaped(np.where(ends.stop == "blow-up", ends.end, np.inf)),
+        final=start.unpack(ends.final.reshape(*shape, -1)),
+        _law=law,
+        growth_power=shaped(ends.power),
+        growth_rate=shaped(ends.rate),
     )
-
-
-def _case_by_case(
-    stack: Any,
-    attention: Callable[[float], Attention],
-    times: Array | None,
-    horizon: float,
-    options: Options,
-    show: Callable[[float], Any],
-) -> Trajectory[Any]:
-    """Integrate each case of a stack alone: with parameters in time it has a time of its own."""
-    paths: Any = np.empty(stack.stack, dtype=object)
-    for number, i in enumerate(np.ndindex(stack.stack)):
-        paths[i] = _integrated(
-            stack[i],
-            _of_case(attention, stack.stack, number),
-            times,
-            horizon,
-            options,
-            _share_of(show, number, paths.size),
-        )
-    grid = np.zeros(1) if times is None else times
-
-    def gathered(read: Callable[[Any], Any]) -> Array:
-        values = np.array([read(path) for path in paths.ravel()])
-        return values.reshape(*stack.stack, *values.shape[1:])
-
-    def advance(start: Any, since: float, until: float) -> Any:
-        states = np.full(start.pack().shape, np.nan)
-        for i in np.ndindex(start.stack):
-            if np.isfinite(start[i].pack()).all():
-                states[i] = paths[i]._advance(start[i], since, until).pack()
-        return start.unpack(states)
-
-    states = gathered(lambda path: path.states[: len(grid)])
-    return Trajectory(
-        times=frozen(grid),
-        states=frozen(np.moveaxis(states, len(stack.stack), 0)),
-        stop=frozen(gathered(lambda path: path.stop)),
-        end=frozen(gathered(lambda path: path.end)),
-        blowup_time=frozen(gathered(lambda path: path.blowup_time)),
-        final=stack.unpack(gathered(lambda path: path.final.pack())),
-        _advance=advance,
-    )
-
-
-def _of_case(
-    attention: Callable[[float], Attention], stack: tuple[int, ...], number: int
-) -> Callable[[float], Attention]:
-    return lambda t: attention(t).select(stack, np.array(number))
-
-
-def _share_of(show: Callable[[float], Any], done: int, cases: int) -> Callable[[float], Any]:
-    return lambda share: show((done + share) / cases)
-
-
-@contextmanager
-def _bar(wanted: bool) -> Iterator[Callable[[float], Any]]:
-    """Give a function that shows the part of the work that is done."""
-    if not wanted:
-        yield lambda share: None
-        return
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError("progress=True needs tqdm: pip install transpde[ensembles]") from error
-    with tqdm(total=100, desc="flow", bar_format="{l_bar}{bar}| {elapsed}") as bar:
-        yield lambda share: bar.update(100 * share - bar.n)
 
 
 def layers(
     measure: M,
-    attention: AttentionInTime | Sequence[Attention],
+    attention: Any,
     depth: int,
     step: float,
     *,
-    space: str = "euclidean",
     kernel: str = "exact",
 ) -> Trajectory[M]:
     r"""Apply `depth` residual layers $x \mapsto x + h\,\Gamma_\mu(x)$, all tokens at once.
 
     Args:
-        measure: `Particles`, a `Gaussian` or a stack of Gaussians.
+        measure: `Particles`, a `Gaussian` or a stack of either. On a sphere each layer follows the
+            tangential field, and tokens are then put back.
         attention: one attention for all layers, a sequence of `depth` of them, or a callable
             t -> attention called at t = 0, h, 2h, ...
         depth: the number of layers.
         step: the step h of each layer.
-        space: "euclidean", or "sphere": the tangential field, then tokens put back to norm one.
         kernel: how sums over many tokens are evaluated, "exact" (what a token does then depends
             on nothing that it does not see, to the last bit), "auto" or "interpolated" (see
             `Attention`), to a tolerance of 1e-10.
 
     Raises:
-        TypeError: a measure for which the attention has no field; a Gaussian on the sphere.
+        TypeError: a measure for which the attention has no field.
         ValueError: a depth that is not an integer >= 1, a step that is not positive, a sequence
-            of another length than `depth`, an unknown kernel,  tokens that are not on the sphere.
+            of another length than `depth`, an unknown kernel.
         RuntimeError: a number grows out of range.
 
     Source: `castin2025unified`; as an Euler scheme of a flow `chen2018neural`.
@@ -365,35 +246,22 @@ def layers(
         array([3.5, 5.5])
     """
     depth, step = positive_integer("depth", depth), positive_number("step", step)
-    how = evaluation(kernel, 1e-10, "kernel")
-    wanted = _layer_attentions(attention, depth, step)
-    # Each distinct attention is tried on the measure once: for Sinkhorn a try is an iteration.
-    tried = {id(one): one for one in wanted}
-    fitting = {
-        key: _in_space(space, measure, _cleaned(measure, _an_attention(one)))
-        for key, one in tried.items()
-    }
-    layer = [fitting[id(one)] for one in wanted]
-
-    def pushed(start: Any, i: int, length: float) -> Any:
-        end = start.push(layer[i](start, *how), length)
-        return on_sphere(end) if space == "sphere" else end
-
+    how = evaluation(kernel, 1e-10, "kernel").remembering()
+    _check_measure(measure)
+    layer = _layer_attentions(attention, depth, step)
+    for one in _distinct(layer):
+        one.check(measure)
+    law = Layered(layer, step, how)
     current = measure.prepared()
     states = [current.pack()]
     for i in range(depth):
-        with np.errstate(over="ignore", invalid="ignore"):
-            current = pushed(current, i, step)
+        current = law.pushed(current, i, step)
         states.append(current.pack())
         if not np.isfinite(states[-1]).all():
             raise RuntimeError(
                 f"layers: the measure leaves the range of floating point numbers in layer {i + 1} "
                 f"of {depth}. Take fewer layers or a smaller `step`."
             )
-
-    def advance(start: Any, since: float, until: float) -> Any:
-        return pushed(start, round(since / step), until - since)
-
     shape = measure.stack
     return Trajectory(
         times=frozen(step * np.arange(depth + 1)),
@@ -402,71 +270,59 @@ def layers(
         end=np.full(shape, depth * step) if shape else depth * step,
         blowup_time=np.full(shape, np.inf) if shape else np.inf,
         final=current,
-        _advance=advance,
+        _law=law,
     )
 
 
-def _layer_attentions(attention: Any, depth: int, step: float) -> list[Any]:
-    """Return the attention of each layer, not yet checked."""
+@dataclass(frozen=True)
+class Layered(Law):
+    """The law of residual layers: the attention of each, and their step."""
+
+    layer: list[Attention]
+    step: float
+    how: Evaluation
+
+    def pushed(self, start: Any, i: int, length: float) -> Any:
+        """Return a measure after a part of layer i."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return start.push(self.layer[i].field(start, self.how), length)
+
+    def advance(self, start: Any, since: float, until: float) -> Any:
+        """Return the measure within the layer that begins at `since`."""
+        return self.pushed(start, round(since / self.step), until - since)
+
+    def carry(self, start: Any, tokens: Particles, times: Array) -> Array:
+        """Return the coordinates (T, ..., m d) of test tokens before and after each layer."""
+        for one in _distinct(self.layer):
+            one(start)(tokens.points, tokens.positions)  # which checks the positions
+        both = Carried(start.prepared(), tokens)
+        states = [tokens.pack()]
+        for i in range(len(self.layer)):
+            both = self.pushed(both, i, self.step)
+            states.append(both.tokens.pack())
+        return np.array(states)
+
+    def select(self, stack: tuple[int, ...], index: Array) -> Layered:
+        """Return the layers of the chosen cases of a stack, counted along the flattened stack."""
+        layer = [one.select(stack, index) for one in self.layer]
+        return Layered(layer, self.step, self.how)
+
+
+def _distinct(layer: list[Attention]) -> list[Attention]:
+    return list({id(one): one for one in layer}.values())
+
+
+def _layer_attentions(attention: Any, depth: int, step: float) -> list[Attention]:
+    """Return the attention of each layer."""
     if isinstance(attention, Sequence) and not isinstance(attention, str):
         if len(attention) != depth:
             raise ValueError(
                 f"attention: a sequence must hold one attention a layer, {depth}; "
                 f"got {len(attention)}."
             )
-        return list(attention)
-    if _is_callable_of_time(attention):
-        return [attention(i * step) for i in range(depth)]
-    return [attention] * depth
-
-
-def _cleaned(measure: Any, attention: Any) -> Any:
-    """Return the attention, or the callable with its values checked, if it fits the measure."""
-    if not isinstance(measure, Measure):
-        raise TypeError(f"measure: must be a measure; got {type(measure).__name__}.")
-    if not _is_callable_of_time(attention):
-        with np.errstate(over="ignore", invalid="ignore"):
-            _an_attention(attention)(measure)
-        return attention
-
-    def checked(t: float) -> Attention:
-        return _an_attention(attention(t))
-
-    checked(0.0)(measure)
-    return checked
-
-
-def _an_attention(value: Any) -> Attention:
-    if not isinstance(value, Attention):
-        raise TypeError(
-            "attention: must be an attention or a callable t -> attention; "
-            f"got {type(value).__name__}."
-        )
-    return value
-
-
-def _in_space(space: str, measure: Measure, attention: Any) -> Any:
-    """Return the attention on Euclidean space or on the sphere, after a check of the tokens."""
-    if space not in ("euclidean", "sphere"):
-        raise ValueError(f"space: must be 'euclidean' or 'sphere'; got {space!r}.")
-    if space == "euclidean":
-        return attention
-    if not isinstance(measure, Particles):
-        raise TypeError(f"measure: must be Particles on the sphere; got {type(measure).__name__}.")
-    off = np.abs(np.linalg.norm(measure.points, axis=1) - 1).max()
-    if off > 1e-8:
-        raise ValueError(
-            f"measure: tokens on the sphere must have norm 1; got one that is off by {off:.3g}. "
-            "Divide each by its norm first."
-        )
-    if isinstance(attention, Attention):
-        return OnSphere(attention)
-    return lambda t: OnSphere(attention(t))
-
-
-def _is_callable_of_time(attention: Any) -> bool:
-    # A field is callable too, but of points: it is refused by its type, not called with a time.
-    return callable(attention) and not isinstance(attention, Attention | AffineField)
+        return [checked_attention(one) for one in attention]
+    schedule = Schedule.of(attention)
+    return [schedule(i * step) for i in range(depth)]
 
 
 def _requested_times(time: Any) -> tuple[Array | None, float]:

@@ -2,7 +2,7 @@
 
 from transpde.attention import normalised, unnormalised
 from transpde.attention.base import Attention, WithFeedForward
-from transpde.attention.composed import Masked, MultiHead, OnSphere, on_sphere
+from transpde.attention.composed import Masked, MultiHead
 from transpde.attention.heads import GaussianHead, Head
 from transpde.attention.normalised import *  # noqa: F403
 from transpde.attention.unnormalised import *  # noqa: F403
@@ -13,9 +13,7 @@ __all__ = [
     "Head",
     "Masked",
     "MultiHead",
-    "OnSphere",
     "WithFeedForward",
-    "on_sphere",
 ]
 __all__ += normalised.__all__
 __all__ += unnormalised.__all__

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from transpde.checks import Array, same_size
-from transpde.fields import AffineField, VelocityField
-from transpde.kernels import EXACT, Evaluation, evaluation
-from transpde.measures import Gaussian, Grid, Measure, Particles
+from transpde.fields import AffineField, CalledField, Field, VelocityField
+from transpde.kernels import Evaluation, evaluation
+from transpde.measures import Measure, Particles
 
 __all__ = ["Attention", "WithFeedForward"]
 
@@ -38,21 +39,37 @@ class Attention(ABC):
                 tolerance that is not positive.
         """
         how = evaluation(method, tol)
-        if not isinstance(measure, Particles | Gaussian | Grid):
+        self.check(measure)
+        return self.field(measure, how)
+
+    def check(self, measure: Measure) -> None:
+        """Raise unless this attention has a field for the measure; no field is evaluated.
+
+        Raises:
+            TypeError: something that is no measure, a kind of measure that has no field here.
+            ValueError: a measure of another dimension than the parameters, leading axes that do
+                not match, a masked attention and tokens without positions.
+        """
+        if not isinstance(measure, Measure):
             raise TypeError(
                 f"measure: must be Particles, a Gaussian or a Grid; got {type(measure).__name__}."
             )
         same_size("measure", measure.dimension, "the attention", self.dimension, "dimension")
-        if isinstance(measure, Gaussian):
-            return self._affine_field(measure)
-        if isinstance(measure, Grid):
-            return self._grid_field(measure)
-        return self._token_field(measure, how)
+        self._check_kind(measure)
+
+    @abstractmethod
+    def field(self, measure: Measure, how: Evaluation) -> VelocityField:
+        """Return the velocity field of a measure that `check` has passed, without a check."""
+
+    @abstractmethod
+    def _check_kind(self, measure: Measure) -> None:
+        """Raise unless the kind of the measure and its stack fit."""
 
     def matrix(self, measure: Particles) -> Array:
-        r"""Return the attention matrix P, shape (n, n): row i holds what token i takes of each.
+        r"""Return the attention matrix P, (..., n, n): row i holds what token i takes of each.
 
-        The velocity of token i is $V\sum_j P_{ij} x_j$. Rows sum to one for normalised attentions.
+        The velocity of token i is $V\sum_j P_{ij} x_j$. Heads come first, (h, ..., n, n). Rows
+        sum to one for normalised attentions.
 
         Raises:
             TypeError: a measure that is not Particles.
@@ -63,7 +80,7 @@ class Attention(ABC):
                 f"matrix: needs Particles; got {type(measure).__name__}. "
                 "Sample the measure first: measure.sample(n, seed)."
             )
-        same_size("measure", measure.dimension, "the attention", self.dimension, "dimension")
+        self.check(measure)
         return self._matrix(measure)
 
     @property
@@ -72,29 +89,15 @@ class Attention(ABC):
         """The dimension d of the tokens."""
 
     @abstractmethod
-    def _token_field(self, measure: Particles, how: Evaluation) -> VelocityField: ...
-
-    @abstractmethod
-    def _affine_field(self, measure: Gaussian) -> AffineField: ...
-
-    def _grid_field(self, measure: Grid) -> VelocityField:
-        """Return the field of a density on a grid: that of tokens at the centres of its cells."""
-        return self._token_field(measure.particles, EXACT)
-
-    @abstractmethod
     def _matrix(self, measure: Particles) -> Array: ...
 
     @abstractmethod
     def select(self, stack: tuple[int, ...], index: Array) -> Attention:
         """Return the attention of the chosen cases of a stack."""
 
-    def warmed(self) -> Attention:
-        """Return an equal attention that may remember what speeds up its next call."""
-        return self
-
-    def __add__(self, other: AffineField) -> Attention:
-        """Return the attention followed by an affine feed-forward term: the fields add."""
-        if not isinstance(other, AffineField):
+    def __add__(self, other: Any) -> Attention:
+        """Return the attention followed by a feed-forward term: the fields add."""
+        if isinstance(other, Attention | type) or not callable(other):
             return NotImplemented
         return WithFeedForward(self, other)
 
@@ -103,54 +106,63 @@ class Attention(ABC):
 
 @dataclass(frozen=True, eq=False)
 class WithFeedForward(Attention):
-    r"""An attention with an affine feed-forward part, $\Gamma_\mu(x) + Wx + b$."""
+    r"""An attention with a feed-forward part, $\Gamma_\mu(x) + f(x)$.
+
+    The part is an `AffineField`, or any function of points (..., n, d) with as many velocities.
+    """
 
     attention: Attention
-    feed_forward: AffineField
+    feed_forward: Any
 
     def __post_init__(self) -> None:
-        size = self.feed_forward.linear.shape[-1]
-        same_size("feed_forward", size, "the attention", self.dimension, "dimension")
+        if isinstance(self.feed_forward, AffineField):
+            size = self.feed_forward.linear.shape[-1]
+            same_size("feed_forward", size, "the attention", self.dimension, "dimension")
+
+    @cached_property
+    def _term(self) -> Field:
+        term = self.feed_forward
+        return term if isinstance(term, Field) else CalledField(term, self.dimension)
 
     @property
     def dimension(self) -> int:
         """The dimension d of the tokens."""
         return self.attention.dimension
 
-    def _token_field(self, measure: Particles | Grid, how: Evaluation) -> VelocityField:
-        self._check_stack(())
-        field = self.attention(measure, *how)
+    def field(self, measure: Measure, how: Evaluation) -> VelocityField:
+        """Return the sum of both fields."""
+        return self.attention.field(measure, how) + self._term  # type: ignore[operator]
 
-        def total(x: Any, positions: Any = None) -> Array:
-            return field(x, positions) + self.feed_forward(x)
+    def _check_kind(self, measure: Measure) -> None:
+        self.attention._check_kind(measure)
+        measure.check_for(self)
 
-        return total
-
-    def _grid_field(self, measure: Grid) -> VelocityField:
-        return self._token_field(measure, EXACT)
-
-    def _affine_field(self, measure: Gaussian) -> AffineField:
-        self._check_stack(measure.stack)
-        total: AffineField = self.attention._affine_field(measure) + self.feed_forward
-        return total
-
-    def _check_stack(self, stack: tuple[int, ...]) -> None:
-        axes = self.feed_forward.stack
-        if axes and axes != stack:
+    def _check_tokens(self, measure: Measure) -> None:
+        axes = self.feed_forward.stack if isinstance(self.feed_forward, AffineField) else ()
+        if axes and axes != measure.stack:
             raise ValueError(
-                f"feed_forward: its leading axes must match those of the measure, {stack}; "
-                f"got {axes}."
+                "feed_forward: its leading axes must match those of the measure, "
+                f"{measure.stack}; got {axes}."
             )
 
+    def _check_gaussian(self, measure: Measure) -> None:
+        self._check_tokens(measure)
+        if not isinstance(self.feed_forward, AffineField):
+            raise TypeError(
+                "measure: only an affine feed-forward part keeps a Gaussian Gaussian; got "
+                f"{type(self.feed_forward).__name__}. Give an AffineField, or sample the measure "
+                "first: measure.sample(n, seed)."
+            )
+
+    def _check_grid(self, measure: Measure) -> None:
+        self._check_tokens(measure)
+
     def _matrix(self, measure: Particles) -> Array:
-        return self.attention.matrix(measure)
+        return self.attention._matrix(measure)
 
     def select(self, stack: tuple[int, ...], index: Array) -> WithFeedForward:
         """Return the chosen cases of a stack."""
-        return WithFeedForward(
-            self.attention.select(stack, index), self.feed_forward.select(stack, index)
-        )
-
-    def warmed(self) -> WithFeedForward:
-        """Return an equal attention that may remember what speeds up its next call."""
-        return WithFeedForward(self.attention.warmed(), self.feed_forward)
+        part = self.feed_forward
+        if isinstance(part, AffineField):
+            part = part.select(stack, index)
+        return WithFeedForward(self.attention.select(stack, index), part)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from transpde.attention.base import Attention
-from transpde.attention.heads import Head
+from transpde.attention.heads import Head, at_rows
 from transpde.attention.normalised import Sinkhorn
-from transpde.checks import Array, finite_array, points_of, same_size
-from transpde.fields import AffineField, VelocityField
-from transpde.kernels import EXACT, Evaluation, token_mean
-from transpde.measures import Gaussian, Grid, Particles
+from transpde.checks import Array, case_axes, finite_array, points_of, same_size
+from transpde.fields import Field, VelocityField
+from transpde.kernels import Evaluation, TokenSum, matrix_product, token_mean
+from transpde.measures import Gaussian, Grid, Measure, Particles
 
-__all__ = ["Masked", "MultiHead", "OnSphere", "on_sphere"]
+__all__ = ["Masked", "MultiHead"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,33 +59,21 @@ class MultiHead(Attention):
         """The dimension d of the tokens."""
         return self.heads[0].dimension
 
-    def _token_field(self, measure: Particles | Grid, how: Evaluation) -> VelocityField:
-        fields = [head(measure, *how) for head in self.heads]
+    def field(self, measure: Measure, how: Evaluation) -> VelocityField:
+        """Return the sum of the fields of the heads."""
+        fields: list[Any] = [head.field(measure, how) for head in self.heads]
+        return functools.reduce(operator.add, fields)
 
-        def total(x: Any, positions: Any = None) -> Array:
-            return np.sum([field(x, positions) for field in fields], axis=0)
-
-        return total
-
-    def _grid_field(self, measure: Grid) -> VelocityField:
-        return self._token_field(measure, EXACT)
-
-    def _affine_field(self, measure: Gaussian) -> AffineField:
-        first, *others = (head._affine_field(measure) for head in self.heads)
-        for other in others:
-            first = first + other
-        return first
+    def _check_kind(self, measure: Measure) -> None:
+        for head in self.heads:
+            head._check_kind(measure)
 
     def _matrix(self, measure: Particles) -> Array:
-        return np.array([head.matrix(measure) for head in self.heads])
+        return np.array([head._matrix(measure) for head in self.heads])
 
     def select(self, stack: tuple[int, ...], index: Array) -> MultiHead:
         """Return the heads of the chosen cases of a stack."""
         return MultiHead([head.select(stack, index) for head in self.heads])
-
-    def warmed(self) -> MultiHead:
-        """Return equal heads that may remember what speeds up their next call."""
-        return MultiHead([head.warmed() for head in self.heads])
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,108 +114,93 @@ class Masked(Attention):
         """The dimension d of the tokens."""
         return self.head.dimension
 
+    def field(self, measure: Measure, how: Evaluation) -> VelocityField:
+        """Return the field of the tokens behind the mask, without a check."""
+        return measure.field_of(self, how)
+
     def _token_field(self, measure: Particles, how: Evaluation) -> VelocityField:
-        weights, tokens = self.head.token_sum(measure), self._positions(measure)
-
-        def field(x: Any, positions: Any = None) -> Array:
-            points = points_of("x", x, "the attention", self.dimension)
-            rows = points.reshape(-1, self.dimension)
-            targets = self._targets(positions, rows, measure)
-            sums = token_mean(weights, rows, measure.points, (targets, tokens), how)
-            return (sums @ self.head.value.T).reshape(points.shape)
-
-        return field
+        return MaskedField(self.head, measure, self.head.token_sum(measure, how), how)
 
     def _matrix(self, measure: Particles) -> Array:
-        tokens = self._positions(measure)
-        targets = self._targets(tokens, measure.points, measure)
-        return self.head.token_sum(measure).matrix(measure.points, (targets, tokens))
+        targets: Any = measure.positions
+        order = (reachable(targets, measure), targets)
+        return self.head.token_sum(measure).matrix(measure.points, order)
 
-    def _positions(self, measure: Particles) -> Array:
+    def _check_kind(self, measure: Measure) -> None:
+        self.head.matches(measure.stack)
+        measure.check_for(self)
+
+    def _check_tokens(self, measure: Particles) -> None:
         if measure.positions is None:
             raise ValueError(
                 "measure: a masked attention needs tokens with positions; got none. "
                 "Give them: Particles(points, weights, positions)."
             )
-        return measure.positions
 
-    def _targets(self, positions: Any, rows: Array, measure: Particles) -> Array:
-        """Return the checked positions of the targets, one a row."""
+    def _check_gaussian(self, measure: Gaussian) -> None:
+        raise TypeError(_NO_POSITIONS.format(kind="Gaussian"))
+
+    def _check_grid(self, measure: Grid) -> None:
+        raise TypeError(_NO_POSITIONS.format(kind="Grid"))
+
+    def select(self, stack: tuple[int, ...], index: Array) -> Masked:
+        """Return the masked head of the chosen cases of a stack."""
+        head = self.head.select(stack, index)
+        return self if head is self.head else Masked(head)
+
+
+_NO_POSITIONS = (
+    "measure: a masked attention acts on tokens with positions; got {kind}. "
+    "Sample it first, and give the tokens positions."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedField(Field):
+    """The field that a head behind a causal mask makes of tokens with positions."""
+
+    head: Head
+    measure: Particles
+    sums: TokenSum
+    how: Evaluation
+
+    def __call__(self, x: Any, positions: Any = None) -> Array:
+        """Return the velocities at `x` (..., n, d) or (d,), with a position for each point."""
+        points, stack = points_of("x", x, "the attention", self.head.dimension), self.measure.stack
         if positions is None:
             raise ValueError(
                 "positions: a masked field is field(x, positions), a position for each point; "
                 "got none."
             )
-        targets = np.ravel(finite_array("positions", positions, "..."))
-        same_size("positions", len(targets), "x", len(rows), "length")
-        carrying = self._positions(measure)[measure.weights > 0].min()
-        if targets.min() < carrying:
-            raise ValueError(
-                f"positions: there must be mass at or before each position; got {targets.min()}, "
-                f"and the first token of positive weight is at {carrying}."
-            )
-        return targets
+        s = finite_array("positions", positions, "...")
+        if not stack:
+            targets, count = s.ravel(), points.size // points.shape[-1]
+            same_size("positions", len(targets), "x", count, "length")
+        else:
+            targets = s.reshape(-1) if s.ndim == 0 else s
+            count = 1 if points.ndim == 1 else points.shape[-2]
+            same_size("positions", targets.shape[-1], "x", count, "length")
+            targets = case_axes("positions", targets, 1, "the measure", stack)
+        return at_rows(lambda rows: self.values(rows, targets), points, stack)
 
-    def _affine_field(self, measure: Gaussian) -> AffineField:
-        raise TypeError(
-            "measure: a masked attention acts on tokens with positions; got Gaussian. "
-            "Sample it first, and give the tokens positions."
+    def values(self, x: Array, positions: Array | None = None) -> Array:
+        """Return the velocities at points (..., n, d) with positions (..., n)."""
+        order: Any = (reachable(positions, self.measure), self.measure.positions)
+        means = token_mean(self.sums, x, self.measure.points, order, self.how)
+        return matrix_product(means, self.head.value)
+
+
+def reachable(targets: Any, measure: Particles) -> Array:
+    """Return the positions of targets (..., m) if there is mass at or before each, or raise."""
+    places: Any = measure.positions
+    places = np.where(measure.weights > 0, places, np.inf)
+    first = np.minimum.reduce(places, axis=-1, keepdims=True)
+    early = targets < first
+    if early.any():
+        where = tuple(np.argwhere(early)[0])
+        raise ValueError(
+            "positions: there must be mass at or before each position; got "
+            f"{targets[where]}, and the first token of positive weight is at "
+            f"{np.broadcast_to(first, targets.shape)[where]}."
         )
-
-    def _grid_field(self, measure: Grid) -> VelocityField:
-        raise TypeError(
-            "measure: a masked attention acts on tokens with positions; got Grid. "
-            "Sample it first, and give the tokens positions."
-        )
-
-    def select(self, stack: tuple[int, ...], index: Array) -> Masked:
-        """Return itself: a masked attention has no stacks."""
-        return self
-
-
-@dataclass(frozen=True, eq=False)
-class OnSphere(Attention):
-    r"""An attention on the unit sphere: $\Gamma(x) - \langle\Gamma(x), x\rangle x$.
-
-    Tokens and targets are put back to norm one first.
-    """
-
-    attention: Attention
-
-    @property
-    def dimension(self) -> int:
-        """The dimension d of the tokens."""
-        return self.attention.dimension
-
-    def _token_field(self, measure: Particles, how: Evaluation) -> VelocityField:
-        flat = self.attention(on_sphere(measure), *how)
-
-        def field(x: Any, positions: Any = None) -> Array:
-            unit = _unit(points_of("x", x, "the attention", self.dimension))
-            v = flat(unit, positions)
-            return v - (v * unit).sum(axis=-1, keepdims=True) * unit
-
-        return field
-
-    def _affine_field(self, measure: Gaussian) -> AffineField:
-        raise TypeError("measure: must be Particles on the sphere; got Gaussian.")
-
-    def _matrix(self, measure: Particles) -> Array:
-        return self.attention.matrix(on_sphere(measure))
-
-    def select(self, stack: tuple[int, ...], index: Array) -> OnSphere:
-        """Return itself: the sphere has no stacks."""
-        return self
-
-    def warmed(self) -> OnSphere:
-        """Return an equal attention that may remember what speeds up its next call."""
-        return OnSphere(self.attention.warmed())
-
-
-def on_sphere(measure: Particles) -> Particles:
-    """Return the particles with every token divided by its norm."""
-    return measure.at(_unit(measure.points))
-
-
-def _unit(points: Array) -> Array:
-    return points / np.linalg.norm(points, axis=-1, keepdims=True)
+    return np.asarray(targets)

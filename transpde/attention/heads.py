@@ -9,6 +9,7 @@ with a core S and a shift u of its own. No factor $1/\sqrt k$ is hidden: scale t
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -16,11 +17,18 @@ import numpy as np
 
 from transpde.attention.base import Attention
 from transpde.checks import Array, finite_array, points_of, same_size
-from transpde.fields import AffineField, Motion, VelocityField
-from transpde.kernels import EXACT, Evaluation, PlaneSum, TokenSum, token_mean
-from transpde.measures import Gaussian, Grid, Particles
+from transpde.fields import AffineField, Field, Motion, VelocityField
+from transpde.kernels import (
+    EXACT,
+    Evaluation,
+    PlaneSum,
+    TokenSum,
+    matrix_product,
+    token_mean,
+)
+from transpde.measures import Gaussian, Grid, Measure, Particles
 
-__all__ = ["GaussianHead", "Head"]
+__all__ = ["GaussianHead", "Head", "TokenField", "at_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,50 +55,45 @@ class Head(Attention):
         """The dimension d of the tokens."""
         return int(self.query.shape[-1])
 
-    def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> TokenSum:
-        """Return the weights that this head gives to the tokens of a measure."""
-        if max(self.query.ndim, self.key.ndim, self.value.ndim) > 2:
-            raise ValueError(
-                "query, key, value: must have no leading axes on Particles; got shapes "
-                f"{self.query.shape}, {self.key.shape}, {self.value.shape}. "
-                "Leading axes are for a stack of Gaussians."
-            )
-        return self._token_sum(measure, how)
+    def field(self, measure: Measure, how: Evaluation) -> VelocityField:
+        """Return the velocity field of a measure, without a check."""
+        return measure.field_of(self, how)
 
     @abstractmethod
-    def _token_sum(self, measure: Particles, how: Evaluation) -> TokenSum: ...
+    def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> TokenSum:
+        """Return the weights that this head gives to the tokens of a measure."""
 
     def _token_field(self, measure: Particles, how: Evaluation) -> VelocityField:
-        weights = self.token_sum(measure, how)
-
-        def field(x: Any, positions: Any = None) -> Array:
-            points = points_of("x", x, "the attention", self.dimension)
-            rows = points.reshape(-1, self.dimension)
-            sums = token_mean(weights, rows, measure.points, None, how)
-            return (sums @ self.value.T).reshape(points.shape)
-
-        return field
-
-    def _grid_field(self, measure: Grid) -> VelocityField:
-        if len(measure.edges) == 1:
-            return super()._grid_field(measure)
-        tokens, (first, second) = measure.particles, measure.centres
-        plane = PlaneSum(self.token_sum(tokens), self.key, (first, second))
-
-        def field(x: Any, positions: Any = None) -> Array:
-            points = points_of("x", x, "the attention", self.dimension)
-            return (plane.mean(points.reshape(-1, 2)) @ self.value.T).reshape(points.shape)
-
-        return field
-
-    def _matrix(self, measure: Particles) -> Array:
-        return self.token_sum(measure).matrix(measure.points)
+        return TokenField(self, measure, self.token_sum(measure, how), how)
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         raise TypeError(
             f"measure: {type(self).__name__} attention does not keep a Gaussian Gaussian. "
             "Sample it first: measure.sample(n, seed)."
         )
+
+    def _grid_field(self, measure: Grid) -> VelocityField:
+        tokens = measure.particles
+        if len(measure.edges) == 1:
+            return self._token_field(tokens, EXACT)
+        plane = PlaneSum(self.token_sum(tokens), self.key, measure.centres)  # type: ignore[arg-type]
+        return PlaneField(self, plane)
+
+    def _matrix(self, measure: Particles) -> Array:
+        return self.token_sum(measure).matrix(measure.points)
+
+    def _check_kind(self, measure: Measure) -> None:
+        self.matches(measure.stack)
+        measure.check_for(self)
+
+    def _check_tokens(self, measure: Particles) -> None:
+        """Accept any tokens."""
+
+    def _check_gaussian(self, measure: Gaussian) -> None:
+        self._affine_field(measure)  # which says why there is none
+
+    def _check_grid(self, measure: Grid) -> None:
+        """Accept any grid."""
 
     def matches(self, stack: tuple[int, ...]) -> None:
         """Raise `ValueError` unless the leading axes of the parameters fit those of a stack."""
@@ -106,14 +109,61 @@ class Head(Attention):
                 )
 
     def select(self, stack: tuple[int, ...], index: Array) -> Self:
-        """Return the head of the chosen cases of a stack."""
+        """Return the head of the chosen cases of a stack; itself if all cases share it."""
         chosen = {}
         for name in ("query", "key", "value"):
             matrix = getattr(self, name)
             if matrix.ndim > 2:
                 flat = np.broadcast_to(matrix, stack + matrix.shape[-2:])
                 chosen[name] = flat.reshape(-1, *matrix.shape[-2:])[index]
-        return replace(self, **chosen)
+        return replace(self, **chosen) if chosen else self
+
+
+@dataclass(frozen=True, eq=False)
+class TokenField(Field):
+    """The field that a head makes of tokens."""
+
+    head: Head
+    measure: Particles
+    sums: TokenSum
+    how: Evaluation
+
+    def __call__(self, x: Any, positions: Any = None) -> Array:
+        """Return the velocities at `x`, of shape (..., n, d) or (d,), whatever the positions."""
+        points = points_of("x", x, "the attention", self.head.dimension)
+        return at_rows(self.values, points, self.measure.stack)
+
+    def values(self, x: Array, positions: Array | None = None) -> Array:
+        """Return the velocities at points (n, d) or, of a stack, (..., n, d)."""
+        means = token_mean(self.sums, x, self.measure.points, None, self.how)
+        return matrix_product(means, self.head.value)
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneField(Field):
+    """The field that a head makes of a density on a grid of the plane."""
+
+    head: Head
+    plane: PlaneSum
+
+    def __call__(self, x: Any, positions: Any = None) -> Array:
+        """Return the velocities at `x`, of shape (..., n, 2) or (2,)."""
+        return at_rows(self.values, points_of("x", x, "the attention", 2), ())
+
+    def values(self, x: Array, positions: Array | None = None) -> Array:
+        """Return the velocities at points (n, 2)."""
+        return self.plane.mean(x) @ self.head.value.T
+
+
+def at_rows(values: Callable[[Array], Array], x: Array, stack: tuple[int, ...]) -> Array:
+    """Return values at points of any shape: of one cloud as rows, of a stack with its axes."""
+    if not stack:
+        return values(x.reshape(-1, x.shape[-1])).reshape(x.shape)
+    if x.ndim > 2 and x.shape[:-2] != stack:
+        raise ValueError(
+            f"x: its leading axes must match those of the measure, {stack}; got {x.shape[:-2]}."
+        )
+    return values(x[None, :])[..., 0, :] if x.ndim == 1 else values(x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,29 +187,27 @@ class GaussianHead(Head):
         """Return what part of TX is left after its terms cancel: 1 if none do."""
         return 1.0
 
+    def _check_gaussian(self, measure: Gaussian) -> None:
+        """Accept any Gaussian."""
+
     def _affine_field(self, measure: Gaussian) -> AffineField:
-        self.matches(measure.stack)
         axes, V = self._in_axes(measure), self.value
         T, TX, q = self._response(axes, measure.factor)
         VY = V @ axes.factor
-        linear, at_mean = VY @ T, applied(V, axes.mean) + applied(VY, q)
+        at_mean = applied(V, axes.mean) + applied(VY, q)
         motion = Motion(
             measure.mean, measure.factor, at_mean, VY @ TX, lambda: self._left(axes, T, TX)
         )
-        return AffineField.trusted(linear, at_mean - applied(linear, axes.mean), motion)
+
+        def both() -> tuple[Array, Array]:
+            linear = VY @ T
+            return linear, at_mean - applied(linear, axes.mean)
+
+        return AffineField.when_asked(both, motion)
 
 
 def applied(matrix: Array, vector: Array) -> Array:
     """Return matrix @ vector over leading axes."""
+    if vector.ndim == 1:
+        return matrix @ vector
     return (matrix @ vector[..., None])[..., 0]
-
-
-def log_weights(measure: Particles) -> Array:
-    """Return the logarithms of the weights, -inf for a weight of zero."""
-    with np.errstate(divide="ignore"):
-        return np.log(measure.weights)
-
-
-def transposed(matrix: Array) -> Array:
-    """Return the transposes of a stack of matrices."""
-    return np.swapaxes(matrix, -2, -1)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from transpde.attention.heads import GaussianHead, applied, log_weights, transposed
+from transpde.attention.heads import GaussianHead, applied
 from transpde.checks import Array, positive_number
-from transpde.kernels import Evaluation, SoftmaxSum, potential
+from transpde.kernels import EXACT, Evaluation, SoftmaxSum, matrix_product, potential
 from transpde.measures import Gaussian, Particles
 
 __all__ = ["L2", "Sinkhorn", "Softmax"]
@@ -64,10 +63,10 @@ class Softmax(GaussianHead):
         array([-2., -1.])
     """
 
-    def _token_sum(self, measure: Particles, how: Evaluation) -> SoftmaxSum:
-        zero = np.zeros(len(self.query))
-        keys = measure.points @ self.key.T
-        return SoftmaxSum(self.query, zero, keys, log_weights(measure))
+    def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> SoftmaxSum:
+        """Return the weights that this head gives to the tokens of a measure."""
+        keys = matrix_product(measure.points, self.key)
+        return SoftmaxSum(self.query, None, keys, measure.log_weights)
 
     def _in_axes(self, measure: Gaussian) -> Gaussian:
         return measure  # T is no larger than the covariance: any factor does
@@ -82,7 +81,7 @@ class Softmax(GaussianHead):
         return left / np.where(whole > 0, whole, 1.0)
 
     def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
-        T = np.exp(axes.log_scales)[..., None] * (transposed(self.key @ axes.factor) @ self.query)
+        T = np.exp(axes.log_scales)[..., None] * ((self.key @ axes.factor).mT @ self.query)
         return T, T @ factor, applied(T, axes.mean)
 
 
@@ -109,13 +108,14 @@ class L2(GaussianHead):
         array([2., 0.])
     """
 
-    def _token_sum(self, measure: Particles, how: Evaluation) -> SoftmaxSum:
+    def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> SoftmaxSum:
+        """Return the weights that this head gives to the tokens of a measure."""
         # -|q - k|^2 differs from 2 q.k - |k|^2 by a number of x alone, which cancels. Distances
         # do not change when both are moved by one vector: measured from a point near the tokens,
         # they lose no digits far from zero.
-        origin = self.key @ measure.origin
-        keys = measure.points @ self.key.T - origin
-        bias = log_weights(measure) - (keys**2).sum(axis=1)
+        origin = applied(self.key, measure.origin)
+        keys = matrix_product(measure.points, self.key) - origin[..., None, :]
+        bias = measure.log_weights - np.einsum("...nk,...nk->...n", keys, keys)
         return SoftmaxSum(2 * self.query, 2 * origin, keys, bias)
 
     def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
@@ -135,7 +135,7 @@ class L2(GaussianHead):
         order = np.argsort(-np.abs(rows).max(axis=-1), axis=-1)[..., None]
         basis, R = np.linalg.qr(np.take_along_axis(rows, order, axis=-2))
         basis = np.take_along_axis(basis, np.argsort(order, axis=-2), axis=-2)
-        weights = np.linalg.solve(R, np.sqrt(2) * transposed(basis[..., : N.shape[-2], :]))
+        weights = np.linalg.solve(R, np.sqrt(2) * basis[..., : N.shape[-2], :].mT)
         CN = inside[..., None] * weights
         shift = applied(self.query, m) - applied(self.key, m)
         return CN @ self.query, CN @ (self.query @ factor), applied(CN, shift)
@@ -171,37 +171,24 @@ class Sinkhorn(GaussianHead):
     """
 
     epsilon: float = 1.0
-    _memory: dict[str, Any] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "epsilon", positive_number("epsilon", self.epsilon))
 
-    def _token_sum(self, measure: Particles, how: Evaluation) -> SoftmaxSum:
-        keys = measure.points @ self.key.T
-        scaled = self.query / self.epsilon
-        sums = SoftmaxSum(scaled, np.zeros(len(self.query)), keys, np.zeros(len(keys)))
-        g = self._potential(sums, measure.points, measure.weights, how)
-        return replace(sums, bias=g + log_weights(measure))
-
-    def _potential(self, sums: SoftmaxSum, x: Array, weights: Array, how: Evaluation) -> Array:
-        """Return g over epsilon, from where the last call left it if there is a memory."""
-        memory, carried = self._memory or {}, weights > 0
-        g = np.zeros(len(weights))  # tokens without weight have no part in the marginals
-        start = memory.get("potential", g)
-        if len(start) != len(g):
-            start = g
-        held = replace(sums, keys=sums.keys[carried], bias=sums.bias[carried])
-        g[carried] = potential(held, x[carried], weights[carried], start[carried], how, 1e-12)
-        if self._memory is not None:
-            self._memory["potential"] = g
-        return g
-
-    def warmed(self) -> Sinkhorn:
-        """Return an equal head whose iterations start from where the last one ended."""
-        equal = replace(self)
-        object.__setattr__(equal, "_memory", {})
-        return equal
+    def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> SoftmaxSum:
+        """Return the weights that this head gives to the tokens of a measure."""
+        points, w = measure.points, measure.weights
+        keys = matrix_product(points, self.key)
+        sums = SoftmaxSum(self.query / self.epsilon, None, keys, np.zeros(w.shape))
+        starts = np.zeros(w.shape) if how.memory is None else how.memory.recall(self, w.shape)
+        cases = sums.cases(points, points, None)
+        rows = zip(cases, w.reshape(-1, w.shape[-1]), starts.reshape(-1, w.shape[-1]), strict=True)
+        found = [_potential(case.sums, case.x, v, start, how) for case, v, start in rows]
+        g = np.array(found).reshape(w.shape)
+        if how.memory is not None:
+            how.memory.keep(self, g)
+        return replace(sums, bias=g + measure.log_weights)
 
     def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
         # G = DZD with Z = Y^T A Y is graded from its first row and column to its last, and then
@@ -209,13 +196,21 @@ class Sinkhorn(GaussianHead):
         # An axis much longer than the others has only its direction in C: bounds on the gaps
         # between lengths keep all products in range.
         D = np.exp(_shortened(axes.log_scales, LONG) / 2)
-        keys = transposed(self.key @ axes.factor)
+        keys = (self.key @ axes.factor).mT
         G = D[..., None] * (keys @ (self.query @ axes.factor)) * D[..., None, :]
         # A solver may try a step that ends out of range: that is told by NaN, not by an exception.
         finite = np.isfinite(G).all(axis=(-2, -1), keepdims=True)
         U, sigma, _ = np.linalg.svd(np.where(finite, G, 0.0))
         core = 2 / (np.hypot(self.epsilon, 2 * sigma) + self.epsilon)
         DU = np.where(finite, D[..., None] * U, np.nan)
-        C = (DU * core[..., None, :]) @ transposed(DU)
+        C = (DU * core[..., None, :]) @ DU.mT
         T = C @ keys @ self.query
         return T, C @ (keys @ (self.query @ factor)), np.zeros(T.shape[:-1])
+
+
+def _potential(sums: SoftmaxSum, x: Array, w: Array, start: Array, how: Evaluation) -> Array:
+    """Return g over epsilon of one cloud; tokens without weight have no part in the marginals."""
+    g, carried = np.zeros(len(w)), w > 0
+    some = replace(sums, keys=sums.keys[carried], bias=sums.bias[carried])
+    g[carried] = potential(some, x[carried], w[carried], start[carried], how, 1e-12)
+    return g

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.special import expit
 from transpde.attention.heads import Head
 from transpde.checks import Array, finite_array
 from transpde.fields import AffineField
-from transpde.kernels import EXACT, Evaluation, PointwiseSum
+from transpde.kernels import EXACT, Evaluation, PointwiseSum, matrix_product
 from transpde.measures import Gaussian, Grid, Particles
 
 __all__ = ["Linear", "Sigmoid", "Unnormalized"]
@@ -50,7 +51,8 @@ class Sigmoid(Head):
             raise ValueError(f"bias: must be one number; got shape {bias.shape}.")
         object.__setattr__(self, "bias", bias.item())
 
-    def _token_sum(self, measure: Particles, how: Evaluation) -> PointwiseSum:
+    def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> PointwiseSum:
+        """Return the weights that this head gives to the tokens of a measure."""
         return _pointwise(self, measure, lambda scores: expit(scores + self.bias))
 
 
@@ -78,7 +80,8 @@ class Unnormalized(Head):
         array([2.])
     """
 
-    def _token_sum(self, measure: Particles, how: Evaluation) -> PointwiseSum:
+    def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> PointwiseSum:
+        """Return the weights that this head gives to the tokens of a measure."""
         return _pointwise(self, measure, np.exp)
 
 
@@ -104,28 +107,29 @@ class Linear(Head):
         array([10.])
     """
 
-    def _token_sum(self, measure: Particles, how: Evaluation) -> PointwiseSum:
+    def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> PointwiseSum:
+        """Return the weights that this head gives to the tokens of a measure."""
         return _pointwise(self, measure, lambda scores: scores)
 
     def _token_field(self, measure: Particles, how: Evaluation) -> AffineField:
-        self.token_sum(measure)  # checks that this is one head
         x = measure.points
-        return self._moment_field((x.T * measure.weights) @ x)
+        return self._moment_field((x.mT * measure.weights[..., None, :]) @ x)
 
     def _grid_field(self, measure: Grid) -> AffineField:
         return self._token_field(measure.particles, EXACT)
 
+    def _check_gaussian(self, measure: Gaussian) -> None:
+        """Accept any Gaussian."""
+
     def _affine_field(self, measure: Gaussian) -> AffineField:
-        self.matches(measure.stack)
         m, X = measure.mean, measure.scaled_factor
-        return self._moment_field(X @ np.swapaxes(X, -2, -1) + m[..., :, None] * m[..., None, :])
+        return self._moment_field(X @ X.mT + m[..., :, None] * m[..., None, :])
 
     def _moment_field(self, moment: Array) -> AffineField:
-        B = self.value @ moment @ np.swapaxes(self.key, -2, -1) @ self.query
+        B = self.value @ moment @ self.key.mT @ self.query
         return AffineField.trusted(B, np.zeros(B.shape[:-1]))
 
 
-def _pointwise(head: Head, measure: Particles, function: object) -> PointwiseSum:
-    keys = measure.points @ head.key.T
-    zero = np.zeros(len(head.query))
-    return PointwiseSum(head.query, zero, keys, measure.weights, function)  # type: ignore[arg-type]
+def _pointwise(head: Head, measure: Particles, function: Callable[[Array], Array]) -> PointwiseSum:
+    keys = matrix_product(measure.points, head.key)
+    return PointwiseSum(head.query, None, keys, measure.weights, function)

@@ -14,7 +14,6 @@ from transpde.attention import (
     Attention,
     Masked,
     MultiHead,
-    OnSphere,
     Sigmoid,
     Sinkhorn,
     Softmax,
@@ -26,6 +25,7 @@ from transpde.conventions.sources import Parameters
 from transpde.fields import AffineField
 from transpde.flow import layers
 from transpde.measures import Gaussian, Particles
+from transpde.spaces import Sphere
 
 __all__ = ["TABLE", "Convention"]
 
@@ -124,7 +124,7 @@ def _rescaled(p: Parameters) -> Attention:
 
 def _on_radius(p: Parameters, value: Array) -> Attention:
     d = len(value)
-    return OnSphere(Softmax(d * p["Q"] / np.sqrt(len(p["Q"])), p["K"], value))
+    return Softmax(d * p["Q"] / np.sqrt(len(p["Q"])), p["K"], value)
 
 
 def _centred(p: Parameters) -> Array:
@@ -141,9 +141,14 @@ def _three_layers(step: float) -> Callable[[Array, Attention, Parameters], Array
     return lambda X, attention, p: layers(Particles(X), attention, 3, step).final.points
 
 
+def _on_the_sphere(X: Array, attention: Attention, p: Parameters) -> Array:
+    tokens = Particles(X, space=Sphere())
+    return tokens.velocities(attention(tokens))
+
+
 def _radius_velocity(X: Array, attention: Attention, p: Parameters) -> Array:
     root = np.sqrt(X.shape[1])
-    return root * _velocity(X / root, attention, p)
+    return root * _on_the_sphere(X / root, attention, p)
 
 
 def _covariance_rate(X: Array, attention: Attention, p: Parameters) -> Array:
@@ -202,13 +207,13 @@ ROWS = (
     ),
     Convention(
         "sphere, beta", "geshkovski2025mathematical", "beta Q, on the sphere", sources.sphere,
-        lambda p: OnSphere(Softmax(p["beta"] * p["Q"], p["K"], p["V"])), place=_unit,
+        lambda p: Softmax(p["beta"] * p["Q"], p["K"], p["V"]), _on_the_sphere, _unit,
     ),
     Convention(
         "sphere, no sum", "geshkovski2025mathematical", "Q = beta I, K = V = I, on the sphere",
         sources.sphere_unnormalised,
-        lambda p: OnSphere(Unnormalized(p["beta"] * np.eye(4), np.eye(4), np.eye(4))),
-        place=_unit,
+        lambda p: Unnormalized(p["beta"] * np.eye(4), np.eye(4), np.eye(4)),
+        _on_the_sphere, _unit,
     ),
     Convention(
         "step one", "lu2019understanding", "step h, V/h; here h = 1/4",

@@ -11,6 +11,9 @@ $\int\langle\nabla\frac{\delta E}{\delta\mu}, v\rangle d\mu$.
   M^{-1}\Gamma\rangle d\mu$ on centred ones;
 - `Sinkhorn`, V = -A: the Sinkhorn energy, rate $-\frac1\varepsilon\int|\Gamma|^2d\mu$.
 
+For tokens of a sphere $\Gamma$ is its tangential part. For a stack of measures every energy is an
+array of the shape of the stack.
+
 On a Gaussian $N(m, XX^\top)$ everything is read from the eigenvalues of $G = X^\top AX$, for any
 rank and without an inverse of the covariance.
 """

@@ -28,7 +28,7 @@ def twisted_energy(measure: Tokens, score: Any) -> Any:
     is the Bures--Wasserstein metric.
 
     Args:
-        measure: a `Gaussian`, a stack of Gaussians, or `Particles`; only the covariance counts.
+        measure: a `Gaussian`, `Particles` or a stack of either; only the covariance counts.
         score: A, shape (d, d), symmetric; leading axes match those of a stack.
 
     Raises:
@@ -56,7 +56,7 @@ def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> An
     so that no inverse of M is needed.
 
     Args:
-        measure: a `Gaussian`, a stack of Gaussians, or `Particles`; only the covariance counts.
+        measure: a `Gaussian`, `Particles` or a stack of either; only the covariance counts.
         score: A, shape (d, d), symmetric; leading axes match those of a stack.
         mobility: M, shape (d, d), symmetric positive definite; the identity when left out.
 
@@ -136,7 +136,7 @@ def bures_gradient(measure: Tokens, gradient: Any, mobility: Any = None) -> Affi
     Descent follows minus this field. For `twisted_energy`, $G = -\frac12A\Sigma A$.
 
     Args:
-        measure: a `Gaussian`, a stack of Gaussians, or `Particles`; only the mean counts.
+        measure: a `Gaussian`, `Particles` or a stack of either; only the mean counts.
         gradient: G, shape (d, d), symmetric; leading axes match those of a stack.
         mobility: M, shape (d, d), symmetric positive definite; the identity when left out.
 

@@ -10,8 +10,9 @@ from scipy.interpolate import make_interp_spline
 
 from transpde.checks import Array, finite_array
 from transpde.energy.scores import number
-from transpde.flow import Trajectory
+from transpde.fields import evaluated
 from transpde.measures import Particles
+from transpde.trajectories import Trajectory
 
 __all__ = ["energy_residual", "gradient_defect", "wasserstein_gradient"]
 
@@ -64,15 +65,16 @@ def wasserstein_gradient(measure: Particles, energy: Callable[[Any], Any]) -> Ar
     that shares no formula with them. Its error is about 1e-10 for energies and tokens of size one.
 
     Args:
-        measure: `Particles` with positive weights.
-        energy: measure -> E, a finite number.
+        measure: `Particles` with positive weights, or a stack. On a sphere the gradient is the
+            tangential part of that in all of space.
+        energy: measure -> E, a finite number; of a stack an array of its shape.
 
     Returns:
-        Array (n, d).
+        Array (..., n, d).
 
     Raises:
         TypeError: a measure of another kind.
-        ValueError: a weight of zero, an energy that is not one finite number.
+        ValueError: a weight of zero, an energy that is not one finite number a case.
 
     Source: ours (chapter on gradient flows).
 
@@ -86,17 +88,21 @@ def wasserstein_gradient(measure: Particles, energy: Callable[[Any], Any]) -> Ar
     """
     w = _weighted(measure)
 
-    def height(x: Array) -> float:
+    def height(x: Array) -> Array:
         E = finite_array("energy", energy(measure.at(x)), "...")
-        if E.size != 1:
-            raise ValueError(f"energy: must be one number; got an array of shape {E.shape}.")
-        return E.item()
+        if E.size != np.prod(measure.stack):
+            raise ValueError(
+                f"energy: must be one number a case, shape {measure.stack}; got an array of shape "
+                f"{E.shape}."
+            )
+        return E.reshape(measure.stack)
 
-    slopes = _differences(height, measure.points)
-    return slopes.reshape(measure.points.shape) / w[:, None]
+    x = measure.points
+    slopes = np.moveaxis(_differences(height, x), 0, -1).reshape(x.shape)
+    return measure.space.tangent(x, slopes / w[..., None])
 
 
-def gradient_defect(measure: Particles, attention: Any) -> float:
+def gradient_defect(measure: Particles, attention: Any) -> Any:
     r"""Return how far the velocities of tokens are from a gradient in all their positions.
 
     With J the Jacobian of $(x_1, \dots, x_n)\mapsto(w_i\Gamma_\mu(x_i))_i$, by differences of
@@ -105,8 +111,12 @@ def gradient_defect(measure: Particles, attention: Any) -> float:
     commute. A velocity that does not vary, V = 0 for one, has the defect zero.
 
     Args:
-        measure: `Particles` with positive weights.
+        measure: `Particles` with positive weights, or a stack. Tokens of a sphere are moved in all
+            of space.
         attention: an attention.
+
+    Returns:
+        A number, or an array of the shape of the stack.
 
     Raises:
         TypeError: a measure of another kind.
@@ -127,13 +137,13 @@ def gradient_defect(measure: Particles, attention: Any) -> float:
 
     def momenta(x: Array) -> Array:
         moved = measure.at(x)
-        return np.ravel(w[:, None] * attention(moved)(moved.points))
+        v = w[..., None] * evaluated(attention(moved), moved.points, moved.positions)
+        return v.reshape(*measure.stack, -1)
 
-    J = _differences(momenta, measure.points)
-    if not J.any():
-        return 0.0
-    with np.errstate(divide="ignore"):
-        return float(np.linalg.norm(J - J.T) / np.linalg.norm(J + J.T))
+    J = np.moveaxis(_differences(momenta, measure.points), 0, -1)
+    odd, even = (np.linalg.norm(M, axis=(-2, -1)) for M in (J - J.mT, J + J.mT))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return number(np.where(odd == 0, 0.0, odd / even))
 
 
 def _weighted(measure: Any) -> Array:
@@ -147,8 +157,12 @@ def _weighted(measure: Any) -> Array:
 
 
 def _differences(function: Callable[[Array], Any], x: Array, h: float = 1e-3) -> Array:
-    """Return the derivatives of a function in each entry of x, a row an entry."""
-    steps = h * np.eye(x.size).reshape(-1, *x.shape)
+    """Return the derivatives of a function in each entry of x (..., n, d), first axis n d.
+
+    The cases of a stack are moved together.
+    """
+    n, d = x.shape[-2:]
+    steps = h * np.eye(n * d).reshape(-1, *[1] * (x.ndim - 2), n, d)
     near = [function(x + e) - function(x - e) for e in steps]
     far = [function(x + 2 * e) - function(x - 2 * e) for e in steps]
     return np.asarray((8 * np.array(near) - np.array(far)) / (12 * h))

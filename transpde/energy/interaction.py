@@ -29,7 +29,7 @@ def interaction_energy(measure: Tokens, score: Any) -> Any:
     if all $|g_i| < 1$, that is $\|\Sigma^{1/2}A\Sigma^{1/2}\| < 1$, and infinite otherwise.
 
     Args:
-        measure: `Particles`, a `Gaussian` or a stack of Gaussians.
+        measure: `Particles`, a `Gaussian` or a stack of either.
         score: A, shape (d, d), symmetric; leading axes match those of a stack.
 
     Returns:
@@ -53,7 +53,7 @@ def interaction_energy(measure: Tokens, score: Any) -> Any:
         with np.errstate(over="ignore"):
             return number(0.5 * np.exp(axes.log_mass))
     with np.errstate(over="ignore"):
-        return float(measure.weights @ _partition(measure, A) / 2)
+        return number(np.vecdot(measure.weights, _partition(measure, A)) / 2)
 
 
 def interaction_dissipation(measure: Tokens, score: Any, *, normalised: bool = True) -> Any:
@@ -67,7 +67,7 @@ def interaction_dissipation(measure: Tokens, score: Any, *, normalised: bool = T
     = 2F\Big(|Ap|^2 + \sum_i\frac{g_i^2|AXu_i|^2}{1-g_i^2}\Big).$$
 
     Args:
-        measure: `Particles`; with `normalised` also a `Gaussian` or a stack of Gaussians.
+        measure: `Particles`, with `normalised` also a `Gaussian`, or a stack.
         score: A, shape (d, d), symmetric; leading axes match those of a stack.
         normalised: True for softmax, False for unnormalised attention.
 
@@ -90,9 +90,9 @@ def interaction_dissipation(measure: Tokens, score: Any, *, normalised: bool = T
         return _softmax_dissipation(measure, A)
     with np.errstate(over="ignore", invalid="ignore"):
         Z = _partition(measure, A)
-        pull = _unnormalised(A)(measure)(measure.points)
-        rate = float(measure.weights @ ((pull**2).sum(axis=1) / Z))
-    return np.inf if np.isnan(rate) else rate
+        pull = measure.velocities(_unnormalised(A)(measure))
+        rate = np.vecdot(measure.weights, (pull**2).sum(axis=-1) / Z)
+    return number(np.where(np.isnan(rate), np.inf, rate))
 
 
 def sinkhorn_energy(measure: Tokens, score: Any, epsilon: float = 1.0) -> Any:
@@ -106,7 +106,7 @@ def sinkhorn_energy(measure: Tokens, score: Any, epsilon: float = 1.0) -> Any:
     \qquad q_i = \frac{2g_i^2}{\varepsilon^2 + \varepsilon\sqrt{\varepsilon^2 + 4g_i^2}}.$$
 
     Args:
-        measure: `Particles`, a `Gaussian` or a stack of Gaussians.
+        measure: `Particles`, a `Gaussian` or a stack of either.
         score: A, shape (d, d), symmetric; leading axes match those of a stack.
         epsilon: the entropic regularisation, positive.
 
@@ -130,13 +130,12 @@ def sinkhorn_energy(measure: Tokens, score: Any, epsilon: float = 1.0) -> Any:
     A, epsilon = score_of(measure, score), positive_number("epsilon", epsilon)
     if isinstance(measure, Gaussian):
         return _gaussian_sinkhorn_energy(measure, A, epsilon)
-    carried = measure.weights > 0  # tokens without weight have no part in the integral
-    x, w = measure.points[carried], measure.weights[carried]
-    sums = SoftmaxSum(A / epsilon, np.zeros(len(A)), x, np.zeros(len(x)))
-    g = potential(sums, x, w, np.zeros(len(w)), Evaluation(), 1e-12)
-    # Both potentials are over epsilon.
-    f = -replace(sums, bias=g + np.log(w)).log_sums(x @ sums.query.T)
-    return float(-0.5 * w @ (f + g))
+    if not measure.stack:
+        return _sinkhorn_energy(measure, A, epsilon)
+    scores = np.broadcast_to(A, (*measure.stack, *A.shape[-2:]))
+    cases = np.ndindex(measure.stack)
+    energies = [_sinkhorn_energy(measure[i], scores[i], epsilon) for i in cases]
+    return np.reshape(energies, measure.stack)
 
 
 def sinkhorn_dissipation(measure: Tokens, score: Any, epsilon: float = 1.0) -> Any:
@@ -146,7 +145,7 @@ def sinkhorn_dissipation(measure: Tokens, score: Any, epsilon: float = 1.0) -> A
     $\varepsilon F$.
 
     Args:
-        measure: `Particles`, a `Gaussian` or a stack of Gaussians.
+        measure: `Particles`, a `Gaussian` or a stack of either.
         score: A, shape (d, d), symmetric; leading axes match those of a stack.
         epsilon: the entropic regularisation, positive.
 
@@ -169,14 +168,24 @@ def sinkhorn_dissipation(measure: Tokens, score: Any, epsilon: float = 1.0) -> A
     return number(kinetic(measure, head) / head.epsilon)
 
 
+def _sinkhorn_energy(measure: Particles, A: Array, epsilon: float) -> float:
+    carried = measure.weights > 0  # tokens without weight have no part in the integral
+    x, w = measure.points[carried], measure.weights[carried]
+    sums = SoftmaxSum(A / epsilon, np.zeros(len(A)), x, np.zeros(len(x)))
+    g = potential(sums, x, w, np.zeros(len(w)), Evaluation(), 1e-12)
+    # Both potentials are over epsilon.
+    f = -replace(sums, bias=g + np.log(w)).log_sums(x @ sums.query.T)
+    return float(-0.5 * w @ (f + g))
+
+
 def _unnormalised(A: Array) -> Unnormalized:
     return Unnormalized(np.eye(A.shape[-1]), A, A)
 
 
 def _partition(measure: Particles, A: Array) -> Array:
     """Return Z at each token."""
-    ones = np.ones((len(measure.points), 1))
-    return _unnormalised(A).token_sum(measure).mean(measure.points, ones)[:, 0]
+    ones = np.ones((*measure.points.shape[:-1], 1))
+    return _unnormalised(A).token_sum(measure).mean(measure.points, ones)[..., 0]
 
 
 class _Axes(NamedTuple):

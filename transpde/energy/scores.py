@@ -40,17 +40,19 @@ def mobility_of(measure: Tokens, mobility: Any) -> Array:
 def factor_of(measure: Any) -> Array:
     """Return X with covariance X X^T."""
     if isinstance(measure, Particles):
-        return (np.sqrt(measure.weights)[:, None] * (measure.points - measure.mean)).T
+        centred = measure.points - measure.mean[..., None, :]
+        return (np.sqrt(measure.weights)[..., None] * centred).mT
     X: Array = measure.scaled_factor
     return X
 
 
 def kinetic(measure: Any, attention: Any) -> Any:
-    """Return the integral of |Gamma|^2."""
+    """Return the integral of |Gamma|^2, of its tangential part for tokens of a sphere."""
     field = attention(measure)
     if isinstance(measure, Particles):
         with np.errstate(over="ignore", invalid="ignore"):
-            return float(measure.weights @ (field(measure.points) ** 2).sum(axis=1))
+            squares = (measure.velocities(field) ** 2).sum(axis=-1)
+            return number(np.vecdot(measure.weights, squares))
     drift, turn = field.moves(measure.mean, measure.factor)
     turn = turn * np.exp(measure.log_scales / 2)[..., None, :]
     return number((drift**2).sum(axis=-1) + (turn**2).sum(axis=(-2, -1)))

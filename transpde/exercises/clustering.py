@@ -78,14 +78,10 @@ def _counts(A: Array) -> tuple[int, int, int]:
 
 def rank_bound(answer: Answer) -> str:
     """Check `answer(A)`: the largest rank at rest for softmax with V = I."""
-    problems = [(np.diag([3.0, 1.0, -1.0, -2.0]),), (np.diag([2.0, 1.0, 1.0, -1.0]),)]
-    problems += [(np.diag([0.0, 1.0, 2.0, -1.0]),), (np.diag([-1.0, -2.0, 0.0, 0.0]),)]
+    diagonals = ([3, 1, -1, -2], [2, 1, 1, -1], [0, 1, 2, -1], [-1, -2, 0, 0], [0, 1, 0, -1])
+    problems = [(np.diag(np.array(values, dtype=float)),) for values in (*diagonals, [1, -1])]
     problems += [(np.array([[1.0, 6.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),)]
-    problems += [
-        (np.diag([0.0, 1.0, 0.0, -1.0]),),
-        (np.diag([1.0, -1.0]),),
-        (np.eye(2, k=1) - np.eye(2, k=-1),),
-    ]
+    problems += [(np.eye(2, k=1) - np.eye(2, k=-1),)]
 
     def solution(A: Array) -> Array:
         eye = np.eye(len(A))

@@ -74,14 +74,13 @@ def residual_layer(answer: Answer) -> str:
 def depth_bound(answer: Answer) -> str:
     """Check `answer(v, a, R0, T, L)`: the error bound of L softmax layers of fixed weights."""
     numbers = ((1.0, 0.5, 1.0, 0.5, 8), (0.7, 0.2, 1.3, 1.0, 20), (1.2, 0.1, 0.5, 0.8, 5))
-    cases = [tuple(np.asarray(number) for number in case) for case in numbers]
+    cases = [tuple(map(np.asarray, case)) for case in numbers]
 
     def bound(v: Array, rest: Array, R: Array, T: Array, L: Array) -> Array:
         return np.asarray(T / (2 * L) * v * R * np.expm1(v * (1 + rest) * T))
 
     def right(v: Array, a: Array, R0: Array, T: Array, L: Array) -> Array:
-        R = R0 * np.exp(v * T)
-        return bound(v, 2 * a * R**2, R, T, L)
+        return bound(v, 2 * a * (R0 * np.exp(v * T)) ** 2, R0 * np.exp(v * T), T, L)
 
     hints: dict[str, Callable[..., Array]] = {
         "this is T/(2L) alone: the speed and the growth of errors are missing.": (

@@ -11,37 +11,54 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transpde.figures.record import FigureData, digest, load, nearest_names, write
+from transpde.records import FigureData
+from transpde.records.record import nearest_names, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FigureData", "data", "describe", "digest", "draw", "load", "make", "names"]
+__all__ = ["data", "describe", "draw", "make", "names"]
 
-# Each name with its family and one line. The names are those of the authors' scripts.
+# Each family with its figures and one line on each. The names are those of the authors' scripts.
+FAMILIES = {
+    "decay_to_zero": {
+        "trad_neg_def_V": "softmax, K = -Q, V > 0: covariances decay to zero like 1/t",
+        "L2_neg_def_V": "L2, K = -Q, V > 0: covariances decay to zero like 1/t",
+        "MH_neg_def_V": "two heads, K = -Q, V > 0: to zero, of rank one on the way",
+        "sink_convergence": "Sinkhorn, K = -Q, V > 0: covariances decay to zero like 1/t",
+    },
+    "rank_one_limits": {
+        "trad_rank_1": "softmax, K = -Q of one row, V = I: limits on a line of rank one",
+        "L2_rank_1": "L2, K = -Q of one row, V = I: the same limits as softmax",
+    },
+    "full_rank_limits": {
+        "MH_rank_1": "two heads, one of them empty: limits on a plane, of full rank",
+    },
+    "isotropic_limits": {
+        "trad_mixed_3d": "softmax, indefinite parameters: limits on two lines",
+        "L2_mixed_3d": "L2, indefinite parameters: limits on the same two lines",
+    },
+    "blowup": {
+        "trad_explosion": "softmax, V = I, A + A^T > 0: covariances blow up along straight rays",
+        "MH_explosion": "two heads, V = I: blow-up in one of two directions",
+        "L2_divergence": "L2, V = I: exponential growth, in the end in one direction",
+        "sink_divergence": "Sinkhorn, V = I: growth without bound, the shape freezes",
+    },
+    "limits_and_blowup": {
+        "trad_both_V": "softmax: some starts converge, others blow up",
+        "L2_both": "L2, same parameters: every start converges, a few to large limits",
+        "MH_both": "one head as in the script, and two, under which all decay to zero",
+    },
+    "limit_ranks": {
+        "histograms_trad": "softmax, K = -Q: the ranks of 600 limits are d - rank Q",
+        "histograms_L2": "L2, K = -Q: the ranks of 600 limits are d - rank Q",
+    },
+    "frontispiece": {
+        "frontispiece": "Gaussians as ellipses: clustering against blow-up",
+    },
+}
 FIGURES = {
-    "trad_neg_def_V": ("zero", "softmax, K = -Q, V > 0: covariances decay to zero like 1/t"),
-    "L2_neg_def_V": ("zero", "L2, K = -Q, V > 0: covariances decay to zero like 1/t"),
-    "MH_neg_def_V": ("zero", "two heads, K = -Q, V > 0: to zero, of rank one on the way"),
-    "sink_convergence": ("zero", "Sinkhorn, K = -Q, V > 0: covariances decay to zero like 1/t"),
-    "trad_rank_1": ("line", "softmax, K = -Q of one row, V = I: limits on a line of rank one"),
-    "L2_rank_1": ("line", "L2, K = -Q of one row, V = I: the same limits as softmax"),
-    "MH_rank_1": ("plane", "two heads, one of them empty: limits on a plane, of full rank"),
-    "trad_mixed_3d": ("two_lines", "softmax, indefinite parameters: limits on two lines"),
-    "L2_mixed_3d": ("two_lines", "L2, indefinite parameters: limits on the same two lines"),
-    "trad_explosion": (
-        "explosion",
-        "softmax, V = I, A + A^T > 0: covariances blow up along straight rays",
-    ),
-    "MH_explosion": ("explosion", "two heads, V = I: blow-up in one of two directions"),
-    "L2_divergence": ("explosion", "L2, V = I: exponential growth, in the end in one direction"),
-    "sink_divergence": ("explosion", "Sinkhorn, V = I: growth without bound, the shape freezes"),
-    "trad_both_V": ("both", "softmax: some starts converge, others blow up"),
-    "L2_both": ("both", "L2, same parameters: every start converges, a few to large limits"),
-    "MH_both": ("both", "one head as in the script, and two, under which all decay to zero"),
-    "histograms_trad": ("ranks", "softmax, K = -Q: the ranks of 600 limits are d - rank Q"),
-    "histograms_L2": ("ranks", "L2, K = -Q: the ranks of 600 limits are d - rank Q"),
-    "frontispiece": ("frontispiece", "Gaussians as ellipses: clustering against blow-up"),
+    name: (family, line) for family, lines in FAMILIES.items() for name, line in lines.items()
 }
 
 
@@ -86,7 +103,7 @@ def draw(name: str, data: FigureData | None = None, figure: Figure | None = None
 
     Args:
         name: of the figure.
-        data: from `figures.data(name)` or `figures.load(name, folder)`.
+        data: from `figures.data(name)` or `records.load(name, folder)`.
         figure: an empty figure to draw on; a new one of pyplot by default.
 
     Raises:

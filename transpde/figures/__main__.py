@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from transpde import figures
-from transpde.figures.record import FORMATS, make_writable
+from transpde.records.record import FORMATS, make_writable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

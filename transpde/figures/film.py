@@ -8,7 +8,6 @@ needs these maps alone, one a start and frame: the book's first page draws token
 from __future__ import annotations
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
 import transpde as tp
 from transpde import theory
@@ -56,14 +55,6 @@ def maps(frames: int = 49) -> dict[str, Array]:
 
 
 def _flow_map(recipe: recipes.Recipe, start: tp.Gaussian, depths: Array) -> Array:
-    """Return the maps at the depths, shape (depths, 2, 2)."""
-    head = recipes.softmax(recipe)
-    A = head.key.T @ head.query
-
-    def speed(t: float, psi: Array) -> Array:
-        return np.ravel(theory.closed_form_covariance(head, start, t) @ A @ psi.reshape(2, 2))
-
-    solved = solve_ivp(
-        speed, (0.0, depths[-1]), np.eye(2).ravel(), "DOP853", depths, rtol=1e-10, atol=1e-12
-    )
-    return np.moveaxis(solved.y, -1, 0).reshape(-1, 2, 2)
+    """Return the maps at the depths, shape (depths, 2, 2): they carry the unit vectors."""
+    path = tp.flow(start, recipes.softmax(recipe), depths)
+    return np.asarray(np.swapaxes(path.carry(np.eye(2)), 1, 2))

@@ -17,9 +17,9 @@ import numpy as np
 import transpde as tp
 from transpde import theory
 from transpde.checks import Array
-from transpde.disc import unit_trace_matrices
+from transpde.disc import axis_angles, symmetric_coordinates, unit_trace_matrices
 from transpde.figures import recipes
-from transpde.figures.record import FigureData
+from transpde.records import FigureData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,8 +50,8 @@ def data(name: str) -> FigureData:
         arrays={"clustering": paths[0], "blow_up": paths[1], "blowup_times": np.array(ends)},
         numbers={
             "direction": np.degrees(np.arctan2(q[0], -q[1])) % 180,
-            "clustering_directions": _directions(paths[0][-1]),
-            "blow_up_directions": _directions(paths[1][-1]),
+            "clustering_directions": axis_angles(symmetric_coordinates(paths[0][-1])),
+            "blow_up_directions": axis_angles(symmetric_coordinates(paths[1][-1])),
             "blow_up_trace_max": np.trace(paths[1][-1], axis1=1, axis2=2).max(),
         },
         parameters={"query_left": flat.query, "query": wild.query, "key": wild.key},
@@ -79,12 +79,6 @@ def sides() -> dict[str, recipes.Recipe]:
 def _exchanged(recipe: recipes.Recipe) -> recipes.Recipe:
     """Return the same problem with its two coordinates exchanged."""
     return replace(recipe, query=recipe.query[:, ::-1], key=recipe.key[:, ::-1])
-
-
-def _directions(covariances: Array) -> Array:
-    """Return the angles in degrees of the longer axes of covariances (n, 2, 2)."""
-    axes = np.linalg.eigh(covariances)[1][:, :, 1]
-    return np.degrees(np.arctan2(axes[:, 1], axes[:, 0])) % 180
 
 
 def draw(name: str, data: FigureData, figure: Figure) -> None:

@@ -1,21 +1,24 @@
 """Sums over tokens: the only place that knows about memory and speed."""
 
 from transpde.kernels.blocks import one_blas_thread
-from transpde.kernels.choice import EXACT, KERNEL_METHODS, Evaluation, evaluation
+from transpde.kernels.choice import EXACT, KERNEL_METHODS, Evaluation, Memory, evaluation
 from transpde.kernels.fast import token_mean
 from transpde.kernels.plane import PlaneSum
 from transpde.kernels.sinkhorn import potential, sinkhorn_potential
-from transpde.kernels.sums import PointwiseSum, SoftmaxSum, TokenSum
+from transpde.kernels.sums import Order, PointwiseSum, SoftmaxSum, TokenSum, matrix_product
 
 __all__ = [
     "EXACT",
     "KERNEL_METHODS",
     "Evaluation",
+    "Memory",
+    "Order",
     "PlaneSum",
     "PointwiseSum",
     "SoftmaxSum",
     "TokenSum",
     "evaluation",
+    "matrix_product",
     "one_blas_thread",
     "potential",
     "sinkhorn_potential",

@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 from transpde.checks import Array
 
 __all__ = [
-    "Seen",
+    "CausalOrder",
     "box",
     "in_threads",
     "narrow_blas",
@@ -29,13 +29,14 @@ __all__ = [
 
 ROWS, FEWEST = 256, 32  # targets of a tile
 TOKENS = 2048  # of a block whose terms fit in a cache
-# Nanoseconds from which threads win more than they cost; more than a few only wait for memory.
-WORTH_THREADS, MOST_THREADS = 5e6, 8
+# Nanoseconds from which it pays to tell BLAS that one thread is enough, and from which threads win
+# more than they cost; more than a few only wait for memory.
+WORTH_LIMITS, WORTH_THREADS, MOST_THREADS = 1e6, 5e6, 8
 
 T = TypeVar("T")
 
 
-class Seen(NamedTuple):
+class CausalOrder(NamedTuple):
     """An order of targets and tokens in which target i sees the first `counts[i]` tokens.
 
     The counts do not decrease.
@@ -103,6 +104,8 @@ def in_threads(
         work: how long it takes in all, in nanoseconds.
     """
     parts = list(parts)
+    if work < WORTH_LIMITS:
+        return [task(part) for part in parts]
     workers = min(_processors(), MOST_THREADS, len(parts))
     with one_blas_thread():
         if work < WORTH_THREADS or workers < 2:

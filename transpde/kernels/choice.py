@@ -1,21 +1,47 @@
-"""How a sum over tokens is to be evaluated: by which method, to which tolerance."""
+"""How a sum over tokens is to be evaluated: by which method, to which tolerance, from where."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
+from weakref import WeakKeyDictionary
 
-from transpde.checks import positive_number
+import numpy as np
 
-__all__ = ["EXACT", "KERNEL_METHODS", "Evaluation", "evaluation"]
+from transpde.checks import Array, positive_number
+
+__all__ = ["EXACT", "KERNEL_METHODS", "Evaluation", "Memory", "evaluation"]
 
 KERNEL_METHODS = ("auto", "exact", "interpolated")
 
 
-class Evaluation(NamedTuple):
-    """A method and its tolerance, relative to the largest sum."""
+class Memory:
+    """What iterations start from: for each head the potentials that its last call found."""
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[Any, Array] = WeakKeyDictionary()
+
+    def recall(self, head: Any, shape: tuple[int, ...]) -> Array:
+        """Return what a head left, if it was for clouds of this shape, else zeros."""
+        known = self._known.get(head)
+        return known if known is not None and known.shape == shape else np.zeros(shape)
+
+    def keep(self, head: Any, potentials: Array) -> None:
+        """Keep the potentials (..., n) of a head as long as the head lives."""
+        self._known[head] = potentials
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A method, its tolerance relative to the largest sum, and what calls remember."""
 
     method: str = "auto"
     tol: float = 1e-10
+    memory: Memory | None = field(default=None, repr=False, compare=False)
+
+    def remembering(self) -> Evaluation:
+        """Return the same choice with an empty memory of its own."""
+        return replace(self, memory=Memory())
 
 
 EXACT = Evaluation("exact")

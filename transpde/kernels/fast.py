@@ -39,15 +39,24 @@ Finder = Callable[[Evaluation, int], tuple[Array, Array] | None]
 def token_mean(
     sums: TokenSum, x: Array, values: Array, order: Order | None, how: Evaluation
 ) -> Array:
-    """Return the sums of P(x_i, j) values_j, shape (m, d), by the method and to the tolerance."""
-    if how.method != "exact" and isinstance(sums, SoftmaxSum):
-        held, seen = sums.held(order)
-        some = values if held is sums else values[sums.bias > -np.inf]
-        with one_blas_thread():  # or the last bits depend on how many there are
-            found = fast_mean(held, x, some, seen, how)
-        if found is not None:
-            return found
-    return sums.mean(x, values, order)
+    """Return the sums of P(x_i, j) values_j, shape (..., m, d), by the method, to the tolerance.
+
+    The values have the leading axes of the stack.
+    """
+    few = min(x.shape[-2], values.shape[-2]) < AUTO_FROM
+    if how.method == "exact" or (few and how.method == "auto") or not isinstance(sums, SoftmaxSum):
+        return sums.mean(x, values, order)
+    if values.ndim > 2:
+        cases = [
+            token_mean(case.sums, case.x, case.values, case.order, how)
+            for case in sums.cases(x, values, order)
+        ]
+        return np.array(cases).reshape(*values.shape[:-2], *cases[0].shape)
+    carrying, seen = sums.carrying(order)
+    some = values if carrying is sums else values[sums.bias > -np.inf]
+    with one_blas_thread():  # or the last bits depend on how many there are
+        found = fast_mean(carrying, x, some, seen, how)
+    return sums.mean(x, values, order) if found is None else found
 
 
 def fast_mean(
@@ -91,7 +100,7 @@ def reduced(sums: SoftmaxSum, x: Array) -> tuple[Array, Array, Array]:
     Both are turned to axes in which the keys are uncorrelated, and the targets are centred.
     """
     middle, keys = box(x)[0], sums.keys - box(sums.keys)[0]
-    bias = sums.bias + keys @ (sums.query @ middle - sums.shift)
+    bias = sums.bias + keys @ sums.queries(middle)
     y = keys @ sums.query
     products = y.T @ y
     axes = np.linalg.eigh(products)[1] if np.isfinite(products).all() else np.eye(len(products))

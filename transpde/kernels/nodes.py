@@ -123,10 +123,10 @@ def _node_sums(places: list[Array], y: Array, columns: Array) -> tuple[Array, Ar
 
     def part(chunk: slice) -> Array:
         total = np.zeros((int(np.prod(counts[:-1])), c * counts[-1]))
-        held, last = [np.empty((p, WIDTH)) for p in counts], np.empty((c, counts[-1], WIDTH))
+        room, last = [np.empty((p, WIDTH)) for p in counts], np.empty((c, counts[-1], WIDTH))
         for one in slices(chunk.start, chunk.stop, WIDTH):
             width = one.stop - one.start
-            factors = [factor[:, :width] for factor in held]
+            factors = [factor[:, :width] for factor in room]
             for u, low, along, factor in zip(places, lows, y, factors, strict=True):
                 np.multiply.outer(u, along[one], out=factor)
                 factor -= low
@@ -186,10 +186,10 @@ def _quotients(u: Array, coefficients: Array) -> tuple[Array, Array]:
     divisors = np.empty(len(u))
 
     def fill(chunk: slice) -> None:
-        held, inner = np.empty((max(counts), len(counts), WIDTH)), np.empty((len(table), WIDTH))
+        room, inner = np.empty((max(counts), len(counts), WIDTH)), np.empty((len(table), WIDTH))
         for rows in slices(chunk.start, chunk.stop, WIDTH):
             width = rows.stop - rows.start
-            along = polynomials(units[:, rows], max(counts), held[:, :, :width])
+            along = polynomials(units[:, rows], max(counts), room[:, :, :width])
             factors = [along[:p, a] for a, p in enumerate(counts)]
             if len(factors) == 1:
                 found = coefficients @ factors[0]

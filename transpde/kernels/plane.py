@@ -42,7 +42,7 @@ class PlaneSum:
         bias, normalised = known
         top, shape = bias.max(), [len(y) for y in self.places]
         mass = np.exp(bias - top).reshape(shape)
-        tilts = (x @ self.weights.query.T - self.weights.shift) @ self.key
+        tilts = self.weights.queries(x) @ self.key
         sums = np.empty(x.shape)
         rows = max(1, WIDTH // sum(shape))
         for start in range(0, len(x), rows):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transpde.checks import Array
-from transpde.kernels.blocks import Seen, box
+from transpde.kernels.blocks import CausalOrder, box
 from transpde.kernels.nodes import from_values, places_of, polynomials
 
 __all__ = ["Expansion", "Scaled", "causal_means", "expansion", "scaled"]
@@ -133,7 +133,7 @@ def causal_means(
     Blocks of tokens before the target's own come by the expansion, its own block exactly.
     None where the expansion has too many terms to be worth it, or the sums lose their sign.
     """
-    seen = Seen.at_or_before(*order)
+    seen = CausalOrder.at_or_before(*order)
     unit = scaled(t[seen.targets], y[seen.tokens])
     terms = expansion(unit.radii, tol, min(MOST_TERMS, len(y) // 16))
     if terms is None:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import ot
 from scipy.special import logsumexp
 
 from transpde.checks import Array
@@ -51,7 +50,7 @@ def potential(
     """
     accepted = 100 * target
     if len(x) <= DENSE:
-        return sinkhorn_potential(sums._scores(x), weights, start, target, accepted)
+        return sinkhorn_potential(sums.scores(x), weights, start, target, accepted)
     with one_blas_thread():  # or the last bits depend on how many there are
         if how.method != "exact" and x.shape[1] <= DIMENSIONS:
             g = _factored(sums, x, weights, start, target, accepted)
@@ -88,8 +87,8 @@ class _Factors:
         self.unit, self.weights, self.blocks = unit, weights, token_blocks(len(weights))
         self.work = len(weights) * len(terms) / 2  # nanoseconds of one product
         sides = [(points, block) for points in (unit.t, unit.y) for block in self.blocks]
-        held = self._each(lambda side: terms.products(terms.along(side[0][side[1]])), sides)
-        self.left, self.right = held[: len(self.blocks)], held[len(self.blocks) :]
+        blocks = self._each(lambda side: terms.products(terms.along(side[0][side[1]])), sides)
+        self.left, self.right = blocks[: len(self.blocks)], blocks[len(self.blocks) :]
 
     def _each(self, task: Callable[[Any], Array], parts: Any) -> list[Array]:
         return in_threads(task, parts, self.work)
@@ -120,9 +119,7 @@ class _Factors:
             extreme = [a.argmax(axis=0), a.argmin(axis=0), worst_of]
             rows = np.unique(np.concatenate([draws, *extreme]))
             masses = np.log(self.weights) + g - (b**2).sum(axis=1) / 2
-            logs = SoftmaxSum(np.eye(b.shape[1]), np.zeros(b.shape[1]), b, masses).log_sums(
-                a[rows]
-            )
+            logs = SoftmaxSum(np.eye(b.shape[1]), None, b, masses).log_sums(a[rows])
             with np.errstate(all="ignore"):
                 error = np.abs(np.expm1(f[rows] + logs - (a[rows] ** 2).sum(axis=1) / 2)).max()
             worst = max(worst, float(error))
@@ -133,10 +130,10 @@ def _tiled(
     sums: SoftmaxSum, x: Array, weights: Array, start: Array, target: float, accepted: float
 ) -> Array:
     """Return g by sums that hold no more than a tile of the kernel."""
-    targets, logs = x @ sums.query.T - sums.shift, np.log(weights)
+    targets, logs = sums.queries(x), np.log(weights)
     unit = np.eye(targets.shape[1])
-    rows = SoftmaxSum(unit, np.zeros(len(unit)), sums.keys, logs)
-    columns = SoftmaxSum(unit, np.zeros(len(unit)), targets, logs)
+    rows = SoftmaxSum(unit, None, sums.keys, logs)
+    columns = SoftmaxSum(unit, None, targets, logs)
 
     def step(g: Array) -> Array:
         f = -replace(rows, bias=logs + g).log_sums(targets)
@@ -196,6 +193,8 @@ def sinkhorn_potential(
     """
     g, error = _scaling_and_newton(scores, weights, start, target)
     if not error <= accepted:
+        import ot  # heavy, and rarely needed
+
         # Scores so large that the plan is nearly one without entropy: start from its potentials.
         _, exact = ot.lp.emd(weights, weights, scores.max() - scores, log=True)
         g, error = _newton_iteration(scores, weights, exact["v"], target)

@@ -4,43 +4,119 @@ A `TokenSum` holds what an attention needs of n tokens: for a target x it weighs
 $P(x, j)$, a function of the score $(Mx - z)\cdot k_j$. Scores are computed in tiles of targets and
 tokens, so that memory stays linear in n. With an order, a target sees only the tokens at or before
 its own position.
+
+Small clouds are summed at once, and a stack of them a few cases at a time; the arrays below then
+have the leading axes of the stack. Large clouds of a stack are summed one after another.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import logsumexp
 
 from transpde.checks import Array
-from transpde.kernels.blocks import Seen, in_threads, narrow_blas, row_tiles, slices
+from transpde.kernels.blocks import (
+    MOST_THREADS,
+    CausalOrder,
+    in_threads,
+    narrow_blas,
+    row_tiles,
+    slices,
+)
 
-__all__ = ["Order", "PointwiseSum", "SoftmaxSum", "TokenSum"]
+__all__ = ["Order", "PointwiseSum", "SoftmaxSum", "TokenSum", "matrix_product"]
 
-Order = tuple[Array, Array]  # the positions of the targets (m,) and of the tokens (n,)
+# The positions of the targets (..., m) and of the tokens (..., n).
+Order = tuple[Array, Array]
+SMALL = 1 << 15  # pairs of a cloud, or of cases together, that are summed at once
 TILE = 65536  # scores of a tile: they fill half of a second-level cache
 LOG2E = np.log2(np.e)  # powers of two are a quarter cheaper than those of e
+PAIR = 8.0  # nanoseconds of a pair that is summed at once
 LOST = 1e-200  # a sum that small, relative to its bound, may have lost terms
 
 
 @dataclass(frozen=True, eq=False)
 class TokenSum(ABC):
-    """Weighted sums over n tokens: query M (k, d), shift z (k,), keys (n, k)."""
+    """Weighted sums over n tokens: query M (..., k, d), shift z (..., k), keys (..., n, k).
+
+    No shift is a shift of zero.
+    """
 
     query: Array
-    shift: Array
+    shift: Array | None
     keys: Array
 
     def matrix(self, x: Array, order: Order | None = None) -> Array:
-        """Return the weights P(x_i, j) of targets x (m, d), shape (m, n)."""
-        return self._rows(x, None if order is None else order[0][:, None] < order[1])
+        """Return the weights P(x_i, j) of targets x (..., m, d), shape (..., m, n)."""
+        weights, total = self._columns(x, _hidden(order))
+        return (weights if total is None else weights / total).mT
 
     def mean(self, x: Array, values: Array, order: Order | None = None) -> Array:
-        """Return the sums of P(x_i, j) values_j, shape (m, d), for values (n, d)."""
-        seen = Seen.all(len(x), len(self.keys)) if order is None else Seen.at_or_before(*order)
+        """Return the sums of P(x_i, j) values_j, shape (..., m, d), for values (..., n, d)."""
+        m, (*stack, n, d) = x.shape[-2], values.shape
+        if math.prod(stack) * m * n <= SMALL:
+            return self._at_once(x, values, order)
+        if not stack:
+            return self._tiled(x, values, order)
+        sums = np.empty((math.prod(stack), m, d))
+        if m * n > SMALL // 2:
+            for i, case in enumerate(self.cases(x, values, order)):
+                sums[i] = case.sums.mean(case.x, case.values, case.order)
+        else:
+            whole = self.flattened(x, values, order)
+            in_threads(partial(_fill, whole, sums), _groups(len(sums)), PAIR * m * n * len(sums))
+        return sums.reshape(*stack, m, d)
+
+    def flattened(self, x: Array, values: Array, order: Order | None) -> Cases:
+        """Return what a mean wants with the axes of the stack as one, even where all share it."""
+        stack = values.shape[:-2]
+
+        def flat(array: Array, own: int) -> Array:
+            last = array.shape[array.ndim - own :]
+            return np.broadcast_to(array, stack + last).reshape(-1, *last)
+
+        sums = self.mapped(flat)
+        order = None if order is None else (flat(order[0], 1), flat(order[1], 1))
+        return Cases(sums, flat(x, 2), flat(values, 2), order)
+
+    def cases(self, x: Array, values: Array, order: Order | None) -> Iterator[Cases]:
+        """Give what the mean of each case of a stack wants, counted along the flattened stack."""
+        whole = self.flattened(x, values, order)
+        return (whole[i] for i in range(len(whole.values)))
+
+    def mapped(self, change: Callable[[Array, int], Array]) -> Self:
+        """Return the same with each array changed; the number is that of its axes in one case."""
+        shift = None if self.shift is None else change(self.shift, 1)
+        return replace(self, query=change(self.query, 2), shift=shift, keys=change(self.keys, 2))
+
+    @abstractmethod
+    def _columns(
+        self, x: Array, hidden: Array | None, out: Array | None = None
+    ) -> tuple[Array, Array | None]:
+        """Return weights, shape (..., n, m), a column a target, and what divides each column."""
+
+    def _at_once(
+        self, x: Array, values: Array, order: Order | None, out: Array | None = None
+    ) -> Array:
+        weights, total = self._columns(x, _hidden(order), out)
+        sums = values.mT @ weights
+        if total is not None:
+            sums /= total
+        return sums.mT
+
+    def _tiled(self, x: Array, values: Array, order: Order | None) -> Array:
+        seen = (
+            CausalOrder.all(len(x), len(self.keys))
+            if order is None
+            else CausalOrder.at_or_before(*order)
+        )
         sums = np.empty((len(x), values.shape[1]))
         sums[seen.targets] = self._exact(x[seen.targets], values[seen.tokens], seen)
         return sums
@@ -49,20 +125,68 @@ class TokenSum(ABC):
         """Return b (n,) and whether rows are normalised, where P is exp(score + b_j); or None."""
         return None
 
-    def _scores(self, x: Array) -> Array:
-        return (x @ self.query.T - self.shift) @ self.keys.T
+    def queries(self, x: Array) -> Array:
+        """Return Mx - z at points (..., d)."""
+        found = matrix_product(x, self.query)
+        if self.shift is None:
+            return found
+        return found - (self.shift if found.ndim == 1 else self.shift[..., None, :])
+
+    def scores(self, x: Array) -> Array:
+        """Return the scores of targets x (m, d), shape (m, n)."""
+        return self.queries(x) @ self.keys.mT
 
     @abstractmethod
-    def _exact(self, x: Array, values: Array, seen: Seen) -> Array:
+    def _exact(self, x: Array, values: Array, seen: CausalOrder) -> Array:
         """Return the sums for targets and values in the order of `seen`."""
 
-    @abstractmethod
-    def _rows(self, x: Array, hidden: Array | None) -> Array:
-        """Return the rows of P for targets x, hidden tokens (m, n) left out."""
+
+def matrix_product(x: Array, matrix: Array) -> Array:
+    """Return the products of points (..., n, d) with matrices (..., k, d), shape (..., n, k)."""
+    if x.ndim > 2 and matrix.ndim == 2:  # one product for all
+        return (x.reshape(-1, x.shape[-1]) @ matrix.T).reshape(*x.shape[:-1], len(matrix))
+    return x @ matrix.mT
+
+
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """Sums with targets, values and an order: of one case, or of several along a first axis."""
+
+    sums: Any
+    x: Array
+    values: Array
+    order: Order | None
+
+    def __getitem__(self, chosen: Any) -> Cases:
+        """Return the chosen case, or a slice of the cases."""
+        order = None if self.order is None else (self.order[0][chosen], self.order[1][chosen])
+        sums = self.sums.mapped(lambda array, own: array[chosen])
+        return Cases(sums, self.x[chosen], self.values[chosen], order)
+
+
+def _groups(count: int) -> list[slice]:
+    """Return slices of the cases that threads share."""
+    return slices(0, count, -(-count // MOST_THREADS))
+
+
+def _fill(whole: Cases, sums: Array, group: slice) -> None:
+    """Put in the means of a group of cases, a few at a time in one piece of memory."""
+    m, n = whole.x.shape[-2], whole.values.shape[-2]
+    size = SMALL // (m * n)
+    tile = np.empty((size, n, m))
+    for some in slices(group.start, group.stop, size):
+        case = whole[some]
+        out = tile[: some.stop - some.start]
+        sums[some] = case.sums._at_once(case.x, case.values, case.order, out)
+
+
+def _hidden(order: Order | None) -> Array | None:
+    """Return which tokens stand after which targets, shape (..., n, m)."""
+    return None if order is None else order[1][..., :, None] > order[0][..., None, :]
 
 
 def _tile_sums(
-    left: Array, right: Array, columns: Array, seen: Seen, weigh: Callable[[Array], None]
+    left: Array, right: Array, columns: Array, seen: CausalOrder, weigh: Callable[[Array], None]
 ) -> Array:
     """Return the sums (m, c) over the tokens that each target sees of weight times column.
 
@@ -103,12 +227,14 @@ class SoftmaxSum(TokenSum):
 
     def mean(self, x: Array, values: Array, order: Order | None = None) -> Array:
         """Return the means of the values under the weights, shape (m, d), for values (n, d)."""
-        held, order = self.held(order)
-        if held is self:
+        if x.shape[-2] * values.shape[-2] <= SMALL or values.ndim > 2:
             return super().mean(x, values, order)
-        return held.mean(x, values[self.bias > -np.inf], order)
+        carrying, order = self.carrying(order)
+        if carrying is self:
+            return self._tiled(x, values, order)
+        return carrying.mean(x, values[self.bias > -np.inf], order)
 
-    def held(self, order: Order | None) -> tuple[SoftmaxSum, Order | None]:
+    def carrying(self, order: Order | None) -> tuple[SoftmaxSum, Order | None]:
         """Return the same without the tokens that have no weight."""
         some = self.bias > -np.inf
         if some.all():
@@ -122,7 +248,7 @@ class SoftmaxSum(TokenSum):
 
     def log_sums(self, targets: Array) -> Array:
         """Return log of the sums of exp(score + bias) at targets that are given as queries."""
-        seen = Seen.all(len(targets), len(self.keys))
+        seen = CausalOrder.all(len(targets), len(self.keys))
         sums, bound = self._below_bound(targets, np.ones((1, len(self.keys))), seen)
         with np.errstate(divide="ignore"):
             logs = np.log(sums[:, 0]) + bound
@@ -130,8 +256,8 @@ class SoftmaxSum(TokenSum):
             logs[row] = logsumexp(self.keys @ targets[row] + self.bias)
         return np.asarray(logs)
 
-    def _exact(self, x: Array, values: Array, seen: Seen) -> Array:
-        targets = x @ self.query.T - self.shift
+    def _exact(self, x: Array, values: Array, seen: CausalOrder) -> Array:
+        targets = self.queries(x)
         columns = np.vstack([values.T, np.ones(len(values))])
         sums, _ = self._below_bound(targets, columns, seen)
         lost = ~((sums[:, -1] > LOST) & np.isfinite(sums).all(axis=1))
@@ -141,7 +267,9 @@ class SoftmaxSum(TokenSum):
             self._recompute(np.flatnonzero(lost), x, values, seen, means)
         return means
 
-    def _below_bound(self, targets: Array, columns: Array, seen: Seen) -> tuple[Array, Array]:
+    def _below_bound(
+        self, targets: Array, columns: Array, seen: CausalOrder
+    ) -> tuple[Array, Array]:
         """Return sums of exp(score + bias - bound) times columns, and the bound of each row."""
         # A bound on the scores of a row, from the box that its tokens fill, is known before any
         # score and comes off in the matrix product: no pass over a tile but exp and the sums.
@@ -153,25 +281,35 @@ class SoftmaxSum(TokenSum):
             right = np.vstack([keys.T, bias, np.ones(len(keys))])
             return _tile_sums(left, right, columns, seen, _powers_of_two), bound
 
-    def _recompute(self, lost: Array, x: Array, values: Array, seen: Seen, means: Array) -> None:
+    def _recompute(
+        self, lost: Array, x: Array, values: Array, seen: CausalOrder, means: Array
+    ) -> None:
         """Put in the rows whose sum has lost terms below its bound, from their own largest."""
         ordered = replace(self, keys=self.keys[seen.tokens], bias=self.bias[seen.tokens])
         size = max(1, TILE // len(values))
         for start in range(0, len(lost), size):
             rows = lost[start : start + size]
-            hidden = np.arange(len(values)) >= seen.counts[rows, None]
-            means[rows] = ordered._rows(x[rows], hidden) @ values
+            hidden = np.arange(len(values))[:, None] >= seen.counts[rows]
+            weights, total = ordered._columns(x[rows], hidden)
+            means[rows] = (values.T @ weights / total).T
 
-    def _rows(self, x: Array, hidden: Array | None) -> Array:
-        scores = self._scores(x)
-        scores += self.bias
+    def mapped(self, change: Callable[[Array, int], Array]) -> Self:
+        """Return the same with each array changed; the number is that of its axes in one case."""
+        return replace(super().mapped(change), bias=change(self.bias, 1))
+
+    def _columns(
+        self, x: Array, hidden: Array | None, out: Array | None = None
+    ) -> tuple[Array, Array]:
+        scores = np.matmul(self.keys, self.queries(x).mT, out=out)
+        scores += self.bias[..., :, None]
         if hidden is not None:
-            scores[hidden] = -np.inf
-        # The largest score of a row becomes 0: no overflow, and no row of zeros.
-        scores -= scores.max(axis=1, keepdims=True)
+            np.copyto(scores, -np.inf, where=hidden)
+        if np.minimum.reduce(self.bias, axis=None) == -np.inf:  # also where a score is infinite
+            np.copyto(scores, -np.inf, where=(self.bias == -np.inf)[..., :, None])
+        # The largest score of a target becomes 0: no overflow, and no column of zeros.
+        scores -= np.maximum.reduce(scores, axis=-2, keepdims=True)
         np.exp(scores, out=scores)
-        scores /= scores.sum(axis=1, keepdims=True)
-        return scores
+        return scores, np.add.reduce(scores, axis=-2, keepdims=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +324,7 @@ class PointwiseSum(TokenSum):
         with np.errstate(divide="ignore"):
             return (np.log(self.weights), False) if self.function is np.exp else None
 
-    def _exact(self, x: Array, values: Array, seen: Seen) -> Array:
+    def _exact(self, x: Array, values: Array, seen: CausalOrder) -> Array:
         w = self.weights[seen.tokens]
 
         def weigh(scores: Array) -> None:
@@ -195,16 +333,23 @@ class PointwiseSum(TokenSum):
             scores[hidden] = 0.0
 
         with np.errstate(over="ignore", invalid="ignore"):
-            targets = x @ self.query.T - self.shift
+            targets = self.queries(x)
             columns = np.ascontiguousarray(w * values.T)
             keys = np.ascontiguousarray(self.keys[seen.tokens].T)
             sums = _tile_sums(targets, keys, columns, seen, weigh)
         return sums if seen.whole else sums / np.cumsum(w)[seen.counts - 1, None]
 
-    def _rows(self, x: Array, hidden: Array | None) -> Array:
-        with np.errstate(over="ignore"):
-            rows = self.function(self._scores(x)) * self.weights
-        if hidden is not None:
-            rows[hidden] = 0.0
-            rows /= np.where(hidden, 0.0, self.weights).sum(axis=1, keepdims=True)
-        return rows
+    def mapped(self, change: Callable[[Array, int], Array]) -> Self:
+        """Return the same with each array changed; the number is that of its axes in one case."""
+        return replace(super().mapped(change), weights=change(self.weights, 1))
+
+    def _columns(
+        self, x: Array, hidden: Array | None, out: Array | None = None
+    ) -> tuple[Array, Array | None]:
+        w = self.weights[..., :, None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            columns = self.function(np.matmul(self.keys, self.queries(x).mT, out=out)) * w
+        if hidden is None:
+            return columns, None
+        np.copyto(columns, 0.0, where=hidden)
+        return columns, np.where(hidden, 0.0, w).sum(axis=-2, keepdims=True)

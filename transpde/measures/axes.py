@@ -15,20 +15,20 @@ from transpde.checks import Array
 
 __all__ = [
     "common_motion",
+    "far_from_orthogonal",
     "graded_motion",
-    "leaning",
     "lengths",
+    "nearly_singular",
     "principal_axes",
     "ratio",
-    "thin",
 ]
 
 SWEEPS = 30  # rounds of Jacobi rotations; they converge quadratically, and a few are enough
 RIGHT_ANGLE = 1e-14
 EPSILON = np.finfo(float).eps
-THIN = 1e-6  # a direction so much shorter than the longest needs a scale of its own
+SHORT = 1e-6  # a direction so much shorter than the longest needs a scale of its own
 APART = 2.0  # the ratio of squared lengths from which columns are kept apart
-LEANING, DISORDER = 0.9, 5.0  # a cosine, a difference of log scales: more is no longer in axes
+OBLIQUE, DISORDER = 0.9, 5.0  # a cosine, a difference of log scales: more is no longer in axes
 UNSEEN = -1500.0  # log of a share of the trace that no float can show
 
 
@@ -53,7 +53,7 @@ def principal_axes(factor: Array, log_scales: Array) -> tuple[Array, Array]:
     one_scale = (log_scales == log_scales[..., :1]).all()
     Y, s = _of_length_one(factor, log_scales)
     largest = s.max(axis=-1, keepdims=True)
-    alike = (s > largest + 2 * np.log(THIN)) | (Y == 0).all(axis=-2)
+    alike = (s > largest + 2 * np.log(SHORT)) | (Y == 0).all(axis=-2)
     if not (one_scale and alike.all()):
         return _jacobi(Y, s)
     U, sizes, _ = np.linalg.svd(Y * np.exp((s - largest) / 2)[..., None, :], full_matrices=False)
@@ -75,7 +75,7 @@ def _jacobi(Y: Array, s: Array) -> tuple[Array, Array]:
         order = np.argsort(-s, axis=-1, kind="stable")
         s = np.take_along_axis(s, order, axis=-1)
         Y = np.take_along_axis(Y, order[..., None, :], axis=-1)
-        cosines = np.triu(np.swapaxes(Y, -2, -1) @ Y, 1)
+        cosines = np.triu(Y.mT @ Y, 1)
         if (np.abs(cosines) <= RIGHT_ANGLE).all():
             break
         Y = Y.copy()
@@ -105,15 +105,15 @@ def _rotate(Y: Array, s: Array, i: int, j: int) -> None:
     Y[..., j] = np.where(nothing[..., None], 0.0, rest)
 
 
-def _thick(X: Array) -> bool:
-    """Return whether each of a stack is far from thin, by a test far cheaper than singular values.
+def _well_conditioned(X: Array) -> bool:
+    """Return whether each of a stack is far from singular, by a test without singular values.
 
-    The squares of the singular values, over their sum, all exceed (10 THIN)^2 where the Gram
+    The squares of the singular values, over their sum, all exceed (10 SHORT)^2 where the Gram
     matrix has a Cholesky factor after that is taken off.
     """
-    gram = np.swapaxes(X, -2, -1) @ X
+    gram = X.mT @ X
     size = np.trace(gram, axis1=-2, axis2=-1)[..., None, None]
-    rest = gram / np.where(size > 0, size, 1.0) - (10 * THIN) ** 2 * np.eye(X.shape[-1])
+    rest = gram / np.where(size > 0, size, 1.0) - (10 * SHORT) ** 2 * np.eye(X.shape[-1])
     try:
         np.linalg.cholesky(rest)
     except np.linalg.LinAlgError:
@@ -121,24 +121,24 @@ def _thick(X: Array) -> bool:
     return True
 
 
-def thin(X: Array) -> Array:
+def nearly_singular(X: Array) -> Array:
     """Return which of a stack of factors hold a direction that is getting lost in the others."""
-    held = np.where(np.isfinite(X).all(axis=(-2, -1), keepdims=True), X, 0.0)
-    if _thick(held):
+    finite = np.where(np.isfinite(X).all(axis=(-2, -1), keepdims=True), X, 0.0)
+    if _well_conditioned(finite):
         return np.zeros(X.shape[:-2], dtype=bool)
-    columns = lengths(held)
-    short = (columns > 0) & (columns < THIN * columns.max(axis=-1, keepdims=True))
-    sizes = np.linalg.svd(held, compute_uv=False)
+    columns = lengths(finite)
+    short = (columns > 0) & (columns < SHORT * columns.max(axis=-1, keepdims=True))
+    sizes = np.linalg.svd(finite, compute_uv=False)
     share = ratio(sizes, sizes[..., :1])
-    lost = (share > X.shape[-2] * EPSILON) & (share < THIN)
+    lost = (share > X.shape[-2] * EPSILON) & (share < SHORT)
     return np.asarray(short.any(axis=-1) | lost.any(axis=-1))
 
 
-def leaning(Y: Array, s: Array) -> Array:
+def far_from_orthogonal(Y: Array, s: Array) -> Array:
     """Return which of a stack of factors have lost their principal axes or the order of these."""
-    seen = s > s.max(axis=-1, keepdims=True) + UNSEEN
-    cosines = np.abs(np.swapaxes(Y, -2, -1) @ Y) * (seen[..., None, :] & seen[..., :, None])
-    apart = (np.triu(cosines, 1) < LEANING).all(axis=(-2, -1))
+    visible = s > s.max(axis=-1, keepdims=True) + UNSEEN
+    cosines = np.abs(Y.mT @ Y) * (visible[..., None, :] & visible[..., :, None])
+    apart = (np.triu(cosines, 1) < OBLIQUE).all(axis=(-2, -1))
     return np.asarray(~apart | (np.diff(s, axis=-1) > DISORDER).any(axis=-1))
 
 
@@ -147,9 +147,12 @@ def common_motion(X: Array, s: Array, BX: Array) -> tuple[Array, Array]:
 
     All columns keep one scale, and the norm of the factor is kept.
     """
-    inner, square = (X * BX).sum(axis=(-2, -1)), (X * X).sum(axis=(-2, -1))
-    b = inner / np.where(square == 0, 1.0, square)
-    return BX - b[..., None, None] * X, np.repeat(2 * b[..., None], s.shape[-1], axis=-1)
+    x, bx = (M.reshape(*M.shape[:-2], -1) for M in (X, BX))
+    square = np.vecdot(x, x)[..., None]
+    b = np.vecdot(x, bx)[..., None] / (square + (square == 0))
+    growth = np.empty(s.shape)
+    growth[...] = 2 * b
+    return (bx - b * x).reshape(BX.shape), growth
 
 
 def graded_motion(Y: Array, s: Array, BY: Array) -> tuple[Array, Array]:
@@ -173,11 +176,13 @@ def graded_motion(Y: Array, s: Array, BY: Array) -> tuple[Array, Array]:
 
 def _apartness(Y: Array, s: Array, BY: Array) -> Array:
     """Return the matrix M of `graded_motion`."""
-    Yt = np.swapaxes(Y, -2, -1)
+    Yt = Y.mT
     W = Yt @ BY
     growth = np.diagonal(W, axis1=-2, axis2=-1)
-    # The last term leaves the angle between two columns alone while their lengths change.
-    H = W + np.swapaxes(W, -2, -1) - (growth[..., :, None] + growth[..., None, :]) * (Yt @ Y)
+    # The last terms take angles back to right ones, as fast as anything moves, while the lengths
+    # change: any symmetric H leaves the covariance alone.
+    speed = np.sqrt((W**2).sum(axis=(-2, -1)))[..., None, None]
+    H = W + W.mT + (speed - growth[..., :, None] - growth[..., None, :]) * (Yt @ Y)
     u = s[..., :, None] - s[..., None, :]
     q = np.exp(-np.abs(u))
     return H * np.where(u > 0, 1.0, -q) * ((1 - q) / (1 + (APART - 2) * q + q**2))

@@ -20,18 +20,20 @@ from transpde.checks import (
     generator,
     positive_integer,
     same_size,
+    single_case,
 )
 from transpde.fields import AffineField, VelocityField
 from transpde.measures.axes import (
     common_motion,
+    far_from_orthogonal,
     graded_motion,
-    leaning,
     lengths,
+    nearly_singular,
     principal_axes,
     ratio,
-    thin,
 )
-from transpde.measures.particles import Measure, Particles
+from transpde.measures.base import Measure
+from transpde.measures.particles import Particles
 
 __all__ = ["Gaussian"]
 
@@ -121,6 +123,35 @@ class Gaussian(Measure):
         factor = np.sqrt(size) * (vectors * np.sqrt(kept)[..., None, :])[..., -rank:]
         return cls(mean, factor)
 
+    @classmethod
+    def from_particles(cls, particles: Particles) -> Gaussian:
+        r"""Return the Gaussian with the mean and the covariance of tokens; of a stack, each case.
+
+        The factor has the columns $\sqrt{w_i}(x_i - m)$ where these are no more than d, else the
+        eigenvectors of the covariance.
+
+        Args:
+            particles: n tokens, or a stack of clouds.
+
+        Raises:
+            TypeError: another kind of measure.
+
+        Example:
+            >>> import transpde as tp
+            >>> tp.Gaussian.from_particles(tp.Particles([[0.0], [2.0]])).covariance
+            array([[1.]])
+        """
+        if not isinstance(particles, Particles):
+            raise TypeError(f"particles: must be Particles; got {type(particles).__name__}.")
+        mean = particles.mean
+        columns = (particles.points - mean[..., None, :]).mT
+        factor = columns * np.sqrt(particles.weights)[..., None, :]
+        if factor.shape[-1] <= factor.shape[-2]:
+            return cls(mean, factor)
+        size = np.abs(factor).max(axis=(-2, -1), keepdims=True)
+        U, sizes, _ = np.linalg.svd(ratio(factor, size), full_matrices=False)
+        return cls(mean, size * U * sizes[..., None, :])
+
     @property
     def stack(self) -> tuple[int, ...]:  # type: ignore[override]
         """Leading axes of the stack, () for one Gaussian."""
@@ -142,7 +173,7 @@ class Gaussian(Measure):
         """The covariance, shape (..., d, d); `OverflowError` where a float cannot hold it."""
         with np.errstate(over="ignore", invalid="ignore"):
             X = self.scaled_factor
-            Sigma = X @ np.swapaxes(X, -2, -1)
+            Sigma = X @ X.mT
         if not np.isfinite(Sigma[np.isfinite(self.pack()).all(axis=-1)]).all():
             raise OverflowError(
                 "covariance: larger than a floating point number holds; "
@@ -154,7 +185,7 @@ class Gaussian(Measure):
     def direction(self) -> Array:
         """The covariance over its trace, shape (..., d, d); zero for a point mass."""
         X = self._at_trace_one(self.factor)
-        return X @ np.swapaxes(X, -2, -1)
+        return X @ X.mT
 
     @property
     def log_size(self) -> Array:
@@ -203,7 +234,9 @@ class Gaussian(Measure):
         s = self.log_scales
         one_scale = (s == s[..., :1]) | ~np.isfinite(self.pack()).all(axis=-1, keepdims=True)
         unit = self.normalised()
-        return unit if one_scale.all() and not unit.crooked().any() else self.principal()
+        return (
+            unit if one_scale.all() and not unit.needs_principal_axes().any() else self.principal()
+        )
 
     def marked(self, in_axes: bool) -> Gaussian:
         """Return the same Gaussian, known to be in its principal axes or not known to be."""
@@ -219,16 +252,21 @@ class Gaussian(Measure):
             self.mean[case], self.factor[case], self.log_scales[case], self.in_axes
         )
 
-    def _single(self, task: str) -> None:
-        if self.stack:
-            raise ValueError(
-                f"{task} needs a single Gaussian; got a stack of shape {self.stack}. "
-                "Choose a case first: measure[0]."
-            )
+    def select(self, index: Array) -> Gaussian:
+        """Return the chosen cases of a stack, counted along the flattened stack."""
+        return self[np.unravel_index(index, self.stack)] if self.stack else self
+
+    def field_of(self, head: Any, how: Any) -> VelocityField:
+        """Return the affine field that a head makes of a Gaussian, without a check."""
+        return head._affine_field(self)
+
+    def check_for(self, head: Any) -> None:
+        """Raise unless a head has a field for this Gaussian."""
+        head._check_gaussian(self)
 
     def sample(self, n: int, seed: int | np.random.Generator) -> Particles:
         """Return `n` independent draws as particles of equal weight."""
-        self._single("sample")
+        single_case("sample", "a single Gaussian", self.stack)
         n = positive_integer("n", n)
         X = self.scaled_factor
         return Particles(self.mean + generator("seed", seed).normal(size=(n, X.shape[1])) @ X.T)
@@ -239,7 +277,7 @@ class Gaussian(Measure):
         It has nodes**r points for a factor of r columns and integrates polynomials up to degree
         2 * nodes - 1 in each of the r coordinates exactly.
         """
-        self._single("quadrature")
+        single_case("quadrature", "a single Gaussian", self.stack)
         X = self.scaled_factor
         r = X.shape[1]
         if positive_integer("nodes", nodes) ** r > LARGEST_RULE or nodes > 300:
@@ -261,7 +299,14 @@ class Gaussian(Measure):
         """Return Gaussians of the same dimension and number of factor columns."""
         d, r = self.factor.shape[-2:]
         factor = state[..., d : d + d * r].reshape(*state.shape[:-1], d, r)
-        return Gaussian.trusted(state[..., :d], factor, state[..., -r:])
+        gaussian = object.__new__(Gaussian)
+        vars(gaussian).update(
+            mean=frozen(state[..., :d]),
+            factor=frozen(factor),
+            log_scales=frozen(state[..., -r:]),
+            in_axes=False,
+        )
+        return gaussian
 
     def advect(self, field: VelocityField) -> Array:
         r"""Return $(\dot m, \dot X, \dot s)$ as one vector a case.
@@ -275,7 +320,7 @@ class Gaussian(Measure):
         flat = turning.reshape(*turning.shape[:-2], -1)
         return np.concatenate([mean_velocity, flat, growth], axis=-1)
 
-    def slack(self, most: float) -> Array | float:
+    def tolerance_scale(self, most: float) -> Array | float:
         """Return by what the tolerance of each coordinate may exceed that of the largest.
 
         A short column matters to the covariance by its length only; but however short it is, its
@@ -289,13 +334,13 @@ class Gaussian(Measure):
         parts = [np.ones(self.mean.shape), columns.reshape(*self.stack, -1), short]
         return np.concatenate(parts, axis=-1)
 
-    def crooked(self) -> Array:
+    def needs_principal_axes(self) -> Array:
         """Return which cases are better continued from `principal`, shape (...)."""
         if self.factor.shape[-1] == 1:
             return np.zeros(self.stack, dtype=bool)
         if self.in_axes:
-            return leaning(self.factor, self.log_scales)
-        return thin(self.factor)
+            return far_from_orthogonal(self.factor, self.log_scales)
+        return nearly_singular(self.factor)
 
     def push(self, field: VelocityField, step: float) -> Gaussian:
         """Return the exact push-forward by the affine map x -> x + step * field(x)."""
@@ -305,19 +350,19 @@ class Gaussian(Measure):
         )
         return pushed.prepared()
 
-    def rate(self, field: VelocityField, velocity: Array) -> Array:
+    def rate(self, velocity: Array) -> Array:
         """Return the relative speed of the factor."""
         d, r = self.factor.shape[-2:]
         turning = velocity[..., d:-r].reshape(self.factor.shape)
         speeds = np.hypot(ratio(lengths(turning), lengths(self.factor)), velocity[..., -r:] / 2)
         return lengths(np.sqrt(_shares(self._logs())) * speeds, axis=-1)
 
-    def turning(self, field: VelocityField, velocity: Array) -> Array:
+    def turning(self, velocity: Array) -> Array:
         """Return the speed of the columns, whose lengths stay about one."""
         columns = velocity[..., self.factor.shape[-2] : -self.factor.shape[-1]]
         return np.sqrt(np.einsum("...i,...i->...", columns, columns))
 
-    def growth(self, field: VelocityField, velocity: Array) -> Array:
+    def growth(self, velocity: Array) -> Array:
         """Return d log tr(covariance) / dt, shape (...)."""
         if not self.in_axes:
             return velocity[..., -1]  # all columns have one
@@ -325,12 +370,14 @@ class Gaussian(Measure):
         logs = np.where(self.factor.any(axis=-2), self.log_scales, -np.inf)
         return (_shares(logs) * velocity[..., -self.factor.shape[-1] :]).sum(axis=-1)
 
-    def relative_speed(self, field: VelocityField, velocity: Array) -> Array:
+    def relative_speed(self, velocity: Array) -> Array:
         """Return the norm of the covariance's derivative over its norm, shape (...)."""
-        X, BX = self.factor, _affine(field).moves(self.mean, self.factor)[1]
-        X, BX = self._at_trace_one(X), self._at_trace_one(BX)
-        rate = BX @ np.swapaxes(X, -2, -1)
-        rate, Sigma = rate + np.swapaxes(rate, -2, -1), X @ np.swapaxes(X, -2, -1)
+        d, r = self.factor.shape[-2:]
+        turning = velocity[..., d:-r].reshape(self.factor.shape)
+        X = self._at_trace_one(self.factor)
+        BX = self._at_trace_one(turning + velocity[..., None, -r:] / 2 * self.factor)
+        rate = BX @ X.mT
+        rate, Sigma = rate + rate.mT, X @ X.mT
         speed, size = (lengths(M.reshape(*self.stack, -1), axis=-1) for M in (rate, Sigma))
         return np.asarray(ratio(speed, size))
 

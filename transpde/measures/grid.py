@@ -16,8 +16,9 @@ import numpy as np
 
 from transpde.checks import Array, finite_array, frozen, generator, positive_integer, same_size
 from transpde.fields import VelocityField
+from transpde.measures.base import Measure
 from transpde.measures.gaussian import Gaussian
-from transpde.measures.particles import Measure, Particles
+from transpde.measures.particles import Particles
 
 __all__ = ["FaceVelocities", "Grid"]
 
@@ -64,6 +65,7 @@ class Grid(Measure):
 
     edges: tuple[Array, ...]
     density: Array
+    scheme = "finite volumes"
 
     def __init__(self, edges: Any, density: Any) -> None:
         axes = _checked_edges(edges)
@@ -186,14 +188,17 @@ class Grid(Measure):
     @property
     def particles(self) -> Particles:
         """Weighted tokens at the centres of the cells, one a cell, the last axis fastest."""
-        tokens = object.__new__(Particles)  # checked when the grid was made
-        tokens._set(_points(self.centres), frozen(self.masses.ravel()), None)
-        return tokens
+        return Particles.trusted(_points(self.centres), self.masses.ravel())
 
     @property
     def mean(self) -> Array:
         """The mean, shape (d,)."""
         return self.particles.mean
+
+    @property
+    def log_size(self) -> Array:
+        """The logarithm of the mean of |x|^2."""
+        return self.particles.log_size
 
     @property
     def covariance(self) -> Array:
@@ -209,6 +214,14 @@ class Grid(Measure):
         widths = _points([np.diff(e) for e in self.edges])[chosen]
         inside = rng.uniform(-0.5, 0.5, size=widths.shape)
         return Particles(_points(self.centres)[chosen] + widths * inside)
+
+    def field_of(self, head: Any, how: Any) -> VelocityField:
+        """Return the field that a head makes of a density on a grid, without a check."""
+        return head._grid_field(self)
+
+    def check_for(self, head: Any) -> None:
+        """Raise unless a head has a field for a density on a grid."""
+        head._check_grid(self)
 
     # --- its coordinates, and how a field moves them -----------------------------------------
 
@@ -281,23 +294,17 @@ class Grid(Measure):
             "layers to its tokens, grid.particles, or to draws of it, grid.sample(n, seed)."
         )
 
-    def rate(self, field: VelocityField, velocity: Array) -> Array:
-        """Return the root mean square speed over the root mean square size."""
-        tokens = self.particles
-        square = tokens.weights @ tokens.points**2
-        return np.asarray(
-            np.sqrt((tokens.weights @ field(tokens.points) ** 2).sum() / square.sum())
-        )
-
-    def growth(self, field: VelocityField, velocity: Array) -> Array:
+    def growth(self, velocity: Array) -> Array:
         """Return d log(integral of |x|^2) / dt."""
         squares = (_points(self.centres) ** 2).sum(axis=1)
         cells = _volumes(self.edges).ravel()
         return np.asarray((squares * cells) @ velocity / ((squares * cells) @ self.pack()))
 
-    def relative_speed(self, field: VelocityField, velocity: Array) -> Array:
+    def speed_over_size(self, field: VelocityField) -> float:
         """Return the root mean square speed over the root mean square size."""
-        return self.rate(field, velocity)
+        tokens = self.particles
+        square = tokens.weights @ tokens.points**2
+        return float(np.sqrt((tokens.weights @ field(tokens.points) ** 2).sum() / square.sum()))
 
 
 def _checked_edges(edges: Any) -> tuple[Array, ...]:

@@ -1,112 +1,46 @@
-r"""Probability measures on R^d, and how a velocity field moves them.
-
-A measure has coordinates: `pack` writes them in one vector, `unpack` reads them back, and
-`advect(field)` is their time derivative when every point of the measure follows the field.
-`push(field, step)` applies one residual layer $x \mapsto x + h\,\Gamma(x)$ exactly.
-"""
+"""Weighted tokens, or a stack of such clouds, in a space that they keep."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from transpde.checks import (
     Array,
+    case_axes,
     finite_array,
     frozen,
     generator,
     positive_integer,
     probability_weights,
     same_size,
+    single_case,
 )
-from transpde.fields import VelocityField
+from transpde.fields import VelocityField, evaluated
 from transpde.measures.axes import ratio
+from transpde.measures.base import Measure
+from transpde.spaces import EUCLIDEAN, Space
 
-__all__ = ["Measure", "Particles"]
-
-
-class Measure(ABC):
-    """A probability measure with coordinates that a velocity field can move."""
-
-    stack: tuple[int, ...] = ()  # leading axes of a stack of measures
-    in_axes: bool = False  # its coordinates are known to come from `principal`
-
-    @property
-    @abstractmethod
-    def dimension(self) -> int:
-        """The dimension d of the space."""
-
-    @abstractmethod
-    def pack(self) -> Array:
-        """Return the coordinates as an array (..., N), leading axes those of the stack."""
-
-    @abstractmethod
-    def unpack(self, state: Array) -> Self:
-        """Return the measure of the same kind with coordinates `state`."""
-
-    @abstractmethod
-    def advect(self, field: VelocityField) -> Array:
-        """Return the time derivative of the coordinates under a velocity field."""
-
-    @abstractmethod
-    def push(self, field: VelocityField, step: float) -> Self:
-        """Return the push-forward by x -> x + step * field(x)."""
-
-    def prepared(self) -> Self:
-        """Return the same measure with the coordinates that a flow begins with."""
-        return self
-
-    def slack(self, most: float) -> Array | float:
-        """Return by what the tolerance of each coordinate may exceed that of the largest."""
-        return 1.0
-
-    def crooked(self) -> Array:
-        """Return which cases of a stack are better continued from `principal`, shape (...)."""
-        return np.zeros(self.stack, dtype=bool)
-
-    def principal(self) -> Self:
-        """Return the same measure with coordinates that stand apart."""
-        return self
-
-    def marked(self, in_axes: bool) -> Self:
-        """Return the same measure, known to come from `principal` or not."""
-        return self
-
-    @abstractmethod
-    def rate(self, field: VelocityField, velocity: Array) -> Array:
-        """Return the relative speed of the coordinates, which sets the first time scale of `flow`.
-
-        `velocity` is `advect(field)`, so that none computes it twice.
-        """
-
-    @abstractmethod
-    def growth(self, field: VelocityField, velocity: Array) -> Array:
-        """Return the growth d log(size) / dt that is infinite at a blow-up."""
-
-    def turning(self, field: VelocityField, velocity: Array) -> Array:
-        """Return about how fast the shape changes, which steadies the clock of `flow`."""
-        return self.rate(field, velocity)
-
-    @abstractmethod
-    def relative_speed(self, field: VelocityField, velocity: Array) -> Array:
-        """Return the speed relative to the size, for the test of a stationary state."""
+__all__ = ["Particles"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Particles(Measure):
     r"""Weighted tokens $\mu = \sum_i w_i \delta_{x_i}$, with positions for masked attention.
 
     Args:
-        points: tokens, shape (n, d), one a row.
-        weights: shape (n,), non-negative with sum one; 1/n each when left out.
-        positions: shape (n,), the place of each token in its sequence; they do not move. Equal
-            positions share a level. None when left out.
+        points: tokens, shape (..., n, d), one a row; leading axes make a stack of clouds.
+        weights: shape (n,) or (..., n), non-negative with sum one; 1/n each when left out.
+        positions: shape (n,) or (..., n), the place of each token in its sequence; they do not
+            move. Equal positions share a level. None when left out.
+        space: `Euclidean()` or a `Sphere`: tokens lie in it, and flows and layers keep them in it.
 
     Raises:
-        ValueError: entries that are not finite, wrong shapes, weights that are not a probability.
+        ValueError: entries that are not finite, wrong shapes, weights that are not a probability,
+            tokens outside their space.
+        TypeError: a space that is none.
 
     Example:
         >>> import transpde as tp
@@ -117,88 +51,179 @@ class Particles(Measure):
     points: Array
     weights: Array
     positions: Array | None
+    space: Space
+    log_weights: Array  # -inf for a weight of zero
 
-    def __init__(self, points: Any, weights: Any = None, positions: Any = None) -> None:
-        x = finite_array("points", points, "n d")
-        n = x.shape[0]
+    def __init__(
+        self, points: Any, weights: Any = None, positions: Any = None, space: Space = EUCLIDEAN
+    ) -> None:
+        x = finite_array("points", points, "... n d")
+        stack, n = x.shape[:-2], x.shape[-2]
         w = np.full(n, 1.0 / n) if weights is None else probability_weights("weights", weights, n)
-        s = None if positions is None else finite_array("positions", positions, "n")
+        s = None if positions is None else finite_array("positions", positions, "... n")
         if s is not None:
-            same_size("positions", len(s), "points", n, "length")
-        self._set(x, frozen(w), s)
+            same_size("positions", s.shape[-1], "points", n, "length")
+            s = case_axes("positions", s, 1, "points", stack)
+        if not isinstance(space, Space):
+            raise TypeError(
+                f"space: must be Euclidean() or a Sphere(...); got {type(space).__name__}."
+            )
+        space.check("points", x)
+        self._set(x, case_axes("weights", w, 1, "points", stack), s, space)
 
-    def _set(self, points: Array, weights: Array, positions: Array | None) -> None:
-        object.__setattr__(self, "points", frozen(points[...]))
-        object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "positions", positions)
+    def _set(self, points: Array, weights: Array, positions: Array | None, space: Space) -> None:
+        with np.errstate(divide="ignore"):
+            logs = np.log(weights)
+        vars(self).update(
+            points=frozen(points[...]),
+            weights=frozen(weights),
+            positions=None if positions is None else frozen(positions),
+            space=space,
+            log_weights=frozen(logs),
+        )
 
-    def at(self, points: Array) -> Particles:
-        """Return particles of the same weights and positions at other points, without a check."""
-        # The solver may pass NaN when a step fails, and then shortens the step.
-        particles = object.__new__(Particles)
-        particles._set(points, self.weights, self.positions)
+    @classmethod
+    def trusted(
+        cls,
+        points: Array,
+        weights: Array,
+        positions: Array | None = None,
+        space: Space = EUCLIDEAN,
+    ) -> Particles:
+        """Make particles from arrays that are already checked."""
+        particles = object.__new__(cls)
+        particles._set(points, weights, positions, space)
         return particles
 
+    def at(self, points: Array) -> Particles:
+        """Return particles of the same weights, positions and space elsewhere, without a check."""
+        # The solver may pass NaN when a step fails, and then shortens the step.
+        particles = object.__new__(Particles)
+        known = vars(particles)
+        known.update(vars(self))
+        known["points"] = points = points[...]
+        points.flags.writeable = False
+        return particles
+
+    def __getitem__(self, case: Any) -> Particles:
+        """Return the chosen case, or cases, of a stack."""
+        if not self.stack:
+            raise TypeError("a single cloud has no cases to choose from.")
+        w = self.weights[case]
+        if w.size == 0:
+            raise ValueError("case: must choose at least one case of the stack; got none.")
+        s = None if self.positions is None else self.positions[case]
+        return Particles.trusted(self.points[case], w, s, self.space)
+
+    def select(self, index: Array) -> Particles:
+        """Return the chosen cases of a stack, counted along the flattened stack."""
+        if not self.stack:
+            return self
+        where = np.unravel_index(index, self.stack)
+        return self[where]
+
     @property
-    def origin(self) -> Array:
-        """A point (d,) near the tokens that a causal mask hides from none of them.
-
-        It is the mean, or with positions the first token.
-        """
-        return self.mean if self.positions is None else self.points[np.argmin(self.positions)]
-
-    def velocities(self, field: VelocityField) -> Array:
-        """Return the velocities of the tokens, shape (n, d)."""
-        return field(self.points) if self.positions is None else field(self.points, self.positions)
+    def stack(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Leading axes of the stack, () for one cloud."""
+        return self.points.shape[:-2]
 
     @property
     def dimension(self) -> int:
         """The dimension d of the space."""
-        return int(self.points.shape[1])
+        return self.points.shape[-1]
+
+    @property
+    def origin(self) -> Array:
+        """A point (..., d) near the tokens that a causal mask hides from none of them.
+
+        It is the mean, or with positions the first token.
+        """
+        if self.positions is None:
+            return self.mean
+        first = np.argmin(self.positions, axis=-1)
+        return np.take_along_axis(self.points, first[..., None, None], axis=-2)[..., 0, :]
 
     @property
     def mean(self) -> Array:
-        """The mean, shape (d,)."""
-        return self.weights @ self.points
+        """The mean, shape (..., d)."""
+        return (self.weights[..., None, :] @ self.points)[..., 0, :]
+
+    @property
+    def log_size(self) -> Array:
+        """The logarithm of the mean of |x|^2, shape (...)."""
+        with np.errstate(divide="ignore"):
+            return np.log((self.weights * (self.points**2).sum(axis=-1)).sum(axis=-1))
 
     @property
     def covariance(self) -> Array:
-        """The covariance, shape (d, d)."""
-        centred = self.points - self.mean
-        return (centred.T * self.weights) @ centred
+        """The covariance, shape (..., d, d)."""
+        centred = self.points - self.mean[..., None, :]
+        return (centred.mT * self.weights[..., None, :]) @ centred
 
     def sample(self, n: int, seed: int | np.random.Generator) -> Particles:
         """Return `n` independent draws as particles of equal weight."""
+        single_case("sample", "a single cloud", self.stack)
         n = positive_integer("n", n)
         chosen = generator("seed", seed).choice(len(self.points), size=n, p=self.weights)
         positions = None if self.positions is None else self.positions[chosen]
-        return Particles(self.points[chosen], positions=positions)
+        return Particles(self.points[chosen], positions=positions, space=self.space)
+
+    # --- which field an attention makes of them ----------------------------------------------
+
+    def field_of(self, head: Any, how: Any) -> VelocityField:
+        """Return the field that a head makes of tokens, without a check."""
+        return head._token_field(self, how)
+
+    def check_for(self, head: Any) -> None:
+        """Raise unless a head has a field for these tokens."""
+        head._check_tokens(self)
+
+    # --- coordinates, and how a field moves them ---------------------------------------------
+
+    def velocities(self, field: VelocityField) -> Array:
+        """Return the velocities of the tokens in their space, shape (..., n, d)."""
+        return self.space.tangent(self.points, evaluated(field, self.points, self.positions))
 
     def pack(self) -> Array:
-        """Return the points as one vector."""
-        return self.points.ravel()
+        """Return the points as one vector a case, shape (..., n d)."""
+        return self._flat(self.points)
 
     def unpack(self, state: Array) -> Particles:
-        """Return particles of the same weights and positions at the points in `state`."""
-        return self.at(state.reshape(self.points.shape))
+        """Return particles of the same weights and positions at the points in `state`.
+
+        The points are put back in the space. Axes of `state` before those of the stack, such as
+        one of times, become axes of a larger stack.
+        """
+        points = state.reshape(*state.shape[:-1], *self.points.shape[-2:])
+        there = self.at(self.space.retract(points))
+        if points.ndim == self.points.ndim:
+            return there
+        w, s, n = self.weights, self.positions, points.shape[:-1]
+        return Particles.trusted(
+            there.points,
+            np.broadcast_to(w, n),
+            None if s is None else np.broadcast_to(s, n),
+            self.space,
+        )
+
+    def _flat(self, values: Array) -> Array:
+        return values.reshape(*values.shape[:-2], -1)
 
     def advect(self, field: VelocityField) -> Array:
-        """Return the velocities of the points as one vector."""
-        return self.velocities(field).ravel()
+        """Return the velocities of the points as one vector a case."""
+        return self._flat(self.velocities(field))
 
     def push(self, field: VelocityField, step: float) -> Particles:
-        """Return the particles after x -> x + step * field(x)."""
-        return self.at(self.points + step * self.velocities(field))
+        """Return the particles after x -> x + step * field(x), put back in their space."""
+        return self.at(self.space.retract(self.points + step * self.velocities(field)))
 
-    def rate(self, field: VelocityField, velocity: Array) -> Array:
-        """Return the root mean square speed over the root mean square size."""
-        return np.asarray(ratio(np.linalg.norm(velocity), np.linalg.norm(self.points)))
+    def rate(self, velocity: Array) -> Array:
+        """Return the root mean square speed over the root mean square size, shape (...)."""
+        sizes = np.linalg.norm(velocity, axis=-1), np.linalg.norm(self.pack(), axis=-1)
+        return np.asarray(ratio(*sizes))
 
-    def growth(self, field: VelocityField, velocity: Array) -> Array:
-        """Return d log(sum of |x|^2) / dt."""
-        x = self.points.ravel()
-        return np.asarray(ratio(2 * x @ velocity, x @ x))
-
-    def relative_speed(self, field: VelocityField, velocity: Array) -> Array:
-        """Return the root mean square speed over the root mean square size."""
-        return self.rate(field, velocity)
+    def growth(self, velocity: Array) -> Array:
+        """Return d log(sum of |x|^2) / dt, shape (...)."""
+        x = self.pack()
+        inner, square = (np.einsum("...i,...i->...", x, y) for y in (velocity, x))
+        return np.asarray(ratio(2 * inner, square))

@@ -13,7 +13,6 @@ from matplotlib.ticker import MaxNLocator
 
 from transpde.attention import Attention, Masked
 from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
-from transpde.flow import Trajectory
 from transpde.measures import Particles
 from transpde.plotting.measures import plot_particles
 from transpde.plotting.paths import plot_flow
@@ -25,8 +24,11 @@ from transpde.plotting.styles import (
     attention_style,
     axes_on,
     of_kind,
+    one_cloud,
+    one_space,
     plane_axes,
 )
+from transpde.trajectories import Trajectory
 
 __all__ = [
     "plot_attention_fields",
@@ -154,11 +156,12 @@ def plot_attention_matrices(
         The axes of the panels, in order, on a new figure.
 
     Raises:
-        ValueError: no attention, a limit that is not positive.
+        ValueError: no attention, a limit that is not positive, a stack of clouds.
 
     Example:
         >>> axes = plot_attention_matrices({"softmax": head}, tokens)  # doctest: +SKIP
     """
+    one_cloud("tokens", tokens)
     matrices = {name: _one_matrix(head.matrix(tokens)) for name, head in attentions.items()}
     figure, axes = _panels("attentions", list(matrices), columns)
     largest = max(float(np.abs(P).max()) for P in matrices.values())
@@ -203,11 +206,12 @@ def plot_attention_fields(
 
     Raises:
         ValueError: no attention, a limit that is not positive, a masked attention without
-            `position`.
+            `position`, a stack of clouds.
 
     Example:
         >>> axes = plot_attention_fields({"softmax": head}, tokens)  # doctest: +SKIP
     """
+    one_cloud("tokens", tokens)
     fields = {name: _field(head, tokens, position) for name, head in attentions.items()}
     figure, axes = _panels("attentions", list(fields), columns)
     side = [np.linspace(*ends, 61) for ends in (xlim, ylim)]
@@ -239,7 +243,8 @@ def plot_attention_flows(
         The axes of the panels, in order, on a new figure.
 
     Raises:
-        ValueError: no trajectory, a name without an attention.
+        ValueError: no trajectory, a name without an attention, trajectories of stacks or in
+            several spaces.
 
     Example:
         >>> axes = plot_attention_flows({"softmax": path}, {"softmax": head})  # doctest: +SKIP
@@ -247,7 +252,9 @@ def plot_attention_flows(
     if missing := [name for name in trajectories if name not in attentions]:
         raise ValueError(f"attentions: must hold every name of trajectories; {missing} missing.")
     _, axes = _panels("trajectories", list(trajectories))
+    first = next(iter(trajectories.values())).final.space
     for ax, (name, path) in zip(axes, trajectories.items(), strict=True):
+        one_space("trajectories", path.final.space, "the first", first)
         plot_flow(path, ax=ax, color=attention_style(attentions[name])["color"])
     return axes
 

@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
-from transpde.flow import Trajectory
 from transpde.measures import Gaussian, Grid, Particles
 from transpde.plotting.styles import (
     AMOUNT,
@@ -23,10 +22,13 @@ from transpde.plotting.styles import (
     coloured_lines,
     in_the_plane,
     of_kind,
+    one_cloud,
     one_each,
+    one_space,
     plane_axes,
     row_of_axes,
 )
+from transpde.trajectories import Trajectory
 
 __all__ = ["plot_density", "plot_ellipse", "plot_ellipses", "plot_histograms", "plot_particles"]
 
@@ -53,12 +55,12 @@ def plot_particles(
         **marks: passed to `Axes.scatter`.
 
     Raises:
-        ValueError: another dimension.
+        ValueError: another dimension, a stack.
 
     Example:
         >>> ax = plot_particles(tp.Particles([[0.0, 0.0], [1.0, 2.0]]))  # doctest: +SKIP
     """
-    x = of_kind("particles", particles, Particles).points
+    x = one_cloud("particles", particles).points
     if x.shape[1] > 2:
         raise ValueError(f"particles: must have dimension 1 or 2; got {x.shape[1]}.")
     ax = axes_on(ax)
@@ -119,7 +121,7 @@ def plot_histograms(clouds: Sequence[Particles], density: Grid, edges: Any) -> A
 
     Raises:
         TypeError: clouds that are not `Particles`, a density that is not a `Grid`.
-        ValueError: another dimension.
+        ValueError: another dimension, a stack of clouds, clouds on a sphere.
 
     Example:
         >>> axes = plot_histograms([tokens], grid, np.linspace(-1, 1, 21))  # doctest: +SKIP
@@ -127,8 +129,8 @@ def plot_histograms(clouds: Sequence[Particles], density: Grid, edges: Any) -> A
     of_kind("density", density, Grid)
     axes = row_of_axes(len(clouds), 2.8, 2.8, sharey=True)
     for ax, cloud in zip(axes, clouds, strict=True):
-        same_size("clouds", of_kind("clouds", cloud, Particles).dimension, "the line", 1,
-                  "dimension")  # fmt: skip
+        same_size("clouds", one_cloud("clouds", cloud).dimension, "the line", 1, "dimension")
+        one_space("clouds", cloud.space, "density", density.space)
         ax.hist(
             cloud.points[:, 0], edges, weights=cloud.weights, density=True, color=BARS, alpha=0.6
         )

@@ -11,7 +11,6 @@ from matplotlib.collections import LineCollection
 from scipy.spatial import ConvexHull, QhullError
 
 from transpde.checks import finite_array, same_size
-from transpde.flow import Trajectory
 from transpde.measures import Gaussian, Particles
 from transpde.plotting.measures import plot_ellipse, plot_ellipses, plot_particles
 from transpde.plotting.styles import (
@@ -25,8 +24,11 @@ from transpde.plotting.styles import (
     last_finite,
     of_kind,
     one_each,
+    one_path,
+    one_space,
     plane_axes,
 )
+from transpde.trajectories import Trajectory
 
 __all__ = ["plot_flow", "plot_hulls", "plot_layers", "plot_paths", "plot_snapshots"]
 
@@ -54,7 +56,7 @@ def plot_flow(
     Example:
         >>> ax = plot_flow(tp.flow(tokens, attention, 1.0))  # doctest: +SKIP
     """
-    of_kind("trajectory", trajectory, Trajectory)
+    one_path("trajectory", trajectory)
     ax = axes_on(ax)
     if isinstance(trajectory.final, Gaussian):
         plot_ellipses(trajectory, shown=shown, ax=ax)
@@ -99,7 +101,7 @@ def plot_snapshots(
         The axes, shape (names, times), on a new figure.
 
     Raises:
-        ValueError: names or times that do not agree.
+        ValueError: names or times that do not agree, the trajectory of a stack.
 
     Example:
         >>> axes = plot_snapshots(clouds, ellipses, styles=heads)  # doctest: +SKIP
@@ -111,6 +113,7 @@ def plot_snapshots(
     for name, cloud in clouds.items():
         if not np.array_equal(cloud.times, ellipses[name].times):
             raise ValueError(f"ellipses: the times of {name!r} must be those of its cloud.")
+        one_path("clouds", cloud)
     columns = max(len(path) for path in clouds.values())
     figure = plt.figure(figsize=(2.6 * columns, 2.1 * len(clouds)), layout="constrained")
     axes = figure.subplots(len(clouds), columns, sharex=True, sharey=True, squeeze=False)
@@ -163,16 +166,17 @@ def plot_layers(
 
     Raises:
         TypeError: trajectories of other measures.
-        ValueError: another dimension, a flow of other tokens.
+        ValueError: another dimension, several cases, a flow of other tokens or in another space.
 
     Example:
         >>> ax = plot_layers(tp.layers(tokens, attention, 8, 0.1))  # doctest: +SKIP
     """
-    end = of_kind("stack.final", of_kind("stack", stack, Trajectory).final, Particles)
+    end = of_kind("stack.final", one_path("stack", stack).final, Particles)
     same_size("stack", end.dimension, "the plane", 2, "dimension")
     ax = axes_on(ax)
     if flow is not None:
-        tokens = of_kind("flow.final", of_kind("flow", flow, Trajectory).final, Particles)
+        tokens = of_kind("flow.final", one_path("flow", flow).final, Particles)
+        one_space("flow", tokens.space, "stack", end.space)
         same_size("flow", len(tokens.points), "stack", len(end.points), "number of tokens")
         plot_flow(flow, ax=ax, color=GREY)
     layers, color = len(stack) - 1, STYLES["Softmax"]["color"]

@@ -11,7 +11,8 @@ from matplotlib.collections import LineCollection
 
 from transpde.attention import Attention, WithFeedForward
 from transpde.checks import Array, finite_array, same_size
-from transpde.measures import Gaussian
+from transpde.measures import Gaussian, Particles
+from transpde.trajectories import Trajectory
 
 __all__ = ["STYLES", "attention_style"]
 
@@ -142,6 +143,34 @@ def of_kind(name: str, value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"{name}: must be {kind.__name__}; got {type(value).__name__}.")
     return value
+
+
+def one_cloud(name: str, value: Any) -> Any:
+    """Return `value`, or raise unless it is `Particles`, and no stack of clouds."""
+    cloud = of_kind(name, value, Particles)
+    if cloud.stack:
+        raise ValueError(
+            f"{name}: must be a single cloud; got a stack of shape {cloud.stack}. "
+            f"Choose a case: {name}[0]."
+        )
+    return cloud
+
+
+def one_path(name: str, value: Any) -> Any:
+    """Return `value`, or raise unless it is the trajectory of one measure."""
+    path = of_kind(name, value, Trajectory)
+    if path.final.stack:
+        raise ValueError(
+            f"{name}: must be the trajectory of one measure; got that of a stack of shape "
+            f"{path.final.stack}. Choose a case: {name}.case(0)."
+        )
+    return path
+
+
+def one_space(name: str, space: Any, other_name: str, other: Any) -> None:
+    """Raise `ValueError` unless two measures drawn together are in one space."""
+    if space != other:
+        raise ValueError(f"{name}: must be in the space of {other_name}, {other}; got {space}.")
 
 
 def in_the_plane(name: str, gaussian: Any) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from transpde.checks import Array, frozen, increasing_times, positive_number
-from transpde.flow import Trajectory
 from transpde.measures import Gaussian
+from transpde.trajectories import Trajectory
 
 __all__ = ["LimitRank", "decay_slopes", "decide_decay", "decide_rank"]
 

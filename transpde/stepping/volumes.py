@@ -2,7 +2,7 @@ r"""Stepping a density on a grid: finite volumes of second order in space and in
 
 Heun's method is a mean of Euler steps, and an Euler step of at most 1/(2 r), r the largest rate at
 which a cell is emptied, keeps the density non-negative: so does every step. The attention is
-evaluated twice a step, at the middles of the faces.
+evaluated twice a step, at the middles of the faces. Test tokens take the same steps.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from transpde.attention import Attention
 from transpde.checks import Array
 from transpde.fields import VelocityField
-from transpde.measures.grid import FaceVelocities, Grid
-from transpde.stepping.integration import AttentionInTime, Options
+from transpde.kernels import EXACT
+from transpde.measures import FaceVelocities, Grid, Particles
+from transpde.schedules import Schedule
+from transpde.stepping.ends import Ends
+from transpde.stepping.options import Options
 
 __all__ = ["METHOD", "FiniteVolumes"]
 
@@ -33,8 +35,8 @@ class FiniteVolumes:
     Source: `gottlieb2001strong`.
 
     Args:
-        measure: the start.
-        attention: an attention or a callable of time.
+        measure: the start, a `Grid` or one with test tokens.
+        schedule: the parameters; a step ends at each of their jumps.
         times: times to record, from 0; a step ends at each of them.
         horizon: the last of the times.
         options: the tolerance of a stationary state; no other has a part.
@@ -43,8 +45,8 @@ class FiniteVolumes:
 
     def __init__(
         self,
-        measure: Grid,
-        attention: AttentionInTime,
+        measure: Any,
+        schedule: Schedule,
         times: Array | None,
         horizon: float,
         options: Options,
@@ -54,32 +56,47 @@ class FiniteVolumes:
             raise ValueError("time: must be finite for a Grid; got inf.")
         self.measure, self.times, self.horizon = measure, times, horizon
         self.options, self.progress = options, progress
-        self.attention = attention.warmed() if isinstance(attention, Attention) else attention
-        self.records = np.full((len(times), 1, measure.density.size), np.nan)
-        self.records[0, 0] = measure.pack()
-        self.steps = [(0.0, measure.pack())]
-        self.stop, self.end, self.final = np.array(["time"]), np.zeros(1), self.records[0]
-        self.time, self.grid, self.held_back, self.taken = 0.0, measure, 0.0, 0
+        self.schedule = schedule
+        # Of a grid with test tokens, both parts.
+        self.grid: Grid = getattr(measure, "measure", measure)
+        self.tokens: Particles | None = getattr(measure, "tokens", None)
+        start = self._state()
+        self.records = np.full((len(times), 1, start.size), np.nan)
+        self.records[0, 0] = start
+        self.ends = Ends(measure, options, horizon, np.zeros((1, start.size + 1)))
+        self.stop, self.time, self.held_back, self.taken = "time", 0.0, 0.0, 0
 
     def to_the_end(self) -> FiniteVolumes:
         """Step until the last time, or until the density is stationary."""
+        jumps = self.schedule.jumps
         for j in range(1, len(self.times)):
-            while self.time < self.times[j] and self.stop[0] == "time":
-                self._step(self.times[j])
-                self.progress(self.time / self.horizon)
-                if self.time < self.horizon and self._is_stationary():
-                    self.stop = np.array(["stationary"])
+            inside = (jumps > self.times[j - 1]) & (jumps < self.times[j])
+            for stop in [*jumps[inside], self.times[j]]:
+                self._step_to(float(stop))
             if self.time == self.times[j]:
-                self.records[j, 0] = self.grid.pack()
-        self.end, self.final = np.array([self.time]), self.grid.pack()[None]
+                self.records[j, 0] = self._state()
+        self.ends.close(np.zeros(1, dtype=int), self.stop, self.time, self._state())
         return self
 
-    def _field(self, grid: Grid, time: float) -> VelocityField:
-        now = self.attention if isinstance(self.attention, Attention) else self.attention(time)
-        return now(grid)
+    def _state(self) -> Array:
+        state = self.grid.pack()
+        return state if self.tokens is None else np.append(state, self.tokens.pack())
 
-    def _velocities(self, grid: Grid, time: float) -> FaceVelocities:
-        velocities = grid.face_velocities(self._field(grid, time))
+    def _step_to(self, stop: float) -> None:
+        """Step until a time to record or a jump, or until the density is stationary."""
+        # Up to a jump the parameters are those before it.
+        self.latest = np.nextafter(stop, 0.0) if stop in self.schedule.jumps else stop
+        while self.time < stop and self.stop == "time":
+            self._step(stop)
+            self.progress(self.time / self.horizon)
+            if self.time < self.horizon and self._is_stationary():
+                self.stop = "stationary"
+
+    def _field(self, grid: Grid, time: float) -> VelocityField:
+        return self.schedule(time).field(grid, EXACT)
+
+    def _velocities(self, grid: Grid, field: VelocityField, time: float) -> FaceVelocities:
+        velocities = grid.face_velocities(field)
         if not all(np.isfinite(u).all() for u in velocities):
             raise RuntimeError(
                 f"flow: at time {time:.6g} the velocity is not a finite number everywhere between "
@@ -90,8 +107,9 @@ class FiniteVolumes:
     def _step(self, until: float) -> None:
         """Take one step of Heun's method, no longer than up to the time `until`."""
         t, grid = self.time, self.grid
-        u = self._velocities(grid, t)
-        fewest = 1 if isinstance(self.attention, Attention) else FEWEST_STEPS
+        field = self._field(grid, t)
+        u = self._velocities(grid, field, t)
+        fewest = 1 if self.schedule.constant else FEWEST_STEPS
         count = float(
             np.ceil((until - t) * max(grid.outflow_rate(u) / COURANT, fewest / self.horizon))
         )
@@ -99,12 +117,15 @@ class FiniteVolumes:
         while True:
             h = (until - t) / count
             middle = grid.unpack(grid.density + h * grid.transport(u))
-            v = self._velocities(middle, t + h)
+            later = self._field(middle, min(t + h, self.latest))
+            v = self._velocities(middle, later, t + h)
             if h * middle.outflow_rate(v) <= LARGEST_COURANT:
                 break
             count *= 2  # the flow has grown so fast within the step that it would overdraw a cell
             self._check_count(count)
         self.grid = grid.unpack((grid.density + middle.density + h * middle.transport(v)) / 2)
+        if self.tokens is not None:
+            self.tokens = _heun(self.tokens, field, later, h)
         self.time, self.taken = until if count == 1 else t + h, self.taken + 1
         self.held_back += h * (grid.held_back(u) + middle.held_back(v)) / 2
         self._check_edges()
@@ -128,5 +149,12 @@ class FiniteVolumes:
     def _is_stationary(self) -> bool:
         if self.options.stationary is None:
             return False
-        speed = self.grid.relative_speed(self._field(self.grid, self.time), self.grid.density)
+        speed = self.grid.speed_over_size(self._field(self.grid, self.time))
         return bool(speed * (1 + self.time) <= self.options.stationary)
+
+
+def _heun(tokens: Particles, field: VelocityField, later: VelocityField, h: float) -> Particles:
+    """Return test tokens after the step of Heun's method that the density takes."""
+    first = tokens.velocities(field)
+    second = tokens.at(tokens.points + h * first).velocities(later)
+    return tokens.at(tokens.points + h * (first + second) / 2)

@@ -8,6 +8,7 @@ import numpy as np
 
 from transpde.attention import Attention, Head, Linear, Masked, MultiHead, Softmax, WithFeedForward
 from transpde.checks import Array, finite_array, same_size
+from transpde.fields import AffineField
 from transpde.measures import Gaussian
 
 __all__ = [
@@ -42,6 +43,8 @@ def head_sum(attention: Any) -> HeadSum | None:
         return none
     if isinstance(attention, WithFeedForward):
         inner, W = head_sum(attention.attention), attention.feed_forward
+        if not isinstance(W, AffineField):
+            return None
         return inner and HeadSum(inner.heads, inner.linear + W.linear, inner.offset + W.offset)
     if not isinstance(attention, MultiHead):
         return None

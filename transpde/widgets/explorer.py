@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 
-from transpde.figures import digest
+from transpde.records import digest
 from transpde.widgets import live, page, pictures
 from transpde.widgets.labels import named
 from transpde.widgets.sliders import Slider, laid_out

@@ -15,8 +15,8 @@ import numpy as np
 
 from transpde.checks import Array
 from transpde.figures import drawing, recipes
-from transpde.figures.planar import RTOL, Paths, clock, evenly, planar_paths
-from transpde.figures.record import FigureData
+from transpde.figures.covariance_paths import RTOL, Paths, by_arc_length, clock_ticks, planar_paths
+from transpde.records import FigureData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ ATTENTIONS: dict[str, Any] = {
 def data(name: str) -> FigureData:
     """Compute the paths of all starts and the shape that they share at the end."""
     recipe = recipes.zero()
-    paths = planar_paths(ATTENTIONS[name](recipe), recipe.starts, clock(END))
+    paths = planar_paths(ATTENTIONS[name](recipe), recipe.starts, clock_ticks(END))
     numbers = _numbers(paths)
     if name == "L2_neg_def_V":
         attention = recipes.l2(recipe, consistent=True)
@@ -46,8 +46,8 @@ def data(name: str) -> FigureData:
         numbers["consistent_scaling_direction"] = other["direction"]
     return FigureData(
         arrays={
-            "covariances": paths.drawn(32).astype(np.float32),
-            "points": evenly(paths.points, 24).astype(np.float32),
+            "covariances": paths.resampled(32).astype(np.float32),
+            "points": by_arc_length(paths.points, 24).astype(np.float32),
             "values": paths.points[0, :, 1],
         },
         numbers=numbers,
@@ -60,18 +60,18 @@ def data(name: str) -> FigureData:
 
 def _numbers(paths: Paths) -> dict[str, Any]:
     """Return the key numbers of a flow to zero."""
-    sizes = paths.frobenius * paths.times[-1]
+    sizes = paths.norms * paths.times[-1]
     return {
         "starts": len(sizes),
         "largest_trace": np.exp(paths.log_sizes[-1]).max(),
         # In the end |S| is Z / (t + c), the derivative Z / (t + c)^2: it meets the tolerance at
         # |S| like this. Z is read off without the c, which t |S| shows for long.
-        "size_at_tolerance": np.sqrt(TOLERANCE * (paths.frobenius / -paths.growth).mean()),
+        "size_at_tolerance": np.sqrt(TOLERANCE * (paths.norms / -paths.growth).mean()),
         "size_times_t_min": sizes.min(),
         "size_times_t_max": sizes.max(),
         "direction": np.median(paths.angles),
         "direction_spread": np.ptp(paths.angles),
-        "eigenvalue_ratio": np.median(paths.thinness),
+        "eigenvalue_ratio": np.median(paths.eigenvalue_ratios),
     }
 
 

@@ -15,20 +15,20 @@ import numpy as np
 from transpde import disc
 from transpde.checks import Array
 from transpde.figures import drawing, recipes
-from transpde.figures.planar import RTOL, Paths, clock, planar_paths
-from transpde.figures.record import FigureData
+from transpde.figures.covariance_paths import RTOL, Paths, clock_ticks, planar_paths
+from transpde.records import FigureData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["SIZE", "data", "draw", "isotropic_directions"]
+__all__ = ["SIZE", "data", "draw", "isotropic_angles"]
 
 SIZE = (5.6, 4.7)
 END = 45.0  # of the clock
 ATTENTIONS: dict[str, Any] = {"trad_mixed_3d": recipes.softmax, "L2_mixed_3d": recipes.l2}
 
 
-def isotropic_directions(A: Array) -> Array:
+def isotropic_angles(A: Array) -> Array:
     """Return the angles in degrees of the two lines x with x^T A x = 0, smaller first."""
     u = disc.isotropic_directions(A)
     return np.sort(np.degrees(np.arctan2(u[:, 1], u[:, 0])) % 180)
@@ -37,13 +37,13 @@ def isotropic_directions(A: Array) -> Array:
 def data(name: str) -> FigureData:
     """Compute the paths of all starts to their limits."""
     recipe = recipes.two_lines()
-    paths = planar_paths(ATTENTIONS[name](recipe), recipe.starts, clock(END))
-    lines = isotropic_directions(recipe.key.T @ recipe.query)
+    paths = planar_paths(ATTENTIONS[name](recipe), recipe.starts, clock_ticks(END))
+    lines = isotropic_angles(recipe.key.T @ recipe.query)
     gaps = np.abs(paths.angles[:, None] - lines)
     traces = np.exp(paths.log_sizes[-1])
     return FigureData(
         arrays={
-            "covariances": paths.drawn(24).astype(np.float32),
+            "covariances": paths.resampled(24).astype(np.float32),
             "values": traces,
             "directions": lines,
         },
@@ -55,7 +55,7 @@ def data(name: str) -> FigureData:
             "trace_min": traces.min(),
             "trace_max": traces.max(),
             "trace_mean": traces.mean(),
-            "eigenvalue_ratio": paths.thinness.max(),
+            "eigenvalue_ratio": paths.eigenvalue_ratios.max(),
         }
         | _of_scaling(name, recipe, paths),
         parameters={"query": recipe.query, "key": recipe.key, "value": recipe.value},
@@ -72,7 +72,7 @@ def _of_scaling(name: str, recipe: recipes.Recipe, paths: Paths) -> dict[str, An
     other = planar_paths(recipes.l2(recipe, consistent=True), recipe.starts, np.array([0.0, END]))
     S, T = paths.covariances[-1], other.covariances[-1]
     change = np.linalg.norm(T - S, axis=(1, 2)) / np.linalg.norm(S, axis=(1, 2))
-    lines = isotropic_directions(recipe.key.T @ recipe.query)
+    lines = isotropic_angles(recipe.key.T @ recipe.query)
     places = np.abs(other.angles[:, None] - lines).argmin(axis=1)
     return {
         "consistent_scaling_change_median": np.median(change),

@@ -14,8 +14,8 @@ import numpy as np
 from transpde import theory
 from transpde.checks import Array
 from transpde.figures import drawing, recipes
-from transpde.figures.planar import RTOL, clock, planar_paths
-from transpde.figures.record import FigureData
+from transpde.figures.covariance_paths import RTOL, clock_ticks, planar_paths
+from transpde.records import FigureData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,13 +31,16 @@ def data(name: str) -> FigureData:
     """Compute the paths of all starts and their exact limits."""
     recipe = recipes.line()
     attention = ATTENTIONS[name](recipe)
-    paths = planar_paths(attention, recipe.starts, clock(END))
+    paths = planar_paths(attention, recipe.starts, clock_ticks(END))
     # K = -Q up to a factor, and V = I: the limits of L2 are those of softmax.
     limits = theory.limit_covariance(recipes.softmax(recipe), recipe.gaussians)
     traces = np.trace(limits, axis1=1, axis2=2)
     q = recipe.query[0]
     return FigureData(
-        arrays={"covariances": paths.drawn(32, limits).astype(np.float32), "values": traces},
+        arrays={
+            "covariances": paths.resampled(32, limits).astype(np.float32),
+            "values": traces,
+        },
         numbers={
             "starts": len(traces),
             "trace_min": traces.min(),

@@ -15,9 +15,9 @@ import numpy as np
 
 from transpde.checks import Array
 from transpde.figures import drawing, recipes
-from transpde.figures.planar import RTOL, Paths, clock, evenly, planar_paths
-from transpde.figures.record import FigureData
-from transpde.figures.two_lines import isotropic_directions
+from transpde.figures.covariance_paths import RTOL, Paths, by_arc_length, clock_ticks, planar_paths
+from transpde.figures.isotropic_limits import isotropic_angles
+from transpde.records import FigureData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,17 +38,17 @@ ATTENTIONS: dict[str, Any] = {
 def data(name: str) -> FigureData:
     """Compute the paths of all starts to limits or blow-up."""
     recipe = recipes.both()
-    places, count = clock(END), 18 if name == "MH_both" else 30
+    places, count = clock_ticks(END), 18 if name == "MH_both" else 30
     paths = planar_paths(ATTENTIONS[name](recipe), recipe.starts, places)
     arrays, numbers = (
-        {"points": drawing.pack(evenly(paths.points, count))},
+        {"points": drawing.pack(by_arc_length(paths.points, count))},
         _numbers(recipe, paths),
     )
     if name == "L2_both":
         numbers |= _of_scaling(recipe, paths)
     if name == "MH_both":
         two = planar_paths(recipes.multi_head(recipe, 2), recipe.starts, places)
-        arrays["points_two_heads"] = drawing.pack(evenly(two.points, count))
+        arrays["points_two_heads"] = drawing.pack(by_arc_length(two.points, count))
         numbers |= {
             "two_heads_blown_up": int((two.log_sizes[-1] > BLOWN).sum()),
             "two_heads_largest_trace": np.exp(two.log_sizes[-1]).max(),
@@ -76,7 +76,7 @@ def _numbers(recipe: recipes.Recipe, paths: Paths) -> dict[str, Any]:
     """Return the key numbers of a flow that converges or blows up."""
     blown = _blown(paths)
     traces = np.exp(paths.log_sizes[-1][~blown])
-    line = isotropic_directions(recipe.key.T @ recipe.query)[1]
+    line = isotropic_angles(recipe.key.T @ recipe.query)[1]
     numbers = {
         "starts": len(blown),
         "converged": int((~blown).sum()),

@@ -8,7 +8,13 @@ import transpde as tp
 from transpde import figures
 from transpde.disc import disc_coordinates
 from transpde.figures import frontispiece, recipes
-from transpde.figures.planar import _linear, _response, clock, evenly, planar_paths
+from transpde.figures.covariance_paths import (
+    _linear,
+    _response,
+    by_arc_length,
+    clock_ticks,
+    planar_paths,
+)
 
 
 # Each figure: its problem, its attention, and where on the clock the comparison ends: before LSODA
@@ -171,8 +177,8 @@ def test_determinant_is_kept_as_a_coordinate_of_its_own():
     np.testing.assert_allclose(paths.log_dets, det, atol=1e-5)
     S = paths.covariances[-1]
     values = np.linalg.eigvalsh(S)
-    np.testing.assert_allclose(paths.thinness, values[:, 0] / values[:, 1], rtol=1e-5)
-    np.testing.assert_allclose(paths.frobenius, np.linalg.norm(S, axis=(1, 2)))
+    np.testing.assert_allclose(paths.eigenvalue_ratios, values[:, 0] / values[:, 1], rtol=1e-5)
+    np.testing.assert_allclose(paths.norms, np.linalg.norm(S, axis=(1, 2)))
 
 
 def test_blowup_times_are_those_of_the_closed_form():
@@ -185,14 +191,14 @@ def test_blowup_times_are_those_of_the_closed_form():
 
 
 def test_clock_is_dense_at_the_start():
-    places = clock(10.0, 4)
+    places = clock_ticks(10.0, 4)
     np.testing.assert_allclose(places, [0.0, 0.625, 2.5, 5.625, 10.0])
 
 
 def test_evenly_spaced_points_keep_ends_and_length():
     t = np.linspace(0.0, 1.0, 400) ** 3
     circle = np.stack([np.cos(t), np.sin(t)], axis=-1)[:, None]
-    chosen = evenly(circle, 5)
+    chosen = by_arc_length(circle, 5)
     angles = np.arctan2(chosen[:, 0, 1], chosen[:, 0, 0])
     np.testing.assert_allclose(angles, np.linspace(0.0, 1.0, 5), atol=1e-5)
 

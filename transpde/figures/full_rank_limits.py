@@ -21,8 +21,8 @@ import numpy as np
 from transpde import theory
 from transpde.checks import Array
 from transpde.figures import drawing, recipes
-from transpde.figures.planar import RTOL, clock, planar_paths
-from transpde.figures.record import FigureData
+from transpde.figures.covariance_paths import RTOL, clock_ticks, planar_paths
+from transpde.records import FigureData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,12 +45,15 @@ def data(name: str) -> FigureData:
     """Compute the paths of all starts, their limits, and what two real heads do."""
     recipe = recipes.line()
     q, S0 = recipe.query[0], recipe.starts
-    paths = planar_paths(recipes.multi_head(recipe, 2), S0, clock(END))
+    paths = planar_paths(recipes.multi_head(recipe, 2), S0, clock_ticks(END))
     ends = limits(S0, q)
     norms = np.linalg.norm(ends, axis=(1, 2))
     traces = np.trace(ends, axis1=1, axis2=2)
     return FigureData(
-        arrays={"covariances": paths.drawn(24, ends).astype(np.float32), "values": traces},
+        arrays={
+            "covariances": paths.resampled(24, ends).astype(np.float32),
+            "values": traces,
+        },
         numbers={
             "starts": len(ends),
             "norm_min": norms.min(),
@@ -83,7 +86,7 @@ def _two_real_heads(recipe: recipes.Recipe) -> dict[str, Any]:
     to_zero = planar_paths(attention, recipe.starts, np.array([0.0, 24.0]))
     return {
         "same_rows_distance_from_softmax_limits": np.abs(to_line.covariances[-1] - wanted).max(),
-        "same_rows_eigenvalue_ratio": to_line.thinness.max(),
+        "same_rows_eigenvalue_ratio": to_line.eigenvalue_ratios.max(),
         "other_rows_largest_trace": np.exp(to_zero.log_sizes[-1]).max(),
         "other_rows_horizon": to_zero.times[-1].min(),
     }

@@ -20,11 +20,11 @@ import numpy as np
 
 import transpde as tp
 from transpde.checks import Array
-from transpde.disc import symmetric_coordinates
+from transpde.disc import axis_angles, symmetric_coordinates
 from transpde.figures import drawing, recipes
-from transpde.figures.planar import RTOL, Paths, clock, evenly, planar_paths
-from transpde.figures.record import FigureData
-from transpde.figures.two_lines import isotropic_directions
+from transpde.figures.covariance_paths import RTOL, Paths, by_arc_length, clock_ticks, planar_paths
+from transpde.figures.isotropic_limits import isotropic_angles
+from transpde.records import FigureData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,14 +51,14 @@ def data(name: str) -> FigureData:
         return _straight_rays()
     recipe = recipes.explosion()
     attention, end = ATTENTIONS[name](recipe), ENDS[name]
-    paths = planar_paths(attention, recipe.starts, clock(end))
+    paths = planar_paths(attention, recipe.starts, clock_ticks(end))
     numbers: dict[str, Any] = {
         "MH_explosion": _of_heads,
         "L2_divergence": _of_l2,
         "sink_divergence": _of_sinkhorn,
     }
     arrays = {
-        "points": drawing.pack(evenly(paths.points, 18)),
+        "points": drawing.pack(by_arc_length(paths.points, 18)),
         "ends": paths.points[-1].astype(np.float32),
     }
     if name == "MH_explosion":
@@ -109,7 +109,6 @@ def _numbers(
     """Return the key numbers of the figure."""
     X, found = gaussians.factor, blowup.blowup_time
     exact = 1 / np.linalg.eigvalsh(np.swapaxes(X, -2, -1) @ (A + A.T) @ X)[:, -1]
-    angles = np.degrees(np.arctan2(ends[:, 1], ends[:, 0])) / 2 % 180
     return {
         "starts": len(found),
         "blown_up": int((blowup.stop == "blow-up").sum()),
@@ -117,7 +116,7 @@ def _numbers(
         "blowup_time_median": np.median(found),
         "blowup_time_max": found.max(),
         "blowup_time_error": np.abs(found / exact - 1).max(),
-        "limit_angles_by_10_degrees": _by_10_degrees(angles),
+        "limit_angles_by_10_degrees": _by_10_degrees(axis_angles(ends)),
         "limit_distance_from_circle": np.abs(np.linalg.norm(ends, axis=1) - 1).max(),
         "last_point_distance_from_limit": np.linalg.norm(paths[-1] - ends, axis=1).max(),
     }
@@ -150,7 +149,7 @@ def head_directions(attention: Any) -> Array:
     $x^\top(A_1 - A_2)x = 0$.
     """
     first, second = (head.key.T @ head.query for head in attention.heads)
-    return np.concatenate([[0.0, 90.0], isotropic_directions(first - second)])
+    return np.concatenate([[0.0, 90.0], isotropic_angles(first - second)])
 
 
 def _of_heads(recipe: recipes.Recipe, attention: tp.MultiHead, paths: Paths) -> dict[str, Any]:
@@ -206,9 +205,9 @@ def _of_sinkhorn(recipe: recipes.Recipe, attention: tp.Sinkhorn, paths: Paths) -
         "rate_at_horizon_min": paths.growth.min(),
         "rate_at_horizon_max": paths.growth.max(),
         "limit_angles_by_10_degrees": _by_10_degrees(paths.angles),
-        "eigenvalue_ratio_median": np.median(paths.thinness),
-        "eigenvalue_ratio_max": paths.thinness.max(),
-        "inside_the_disc": int((paths.thinness > 0.01).sum()),
+        "eigenvalue_ratio_median": np.median(paths.eigenvalue_ratios),
+        "eigenvalue_ratio_max": paths.eigenvalue_ratios.max(),
+        "inside_the_disc": int((paths.eigenvalue_ratios > 0.01).sum()),
         "moved_in_the_second_half": moved.max(),
     }
 

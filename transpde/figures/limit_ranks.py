@@ -21,14 +21,24 @@ import numpy as np
 import transpde as tp
 from transpde.checks import Array, positive_integer
 from transpde.figures.kernel_split import KernelSplit, split
-from transpde.figures.record import FigureData
+from transpde.records import FigureData
 from transpde.spectra import decide_decay
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["SIZE", "Outcome", "attention", "data", "decide", "draw", "pairs", "seen", "varied"]
+__all__ = [
+    "SIZE",
+    "Outcome",
+    "attention",
+    "data",
+    "decide",
+    "draw",
+    "kernel_split",
+    "random_pairs",
+    "script_pairs",
+]
 
 SIZE = (7.4, 4.4)
 KINDS = {"histograms_trad": "Softmax", "histograms_L2": "L2"}
@@ -52,7 +62,7 @@ SCRIPT_COUNTS = {
 }
 
 
-def pairs(name: str, value: str, dimension: int) -> tuple[Array, Array, Array]:
+def script_pairs(name: str, value: str, dimension: int) -> tuple[Array, Array, Array]:
     """Return the scripts' Q (100, m, d), V (100, d, d) and factors X (100, d, d) of the starts.
 
     Args:
@@ -74,7 +84,7 @@ def _draws(seed: int, shapes: list[tuple[int, ...]]) -> list[Array]:
     return [draws.normal(size=shape) for shape in shapes]
 
 
-def varied(dimension: int, rows: int, runs: int, seed: int) -> tuple[Array, Array, Array]:
+def random_pairs(dimension: int, rows: int, runs: int, seed: int) -> tuple[Array, Array, Array]:
     """Return Q, V = G^T G and X as in the scripts, for any dimension and number of rows of Q."""
     d, draws = positive_integer("dimension", dimension), np.random.default_rng(seed)
     Q, G, X = (draws.normal(size=(runs, n, d)) for n in (positive_integer("rows", rows), d, d))
@@ -89,7 +99,7 @@ def attention(kind: str, Q: Array, V: Array) -> tp.Softmax | tp.L2:
     return tp.L2(Q / d**0.5, -Q, V)
 
 
-def seen(kind: str, Q: Array, V: Array, X: Array) -> KernelSplit:
+def kernel_split(kind: str, Q: Array, V: Array, X: Array) -> KernelSplit:
     """Return the same problem, split along the kernel of Q."""
     d = Q.shape[-1]
     scale, kappa = (1.0, 0.0) if kind == "Softmax" else (2.0, 2 * d**0.5)
@@ -149,7 +159,7 @@ def data(name: str) -> FigureData:
     outcomes, problems = [], []
     for value in VALUES:
         for d in DIMENSIONS:
-            problems.append(seen(KINDS[name], *pairs(name, value, d)))
+            problems.append(kernel_split(KINDS[name], *script_pairs(name, value, d)))
             outcomes.append(decide(problems[-1]))
     ranks = np.array([outcome.ranks for outcome in outcomes]).reshape(2, 3, RUNS)
     logs = np.full((6, RUNS, max(DIMENSIONS)), np.nan)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from transpde.checks import Array
-from transpde.figures.record import FigureData
+from transpde.records.record import FigureData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +42,7 @@ def outline(data: FigureData) -> list[Array]:
 
     Example:
         >>> from transpde import figures
-        >>> from transpde.figures.picture import outline
+        >>> from transpde.records import outline
         >>> [part.shape for part in outline(figures.data("trad_rank_1"))]
         [(100, 2, 2), (100, 2, 2), (32, 2, 2), (100,)]
     """
@@ -65,7 +65,7 @@ def picture(figure: Figure, *, dpi: int = 100, colours: int = 128) -> Picture:
 
     Example:
         >>> from matplotlib.figure import Figure
-        >>> from transpde.figures.picture import picture
+        >>> from transpde.records import picture
         >>> picture(Figure())
         Picture()
     """

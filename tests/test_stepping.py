@@ -1,0 +1,190 @@
+"""Stepping a stack: clocks and ends of its cases, and parameters in time."""
+
+import numpy as np
+import pytest
+from problems import head_parameters
+from table import GAUSSIAN, ROWS
+
+import transpde as tp
+from transpde.ensembles import random_gaussians, random_head
+
+EYE = np.eye(2)
+
+# --- a stack is its cases ------------------------------------------------------------------------
+
+
+def heads(name, cases, d=2):
+    drawn = [head_parameters(np.random.default_rng(60 + i), d) for i in range(cases)]
+    return ROWS[name].make(*(np.array(M) for M in zip(*drawn, strict=True)))
+
+
+STACKABLE = [name for name in GAUSSIAN if ROWS[name].head is not None]
+
+
+@pytest.mark.parametrize("name", STACKABLE)
+def test_a_stack_of_gaussians_with_a_head_each_is_its_cases_in_any_order(name):
+    starts, attention = random_gaussians(2, seed=4, scale=0.7, cases=6), heads(name, 6)
+    times = np.linspace(0.0, 2.0, 9)
+    path = tp.flow(starts, attention, times)
+    order = np.array([3, 5, 0, 2, 1, 4])
+    turned = tp.flow(starts[order], attention.select((6,), order), times)
+    assert np.array_equal(turned.stop, path.stop[order])
+    for i in range(6):
+        alone = tp.flow(starts[i], attention.select((6,), np.array(i)), times)
+        assert alone.stop == path.stop[i] == turned.stop[np.flatnonzero(order == i)[0]]
+        assert path.end[i] == pytest.approx(alone.end, rel=1e-9)
+        for t in range(len(times)):
+            here = path[t].pack()[i]
+            if np.isfinite(here).all():
+                wanted = alone[t].direction
+                assert np.abs(path[t].direction[i] - wanted).max() <= 1e-9
+                assert np.abs(turned[t].direction[order == i] - wanted).max() <= 1e-9
+
+
+@pytest.mark.parametrize("space", [tp.Euclidean(), tp.Sphere()])
+@pytest.mark.parametrize("name", ROWS)
+def test_a_stack_of_clouds_is_its_cases(name, space):
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(3, 5, 2))
+    x /= np.linalg.norm(x, axis=-1, keepdims=True)
+    x = x if space == tp.Sphere() else x * [[[0.3]], [[1.0]], [[0.6]]]
+    w = rng.random((3, 5)) + 0.2
+    clouds = tp.Particles(x, w / w.sum(axis=-1, keepdims=True), np.arange(5.0), space)
+    attention = ROWS[name].make(*head_parameters(rng, 2))
+    path = tp.flow(clouds, attention, [0.0, 0.3, 0.7])
+    assert path.points.shape == (3, 3, 5, 2)
+    for i in range(3):
+        alone = tp.flow(clouds[i], attention, [0.0, 0.3, 0.7])
+        assert path.stop[i] == alone.stop
+        size = np.nanmax(np.abs(alone.points))
+        assert np.nanmax(np.abs(path.points[:, i] - alone.points)) <= 1e-9 * size
+
+
+def test_a_case_that_ends_does_not_disturb_the_others():
+    head = tp.Softmax(EYE, EYE, EYE)
+    sizes = np.array([0.1, 5.0, 0.2])[:, None, None]
+    path = tp.flow(tp.Gaussian(np.zeros((3, 2)), sizes * EYE), head, 1.0)
+    pair = tp.flow(tp.Gaussian(np.zeros((2, 2)), sizes[::2] * EYE), head, 1.0)
+    assert path.stop.tolist() == ["time", "blow-up", "time"]
+    assert np.abs(path.states[:, ::2] - pair.states).max() <= 1e-13
+
+
+# --- ends ----------------------------------------------------------------------------------------
+
+
+def test_a_spent_budget_returns_what_was_reached():
+    path = tp.flow(tp.Gaussian([0.0, 0.0], EYE), tp.L2(EYE, EYE, -EYE), 50.0, budget=3)
+    assert path.stop == "undecided"
+    assert 0 < path.end < 50
+    reached = path.times <= path.end
+    assert np.isfinite(path.log_sizes[reached]).all()
+    assert np.isnan(path.log_sizes[~reached]).all()
+    whole = tp.flow(tp.Gaussian([0.0, 0.0], EYE), tp.L2(EYE, EYE, -EYE), 50.0)
+    assert np.allclose(path.log_sizes[reached], whole.log_sizes[reached], rtol=1e-9)
+
+
+@pytest.mark.parametrize("v", [0.3, 2.0])
+def test_exponential_growth_ends_with_its_rate(v):
+    path = tp.flow(tp.Gaussian([0.0], [[1.0]]), tp.L2([[1.0]], [[1.0]], [[v]]), np.inf)
+    assert path.stop == "growth"
+    assert path.growth_rate == pytest.approx(2 * v, rel=1e-2)
+    assert np.isnan(path.growth_power)
+
+
+def test_a_convergent_flow_without_end_is_stationary():
+    head = tp.Softmax([[1.0, 0.0]], [[-1.0, 0.0]], EYE)
+    path = tp.flow(tp.Gaussian([0.0, 0.0], [[1.0, 0.0], [0.5, 1.0]]), head, np.inf)
+    assert path.stop == "stationary"
+
+
+@pytest.mark.parametrize("name", ["softmax", "l2", "sinkhorn", "linear"])
+@pytest.mark.parametrize("time", [np.inf, 5.0])
+def test_random_heads_always_end(name, time):
+    """Where they blow up, at the time that LSODA finds on a route of its own."""
+    for d, seed in ((2, 0), (2, 5), (3, 1), (3, 3), (5, 2)):
+        start = random_gaussians(d, seed=100 + seed)
+        head = ROWS[name].make(*random_head(d, seed=seed))
+        path = tp.flow(start, head, time, budget=1500)
+        assert path.stop in ("time", "blow-up", "stationary", "growth", "undecided")
+        if path.stop == "blow-up":
+            known = tp.flow(start, head, 2 * path.blowup_time, method="LSODA", budget=20_000)
+            assert path.blowup_time == pytest.approx(known.blowup_time, rel=1e-6)
+
+
+def test_a_stiff_flow_is_found_to_be_stiff():
+    """The Sinkhorn flow of a long axis: rates of a thousand beside rates of one."""
+    A = np.diag([-2.0, -1.0])
+    head = tp.Sinkhorn(EYE, A, np.diag([1.0, 300.0]))
+    times = np.linspace(0.0, 20.0, 5)
+    start = tp.Gaussian([0.0, 0.0], [[3.0, 0.0], [1.0, 2.0]])
+    path, known = (tp.flow(start, head, times, method=m) for m in ("auto", "LSODA"))
+    assert np.abs(path.covariances - known.covariances).max() <= 1e-7
+
+
+# --- parameters in time --------------------------------------------------------------------------
+
+
+def test_jumps_are_stepped_to_exactly():
+    """x' = v x with v of either sign: e^(0.3 - 0.7 + 0.2), whatever the steps are."""
+    pieces = [tp.Softmax([[0.0]], [[0.0]], [[v]]) for v in (1.0, -2.0, 0.5)]
+    schedule = tp.Schedule(pieces, jumps=[0.3, 0.65])
+    path = tp.flow(tp.Particles([[1.0]]), schedule, [0.0, 0.3, 0.5, 1.05])
+    wanted = np.exp([0.0, 0.3, 0.3 - 0.4, 0.3 - 0.7 + 0.2])
+    assert path.points.ravel() == pytest.approx(wanted, rel=1e-11)
+    by_call = tp.Schedule(lambda t: pieces[int(t >= 0.3) + int(t >= 0.65)], jumps=[0.3, 0.65])
+    again = tp.flow(tp.Particles([[1.0]]), by_call, [0.0, 0.3, 0.5, 1.05])
+    assert np.array_equal(again.points, path.points)
+    legs = path(0.5)
+    assert legs.points.item() == pytest.approx(wanted[2], rel=1e-11)
+
+
+@pytest.mark.parametrize("method", ["auto", "Rodas5P"])
+def test_jumps_of_a_stack_on_its_way_to_a_blowup(method):
+    """V jumps from -1/2 to 1: a pause of the growth, for each case in its own measure."""
+    pieces = [tp.Softmax([[1.0]], [[1.0]], [[v]]) for v in (1.0, -0.5, 1.0)]
+    schedule = tp.Schedule(pieces, jumps=[0.2, 0.4])
+    s = np.array([1.0, 1.6])
+    path = tp.flow(tp.Gaussian(np.zeros((2, 1)), np.sqrt(s)[:, None, None]), schedule, 3.0,
+                   method=method)  # fmt: skip
+    # 1/s falls by 2 v t: blow-up where 1/s - 0.4 + 0.2 - 2 (t - 0.4) = 0
+    assert path.blowup_time == pytest.approx(0.4 + (1 / s - 0.2) / 2, rel=1e-8)
+
+
+@pytest.mark.parametrize("measure", [
+    tp.Gaussian(np.zeros((4, 2)), np.arange(1, 5)[:, None, None] * 0.2 * EYE),
+    tp.Particles(np.random.default_rng(0).normal(size=(4, 3, 2))),
+    tp.Gaussian([0.0, 0.0], EYE),
+])  # fmt: skip
+def test_the_attention_is_asked_for_times_of_the_flow_alone(measure):
+    asked = []
+
+    def attention(t):
+        asked.append(t)
+        return tp.Softmax(EYE, EYE, np.cos(t) * EYE)
+
+    path = tp.flow(measure, attention, 1.7, rtol=1e-6)
+    assert min(asked) == 0.0
+    assert max(asked) <= 1.7
+    cases = np.ndindex(measure.stack) if measure.stack else []
+    for i in cases:
+        alone = tp.flow(measure[i], attention, 1.7, rtol=1e-9)
+        if alone.stop == "time":
+            assert np.allclose(path.final[i].pack(), alone.final.pack(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda a: tp.Schedule([a, a], jumps=[0.0]), ValueError, "jumps: must be positive and"),
+        (lambda a: tp.Schedule([a] * 3, jumps=[2.0, 1.0]), ValueError, "strictly increasing"),
+        (lambda a: tp.Schedule([a] * 2, jumps=[np.nan]), ValueError, "jumps: every entry must"),
+        (lambda a: tp.Schedule([a], jumps=[1.0]), ValueError, "one attention more than there are"),
+        (lambda a: tp.Schedule(a, jumps=[1.0]), ValueError, "jumps: one attention has none"),
+        (lambda a: tp.Schedule(3.0), TypeError, "attention: must be an attention, a Schedule"),
+        (lambda a: tp.Schedule([a, 3.0], jumps=[1.0]), TypeError, "attention: must be an"),
+        (lambda a: tp.Schedule(tp.AffineField(EYE)), TypeError, "attention: must be an"),
+    ],
+)
+def test_bad_schedules(make, error, message):
+    with pytest.raises(error, match=message):
+        make(tp.Softmax(EYE, EYE, EYE))

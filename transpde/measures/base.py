@@ -1,0 +1,105 @@
+r"""What every measure is: coordinates that a velocity field moves.
+
+`pack` writes the coordinates in one vector, `unpack` reads them back, and `advect(field)` is their
+time derivative when every point of the measure follows the field. `push(field, step)` applies one
+residual layer $x \mapsto x + h\,\Gamma(x)$ exactly.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+import numpy as np
+
+from transpde.checks import Array
+from transpde.fields import VelocityField
+from transpde.spaces import EUCLIDEAN, Space
+
+__all__ = ["Measure"]
+
+
+class Measure(ABC):
+    """A probability measure with coordinates that a velocity field can move."""
+
+    scheme: str = "coordinates"  # how `flow` steps it
+    stack: tuple[int, ...] = ()  # leading axes of a stack of measures
+    in_axes: bool = False  # its coordinates are known to come from `principal`
+    space: Space = EUCLIDEAN
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """The dimension d of the space."""
+
+    @abstractmethod
+    def field_of(self, head: Any, how: Any) -> VelocityField:
+        """Return the field that a head makes of a measure of this kind, without a check."""
+
+    @abstractmethod
+    def check_for(self, head: Any) -> None:
+        """Raise unless a head has a field for this measure, of this kind and stack."""
+
+    @abstractmethod
+    def pack(self) -> Array:
+        """Return the coordinates as an array (..., N), leading axes those of the stack."""
+
+    @abstractmethod
+    def unpack(self, state: Array) -> Self:
+        """Return the measure of the same kind with coordinates `state`."""
+
+    def select(self, index: Array) -> Self:
+        """Return the chosen cases of a stack, counted along the flattened stack."""
+        return self
+
+    @abstractmethod
+    def advect(self, field: VelocityField) -> Array:
+        """Return the time derivative of the coordinates under a velocity field."""
+
+    @abstractmethod
+    def push(self, field: VelocityField, step: float) -> Self:
+        """Return the push-forward by x -> x + step * field(x)."""
+
+    def prepared(self) -> Self:
+        """Return the same measure with the coordinates that a flow begins with."""
+        return self
+
+    def tolerance_scale(self, most: float) -> Array | float:
+        """Return by what the tolerance of each coordinate may exceed that of the largest."""
+        return 1.0
+
+    def needs_principal_axes(self) -> Array:
+        """Return which cases of a stack are better continued from `principal`, shape (...)."""
+        return np.zeros(self.stack, dtype=bool)
+
+    def principal(self) -> Self:
+        """Return the same measure with coordinates that stand apart."""
+        return self
+
+    def marked(self, in_axes: bool) -> Self:
+        """Return the same measure, known to come from `principal` or not."""
+        return self
+
+    # What `flow` asks of measures that move with their coordinates, given the velocity of these.
+    # A Grid does not.
+
+    def rate(self, velocity: Array) -> Array:
+        """Return the relative speed, shape (...), which sets the first time scale of `flow`."""
+        raise NotImplementedError
+
+    @property
+    def log_size(self) -> Array:
+        """The logarithm of the size that `growth` is of, shape (...)."""
+        raise NotImplementedError
+
+    def growth(self, velocity: Array) -> Array:
+        """Return the growth d log(size) / dt that is infinite at a blow-up, shape (...)."""
+        raise NotImplementedError
+
+    def turning(self, velocity: Array) -> Array:
+        """Return about how fast the shape changes, which steadies the clock of `flow`."""
+        return self.rate(velocity)
+
+    def relative_speed(self, velocity: Array) -> Array:
+        """Return the speed relative to the size, for the test of a stationary state."""
+        return self.rate(velocity)

@@ -1,0 +1,158 @@
+"""Why and when the cases of a stack end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from transpde.checks import Array
+from transpde.measures import Measure
+from transpde.stepping.equation import Cases
+from transpde.stepping.options import Options
+
+__all__ = ["Ends"]
+
+# A blow-up: 1/growth, the time left, is this small relative to the time gone, and the growth has
+# risen a hundred thousandfold while the time hardly moved. Exponential growth never does that.
+BLOWUP_TAIL = 1e-13
+BLOWUP_RISE, BLOWUP_PAUSE = 1e5, 1e-5
+LATEST = 1e100  # first time scales by which a flow to infinity should have found its end
+LARGEST = 1e150  # a coordinate whose square still is a number
+# Steady growth. A power: over two decades of time, in windows in which it doubles, no power is
+# farther than so much from their mean. A rate: likewise over so many windows of so many e-folds of
+# the size, wide enough for what turns while it grows.
+DOUBLINGS, E_FOLDS, WIDE, AGREE = 7, 4, 12.0, 0.03
+SLOWEST = 0.02  # a power that small is no growth
+# The growth of a covariance is lost in rounding: so little is left of the sum that drives it.
+# (A covariance that converges does not grow.)
+UNRESOLVED, GROWN, EPSILON = 2e-13, 4.0, np.finfo(float).eps
+
+
+class Ends:
+    """The ends of all cases.
+
+    Attributes:
+        stop: why each case ended, "time" until it has.
+        end: when.
+        final: the coordinates there.
+        power: p of a size that grows like t^p, NaN elsewhere.
+        rate: r of a size that grows like e^(r t), NaN elsewhere.
+    """
+
+    def __init__(self, measure: Measure, options: Options, horizon: float, z: Array) -> None:
+        self.stationary, self.how, self.horizon = options.stationary, options.how, horizon
+        count = len(z)
+        self.final, self.end = z[:, :-1].copy(), np.zeros(count)
+        self.stop = np.full(count, "time", dtype="<U10")
+        self.noise = np.zeros(count)  # rounding of the motion, relative to it
+        self.power, self.rate = np.full((2, count), np.nan)
+        self.mark = np.zeros((2, count))  # a time not long ago, and the growth then
+        sizes = np.broadcast_to(np.reshape(measure.log_size, -1), count)
+        self.first_size = sizes
+        # The times and log sizes at which windows ended, the last first.
+        first = np.stack([np.zeros(count), sizes])[:, None]
+        self.doublings = np.repeat(first, DOUBLINGS + 1, axis=1)
+        self.e_folds = np.repeat(first, E_FOLDS + 1, axis=1)
+
+    def close(self, rows: Array, why: str, end: Array | float, states: Array) -> None:
+        """Write down the end of some cases."""
+        self.stop[rows], self.end[rows], self.final[rows] = why, end, states
+
+    def found(
+        self, cases: Cases, z: Array, slope: Array, now: Array
+    ) -> Iterator[tuple[Array, str, Array]]:
+        """Give which of the cases end here, why, and when."""
+        measure, rows = cases.at(z[:, :-1]), cases.rows
+        velocity = slope[:, :-1] / (slope[:, -1:] * cases.unit[:, None])
+        given = velocity if measure.stack else velocity[0]
+        growth = np.broadcast_to(measure.growth(given), len(z))
+        tail = np.divide(1.0, growth, out=np.full(len(z), np.inf), where=growth > 0)
+        open_ = np.ones(len(z), dtype=bool)
+        for some, why, end in (
+            (self._exploding(rows, now, growth, tail), "blow-up", now + tail),
+            (self._still(measure, given, now), "stationary", now),
+            (self._growing(measure, rows, now), "growth", now),
+            (self._unresolved(cases, measure), "undecided", now),
+            (self._out_of_range(z, now), "undecided", now),
+        ):
+            some = open_ & some
+            open_ &= ~some
+            if some.any():
+                yield some, why, end
+
+    def _exploding(self, rows: Array, now: Array, growth: Array, tail: Array) -> Array:
+        since, grew = self.mark[:, rows]
+        moved = now > since * (1 + BLOWUP_PAUSE)
+        self.mark[:, rows] = np.where(moved, [now, growth], [since, grew])
+        return ~moved & (tail < BLOWUP_TAIL * now) & (growth > BLOWUP_RISE * grew)
+
+    def _still(self, measure: Any, velocity: Array, now: Array) -> Array:
+        if self.stationary is None:
+            return np.zeros(len(now), dtype=bool)
+        speed = np.broadcast_to(measure.relative_speed(velocity), len(now))
+        return np.asarray(speed * (1 + now) <= self.stationary)
+
+    def _growing(self, measure: Any, rows: Array, now: Array) -> Array:
+        """Return which cases grow at a steady power or rate, and write it down."""
+        if np.isfinite(self.horizon):
+            return np.zeros(len(now), dtype=bool)
+        size = np.broadcast_to(measure.log_size, len(now))
+        doubled = now >= 2 * self.doublings[0, 0, rows]
+        wide = np.abs(size - self.e_folds[1, 0, rows]) >= WIDE
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.power[rows] = _steady(self.doublings, rows, now, size, doubled, np.log)[0]
+            self.rate[rows] = _steady(self.e_folds, rows, now, size, wide, np.asarray)[1]
+        self.power[rows[np.abs(self.power[rows]) < SLOWEST]] = np.nan
+        self.rate[rows[np.isfinite(self.power[rows])]] = np.nan
+        return np.asarray(np.isfinite(self.power[rows]) | np.isfinite(self.rate[rows]))
+
+    def _unresolved(self, cases: Cases, measure: Any) -> Array:
+        """Return where a covariance has grown so thin that rounding hides what drives it."""
+        none = np.zeros(len(cases.rows), dtype=bool)
+        grown = measure.log_size - self.first_size[cases.rows]
+        if cases.attention is None or not np.any(grown > GROWN):
+            return none
+        motion = getattr(cases.attention.field(measure, self.how), "motion", None)
+        if motion is None:
+            return none
+        left = np.broadcast_to(motion.left(), len(none))
+        self.noise[cases.rows] = EPSILON / np.maximum(left, EPSILON)
+        return np.asarray((grown > GROWN) & (left < UNRESOLVED))
+
+    def _out_of_range(self, z: Array, now: Array) -> Array:
+        large = ~(np.abs(z[:, :-1]) < LARGEST).all(axis=1)
+        return large | (np.isinf(self.horizon) & (z[:, -1] > LATEST))
+
+
+def _steady(
+    marks: Array,
+    rows: Array,
+    now: Array,
+    size: Array,
+    over: Array,
+    clock: Callable[[Array], Array],
+) -> Array:
+    """Write down the ends of windows; return slopes of log sizes by a clock, NaN if unsteady.
+
+    The first is that of the last window, the second their mean, (2, b).
+
+    Args:
+        marks: times and log sizes at the ends of windows (2, W + 1, B), changed in place.
+        rows: the cases, (b,).
+        now: their times, (b,).
+        size: their log sizes, (b,).
+        over: where a window ends, (b,).
+        clock: the time in which growth is to be steady.
+    """
+    some = rows[over]
+    marks[:, 1:, some] = marks[:, :-1, some]
+    marks[:, 0, some] = now[over], size[over]
+    times, sizes = marks[:, :, some]
+    slopes = np.diff(sizes, axis=0) / np.diff(clock(times), axis=0)
+    mean = slopes.mean(axis=0)
+    steady = (np.abs(slopes - mean) <= AGREE * np.abs(mean)).all(axis=0)
+    found = np.full((2, len(rows)), np.nan)
+    found[:, over] = np.where(steady, [slopes[0], mean], np.nan)
+    return found

@@ -1,0 +1,212 @@
+r"""The equation of a stack of measures, and the clock of each case.
+
+At first a case runs in its own time, $\theta = t/t_0$, with $t_0$ its first time scale. Where it
+has run for long, or its size begins to grow fast beside the time gone, it goes over to the clock
+$d\tau = (1/T + 1/(t_0 + t) + g^+)\,dt$, where g is the growth of its size,
+$g = d\log\operatorname{tr}\Sigma/dt$. While nothing grows that clock runs with the logarithm of
+time, as the algebraic decay of attention wants it. A size at most grows like $e^\tau$, so a finite
+blow-up time t* is reached only as $\tau \to \infty$: it is a number that the solver computes to
+its tolerance, not the moment at which a norm passes a threshold. What turns while it explodes may
+grow and shrink in turns: there the clock keeps a small share of the speed, else it would stand
+still to within rounding. The time of a case is one more coordinate of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from transpde.attention import Attention
+from transpde.checks import Array
+from transpde.kernels import Evaluation
+from transpde.measures import Measure
+from transpde.schedules import Schedule
+
+__all__ = ["Cases", "Equation"]
+
+TURN = 1e-3  # share of the relative speed over which the clock changes between two scales
+NUDGE = 6e-6  # a difference of two sides is most exact at the third root of the rounding
+LONG = 10.0  # times the first time scale, from which the clock runs with the logarithm of time
+FAST = 10.0  # growth over the time gone, from which the clock runs with the logarithm of size
+
+
+class Pace(NamedTuple):
+    """The pace of clocks, d(clock) / d(theta), and its derivatives, (b,) each."""
+
+    value: Array
+    by_growth: Array
+    by_turning: Array
+    by_theta: Array
+
+
+@dataclass
+class Cases:
+    """Some cases of a stack that are stepped alike.
+
+    Attributes:
+        rows: which cases, counted along the flattened stack, (b,).
+        measure: measures of their kind.
+        single: whether they are one measure without a stack.
+        graded: whether their coordinates are a scale for each principal axis.
+        unit: the time scale of each, (b,).
+        clocked: which run on the clock, (b,).
+        attention: theirs, where it does not depend on time.
+    """
+
+    rows: Array
+    measure: Any
+    single: bool
+    graded: bool
+    unit: Array
+    clocked: Array
+    attention: Attention | None
+
+    def __post_init__(self) -> None:
+        self.any_clocked = bool(self.clocked.any())
+
+    def at(self, states: Array) -> Any:
+        """Return the measures with coordinates (b, N)."""
+        found = self.measure.unpack(states[0] if self.single else states)
+        return found.marked(True) if self.graded else found
+
+
+class Equation:
+    r"""The derivative of the coordinates and times of a stack.
+
+    Args:
+        measure: the start.
+        schedule: the parameters.
+        how: how sums over tokens are evaluated.
+        horizon: the last time, or inf.
+        states: the coordinates at the start (B, N).
+    """
+
+    def __init__(
+        self, measure: Measure, schedule: Schedule, how: Evaluation, horizon: float, count: int
+    ) -> None:
+        self.measure, self.schedule, self.how = measure, schedule, how
+        self.horizon, self.unit = horizon, np.ones(count)
+        # Between jumps a step sees the limits from inside.
+        self.since, self.until = np.zeros(count), np.full(count, horizon)
+
+    def cases(self, rows: Array, graded: bool, clocked: Array) -> Cases:
+        """Return some cases, which may stand in `rows` several times."""
+        single = not self.measure.stack and len(rows) == 1
+        attention = None
+        if self.schedule.constant:
+            attention = self.schedule(0.0)
+            attention = attention.select(self.measure.stack, rows)
+        return Cases(
+            rows, self.measure.select(rows), single, graded, self.unit[rows], clocked, attention
+        )
+
+    def find_units(self, cases: Cases, z: Array) -> None:
+        """Set the first time scale of each case, in which its time is counted.
+
+        Raises:
+            ValueError: a velocity that is not finite.
+        """
+        measure = cases.at(z[:, :-1])
+        velocity = self.velocity(measure, z[:, -1], cases)
+        given = velocity if measure.stack else velocity[0]
+        rate = 1 / self.horizon + np.broadcast_to(measure.rate(given), len(z))
+        if not (np.isfinite(velocity).all() and np.isfinite(rate).all()):
+            raise ValueError(
+                "measure: too large for this attention: its first velocity is not finite. "
+                "Rescale the tokens, and query or key inversely."
+            )
+        self.unit[cases.rows] = 1 / np.where(rate > 0, rate, 1.0)
+
+    def derivative(self, z: Array, cases: Cases) -> Array:
+        """Return the derivatives (b, N + 1) of coordinates and times, by the clock of each."""
+        out, growth, turning = self._in_time(z, cases)
+        if cases.any_clocked:
+            out /= self._pace(z[:, -1], growth, turning, cases).value[:, None]
+        return out
+
+    def jacobian(self, z: Array, cases: Cases) -> Array:
+        """Return the derivatives (b, N + 1, N + 1) of `derivative`, by differences of order two.
+
+        The pace of a clock bends where the growth changes its sign, more sharply than differences
+        could see: growth and turning are differenced, the pace is derived.
+        """
+        b, M = z.shape
+        steps = NUDGE * np.maximum(np.abs(z), 1.0)
+        shifts = steps[:, :, None] * np.eye(M)
+        near = np.stack([z[:, None] + shifts, z[:, None] - shifts], axis=1)
+        many = np.repeat(np.arange(b), 2 * M)
+        around = self.cases(cases.rows[many], cases.graded, cases.clocked[many])
+        found = self._in_time(near.reshape(-1, M), around)
+        rises = [a.reshape(b, 2, M, *a.shape[1:]) for a in found]
+        slopes, growths, turnings = (
+            ((a[:, 0] - a[:, 1]).T / (2 * steps.T)).T if a.ndim == 3
+            else (a[:, 0] - a[:, 1]) / (2 * steps[..., None]) for a in rises
+        )  # fmt: skip
+        J = slopes.mT
+        if cases.any_clocked:
+            values, growth, turning = self._in_time(z, cases)
+            pace = self._pace(z[:, -1], growth, turning, cases)
+            change = pace.by_growth[:, None] * growths + pace.by_turning[:, None] * turnings
+            change[:, -1] += pace.by_theta
+            J = J - (values / pace.value[:, None])[..., None] * change[:, None, :]
+            J = J / pace.value[:, None, None]
+        return J
+
+    def _in_time(self, z: Array, cases: Cases) -> tuple[Array, Array, Array]:
+        """Return derivatives (b, N + 1), growth and turning (b,) by the own time of each case."""
+        measure, unit = cases.at(z[:, :-1]), cases.unit
+        velocity = self.velocity(measure, z[:, -1], cases)
+        out = np.empty(z.shape)
+        np.multiply(velocity, unit[:, None], out=out[:, :-1])
+        out[:, -1] = 1.0
+        if not cases.any_clocked:
+            return out, unit, unit
+        given = velocity if measure.stack else velocity[0]
+        growth = np.broadcast_to(measure.growth(given), unit.shape) * unit
+        return out, growth, np.broadcast_to(measure.turning(given), unit.shape) * unit
+
+    def velocity(self, measure: Any, theta: Array, cases: Cases) -> Array:
+        """Return the derivatives (b, N) of the coordinates in time."""
+        if cases.attention is not None:
+            field = cases.attention.field(measure, self.how)
+            return measure.advect(field).reshape(len(theta), -1)
+        return self._case_by_time(measure, theta, cases)
+
+    def _case_by_time(self, measure: Any, theta: Array, cases: Cases) -> Array:
+        """Return the velocities where parameters depend on time: at once for equal times."""
+        rows = cases.rows
+        times = np.clip(theta * cases.unit, self.since[rows], self.until[rows])
+        if not measure.stack:
+            field = self.schedule(float(times[0])).field(measure, self.how)
+            return measure.advect(field)[None]
+        velocity = np.empty((len(theta), self._width(measure)))
+        for time in np.unique(times):
+            some = np.flatnonzero(times == time)
+            attention = self.schedule(float(time)).select(self.measure.stack, rows[some])
+            part = measure if len(some) == len(times) else measure[some]
+            velocity[some] = part.advect(attention.field(part, self.how))
+        return velocity
+
+    @staticmethod
+    def _width(measure: Any) -> int:
+        return int(measure.pack().shape[-1])
+
+    def _pace(self, theta: Array, growth: Array, turning: Array, cases: Cases) -> Pace:
+        """Return d(clock) / d(theta) of each case, 1 for one without a clock."""
+        # Not the positive part of the growth but a smooth function above it: the steps of a
+        # solver of high order live on derivatives. What turns fast grows and shrinks in turns,
+        # and no clock can follow that from one time scale to the other.
+        on, turning = cases.clocked, TURN * turning
+        base = 1 / (1 + np.maximum(theta, 0.0))
+        width = np.hypot(base, turning)
+        size = np.hypot(growth, width)
+        value = cases.unit / self.horizon + base + (growth + size) / 2
+        by_base = 1 + base / (2 * size)
+        return Pace(
+            np.where(on, value, 1.0),
+            np.where(on, (1 + growth / size) / 2, 0.0),
+            np.where(on, TURN * turning / (2 * size), 0.0),
+            np.where(on & (theta > 0), -by_base * base**2, 0.0),
+        )

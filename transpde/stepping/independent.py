@@ -1,0 +1,134 @@
+"""The solvers of `scipy.integrate`, one a case: a route of its own to the same flows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import integrate, optimize
+
+from transpde.checks import Array
+from transpde.measures import Measure
+from transpde.schedules import Schedule
+from transpde.stepping.ends import Ends
+from transpde.stepping.equation import Cases, Equation
+from transpde.stepping.options import Options
+
+__all__ = ["METHODS", "Independent"]
+
+METHODS = ("RK45", "RK23", "Radau", "BDF", "LSODA")
+
+
+class Independent:
+    """One integration, with what `flow` reads from an `Integration`; all cases on the clock.
+
+    Args:
+        measure: the start; cases with NaN coordinates are left alone.
+        schedule: the parameters, without jumps.
+        times: times to record, the first 0 and the last the horizon; None: the steps themselves.
+        horizon: the time at which every case ends at the latest, or inf.
+        options: how to step.
+        progress: called after each case with the part of the work that is done.
+    """
+
+    def __init__(
+        self,
+        measure: Measure,
+        schedule: Schedule,
+        times: Array | None,
+        horizon: float,
+        options: Options,
+        progress: Callable[[float], Any] = lambda share: None,
+    ) -> None:
+        if len(schedule.jumps):
+            raise ValueError(
+                "method: parameters with jumps are stepped by 'DOP853' or 'Rodas5P'; "
+                f"got {options.method!r}."
+            )
+        self.measure, self.options, self.progress = measure.prepared(), options, progress
+        self.times, self.horizon = times, horizon
+        start = self.measure.pack().reshape(int(np.prod(measure.stack)), -1)
+        self.start = np.column_stack([start, np.zeros(len(start))])
+        self.records = np.full((1 if times is None else len(times), *start.shape), np.nan)
+        self.records[0] = start
+        self.steps = [(0.0, start[0])]
+        self.equation = Equation(self.measure, schedule, options.how, horizon, len(start))
+        self.ends = Ends(self.measure, options, horizon, self.start)
+
+    def to_the_end(self) -> Independent:
+        """Step each case until it has ended."""
+        alive = np.flatnonzero(np.isfinite(self.start).all(axis=1))
+        for done, case in enumerate(alive):
+            self._run(np.array([case]))
+            self.progress((done + 1) / len(alive))
+        return self
+
+    def _cases(self, row: Array, graded: bool) -> Cases:
+        return self.equation.cases(row, graded, np.ones(1, dtype=bool))
+
+    def _run(self, row: Array) -> None:
+        cases = self._cases(row, self.measure.in_axes)
+        self.equation.find_units(cases, self.start[row])
+        cases = self._cases(row, self.measure.in_axes)
+        solver, due = self._solver(cases, self.start[row[0]], None), 1
+        for _ in range(self.options.budget):
+            solver.step()
+            if solver.status == "failed":
+                break
+            z = solver.y[None]
+            due = self._record(cases, solver, due)
+            if self._ended(cases, z):
+                return
+            measure = cases.at(z[:, :-1])
+            if np.any(measure.needs_principal_axes()):
+                z[0, :-1] = measure.principal().pack().ravel()
+                cases = self._cases(row, True)
+                step = getattr(solver, "h_abs", solver.step_size)
+                solver = self._solver(cases, z[0], step)
+        now = solver.y[-1:] * cases.unit
+        self.ends.close(row, "undecided", now, solver.y[None, :-1])
+
+    def _solver(self, cases: Cases, z: Array, first_step: float | None) -> Any:
+        kind = getattr(integrate, self.options.method)
+        return kind(
+            lambda _, y: self.equation.derivative(y[None], cases)[0],
+            0.0,
+            z,
+            np.inf,
+            rtol=max(self.options.rtol, 1e-13),
+            atol=self.options.atol,
+            first_step=first_step,
+        )
+
+    def _record(self, cases: Cases, solver: Any, due: int) -> int:
+        """Write down every requested time that the last step passed; return the next one."""
+        row, now = int(cases.rows[0]), solver.y[-1] * cases.unit[0]
+        if self.times is None:
+            if row == 0:
+                self.steps.append((float(now), solver.y[:-1].copy()))
+            return due
+        passed = int(np.searchsorted(self.times, now, side="right"))
+        if passed <= due:
+            return due
+        path: Any = solver.dense_output()
+        for j in range(due, passed):
+            target = self.times[j] / cases.unit[0]
+            place = optimize.brentq(
+                lambda s, target=target: path(s)[-1] - target, solver.t_old, solver.t,
+                xtol=1e-15, rtol=1e-15,
+            ) if path(solver.t)[-1] > target else solver.t  # fmt: skip
+            self.records[j, row] = path(place)[:-1]
+        return passed
+
+    def _ended(self, cases: Cases, z: Array) -> bool:
+        now = z[:, -1] * cases.unit
+        if now[0] >= self.horizon:
+            end = np.array([self.horizon])
+            self.ends.close(cases.rows, "time", end, self.records[-1, cases.rows])
+            return True
+        slope = self.equation.derivative(z, cases)
+        for _, why, end in self.ends.found(cases, z, slope, now):
+            self.ends.close(cases.rows, why, end, z[:, :-1])
+            return True
+        return False
