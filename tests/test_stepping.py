@@ -188,3 +188,61 @@ def test_the_attention_is_asked_for_times_of_the_flow_alone(measure):
 def test_bad_schedules(make, error, message):
     with pytest.raises(error, match=message):
         make(tp.Softmax(EYE, EYE, EYE))
+
+
+# --- verdicts ------------------------------------------------------------------------------------
+
+
+def test_nothing_is_final_before_a_declared_jump():
+    rest, grow, fall = (tp.Softmax([[1.0]], [[1.0]], [[v]]) for v in (0.0, 1.0, -1.0))
+    start = tp.Gaussian([0.0], [[1.0]])
+    path = tp.flow(start, tp.Schedule([rest, grow], jumps=[50.0]), np.inf)
+    assert path.stop == "blow-up"
+    assert path.blowup_time == pytest.approx(50.5, rel=1e-8)
+    path = tp.flow(start, tp.Schedule([fall, grow], jumps=[1e9]), np.inf)
+    assert path.stop == "blow-up"  # s(1e9) = 1 / (1 + 2e9), so 1e9 + 1 / (2 s)
+    assert path.blowup_time == pytest.approx(2e9 + 0.5, rel=1e-7)
+    pieces = [tp.Softmax([[0.0]], [[0.0]], [[v]]) for v in (0.0, 1.0)]
+    schedule = tp.Schedule(pieces, jumps=[0.5])
+    path = tp.flow(tp.Particles([[1.0]]), schedule, 1.0, stationary=1e-6)
+    assert path.stop == "time"
+    assert path.final.points.item() == pytest.approx(np.exp(0.5), rel=1e-10)
+
+
+@pytest.mark.parametrize("jump", [1e-300, 1e-17, 1e-16, 1e-10])
+def test_a_jump_next_to_the_start(jump):
+    pieces = [tp.Softmax([[0.0]], [[0.0]], [[v]]) for v in (1.0, -1.0)]
+    path = tp.flow(tp.Particles([[1.0]]), tp.Schedule(pieces, jumps=[jump]), 1.0)
+    assert path.stop == "time"
+    assert path.final.points.item() == pytest.approx(np.exp(-1.0), rel=1e-9)
+
+
+def test_what_decays_to_a_small_limit_is_no_steady_power():
+    """s' = -2 s^2 + 2 b s: like 1/t for a while, then to b."""
+    fall = tp.Softmax([[1.0]], [[1.0]], [[-1.0]]) + tp.AffineField([[1e-5]])
+    path = tp.flow(tp.Gaussian([0.0], [[1.0]]), fall, np.inf)
+    assert path.stop == "stationary"
+    assert path.final.covariance.item() == pytest.approx(1e-5, rel=1e-6)
+
+
+def test_a_case_without_finite_coordinates_is_undecided():
+    head = tp.Linear([[1.0]], [[1.0]], [[1.0]])
+    ended = tp.flow(tp.Particles([[[1.0]], [[0.1]], [[2.0]]]), head, 1.0)[-1]
+    path = tp.flow(ended, head, 0.1)
+    assert path.stop.tolist() == ["undecided", "time", "undecided"]
+    with pytest.raises(
+        ValueError, match=r"no case has finite coordinates; nothing flows\. Choose"
+    ):
+        tp.flow(ended[0], head, 0.1)
+
+
+def test_an_attention_that_misfits_later_is_refused():
+    plane, line = tp.Softmax(EYE, EYE, EYE), tp.Softmax([[1.0]], [[1.0]], [[1.0]])
+    tokens = tp.Particles([[1.0, 0.0], [0.0, 1.0]])
+    for later in (tp.Schedule([plane, line], jumps=[0.5]), lambda t: line if t > 0.5 else plane):
+        with pytest.raises(ValueError, match="measure: its dimension must be that"):
+            tp.flow(tokens, later, 1.0)
+    with pytest.raises(ValueError, match="needs tokens with positions"):
+        tp.flow(tokens, tp.Schedule([plane, tp.Masked(plane)], jumps=[0.5]), 1.0)
+    with pytest.raises(TypeError, match="attention: must be an attention, a Schedule"):
+        tp.flow(tokens, [plane], 1.0)

@@ -25,7 +25,7 @@ class Schedule:
         jumps: increasing positive times (k,) at which the parameters jump.
 
     Raises:
-        TypeError: something that is not an attention, or a callable or sequence of them.
+        TypeError: something that is not an attention, a callable or a sequence of attentions.
         ValueError: jumps that are not positive and increasing; a sequence of another length.
 
     Source: ours (chapter on layers).
@@ -48,15 +48,18 @@ class Schedule:
     @classmethod
     def of(cls, attention: Any) -> Schedule:
         """Return the schedule itself, or that of an attention or a callable."""
+        if isinstance(attention, Sequence):  # without jumps it says nothing
+            checked_attention(attention)
         return attention if isinstance(attention, Schedule) else cls(attention)
 
     def __call__(self, time: float) -> Attention:
         """Return the attention at a time; at a jump the one after it."""
         return checked_attention(self._at(time))
 
-    def check(self, measure: Measure) -> None:
-        """Raise where the attention at the start does not fit the measure."""
-        self(0.0).check(measure)
+    def check(self, measure: Measure, horizon: float) -> None:
+        """Raise where the attention at the start, or after a jump, does not fit the measure."""
+        for time in (0.0, *self.jumps[self.jumps <= horizon]):
+            self(float(time)).check(measure)
 
     def shifted(self, since: float) -> Schedule:
         """Return the schedule that begins at the time `since`."""

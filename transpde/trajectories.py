@@ -46,9 +46,9 @@ class Trajectory(Generic[M]):
     Attributes:
         times: physical times (T,), shared by a stack.
         states: coordinates (T, ..., N) at these times; NaN after a case's own end.
-        stop: why each case ended: "time", "stationary", "blow-up", "growth" (at a steady power or
-            exponential rate) or "undecided" (the budget of steps was spent, or a number left the
-            range of floats).
+        stop: why each case ended: "time", "stationary", "blow-up", "growth" (or decay, at a steady
+            power or exponential rate) or "undecided" (the budget of steps was spent, or a number
+            left the range of floats).
         end: the time each case reached; the blow-up time itself for "blow-up".
         blowup_time: the blow-up time, inf where none was reached.
         growth_power: p of a size that grows like t^p, for "growth"; NaN elsewhere.
@@ -153,7 +153,8 @@ class Trajectory(Generic[M]):
             positions: for a masked attention their places in the sequence, shape (m,) or (..., m).
 
         Returns:
-            Array (T, ..., m, d) at the times of the path; NaN after a case's end.
+            Array (T, ..., m, d) at the times of the path; NaN after a case's end, or after a test
+            token has left the range of numbers whose squares are numbers, 1e150.
 
         Raises:
             ValueError: points of another dimension or outside the space, leading axes that do not

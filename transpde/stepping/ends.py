@@ -23,7 +23,8 @@ LARGEST = 1e150  # a coordinate whose square still is a number
 # Steady growth. A power: over two decades of time, in windows in which it doubles, no power is
 # farther than so much from their mean. A rate: likewise over so many windows of so many e-folds of
 # the size, wide enough for what turns while it grows.
-DOUBLINGS, E_FOLDS, WIDE, AGREE = 7, 4, 12.0, 0.03
+DOUBLINGS, SAME_POWER = 7, 2e-3
+E_FOLDS, WIDE, SAME_RATE = 4, 12.0, 1e-2
 SLOWEST = 0.02  # a power that small is no growth
 # The growth of a covariance is lost in rounding: so little is left of the sum that drives it.
 # (A covariance that converges does not grow.)
@@ -61,19 +62,22 @@ class Ends:
         self.stop[rows], self.end[rows], self.final[rows] = why, end, states
 
     def found(
-        self, cases: Cases, z: Array, slope: Array, now: Array
+        self, cases: Cases, z: Array, slope: Array, now: Array, goal: Array
     ) -> Iterator[tuple[Array, str, Array]]:
-        """Give which of the cases end here, why, and when."""
+        """Give which of the cases end here, why, and when.
+
+        Before a jump of the parameters, at the time `goal`, no state is final.
+        """
         measure, rows = cases.at(z[:, :-1]), cases.rows
         velocity = slope[:, :-1] / (slope[:, -1:] * cases.unit[:, None])
         given = velocity if measure.stack else velocity[0]
         growth = np.broadcast_to(measure.growth(given), len(z))
         tail = np.divide(1.0, growth, out=np.full(len(z), np.inf), where=growth > 0)
-        open_ = np.ones(len(z), dtype=bool)
+        open_, last = np.ones(len(z), dtype=bool), goal >= self.horizon
         for some, why, end in (
             (self._exploding(rows, now, growth, tail), "blow-up", now + tail),
-            (self._still(measure, given, now), "stationary", now),
-            (self._growing(measure, rows, now), "growth", now),
+            (last & self._still(measure, given, now), "stationary", now),
+            (last & self._growing(measure, rows, now), "growth", now),
             (self._unresolved(cases, measure), "undecided", now),
             (self._out_of_range(z, now), "undecided", now),
         ):
@@ -102,8 +106,12 @@ class Ends:
         doubled = now >= 2 * self.doublings[0, 0, rows]
         wide = np.abs(size - self.e_folds[1, 0, rows]) >= WIDE
         with np.errstate(divide="ignore", invalid="ignore"):
-            self.power[rows] = _steady(self.doublings, rows, now, size, doubled, np.log)[0]
-            self.rate[rows] = _steady(self.e_folds, rows, now, size, wide, np.asarray)[1]
+            self.power[rows] = _steady(
+                self.doublings, rows, now, size, doubled, np.log, SAME_POWER
+            )[0]
+            self.rate[rows] = _steady(self.e_folds, rows, now, size, wide, np.asarray, SAME_RATE)[
+                1
+            ]
         self.power[rows[np.abs(self.power[rows]) < SLOWEST]] = np.nan
         self.rate[rows[np.isfinite(self.power[rows])]] = np.nan
         return np.asarray(np.isfinite(self.power[rows]) | np.isfinite(self.rate[rows]))
@@ -133,6 +141,7 @@ def _steady(
     size: Array,
     over: Array,
     clock: Callable[[Array], Array],
+    agree: float,
 ) -> Array:
     """Write down the ends of windows; return slopes of log sizes by a clock, NaN if unsteady.
 
@@ -145,6 +154,7 @@ def _steady(
         size: their log sizes, (b,).
         over: where a window ends, (b,).
         clock: the time in which growth is to be steady.
+        agree: how far each slope may be from their mean, relative to it.
     """
     some = rows[over]
     marks[:, 1:, some] = marks[:, :-1, some]
@@ -152,7 +162,7 @@ def _steady(
     times, sizes = marks[:, :, some]
     slopes = np.diff(sizes, axis=0) / np.diff(clock(times), axis=0)
     mean = slopes.mean(axis=0)
-    steady = (np.abs(slopes - mean) <= AGREE * np.abs(mean)).all(axis=0)
+    steady = (np.abs(slopes - mean) <= agree * np.abs(mean)).all(axis=0)
     found = np.full((2, len(rows)), np.nan)
     found[:, over] = np.where(steady, [slopes[0], mean], np.nan)
     return found

@@ -114,8 +114,9 @@ class Equation:
         rate = 1 / self.horizon + np.broadcast_to(measure.rate(given), len(z))
         if not (np.isfinite(velocity).all() and np.isfinite(rate).all()):
             raise ValueError(
-                "measure: too large for this attention: its first velocity is not finite. "
-                "Rescale the tokens, and query or key inversely."
+                "measure: too large for this attention: its first velocity, or the square of it, "
+                "is not finite. Rescale the tokens, and query or key inversely; a field that is "
+                "added must be finite at the tokens."
             )
         self.unit[cases.rows] = 1 / np.where(rate > 0, rate, 1.0)
 
@@ -179,13 +180,15 @@ class Equation:
         rows = cases.rows
         times = np.clip(theta * cases.unit, self.since[rows], self.until[rows])
         if not measure.stack:
-            field = self.schedule(float(times[0])).field(measure, self.how)
-            return measure.advect(field)[None]
+            attention = self.schedule(float(times[0]))
+            attention.check(measure)
+            return measure.advect(attention.field(measure, self.how))[None]
         velocity = np.empty((len(theta), self._width(measure)))
         for time in np.unique(times):
             some = np.flatnonzero(times == time)
             attention = self.schedule(float(time)).select(self.measure.stack, rows[some])
             part = measure if len(some) == len(times) else measure[some]
+            attention.check(part)
             velocity[some] = part.advect(attention.field(part, self.how))
         return velocity
 

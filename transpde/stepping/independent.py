@@ -59,6 +59,7 @@ class Independent:
     def to_the_end(self) -> Independent:
         """Step each case until it has ended."""
         alive = np.flatnonzero(np.isfinite(self.start).all(axis=1))
+        self.ends.stop[~np.isfinite(self.start).all(axis=1)] = "undecided"
         for done, case in enumerate(alive):
             self._run(np.array([case]))
             self.progress((done + 1) / len(alive))
@@ -73,7 +74,10 @@ class Independent:
         cases = self._cases(row, self.measure.in_axes)
         solver, due = self._solver(cases, self.start[row[0]], None), 1
         for _ in range(self.options.budget):
-            solver.step()
+            try:
+                solver.step()
+            except (ValueError, np.linalg.LinAlgError):  # a matrix of scipy's is out of range
+                break
             if solver.status == "failed":
                 break
             z = solver.y[None]
@@ -127,8 +131,8 @@ class Independent:
             end = np.array([self.horizon])
             self.ends.close(cases.rows, "time", end, self.records[-1, cases.rows])
             return True
-        slope = self.equation.derivative(z, cases)
-        for _, why, end in self.ends.found(cases, z, slope, now):
+        slope, goal = self.equation.derivative(z, cases), np.full(1, self.horizon)
+        for _, why, end in self.ends.found(cases, z, slope, now, goal):
             self.ends.close(cases.rows, why, end, z[:, :-1])
             return True
         return False

@@ -63,7 +63,10 @@ class Integration:
         self.next_record = np.ones(count, dtype=int)
         self.running = np.asarray(np.isfinite(start).all(axis=1))
         if not self.running.any():
-            raise ValueError("measure: no case has finite coordinates; nothing flows.")
+            raise ValueError(
+                "measure: no case has finite coordinates; nothing flows. Choose cases that have, "
+                "such as those of a path before their end."
+            )
         self.graded = np.full(count, self.measure.in_axes)
         self.stiff = np.full(count, options.method == "Rodas5P")
         self.clocked = np.zeros(count, dtype=bool)
@@ -73,6 +76,7 @@ class Integration:
         self.goal = np.full(count, horizon)
         self.slope, self.h = np.zeros_like(self.z), np.ones(count)
         self.ends = Ends(self.measure, options, horizon, self.z)
+        self.ends.stop[~self.running] = "undecided"
         # Where parameters depend on time, cases that share it share an evaluation.
         self.together = not schedule.constant
         self._begin()
@@ -108,8 +112,8 @@ class Integration:
         return np.asarray(np.maximum(np.minimum(100 * h, second), 1e-12))
 
     def _close_without_step(self, rows: Array) -> None:
-        """End what never moves at once, where no last time is given."""
-        if np.isinf(self.horizon):
+        """End at once what never moves, without a last time and under constant parameters."""
+        if np.isinf(self.horizon) and self.schedule.constant:
             still = rows[(self.slope[rows, :-1] == 0).all(axis=1)]
             self._close(still, "stationary", np.zeros(len(still)), self.z[still, :-1])
 
@@ -207,10 +211,8 @@ class Integration:
         with np.errstate(divide="ignore"):
             factor = np.clip(SAFETY * error ** (-1 / order), SHRINK, GROW)
         # A step cut short to land on a time says nothing against the longer one wanted.
-        proposed = np.where(good, np.maximum(h * factor, np.minimum(self.h[rows], GROW * h)),
-                            h * np.minimum(factor, 1.0))  # fmt: skip
-        cut = h < self.h[rows]
-        self.h[rows] = np.where(good & ~cut, h * factor, proposed)
+        wanted = np.where(h < self.h[rows], np.maximum(h * factor, self.h[rows]), h * factor)
+        self.h[rows] = np.where(good, wanted, h * np.minimum(factor, 1.0))
 
     def _accept(self, cases: Cases, step: Any, good: Array, landing: Array) -> None:
         """Move on the cases whose step is good: records, ends, jumps, coordinates, clocks."""
@@ -290,7 +292,8 @@ class Integration:
         if rest.any():
             rows = cases.rows[rest]
             part = self._part(cases, rows)
-            for some, why, end in self.ends.found(part, self.z[rows], self.slope[rows], now[rest]):
+            state = (self.z[rows], self.slope[rows], now[rest], self.goal[rows])
+            for some, why, end in self.ends.found(part, *state):
                 self._close(rows[some], why, end[some], self.z[rows[some], :-1])
 
     def _give_up(self, rows: Array) -> None:

@@ -89,7 +89,8 @@ class FiniteVolumes:
         while self.time < stop and self.stop == "time":
             self._step(stop)
             self.progress(self.time / self.horizon)
-            if self.time < self.horizon and self._is_stationary():
+            last = not (self.schedule.jumps > self.time).any()
+            if last and self.time < self.horizon and self._is_stationary():
                 self.stop = "stationary"
 
     def _field(self, grid: Grid, time: float) -> VelocityField:
