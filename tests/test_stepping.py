@@ -202,6 +202,11 @@ def test_nothing_is_final_before_a_declared_jump():
     path = tp.flow(start, tp.Schedule([fall, grow], jumps=[1e9]), np.inf)
     assert path.stop == "blow-up"  # s(1e9) = 1 / (1 + 2e9), so 1e9 + 1 / (2 s)
     assert path.blowup_time == pytest.approx(2e9 + 0.5, rel=1e-7)
+    assert (np.diff(path.times) > 0).all()
+    before = path.times <= 1e9
+    exact = 1 / (1 + 2 * path.times[before])
+    assert np.exp(path.log_sizes[before]) == pytest.approx(exact, rel=1e-8)
+    assert path.times[before][-1] == 1e9
     pieces = [tp.Softmax([[0.0]], [[0.0]], [[v]]) for v in (0.0, 1.0)]
     schedule = tp.Schedule(pieces, jumps=[0.5])
     path = tp.flow(tp.Particles([[1.0]]), schedule, 1.0, stationary=1e-6)

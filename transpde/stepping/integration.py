@@ -277,6 +277,8 @@ class Integration:
             targets = (self.goal[rows] / cases.unit)[some]
             self.z[rows[some]] = step.interpolant().at_times(some, targets)
             self.z[rows[some], -1] = targets
+            if self.times is None and rows[some[0]] == 0:
+                self.steps[-1] = (float(self.goal[0]), self.z[0, :-1].copy())
         self._enter_segment(rows[here], self.goal[rows[here]])
         self._slopes_at(rows[here])
         return here
