@@ -340,7 +340,9 @@ class Integration:
         velocity = self.slope[rows, :-1] / unit[:, None]
         measure = self._part(cases, rows).at(z[:, :-1])
         growth = measure.growth(velocity if measure.stack else velocity[0])
-        over = (z[:, -1] > LONG) | (growth * unit * z[:, -1] > FAST)
+        # Clocks of their own part cases that share times, so a stack in time waits for a growth.
+        shared = self.together and len(self.running) > 1
+        over = (growth * unit * z[:, -1] > FAST) | (not shared and z[:, -1] > LONG)
         if over.any():
             some = rows[over]
             self.clocked[some] = True
