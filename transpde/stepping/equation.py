@@ -80,7 +80,7 @@ class Equation:
         schedule: the parameters.
         how: how sums over tokens are evaluated.
         horizon: the last time, or inf.
-        states: the coordinates at the start (B, N).
+        count: the number of cases B.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class Equation:
             attention = self.schedule(float(times[0]))
             attention.check(measure)
             return measure.advect(attention.field(measure, self.how))[None]
-        velocity = np.empty((len(theta), self._width(measure)))
+        velocity = np.empty(measure.pack().shape)
         for time in np.unique(times):
             some = np.flatnonzero(times == time)
             attention = self.schedule(float(time)).select(self.measure.stack, rows[some])
@@ -191,10 +191,6 @@ class Equation:
             attention.check(part)
             velocity[some] = part.advect(attention.field(part, self.how))
         return velocity
-
-    @staticmethod
-    def _width(measure: Any) -> int:
-        return int(measure.pack().shape[-1])
 
     def _pace(self, theta: Array, growth: Array, turning: Array, cases: Cases) -> Pace:
         """Return d(clock) / d(theta) of each case, 1 for one without a clock."""

@@ -58,8 +58,9 @@ class Independent:
 
     def to_the_end(self) -> Independent:
         """Step each case until it has ended."""
-        alive = np.flatnonzero(np.isfinite(self.start).all(axis=1))
-        self.ends.stop[~np.isfinite(self.start).all(axis=1)] = "undecided"
+        finite = np.isfinite(self.start).all(axis=1)
+        self.ends.stop[~finite] = "undecided"
+        alive = np.flatnonzero(finite)
         for done, case in enumerate(alive):
             self._run(np.array([case]))
             self.progress((done + 1) / len(alive))
