@@ -6,6 +6,10 @@ WRONG at least three wrong answers, each with a part of what the checker must sa
 
 import importlib
 import pkgutil
+import sys
+from collections.abc import Callable
+from itertools import combinations
+from typing import NamedTuple
 
 import answers
 import contract
@@ -13,7 +17,9 @@ import numpy as np
 import pytest
 
 from transpde import exercises
+from transpde.exercises import clustering
 from transpde.exercises import gaussian_preservation as check
+from transpde.exercises.judge import judged
 
 CHAPTERS = {
     module.name: importlib.import_module(f"answers.{module.name}")
@@ -84,6 +90,139 @@ def test_a_wrong_answer_is_told_why(checker, answer, reason):
 @pytest.mark.parametrize("checker", RIGHT, ids=name)
 def test_every_checker_has_three_wrong_answers(checker):
     assert sum(c is checker for c, _, _ in WRONG) >= 3
+
+
+# --- every slip of every checker -----------------------------------------------------------------
+
+
+class Asked(NamedTuple):
+    """What a checker hands to the judge."""
+
+    problems: list
+    solution: Callable
+    slips: dict[str, Callable]
+
+    def values(self, function):
+        """What the function returns on each problem; an error is one of the test."""
+        with np.errstate(all="ignore"):
+            return [np.asarray(function(*problem), dtype=float) for problem in self.problems]
+
+
+def asked(checker):
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        module = sys.modules[checker.__module__]
+        patch.setattr(module, "judged", lambda answer, *rest: found.append(Asked(*rest)))
+        checker(None)
+    return found[0]
+
+
+def agree(got, right, tolerance):
+    """Whether values agree on every problem; a number may come in an array."""
+    return all(
+        (a.size == b.size == 1 or a.shape == b.shape)
+        and np.allclose(a.ravel(), b.ravel(), rtol=tolerance, atol=tolerance)
+        for a, b in zip(got, right, strict=True)
+    )
+
+
+@pytest.mark.parametrize("checker", RIGHT, ids=name)
+def test_every_slip_is_wrong_and_no_other(checker):
+    """No slip raises on a problem, is the solution to four digits, or is another slip."""
+    task = asked(checker)
+    values = {"": task.values(task.solution)}
+    values |= {hint: task.values(slip) for hint, slip in task.slips.items()}
+    same = [pair for pair in combinations(values, 2) if agree(*(values[h] for h in pair), 1e-4)]
+    assert not same
+
+
+@pytest.mark.parametrize("checker", RIGHT, ids=name)
+def test_every_slip_is_told_as_itself(checker):
+    """As an answer, and by an independent wrong answer of the chapter's table."""
+    slips = asked(checker).slips
+    with np.errstate(all="ignore"):
+        assert {hint: checker(slip) for hint, slip in slips.items()} == {
+            hint: f"Not yet: {hint}" for hint in slips
+        }
+        told = {checker(answer) for c, answer, _ in WRONG if c is checker}
+    assert {f"Not yet: {hint}" for hint in slips} <= told
+
+
+UNRELATED = {
+    **{repr(number): lambda right, x=number: x for number in (7, 3.14, -5, 1e9, 0, 1)},
+    **{repr(number): lambda right, x=number: x for number in (np.inf, -np.inf)},
+    "zeros": lambda right: np.zeros(right.shape),
+    "ones": lambda right: np.ones(right.shape),
+    "random": lambda right: np.random.default_rng(right.size).normal(size=right.shape),
+    "one more": lambda right: np.zeros(right.size + 1),
+    "empty": lambda right: [],
+    "matrix": lambda right: np.zeros((7, 7)),
+}
+# Constants that are slips on purpose: what is said of them is true of them.
+CONSTANT = {
+    ("gaussian_preservation-softmax_linear", "zeros"): "the field is not zero",
+    ("masked-conditional_distance", "0"): "a positive distance",
+    ("masked-conditional_distance", "zeros"): "a positive distance",
+    ("masked-norm_of_order_one", "1"): "sums over a row give 1",
+    ("masked-norm_of_order_one", "ones"): "sums over a row give 1",
+    ("pde_layers-merging_step", "1"): "the limit of a large score",
+    ("pde_layers-merging_step", "ones"): "the limit of a large score",
+}
+
+
+@pytest.mark.parametrize("kind", UNRELATED)
+@pytest.mark.parametrize("checker", RIGHT, ids=name)
+def test_an_unrelated_answer_is_no_slip(checker, kind):
+    task = asked(checker)
+    verdict = checker(lambda *problem: UNRELATED[kind](np.asarray(task.solution(*problem))))
+    slip = verdict.removeprefix("Not yet: ") in task.slips
+    assert verdict.startswith("Not yet: ")
+    assert slip == ((name(checker), kind) in CONSTANT), verdict
+    assert CONSTANT.get((name(checker), kind), "") in verdict
+
+
+@pytest.mark.parametrize("checker", RIGHT, ids=name)
+def test_an_answer_that_stops_is_told_that_it_stops(checker):
+    """Right on the first problems, it is not taken for a slip that is right on them too."""
+    for last in range(len(asked(checker).problems)):
+        count = iter(range(100))
+
+        def answer(*problem, last=last, count=count):
+            if next(count) == last:
+                raise ZeroDivisionError("of the reader")
+            return RIGHT[checker](*problem)
+
+        assert "raised ZeroDivisionError: of the reader" in checker(answer)
+
+
+def test_a_slip_that_raises_is_an_error_of_the_checker():
+    with pytest.raises(ValueError, match="of the checker"):
+        judged(lambda x: 7, [(np.ones(1),)], lambda x: x, {"a slip.": of_the_checker})
+
+
+def of_the_checker(x):
+    raise ValueError("of the checker")
+
+
+@pytest.mark.parametrize("checker", RIGHT, ids=name)
+def test_complex_numbers_without_imaginary_part_are_real(checker):
+    def answer(*problem, part=0.0):
+        return np.asarray(RIGHT[checker](*problem)) + complex(0, part)
+
+    assert checker(answer).startswith("Right: ")
+    assert checker(lambda *problem: answer(*problem, part=1e-14)).startswith("Right: ")
+    assert "complex numbers" in checker(lambda *problem: answer(*problem, part=1e-3))
+
+
+@pytest.mark.parametrize("values", [[0, 1, 0, -1], [0, 0, 0, 2, -1, 1], [0, 0], [1, -1, 0, 0, 0]])
+@pytest.mark.parametrize("seed", range(5))
+def test_zeros_of_the_rank_bound_are_rounded(values, seed):
+    """The slip of exact zeros is a slip: the solution has the bound, rotated or not."""
+    U = np.linalg.qr(np.random.default_rng(seed).normal(size=(len(values), len(values))))[0]
+    form = np.array(values, dtype=float)
+    bound = sum(form == 0) + min(sum(form > 0), sum(form < 0))
+    solution = asked(clustering.rank_bound).solution
+    assert solution(np.diag(form)) == solution((U * form) @ U.T) == bound
 
 
 @pytest.mark.parametrize(

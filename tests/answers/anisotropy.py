@@ -37,6 +37,10 @@ def unguarded(A, s, t):
         return np.log(left[0] / left[-1]) if left[-1] > 0 else np.nan
 
 
+def zero_after_the_explosion(A, s, t):
+    return log_condition(A, s, t) if np.isfinite(log_condition(A, s, t)) else 0.0
+
+
 def guarded_by_the_sign(A, s, t):
     left = 1 - s**2 * t * np.linalg.eigvalsh(A + A.T)
     ratio = left[0] / left[-1]
@@ -96,6 +100,7 @@ WRONG = [
     (check.log_condition, lambda A, s, t: -log_condition(A, s, t), "minus the logarithm"),
     (check.log_condition, unguarded, "from the explosion on"),
     (check.log_condition, guarded_by_the_sign, "the answer is inf|an entry must be inf"),
+    (check.log_condition, zero_after_the_explosion, "from the explosion on the answer is inf"),
     (check.log_condition, lambda A, s, t: log_condition(A, s, t) / np.log(10), "the natural"),
     (check.log_condition, lambda A, s, t: log_condition(A, s, t) / 2, "no square root"),
     (check.log_condition, lambda A, s, t: log_condition(-A, s, t), "where A is positive"),

@@ -32,6 +32,16 @@ def bound(A):
     return zero + min(above, below)
 
 
+def exact_zeros(A):
+    values = np.linalg.eigvalsh(A + A.T)
+    return sum(values == 0) + min(sum(values > 0), sum(values < 0))
+
+
+def without_zeros(A):  # right where no eigenvalue is zero, and where zeros are exact
+    values = np.linalg.eigvalsh(A + A.T)
+    return len(A) - max(sum(values > 0), sum(values < 0))
+
+
 def of_eigenvalues(A):
     values = np.linalg.eigvals(A).real
     return sum(abs(values) < 1e-9) + min(sum(values > 1e-9), sum(values < -1e-9))
@@ -73,6 +83,8 @@ WRONG = [
     (check.rank_bound, lambda A: signs(A)[0] + max(signs(A)[1:]), "the smaller of the numbers"),
     (check.rank_bound, capped, "half the dimension is no bound"),
     (check.rank_bound, of_eigenvalues, "not those of A"),
+    (check.rank_bound, exact_zeros, "an eigenvalue that is zero comes out rounded"),
+    (check.rank_bound, without_zeros, "comes out rounded|the largest error of an entry"),
     (check.rank_bound, lambda A: signs(A)[0], "only the kernel is counted"),
     (check.rank_bound, lambda A: sum(signs(A)[1:]), "this is the rank of"),
     (check.rank_bound, lambda A: bound(A) + 1, "the largest error of an entry"),

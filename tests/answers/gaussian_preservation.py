@@ -45,7 +45,8 @@ WRONG = [
     ),
     (check.softmax_linear, lambda Q, K, V, S: None, "your function returned nothing"),
     (check.softmax_linear, lambda Q, K, V, S: "B", "your function returned str, not real numbers"),
-    (check.softmax_linear, lambda Q, K, V, S: V @ S @ K.T @ Q + 1j, "returned ndarray, not real"),
+    (check.softmax_linear, lambda Q, K, V, S: V @ S @ K.T @ Q + 1j, "returned complex numbers"),
+    (check.softmax_linear, lambda Q, K, V, S: complex(0, np.inf), "returned complex numbers"),
     (check.softmax_linear, lambda Q, K, V, S: (V @ S @ K.T @ Q).T, "this is the transpose"),
     (check.softmax_linear, lambda Q, K, V, S: -V @ S @ K.T @ Q, "the sign is wrong"),
     (
@@ -108,6 +109,11 @@ WRONG = [
         check.blowup_time,
         lambda X, A: 1 / t if (t := np.linalg.eigvalsh(A + A.T)[-1]) > 0 else np.inf,
         "the start is missing",
+    ),
+    (
+        check.blowup_time,
+        lambda X, A: 1 / np.linalg.eigvalsh(A + A.T)[-1],
+        "and so is the case without an explosion",
     ),
     (
         check.blowup_time,

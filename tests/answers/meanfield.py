@@ -12,6 +12,11 @@ def constant(x, y, mass, A, V, power=2, root=2):
     return (mass * w**power) @ (gaps**2).sum(axis=1) / Z**root
 
 
+def weight(x, y, mass, A):
+    w = np.exp(y @ A @ x)
+    return w / (mass @ w)
+
+
 def about_the_mean(x, y, mass, A, V):
     w = np.exp(y @ A @ x)
     gaps = (y - mass @ y) @ V.T
@@ -31,6 +36,13 @@ WRONG = [
     (check.rate_constant, lambda *given: constant(*given, root=0), "the mean of w"),
     (check.rate_constant, lambda *given: constant(*given, power=0, root=0), "are missing"),
     (check.rate_constant, about_the_mean, "not the mean of the tokens"),
+    (
+        check.rate_constant,
+        lambda x, y, mass, A, V: (
+            mass @ (weight(x, y, mass, A) ** 2 * ((y @ V.T) ** 2).sum(axis=1))
+        ),
+        "not zero",
+    ),
     (
         check.rate_constant,
         lambda x, y, mass, A, V: constant(x, y, mass, A.T, V),
@@ -57,6 +69,7 @@ WRONG = [
     (check.departure, lambda n, v, eta, k: depth(n, v, 0, k), "tolerance is missing"),
     (check.departure, lambda n, v, eta, k: depth(n, v, eta, k) / (1 - eta) ** 2, "beta_n below"),
     (check.departure, lambda n, v, eta, k: depth(n, v, eta, k) * np.sqrt(2), "root of 2 log n"),
+    (check.departure, lambda n, v, eta, k: k * (1 - eta) / (4 * v * np.log(n)), "take the root"),
     (check.departure, lambda n, v, eta, k: 2 * depth(n, v, eta, k), "factor 2 is missing"),
     (check.departure, lambda n, v, eta, k: depth(n, 1, eta, k), "v is missing"),
     (check.departure, lambda n, v, eta, k: np.sqrt(2 * np.log(n)) / (1 - eta) / k, "into a depth"),

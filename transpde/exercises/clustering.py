@@ -24,8 +24,9 @@ def limit(answer: Answer) -> str:
     for seed, d, r, k in ((1, 3, 3, 1), (2, 4, 4, 2), (3, 4, 2, 1), (4, 3, 1, 2)):
         rng = np.random.default_rng(seed)
         problems.append((rng.normal(size=(d, r)), rng.normal(size=(k, d))))
-    X, Q = problems[0]
-    problems.append((X, np.concatenate([Q, 2 * Q])))  # a query row that says nothing new
+    for (X, Q), mix in zip(problems[:2], ([2.0], [0.3, -1.1]), strict=True):
+        nothing_new = np.array(mix) @ Q
+        problems.append((X, np.vstack([Q, nothing_new])))
 
     def solution(X: Array, Q: Array) -> Array:
         start = Gaussian(np.zeros(len(X)), X)
@@ -69,19 +70,33 @@ def _by_rows(X: Array, Q: Array) -> Array:
     return np.asarray(X @ Z @ Z.T @ X.T)
 
 
-def _counts(A: Array) -> tuple[int, int, int]:
+def _counts(A: Array, floor: float = 1e-9) -> tuple[int, int, int]:
     """Return the numbers of zero, positive and negative eigenvalues of A + A'."""
     values = np.linalg.eigvalsh(A + A.T)
-    above, below = int((values > 1e-9).sum()), int((values < -1e-9).sum())
+    above, below = int((values > floor).sum()), int((values < -floor).sum())
     return len(A) - above - below, above, below
+
+
+def _turned(values: list[float], seed: int) -> Array:
+    """Return a matrix whose symmetric part has these eigenvalues; zeros come out rounded."""
+    R = np.random.default_rng(seed).normal(size=(2, len(values), len(values)))
+    U = np.linalg.qr(R[0])[0]
+    return np.asarray((U * values) @ U.T + R[1] - R[1].T)
+
+
+def _forms() -> list[tuple[Array]]:
+    """Return matrices with all kinds of signs, diagonal and not, zeros exact and rounded."""
+    diagonals = ([3, 1, -1, -2], [2, 1, 1, -1], [0, 1, 2, -1], [-1, -2, 0, 0], [0, 1, 0, -1])
+    zeros: tuple[list[float], ...] = ([0, 1, 0, -1], [0, 0, 0, 2, -1], [0, 0, 0, 0, 1, -1])
+    problems = [(np.diag(np.array(values, dtype=float)),) for values in (*diagonals, [1, -1])]
+    problems += [(np.array([[1.0, 6.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),)]
+    problems += [(np.eye(2, k=1) - np.eye(2, k=-1),)]
+    return problems + [(_turned(values, seed),) for seed, values in enumerate(zeros)]
 
 
 def rank_bound(answer: Answer) -> str:
     """Check `answer(A)`: the largest rank at rest for softmax with V = I."""
-    diagonals = ([3, 1, -1, -2], [2, 1, 1, -1], [0, 1, 2, -1], [-1, -2, 0, 0], [0, 1, 0, -1])
-    problems = [(np.diag(np.array(values, dtype=float)),) for values in (*diagonals, [1, -1])]
-    problems += [(np.array([[1.0, 6.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),)]
-    problems += [(np.eye(2, k=1) - np.eye(2, k=-1),)]
+    problems = _forms()
 
     def solution(A: Array) -> Array:
         eye = np.eye(len(A))
@@ -112,6 +127,9 @@ def rank_bound(answer: Answer) -> str:
         ),
         "only the kernel is counted: mix directions of opposite signs.": (
             lambda A: np.asarray(_counts(A)[0])
+        ),
+        "an eigenvalue that is zero comes out rounded: count those below a tolerance.": (
+            lambda A: np.asarray((of := _counts(A, floor=0.0))[0] + min(of[1:]))
         ),
         "this is the rank of A + A'.": lambda A: np.asarray(sum(_counts(A)[1:])),
     }

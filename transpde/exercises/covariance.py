@@ -148,7 +148,7 @@ def explosion_with_decay(answer: Answer) -> str:
         "both A and its transpose drive the covariance.": (
             lambda X, A, w: time(rate(X, A) / 2, 2 * w)
         ),
-        "the start is missing.": lambda X, A, w: time(rate(np.eye(3), A), 2 * w),
+        "the start is missing.": lambda X, A, w: time(rate(np.eye(len(A)), A), 2 * w),
         "a part that pulls in delays the explosion: the sign of omega is wrong.": (
             lambda X, A, w: time(rate(X, A), -2 * w) if rate(X, A) > 0 else np.asarray(np.inf)
         ),

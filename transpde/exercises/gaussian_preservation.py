@@ -71,7 +71,7 @@ def l2_linear(answer: Answer) -> str:
             lambda Q, K, V, S: 2 * V @ damped(K, S, 1) @ K.T @ Q
         ),
         "key-transpose times key is needed, not key times key-transpose.": (
-            lambda Q, K, V, S: 2 * V @ damped(K.T, S, 2) @ K.T @ Q
+            lambda Q, K, V, S: 2 * V @ damped(K.T, S, 2) @ K.T @ Q if len(K) == 3 else np.nan * V
         ),
         "the inverse is missing.": (
             lambda Q, K, V, S: 2 * V @ (eye + 2 * S @ K.T @ K) @ S @ K.T @ Q

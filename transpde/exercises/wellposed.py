@@ -129,11 +129,11 @@ def radius(answer: Answer) -> str:
     return wrong or "Right: the solution of r' = c r^3, and infinity after its end."
 
 
-def _logs(E: Array, Lam: Array, D: Array) -> Array:
-    """Return the logarithms of the bound for k = 0, 1, 2, ..."""
+def _logs(E: Array, Lam: Array, D: Array, late: int = 0) -> Array:
+    """Return the logarithms of the bound for k = 0, 1, 2, ...; (k + late)! divides."""
     # From k = 3 Lam + E + |log(tol / D)| on it is below tol: no such logarithm exceeds 1500.
     k = np.arange(int(3 * Lam + E) + 1500)
-    return np.asarray(E + k * np.log(Lam) - gammaln(k + 1) + np.log(D))
+    return np.asarray(E + k * np.log(Lam) - gammaln(k + 1 + late) + np.log(D))
 
 
 def _after(large: Array) -> Array:
@@ -165,7 +165,7 @@ def iterations(answer: Answer) -> str:
             lambda E, Lam, D, tol: _after(_logs(E, Lam, np.ones(())) > np.log(tol))
         ),
         "the factorial of k divides; you have that of k + 1.": (
-            lambda E, Lam, D, tol: _after(_logs(E, Lam, D) - np.log(k + 1) > np.log(tol))
+            lambda E, Lam, D, tol: _after(_logs(E, Lam, D, late=1) > np.log(tol))
         ),
     }
     wrong = judged(
