@@ -768,6 +768,15 @@ LEDGER_VIOLATIONS: dict[str, tuple[int, dict[str, Any], str]] = {
     "skipping fixture": (0, {"test": f"{PREFIX}test_lazy"}, "may be skipped"),
     "skipping method": (0, {"test": f"{PREFIX}TestGroup::test_other"}, "may be skipped"),
     "skipped module": (0, {"test": "tests/test_never.py::test_sound"}, "may be skipped"),
+    "unknown verdict": (1, {"figure": "greys", "verdict": "splendid"}, "unknown verdict"),
+    "verdict on nothing": (1, {"verdict": "corrected"}, "'figure' and 'verdict' go together"),
+    "figure without verdict": (1, {"figure": "greys"}, "'figure' and 'verdict' go together"),
+    "discrepancy by status": (1, {"status": "discrepancy"}, "with verdict None"),
+    "discrepancy by verdict": (
+        1,
+        {"figure": "greys", "verdict": "discrepancy"},
+        "status 'illustrated' with verdict 'discrepancy'",
+    ),
     "cited without source": (2, {"source": None}, "'cited' needs a source"),
     "unknown source": (2, {"source": "Nobody1900"}, "no entry 'Nobody1900'"),
     "proved without proof": (2, {"status": "proved"}, "holds no proof"),
@@ -825,6 +834,16 @@ $$ x = y $$ (eq-here)
 
 ```{claims} /claims.yml
 ```
+
+(fig-a)=
+## A figure
+
+```{verdicts} /claims.yml
+```
+
+```{claims} /claims.yml
+:verdict: corrected
+```
 """
 
 LEDGER_TEXT = """
@@ -841,6 +860,15 @@ LEDGER_TEXT = """
   chapter: index
   anchor: eq-here
   status: open
+- id: figure
+  figure: a_fig
+  statement: 'It shows $z$. Tolerance: of the test.'
+  chapter: index
+  anchor: fig-a
+  test: tests/test_sample.py::test_sound
+  status: verified
+  tolerance: 0.01
+  verdict: corrected
 """
 
 
@@ -876,10 +904,24 @@ def test_ledger_page(tmp_path: Path) -> None:
     assert "They are the same." in (tmp_path / "html" / "index.html").read_text()
 
 
+def test_verdicts_are_rendered_from_the_ledger(tmp_path: Path) -> None:
+    assert build(tmp_path, LEDGER_TEXT).returncode == 0
+    html = (tmp_path / "html" / "index.html").read_text()
+    whole, overview = html.split("<table")[1:3]
+    listed = html.split("</table>")[2].partition("</ul>")[0]
+    assert "verified, corrected" in whole
+    for part in ("#fig-a", ">a_fig<", "corrected", r"\(z\)"):
+        assert part in overview
+    assert "#fig-a" in listed
+    assert "one" not in listed  # of another row
+    assert html.count("of the test") == 1  # in the whole ledger alone
+
+
 BAD_ROWS = {
     "status": ("status: open", "status: settled", "unknown status"),
     "id": ("id: equation", "id: section", "duplicate id"),
     "anchor": ("anchor: eq-here", "anchor: nowhere", "anchor 'nowhere' is in no page"),
+    "verdict": ("verdict: corrected", "verdict: splendid", "unknown verdict"),
     "yaml": ("statement: They", "statement: They: two", "not readable YAML"),
 }
 

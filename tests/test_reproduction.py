@@ -1,5 +1,6 @@
 """The pages of the reproduction: the scripts' rule run again, the peer's text, the overview."""
 
+import copy
 import re
 
 import book_source as source
@@ -139,39 +140,98 @@ def test_summary_holds_every_number_of_the_script_and_no_other(name):
 # --- the pages together --------------------------------------------------------------------------
 
 
-def overview():
-    """The rows of the table: figure, link, verdict."""
-    text = (BOOK / "reproduction" / "index.md").read_text(encoding="utf-8")
-    found = {}
-    for figure, verdict, *_ in source.table_rows(text):
-        page = next(iter(source.links(figure)), "")
-        found[source.code(figure)[0]] = (source.page_name(page), verdict)
-    return text, found
+OVERVIEW = (BOOK / "reproduction" / "index.md").read_text(encoding="utf-8")
+LEDGER = contract.claims.load(BOOK / "claims.yml")
 
 
-def test_overview_has_a_row_for_every_figure_and_the_verdict_of_its_page():
-    _, rows = overview()
-    assert set(rows) == set(PEER["figures"])
-    for path in PAGES:
-        for name, section in contract.reproduced(contract.read(path)).items():
-            prose = "\n".join(p.content for p in section if isinstance(p.content, str))
-            page, verdict = rows[name]
-            assert page in (path.stem, "")
-            assert f"**Verdict: {verdict}.**" in prose, name
+def pages():
+    return {f"book/reproduction/{path.stem}": copy.deepcopy(contract.read(path)) for path in PAGES}
 
 
-def test_every_figure_in_the_plane_has_its_page():
-    _, rows = overview()
-    found = {name for path in PAGES for name in contract.reproduced(contract.read(path))}
-    assert {name for name, (page, _) in rows.items() if page} <= found
+def test_ledger_peer_and_pages_have_the_same_figures_and_verdicts():
+    assert contract.verdict_problems(LEDGER, set(PEER["figures"]), pages()) == []
+
+
+def change(name, **entries):
+    def spoil(rows, book):
+        next(row for row in rows if row["figure"] == name).update(entries)
+
+    return spoil
+
+
+def rewrite(old, new):
+    def spoil(rows, book):
+        cells = [cell for page in book.values() for cell in page.cells if old in cell.source]
+        assert cells
+        for cell in cells:
+            cell.source = cell.source.replace(old, new)
+
+    return spoil
+
+
+SPOILT = {
+    "verdict in the ledger": (
+        change("L2_both", verdict="corrected"),
+        r"`L2_both`: corrected in the ledger, \['discrepancy'\] on book/reproduction/both",
+    ),
+    "verdict on a page": (
+        rewrite("**Verdict: discrepancy.**\nThe script counts", "**Verdict: reproduced.**\nThe"),
+        r"`L2_both`: discrepancy in the ledger, \['reproduced'\]",
+    ),
+    "two verdicts on a page": (
+        rewrite("The script counts six", "**Verdict: corrected.**\nThe script counts six"),
+        r"`L2_both`: discrepancy in the ledger, \['discrepancy', 'corrected'\]",
+    ),
+    "no row": (lambda rows, book: rows.remove(rows[-1]), "`histograms_L2` has 0 rows"),
+    "two rows": (lambda rows, book: rows.append(rows[-1]), "`histograms_L2` has 2 rows"),
+    "unknown figure": (change("MH_both", figure="MH_all"), "`MH_all` is not in peer.yml"),
+    "no section": (rewrite("## `MH_both`", "## Both"), "`MH_both` is on no page"),
+    "unknown section": (rewrite("## `MH_both`", "## `MH_all`"), "`MH_all` is not in peer.yml"),
+    "other page": (
+        change("MH_both", chapter="book/reproduction/zero"),
+        "`MH_both`: on book/reproduction/both, in the ledger on book/reproduction/zero",
+    ),
+    "other picture": (change("MH_both", anchor="fig-l2-both"), "is named fig-l2-both"),
+    "number": (
+        change("trad_both_V", statement="Softmax: 590 starts converge. Tolerance: 1234."),
+        "`trad_both_V`: 590 of the ledger is printed by no cell",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_a_verdict_out_of_step_is_caught(name):
+    spoil, message = SPOILT[name]
+    rows, book = [dict(row) for row in LEDGER if row.get("figure")], pages()
+    spoil(rows, book)
+    problems = contract.verdict_problems(rows, set(PEER["figures"]), book)
+    assert any(re.search(message, problem) for problem in problems), problems
+
+
+def test_overview_and_errata_are_made_from_the_ledger():
+    """The overview says no verdict itself; the errata list every one but "reproduced"."""
+    assert [(b.argument, b.options) for b in source.directives(OVERVIEW, "verdicts")] == [("", {})]
+    assert not source.table_rows(OVERVIEW)
+    errata = (BOOK / "errata.md").read_text(encoding="utf-8")
+    listed = [b.options.get("verdict") for b in source.directives(errata, "claims")]
+    assert sorted(listed) == sorted({*contract.claims.VERDICTS} - {"reproduced"})
+    for verdict in contract.claims.VERDICTS:
+        assert f"- *{verdict.capitalize()}*: " in OVERVIEW
+
+
+def test_overview_counts_the_figures():
+    plane = [name for name in PEER["figures"] if not name.startswith("histograms_")]
+    assert len(plane) == PEER["total"]["figures"] == len(PEER["figures"]) - 2
+    assert f"{len(plane)} in the plane, and two histograms of ranks" in OVERVIEW
+    assert f"For the {len(plane)} figures in the plane" in OVERVIEW
+    assert [row["figure"] for row in LEDGER if row.get("figure")] == list(PEER["figures"])
 
 
 def test_overview_names_the_version_and_says_what_is_not_known():
-    text, _ = overview()
     source = PEER["source"]
-    assert f"<{source['repository']}> at commit `{source['commit']}`" in text
-    assert f"of {source['date'].day} {source['date']:%B %Y}" in text
-    assert "not known whether the printed figures came from this version" in text
+    assert f"<{source['repository']}> at commit `{source['commit']}`" in OVERVIEW
+    assert f"of {source['date'].day} {source['date']:%B %Y}" in OVERVIEW
+    assert "not known whether the printed figures came from this version" in OVERVIEW
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

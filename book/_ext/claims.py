@@ -5,15 +5,19 @@ which public name computes it, which test checks it, and how far that goes. ``ro
 the schema, used by the directive here and by the tests; whatever needs the repository (does the
 anchor, the function, the test exist?) is checked by the tests alone.
 
+A row on a figure of the authors' scripts names it (``figure``) and says whether the exact flow
+shows the same (``verdict``). These verdicts are written nowhere else but on the figure's own page,
+where a test compares them; the overview and the errata are made from them.
+
 In a page, ``{claims}`` renders the whole ledger, one table a chapter; ``{claims} path.yml``
-renders another file (a leading ``/`` means the source root); ``:status: discrepancy`` lists the
-statements of that status alone.
+renders another file (a leading ``/`` means the source root); ``:verdict: corrected`` lists the
+statements of that verdict alone. ``{verdicts}`` is the table of figures with their verdicts.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +36,12 @@ from chapter_graph import link
 logger = logging.getLogger(__name__)
 
 STATUSES = ("proved", "verified", "illustrated", "cited", "open", "discrepancy")
+VERDICTS = ("reproduced", "corrected", "discrepancy")
 REQUIRED = ("id", "statement", "chapter", "anchor", "status")
-OPTIONAL = ("function", "test", "tolerance", "source")
+OPTIONAL = ("function", "test", "tolerance", "source", "figure", "verdict")
 DEFAULT_LEDGER = "/book/claims.yml"
 COLUMNS = (("Statement", 42), ("Status", 10), ("Where", 14), ("Evidence", 34))
+VERDICT_COLUMNS = (("Figure", 22), ("Verdict", 13), ("In one line", 65))
 
 Row = dict[str, Any]
 
@@ -57,7 +63,7 @@ def row_problems(row: object) -> list[str]:
     ]
     if found:
         return found
-    return _word_problems(row) + _status_problems(row)
+    return _word_problems(row) + _status_problems(row) + _verdict_problems(row)
 
 
 def _word_problems(row: Row) -> list[str]:
@@ -86,6 +92,19 @@ def _status_problems(row: Row) -> list[str]:
         found.append(f"tolerance must be a positive number, got {tolerance!r}")
     if status == "cited" and not row.get("source"):
         found.append("'cited' needs a source, a key of references.bib")
+    return found
+
+
+def _verdict_problems(row: Row) -> list[str]:
+    """A verdict is on a named figure, and a discrepancy is one in both columns."""
+    found = []
+    verdict, figure = row.get("verdict"), row.get("figure")
+    if verdict is not None and verdict not in VERDICTS:
+        found.append(f"unknown verdict {verdict!r}; one of {', '.join(VERDICTS)}")
+    if (verdict is None) != (figure is None):
+        found.append("'figure' and 'verdict' go together")
+    if (verdict == "discrepancy") != (row["status"] == "discrepancy"):
+        found.append(f"status {row['status']!r} with verdict {verdict!r}")
     return found
 
 
@@ -131,29 +150,18 @@ class api_link(nodes.General, nodes.Inline, nodes.Element):
     """Stands for a public name until it is known whether the API pages document it."""
 
 
-class Claims(SphinxDirective):
-    """``{claims}``: the ledger, one table a chapter, in the order of the file."""
+class Ledger(SphinxDirective):
+    """What the directives share: the rows, and how parts of them are rendered."""
 
     optional_arguments = 1
     final_argument_whitespace = True
-    option_spec = {"status": lambda given: directives.choice(given, STATUSES)}  # noqa: RUF012
 
-    def run(self) -> list[nodes.Node]:
-        argument = self.arguments[0] if self.arguments else DEFAULT_LEDGER
-        relative, path = self.env.relfn2path(argument)
-        self.env.note_dependency(relative)
-        rows = self._rows(Path(path))
-        if "status" in self.options:
-            return [self._list([row for row in rows if row["status"] == self.options["status"]])]
-        chapters = dict.fromkeys(row["chapter"] for row in rows)
-        parts: list[nodes.Node] = []
-        for chapter in chapters:
-            parts.append(nodes.rubric("", "", link(chapter, self.env.docname)))
-            parts.append(self._table([row for row in rows if row["chapter"] == chapter]))
-        return parts
-
-    def _rows(self, path: Path) -> list[Row]:
+    def rows(self) -> list[Row]:
         """The rows, or a Sphinx error that names the file and every bad row."""
+        argument = self.arguments[0] if self.arguments else DEFAULT_LEDGER
+        relative, file = self.env.relfn2path(argument)
+        self.env.note_dependency(relative)
+        path = Path(file)
         if not path.is_file():
             raise ExtensionError(
                 f"claim ledger {path.name} not found (needed by {self.env.docname})"
@@ -167,26 +175,52 @@ class Claims(SphinxDirective):
             raise ExtensionError(f"claim ledger {path.name}:\n  " + "\n  ".join(found))
         return rows
 
+    def _placed(self, node: nodes.Element) -> nodes.Element:
+        """The node with the place of the directive, so that a warning about it can name it."""
+        node["refdoc"] = self.env.docname
+        node.source, node.line = self.state_machine.get_source_and_line(self.lineno)
+        return node
+
+    def _inline(self, text: str) -> list[nodes.Node]:
+        """The text parsed as the page's own inline markup: MyST here, so $math$ and roles work."""
+        parsed, messages = self.state.inline_text(text.strip(), self.lineno)
+        return [*parsed, *messages]
+
+    def _finding(self, row: Row) -> list[nodes.Node]:
+        """The statement without the sentence on what its tolerance measures."""
+        return self._inline(row["statement"].partition(" Tolerance:")[0])
+
+
+class Claims(Ledger):
+    """``{claims}``: the ledger, one table a chapter, in the order of the file."""
+
+    option_spec = {"verdict": lambda given: directives.choice(given, VERDICTS)}  # noqa: RUF012
+
+    def run(self) -> list[nodes.Node]:
+        rows = self.rows()
+        if verdict := self.options.get("verdict"):
+            return [self._list([row for row in rows if row.get("verdict") == verdict])]
+        chapters = dict.fromkeys(row["chapter"] for row in rows)
+        parts: list[nodes.Node] = []
+        for chapter in chapters:
+            parts.append(nodes.rubric("", "", link(chapter, self.env.docname)))
+            own = (self._row(row) for row in rows if row["chapter"] == chapter)
+            parts.append(_table(COLUMNS, own, "claims"))
+        return parts
+
     def _list(self, rows: list[Row]) -> nodes.Node:
         """The statements, each after a link to where it stands."""
         listed = nodes.bullet_list(bullet="-")
         for row in rows:
             where = self._placed(anchor_link(target=row["anchor"]))
-            said = [nodes.Text(". "), *self._inline(row["statement"])]
+            said = [nodes.Text(". "), *self._finding(row)]
             listed += nodes.list_item("", nodes.paragraph("", "", where, *said))
         return listed
 
-    def _table(self, rows: list[Row]) -> nodes.table:
-        group = nodes.tgroup(cols=len(COLUMNS))
-        group += [nodes.colspec(colwidth=width) for _, width in COLUMNS]
-        head = [nodes.paragraph("", title) for title, _ in COLUMNS]
-        group += nodes.thead("", _table_row([[cell] for cell in head]))
-        group += nodes.tbody("", *(self._table_row(row) for row in rows))
-        return nodes.table("", group, classes=["claims"])
-
-    def _table_row(self, row: Row) -> nodes.row:
+    def _row(self, row: Row) -> nodes.row:
         statement = nodes.paragraph("", "", *self._inline(row["statement"]))
-        status = nodes.paragraph("", row["status"])
+        words = dict.fromkeys([row["status"], row.get("verdict", row["status"])])
+        status = nodes.paragraph("", ", ".join(words))
         where = nodes.paragraph("", "", self._placed(anchor_link(target=row["anchor"])))
         rendered = _table_row([[statement], [status], [where], self._evidence(row)])
         # A page may link to one claim: its row is a target of its own.
@@ -206,16 +240,29 @@ class Claims(SphinxDirective):
             lines.append(nodes.paragraph("", "", *self._inline(f"{{cite:t}}`{row['source']}`")))
         return lines or [nodes.paragraph("", "—")]
 
-    def _placed(self, node: nodes.Element) -> nodes.Element:
-        """The node with the place of the directive, so that a warning about it can name it."""
-        node["refdoc"] = self.env.docname
-        node.source, node.line = self.state_machine.get_source_and_line(self.lineno)
-        return node
 
-    def _inline(self, text: str) -> list[nodes.Node]:
-        """The text parsed as the page's own inline markup: MyST here, so $math$ and roles work."""
-        parsed, messages = self.state.inline_text(text.strip(), self.lineno)
-        return [*parsed, *messages]
+class Verdicts(Ledger):
+    """``{verdicts}``: the figures of the scripts, each with its verdict and what was found."""
+
+    def run(self) -> list[nodes.Node]:
+        rows = [row for row in self.rows() if row.get("verdict")]
+        return [_table(VERDICT_COLUMNS, map(self._row, rows), "figure-names")]
+
+    def _row(self, row: Row) -> nodes.row:
+        figure = anchor_link(target=row["anchor"], text=row["figure"])
+        cells = [self._placed(figure)], [nodes.Text(row["verdict"])], self._finding(row)
+        return _table_row([[nodes.paragraph("", "", *cell)] for cell in cells])
+
+
+def _table(
+    columns: Sequence[tuple[str, int]], rows: Iterable[nodes.row], name: str
+) -> nodes.table:
+    group = nodes.tgroup(cols=len(columns))
+    group += [nodes.colspec(colwidth=width) for _, width in columns]
+    head = [nodes.paragraph("", title) for title, _ in columns]
+    group += nodes.thead("", _table_row([[cell] for cell in head]))
+    group += nodes.tbody("", *rows)
+    return nodes.table("", group, classes=[name])
 
 
 def _table_row(cells: Iterable[list[nodes.Node]]) -> nodes.row:
@@ -243,6 +290,8 @@ class ResolveClaims(SphinxPostTransform):
 
     def _anchor(self, node: anchor_link) -> nodes.Node:
         target = node["target"]
+        if "text" in node:
+            return self._xref(node, "std", "ref", nodes.literal("", node["text"]), explicit=True)
         standard = self.env.get_domain("std")
         if target in getattr(self.env, "proof_list", {}):
             return self._xref(node, "prf", "ref", nodes.inline("", target))
@@ -284,5 +333,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(anchor_link)
     app.add_node(api_link)
     app.add_directive("claims", Claims)
+    app.add_directive("verdicts", Verdicts)
     app.add_post_transform(ResolveClaims)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -37,7 +37,7 @@ from contract.prose import (
     check_written,
     kind_of,
 )
-from contract.reproductions import check_reproductions, reproduced
+from contract.reproductions import check_reproductions, reproduced, verdict_problems
 from contract.statements import check_exercises, check_statements, exercises
 
 # What tests ask for under this one name.
@@ -65,6 +65,7 @@ __all__ = [
     "tags",
     "toc_entries",
     "toc_problems",
+    "verdict_problems",
 ]
 
 ALWAYS = (

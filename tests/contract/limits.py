@@ -21,5 +21,4 @@ SECTIONS = ("The question", "Limits", "Exercises", "Summary")  # in this order
 HEADER_WORDS = ("Prerequisites", "Reading time", "Running time")
 EXERCISE_KINDS = ("computation", "proof", "open")
 NOTEBOOK_KINDS = ("chapter", "reproduction", "appendix")  # an appendix needs no exercises
-VERDICTS = ("reproduced", "corrected", "discrepancy")
 MIN_EVIDENCE = 2  # cells of a reproduced figure that print numbers: the peer's, and why

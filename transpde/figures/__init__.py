@@ -24,7 +24,7 @@ FAMILIES = {
     "decay_to_zero": {
         "trad_neg_def_V": "softmax, K = -Q, V > 0: covariances decay to zero like 1/t",
         "L2_neg_def_V": "L2, K = -Q, V > 0: covariances decay to zero like 1/t",
-        "MH_neg_def_V": "two heads, K = -Q, V > 0: to zero, of rank one on the way",
+        "MH_neg_def_V": "two heads, K = -Q, V > 0: to zero, ever thinner on the way",
         "sink_convergence": "Sinkhorn, K = -Q, V > 0: covariances decay to zero like 1/t",
     },
     "rank_one_limits": {
