@@ -6,7 +6,7 @@ W_1 depends on the difference of two measures alone: for mass w moved from y to 
 
 import numpy as np
 import pytest
-from scipy.special import expi, expit
+from scipy.special import expit
 
 import transpde as tp
 from transpde import theory
@@ -352,9 +352,11 @@ def test_stability_bound_and_support_hold_along_flows(name, p):
             z = x + spread * rng.normal(size=(6, D))
             r = max(np.linalg.norm(x, axis=1).max(), np.linalg.norm(z, axis=1).max())
             paths = [tp.flow(tp.Particles(c), attention, times, rtol=1e-9) for c in (x, z)]
-            gaps = [tp.wasserstein(paths[0][i], paths[1][i], p) for i in range(4)]
+            gaps = np.array([tp.wasserstein(paths[0][i], paths[1][i], p) for i in range(4)])
             bound = theory.stability_bound(attention, r, times, p)
             assert (gaps[1:] <= bound[1:] * gaps[0] * (1 + 1e-6)).all()
+            back = theory.stability_bound(attention, r, times, p, backward=True)
+            assert (gaps[0] <= back[1:] * gaps[1:] * (1 + 1e-6)).all()
             nearest = max(nearest, gaps[-1] / gaps[0] / bound[-1])
             reach = theory.support_radius(attention, r, times)
             far = [np.linalg.norm(path.points, axis=-1).max(axis=1) for path in paths]
@@ -395,35 +397,30 @@ def test_support_bound_is_reached():
     assert theory.support_radius(tp.Masked(attention), 2.0, 1.0) == pytest.approx(2 * np.exp(0.7))
 
 
-def test_stability_exponent_is_the_integral_of_the_rate():
-    """Softmax has it in closed form, with the exponential integral; sigmoid's is elementary."""
+def test_stability_exponent_of_sigmoid_is_elementary():
     v, a, r, t = 0.8, 0.3, 1.2, np.array([0.0, 0.3, 1.1])
-    head = (np.eye(1), [[a]], [[v]])
-
-    def softmax(radius):
-        u = 2 * a * radius**2
-        return u / 4 + (expi(u) + np.exp(u)) / 2
-
-    end = r * np.exp(v * t)
-    got = theory.stability_bound(tp.Softmax(*head), r, t, log=True)
-    np.testing.assert_allclose(got, softmax(end) - softmax(r), rtol=1e-11, atol=1e-15)
-    got = theory.stability_bound(tp.Sigmoid(*head), r, t, log=True)
+    head, end = tp.Sigmoid(np.eye(1), [[a]], [[v]]), r * np.exp(v * t)
+    got = theory.stability_bound(head, r, t, log=True)
     np.testing.assert_allclose(got, v * t + a * (end**2 - r**2) / 4, rtol=1e-11)
-    assert theory.stability_bound(tp.Sigmoid(*head), r, 1.1) == pytest.approx(np.exp(got[-1]))
-    bounds = theory.lipschitz_bounds(tp.Sigmoid(*head), end[-1])
-    assert got[-1] < t[-1] * sum(bounds)
+    assert theory.stability_bound(head, r, 1.1) == pytest.approx(np.exp(got[-1]))
+    assert got[-1] < t[-1] * sum(theory.lipschitz_bounds(head, end[-1]))
 
 
 def test_bounds_overflow_to_infinity_without_a_warning():
     head = tp.Softmax(np.eye(2), np.eye(2), np.eye(2))
     assert theory.lipschitz_bounds(head, 100.0).in_measure == np.inf
+    assert theory.order_bounds(head, 1e200, np.inf).in_measure == np.inf
     assert theory.stability_bound(head, 3.0, 5.0) == np.inf
-    assert theory.stability_bound(head, 3.0, 5.0, log=True) == np.inf
-    assert np.isfinite(theory.stability_bound(head, 3.0, 0.8, log=True))
-    assert theory.stability_bound(head, 3.0, 0.8) == np.inf
+    assert np.isfinite(theory.stability_bound(head, 3.0, 5.0, log=True))
+    for backward in (False, True):
+        assert theory.stability_bound(head, 3.0, 1e3, log=True, backward=backward) == np.inf
+    masked = tp.Masked(head)
+    assert theory.stability_bound(masked, 3.0, 5.0, 2, log=True) == np.inf
+    assert np.isfinite(theory.stability_bound(masked, 3.0, 0.8, 2, log=True))
     assert theory.support_radius(head, 3.0, 1e4) == np.inf
     zero = tp.Softmax(np.eye(2), np.eye(2), np.zeros((2, 2)))
     assert theory.lipschitz_bounds(zero, 100.0) == (0.0, 0.0)
+    assert theory.order_bounds(zero, 100.0) == (0.0, 0.0)
     assert theory.lipschitz_bounds(tp.Unnormalized(*[np.eye(2)] * 2, 0 * np.eye(2)), 100.0) == (
         (0.0, 0.0)
     )
@@ -440,6 +437,10 @@ def test_no_bound_where_none_is_known():
     assert theory.stability_bound(sinkhorn, 1.0, 1.0) is None
     assert theory.lipschitz_bounds(tp.MultiHead([softmax, sinkhorn]), 2.0) == (8.0, None)
     assert theory.lipschitz_bounds(tp.Sinkhorn(*parameters, epsilon=0.5), 2.0) == (8.0, None)
+    assert theory.order_bounds(tp.Sinkhorn(*parameters, epsilon=0.5), 2.0) == (8.0, None)
+    assert theory.order_bounds(tp.Masked(softmax), 2.0, 2) == (4.0, None)
+    both = tp.MultiHead([softmax, linear])
+    assert theory.order_bounds(both, 2.0) == pytest.approx(theory.lipschitz_bounds(both, 2.0))
 
 
 def test_bad_input_is_told():

@@ -52,10 +52,36 @@ def sensitivity(answer: Answer) -> str:
     )
 
 
-def _softmax_exponent(v: Array, a0: Array, t: Array) -> Array:
+Z, W = np.polynomial.legendre.leggauss(80)
+
+
+def _parts(v: Array, a0: Array, t: Array, power: float = 2, backward: bool = False) -> Array:
+    """Return both integrals, the second as a logarithm; alpha grows by e^(power v t)."""
+    s = t * (1 + Z) / 2
+
+    def both(s: Array) -> list[Array]:  # the integrals of L_x and of L_inf from 0 to s
+        space = a0 * np.expm1(power * v * s) / power
+        return [space, v * s + space]
+
+    a, (space, largest) = a0 * np.exp(power * v * s), both(t)
+    shift = both(s)[1] if backward else largest - both(s)[1]
+    pushed = t / 2 * W @ (v * (1 + 2 * a) * np.exp(2 * a + shift))
+    return _array([space, np.log(pushed)])
+
+
+def _log_bound(v: Array, a0: Array, t: Array) -> Array:
+    space, pushed = _parts(v, a0, t)
+    return _array(space + np.logaddexp(0, pushed))
+
+
+def _first_radius(v: Array, a0: Array, t: Array) -> Array:
+    pushed = (1 + 2 * a0) * np.exp(2 * a0) * np.expm1(v * (1 + a0) * t) / (1 + a0)
+    return _array(v * a0 * t + np.log1p(pushed))
+
+
+def _moved_coupling(v: Array, a0: Array, t: Array) -> Array:
     a = a0 * np.exp(2 * v * t)
-    grown = (np.exp(2 * a) - np.exp(2 * a0)) / 2 + (expi(2 * a) - expi(2 * a0)) / 2
-    return _array((a - a0) / 2 + grown)
+    return _array((a - a0 + np.exp(2 * a) - np.exp(2 * a0) + expi(2 * a) - expi(2 * a0)) / 2)
 
 
 def log_bound(answer: Answer) -> str:
@@ -63,38 +89,34 @@ def log_bound(answer: Answer) -> str:
     problems = [
         tuple(map(_array, row)) for row in ((1.0, 0.4, 0.5), (0.6, 1.2, 0.7), (2, 0.1, 0.4))
     ]
-
-    def rate(v: Array, a: Array) -> Array:
-        return _array(v * (a + (1 + 2 * a) * np.exp(2 * a)))
-
-    def end(v: Array, a0: Array, t: Array) -> Array:
-        return _array(a0 * np.exp(2 * v * t))
-
     hints: dict[str, Callable[..., Array]] = {
-        "the ball grows: integrate the rate with R(s), not with the first radius.": (
-            lambda v, a0, t: t * rate(v, a0)
+        "the ball grows: take the constants on the ball of depth s, not on the first.": (
+            _first_radius
         ),
-        "that is depth times the last rate, which is a bound but not the integral.": (
-            lambda v, a0, t: t * rate(v, end(v, a0, t))
+        "that is the exponent of a moved coupling, which pays e^(2 alpha) at every depth.": (
+            _moved_coupling
         ),
         "the Lipschitz constant in space is missing.": (
-            lambda v, a0, t: _softmax_exponent(v, a0, t) - (end(v, a0, t) - a0) / 2
+            lambda v, a0, t: np.logaddexp(0, _parts(v, a0, t)[1])
         ),
-        "return the logarithm of the bound, the exponent itself.": (
-            lambda v, a0, t: np.exp(_softmax_exponent(v, a0, t))
+        "the first displacement itself is missing: the one in the bracket.": (
+            lambda v, a0, t: _parts(v, a0, t).sum()
         ),
+        "return the logarithm of the bound.": lambda v, a0, t: np.exp(_log_bound(v, a0, t)),
         "alpha holds the square of the radius, so it grows by e^(2vt).": (
-            lambda v, a0, t: 2 * _softmax_exponent(v / 2, a0, t)
+            lambda v, a0, t: _parts(v, a0, t, 1)[0] + np.logaddexp(0, _parts(v, a0, t, 1)[1])
         ),
         "that is the exponent of order infinity; this is order 1.": (
-            lambda v, a0, t: v * t + end(v, a0, t) - a0
+            lambda v, a0, t: v * t + a0 * np.expm1(2 * v * t)
         ),
-        "d alpha = 2v alpha dt: the factor one half is missing.": (
-            lambda v, a0, t: 2 * _softmax_exponent(v, a0, t)
+        "integrate L_inf from s to t: what is pushed at depth s grows after it.": (
+            lambda v, a0, t: (
+                _parts(v, a0, t)[0] + np.logaddexp(0, _parts(v, a0, t, backward=True)[1])
+            )
         ),
     }
-    wrong = judged(answer, problems, _softmax_exponent, hints)
-    return wrong or "Right: the exponential integral, at both ends."
+    wrong = judged(answer, problems, _log_bound, hints)
+    return wrong or "Right: e^(2 alpha) is paid once, under the integral."
 
 
 def _moved(s: Array, a: Array, t: Array) -> Array:

@@ -1,17 +1,16 @@
-"""Compactly supported data: the support, two Lipschitz bounds, stability."""
+"""Compactly supported data: the support and two Lipschitz bounds."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import integrate
 
 from transpde.attention import L2, Head, Linear, Masked, Sigmoid, Sinkhorn, Softmax, Unnormalized
 from transpde.checks import Array, positive_number
 from transpde.theory.head_sums import HeadSum, depths, head_sum, one_case
 
-__all__ = ["LipschitzBounds", "lipschitz_bounds", "stability_bound", "support_radius"]
+__all__ = ["LipschitzBounds", "lipschitz_bounds", "support_radius"]
 
 AVERAGING = (Softmax, L2, Sinkhorn, Sigmoid)
 
@@ -60,14 +59,14 @@ def support_radius(attention: Any, radius: float, time: Any) -> Any:
         array([2.        , 5.43656366])
     """
     R, t = positive_number("radius", radius), depths(time)
-    growth = _speed(head_sum(attention))
+    growth = speed_bound(head_sum(attention))
     if growth is None:
         return None
-    bound = _radius(growth, R, t)
+    bound = radius_at(growth, R, t)
     return bound if bound.ndim else float(bound)
 
 
-def _speed(parts: HeadSum | None) -> tuple[float, float] | None:
+def speed_bound(parts: HeadSum | None) -> tuple[float, float] | None:
     """Return g and |b| of the bound gR + |b| on the speed in the ball of radius R."""
     if parts is None:
         return None
@@ -78,7 +77,8 @@ def _speed(parts: HeadSum | None) -> tuple[float, float] | None:
     return g, float(np.linalg.norm(parts.offset))
 
 
-def _radius(growth: tuple[float, float], R: float, t: Array) -> Array:
+def radius_at(growth: tuple[float, float], R: float, t: Array) -> Array:
+    """Return R(t) for the bound gR + |b| on the speed."""
     g, b = growth
     with np.errstate(over="ignore"):
         pushed = b * (np.expm1(g * t) / g if g > 0 else t) if b > 0 else 0.0
@@ -144,54 +144,61 @@ def lipschitz_bounds(attention: Any, radius: float, p: float = 2.0) -> Lipschitz
         >>> theory.lipschitz_bounds(tp.Linear(np.eye(2), np.eye(2), np.eye(2)), radius=2.0)
         LipschitzBounds(in_space=4.0, in_measure=8.0)
     """
-    R, order = positive_number("radius", radius), _order(p)
-    parts = head_sum(attention)
-    return LipschitzBounds(None, None) if parts is None else _Rows(parts, order).at(R)
+    R, hardy, parts = (
+        positive_number("radius", radius),
+        hardy_factor(order(p)),
+        head_sum(attention),
+    )
+    if parts is None:
+        return LipschitzBounds(None, None)
+    in_space, in_measure, known = _norm(parts.linear), 0.0, True
+    with np.errstate(over="ignore"):
+        for norms in head_norms(parts):
+            (space, measure), factor = norms.row(R), hardy if norms.masked else 1.0
+            in_space += norms.value * space
+            if measure is None or factor is None:
+                known = False
+            else:
+                in_measure += norms.value * factor * measure
+    return LipschitzBounds(float(in_space), float(in_measure) if known else None)
 
 
-def _order(p: Any) -> float:
-    order = np.inf if isinstance(p, float) and p == np.inf else positive_number("p", p)
-    if order < 1:
+def order(p: Any) -> float:
+    """Return the order of a distance, a float of at least 1 or inf, or raise `ValueError`."""
+    q = np.inf if isinstance(p, float) and p == np.inf else positive_number("p", p)
+    if q < 1:
         raise ValueError(f"p: must be at least 1; got {p!r}.")
-    return order
+    return q
 
 
-class _Rows:
-    """The rows of the table for the heads of an attention: norms once, bounds at many radii."""
+class HeadNorms(NamedTuple):
+    """A head without its mask, whether it had one, and the norms that its bounds are made of."""
 
-    def __init__(self, parts: HeadSum, p: float) -> None:
-        heads = _unmasked(parts)
-        self.linear = _norm(parts.linear)
-        self.heads = [
-            (head, _norm(head.value), _norm(head.key.T @ head.query), _norm(head.query),
-             _norm(head.key))
-            for head in heads
-        ]  # fmt: skip
-        hardy = None if p == 1 else 1.0 if p == np.inf else p / (p - 1)
-        self.p = p
-        self.masked = [isinstance(head, Masked) for head in parts.heads]
-        self.hardy = hardy
+    head: Head
+    masked: bool
+    value: float
+    product: float
+    query: float
+    key: float
 
-    def coupled(self, R: float) -> float | None:
-        """Return the constant of two fields along a coupling, in the order p."""
-        in_space, in_measure = self.at(R, coupled=True)
-        return None if in_space is None or in_measure is None else in_space + in_measure
+    def row(self, R: Any) -> tuple[Any, Any]:
+        """Return the bounds in space and in the measure, over the norm of the value matrix."""
+        return _row(self.head, np.float64(R), self.product, self.query, self.key)
 
-    def at(self, R: float, coupled: bool = False) -> LipschitzBounds:
-        """Return the bounds on the ball of radius R; coupled: in $W_p$ where that is smaller."""
-        in_space, in_measure = self.linear, 0.0
-        known = True
-        with np.errstate(over="ignore"):
-            for (head, v, *norms), masked in zip(self.heads, self.masked, strict=True):
-                row, factor = _row(head, np.float64(R), *norms), self.hardy if masked else 1.0
-                if coupled and not masked:
-                    row = row[0], _in_order(head, self.p, norms[0] * np.float64(R) ** 2, row[1])
-                in_space += v * row[0] if v > 0 else 0.0  # for v = 0 no bound is infinite
-                if v > 0 and row[1] is not None and factor is not None:
-                    in_measure += v * factor * row[1]
-                else:
-                    known = known and v == 0
-        return LipschitzBounds(float(in_space), float(in_measure) if known else None)
+
+def head_norms(parts: HeadSum) -> list[HeadNorms]:
+    """Return the norms of the heads with a value matrix that is not zero."""
+    return [
+        HeadNorms(head, isinstance(outer, Masked), _norm(head.value),
+                  _norm(head.key.T @ head.query), _norm(head.query), _norm(head.key))
+        for head, outer in zip(_unmasked(parts), parts.heads, strict=True)
+        if head.value.any()
+    ]  # fmt: skip
+
+
+def hardy_factor(p: float) -> float | None:
+    """Return the constant p/(p - 1) of Hardy's inequality, None where it is infinite."""
+    return None if p == 1 else 1.0 if p == np.inf else p / (p - 1)
 
 
 def _row(head: Head, R: Any, product: float, query: float, key: float) -> tuple[Any, Any]:
@@ -213,83 +220,3 @@ def _row(head: Head, R: Any, product: float, query: float, key: float) -> tuple[
         case Unnormalized():
             return alpha * np.exp(alpha), (1 + alpha) * np.exp(alpha)
     raise TypeError(f"attention: no bounds are known for {type(head).__name__}.")
-
-
-def _in_order(head: Head, p: float, alpha: Any, in_measure: Any) -> Any:
-    """Return the bound in $W_p$, for Sinkhorn that along couplings less the one in space."""
-    if isinstance(head, Softmax):
-        return (1 + (2 if p < 2 else 1) * alpha) * np.exp(2 * alpha / p)
-    if isinstance(head, Sinkhorn):
-        return 1 + alpha / head.epsilon if p == 2 else None
-    return in_measure
-
-
-def stability_bound(
-    attention: Any, radius: float, time: Any, p: float = 1.0, *, log: bool = False
-) -> Any:
-    r"""Return a bound on $W_p(\mu_t, \nu_t)/W_p(\mu_0, \nu_0)$ for data in $B_R$.
-
-    Move an optimal coupling along both flows and apply Grönwall's lemma:
-    $$W_p(\mu_t, \nu_t) \le \exp\Big(\int_0^t (L_x + L_\mu)(R(s))\,ds\Big)\,W_p(\mu_0, \nu_0)$$
-    with R(s) of `support_radius`. It is sharper than the product of t and the rate at R(t), and
-    far from sharp: triple exponential in t for softmax (p finite) and L2. For softmax the order p
-    tempers the exponential, $L_\mu = \|V\|(1 + c_p\alpha)e^{2\alpha/p}$ in $W_p$, with $c_p = 2$
-    for p < 2 and 1 from there. For Sinkhorn at p = 2 the sum of both constants is
-    $\|V\|(1 + 2\alpha/\varepsilon)$. Masked attention: in $d_p$, 1 < p.
-
-    Args:
-        attention: an attention with bounds of `support_radius` and `lipschitz_bounds`.
-        radius: R, positive; both measures are in $B_R$ at depth 0.
-        time: depths, at least 0, of any shape.
-        p: the order of the distance, at least 1, inf allowed; the bound depends on it for softmax,
-            Sinkhorn and masked heads.
-        log: return the logarithm, the integral itself.
-
-    Returns:
-        A float, or an array of the shape of `time`; inf where it overflows. None where a bound is
-        missing: linear and unnormalised (no bound on the support), Sinkhorn at p other than 2,
-        masked at p = 1.
-
-    Raises:
-        ValueError: a radius that is not positive, a negative time, p < 1, parameters with leading
-            axes.
-        TypeError: something that is not an attention.
-
-    Source: ours (chapter on stability).
-
-    Example:
-        >>> import numpy as np, transpde as tp
-        >>> from transpde import theory
-        >>> attention = tp.Sigmoid(np.eye(1), np.eye(1), np.eye(1))
-        >>> theory.stability_bound(attention, radius=1.0, time=1.0, log=True)
-        2.5972640247
-    """
-    R, t, order = positive_number("radius", radius), depths(time), _order(p)
-    parts = head_sum(attention)
-    growth = _speed(parts)
-    if parts is None or growth is None:
-        return None
-    rows = _Rows(parts, order)
-    if rows.coupled(R) is None:
-        return None
-
-    def rate(s: float) -> float:
-        return rows.coupled(float(_radius(growth, R, np.asarray(s)))) or 0.0
-
-    ends, where = np.unique(t, return_inverse=True)
-    pieces = [_integral(rate, a, b) for a, b in zip([0.0, *ends[:-1]], ends, strict=True)]
-    exponent = np.cumsum(pieces)[where].reshape(t.shape)
-    with np.errstate(over="ignore"):
-        bound = exponent if log else np.exp(exponent)
-    return bound if bound.ndim else float(bound)
-
-
-def _integral(rate: Any, start: float, end: float) -> float:
-    """Return the integral of an increasing rate, rounded up; inf where the rate overflows."""
-    if not np.isfinite(rate(end)):
-        return np.inf
-    # With its output in full, quad keeps silent about an accuracy that its error estimate tells.
-    value, error, *_ = integrate.quad(
-        rate, start, end, epsrel=1e-11, epsabs=0.0, limit=500, full_output=1
-    )
-    return float(value + error)
