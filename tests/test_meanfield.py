@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 import transpde as tp
@@ -188,14 +190,100 @@ def test_departure_is_the_last_crossing():
         freezing.cut_tilt(np.log(20.0), 0.1)
 
 
-def test_interpolated_velocity_and_flow_are_those_of_softmax():
+def direct_softmax(x):
+    """The velocities by the definition, all pairs, in an order of operations of their own."""
+    rows = []
+    for c in x:
+        w = np.exp(c * x - (c * x).max())
+        rows.append((w * x).sum() / w.sum())
+    return np.array(rows)
+
+
+def line_cloud(shape, n, seed):
+    rng = np.random.default_rng(seed)
+    match shape:
+        case "normal":
+            return rng.normal(size=n)
+        case "uniform":
+            return rng.uniform(-1, 1, size=n)
+        case "heavy":
+            return rng.standard_cauchy(size=n)
+        case "two":
+            return rng.choice([-1.0, 1.0], size=n) + 1e-3 * rng.normal(size=n)
+        case "outlier":
+            return np.append(rng.normal(size=n - 1) / 50, 1.0)
+        case _:
+            return np.linspace(0, 1, n) ** 8
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    shape=st.sampled_from(["normal", "uniform", "heavy", "two", "outlier", "crowded"]),
+    n=st.sampled_from([2, 5, 100, 700, 1500]),
+    log_spread=st.floats(-8, 4),
+    shift=st.sampled_from([0.0, 0.0, 3.0, -1e5]),
+    log_tol=st.integers(-12, -3),
+    seed=st.integers(0, 1000),
+)
+@example("normal", 1500, 2.0, 0.0, -8, 0)
+@example("two", 1500, 3.0, 0.0, -8, 0)
+def test_velocity_on_the_line_is_within_its_tolerance(shape, n, log_spread, shift, log_tol, seed):
+    x, tol = shift + np.exp(log_spread) * line_cloud(shape, n, seed), 10.0**log_tol
+    exact, found = direct_softmax(x), freezing.line_velocity(x, tol)
+    middle = (x.min() + x.max()) / 2
+    scale = min(np.abs(exact).max(), np.abs(exact - middle).max())
+    # A score carries the rounding of a product of two places; the direct sum does so too.
+    rounding = 3e-15 * np.abs(x).max() * (1 + np.abs(x).max() * np.ptp(x))
+    assert np.abs(found - exact).max() <= 3 * tol * scale + rounding
+
+
+@pytest.mark.parametrize(
+    ("points", "at", "value"),
+    [([-20.0, -0.02, 0.02, 20.0], 2, 20 * np.sinh(0.4)), ([0.0] * 40, 7, 0.0)],
+)
+def test_velocity_on_the_line_by_hand(points, at, value):
+    """Of four tokens: (20 sinh 0.4 + 0.02 sinh 0.0004) / (cosh 0.4 + cosh 0.0004)."""
+    if value:
+        value = (value + 0.02 * np.sinh(0.0004)) / (np.cosh(0.4) + np.cosh(0.0004))
+    assert freezing.line_velocity(points)[at] == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("spread", [3.0, 4.0, 8.0])
+def test_many_tokens_of_a_wide_cloud(spread):
+    """10,000 tokens, of which every hundredth is compared with the definition."""
+    x = spread * np.random.default_rng(0).normal(size=10_000)
+    some = np.arange(0, 10_000, 100)
+    exact = [np.average(x, weights=np.exp(c * x - (c * x).max())) for c in x[some]]
+    np.testing.assert_allclose(freezing.line_velocity(x)[some], exact, rtol=0, atol=1e-6)
+
+
+def test_flow_on_the_line_is_that_of_softmax():
     x = np.random.default_rng(0).normal(size=500)
-    softmax = tp.Softmax([[1.0]], [[1.0]], [[1.0]])
-    for y, tolerance in ((x, 1e-6), (1.5 * x, 1e-3), (2 * x, 1e-2)):
-        exact = softmax(tp.Particles(y[:, None]))(y[:, None])[:, 0]
-        np.testing.assert_allclose(freezing.line_velocity(y), exact, rtol=0, atol=tolerance)
     times = [0.0, 0.3, 0.6]
+    softmax = tp.Softmax([[1.0]], [[1.0]], [[1.0]])
     exact = tp.flow(tp.Particles(x[:, None]), softmax, times).points[..., 0]
     np.testing.assert_allclose(freezing.line_flow(x, times), exact, rtol=0, atol=5e-3)
-    fine = solve_ivp(lambda _, z: freezing.line_velocity(z, 200), (0, 0.3), x, rtol=1e-9).y[:, -1]
+    fine = solve_ivp(lambda _, z: freezing.line_velocity(z), (0, 0.3), x, rtol=1e-9).y[:, -1]
     np.testing.assert_allclose(fine, exact[1], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: freezing.line_velocity([]), "points: must have at least one entry"),
+        (lambda: freezing.line_velocity([0.0, np.nan]), "points: every entry must be finite"),
+        (lambda: freezing.line_velocity([0.0, 1.0], 0.0), "tol: must be a positive finite"),
+        (lambda: freezing.line_flow([0.0], [0.5, 1.0]), "times: an array of times must start at"),
+        (lambda: freezing.line_flow([0.0], [0.0, 2.0, 1.0]), "times: must be strictly increasing"),
+        (lambda: freezing.departure_tilt([1.0], [1.0, 2.0], 0.1), "means: its length must be"),
+        (lambda: freezing.departure_tilt([1.0, 1], [2.0, 1], 0.1), "tilts: must be increasing"),
+        (
+            lambda: freezing.departure_tilt([1.0, 1], [1.0, 2], 1.5),
+            "tolerance: .* between 0 and 1",
+        ),
+        (lambda: freezing.cut_tilt(10.0, 2.0), "tolerance: must be a number between 0 and 1"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
