@@ -8,7 +8,8 @@ from scipy.integrate import solve_ivp
 
 import transpde as tp
 from transpde import theory
-from transpde.theory import freezing
+from transpde.convergence import seed_order
+from transpde.theory import freezing, mean_field
 
 Z, W = np.polynomial.legendre.leggauss(20)
 
@@ -117,6 +118,76 @@ def test_tokens_and_twins_part_by_less_than_the_bound(d):
         rate = np.exp(log_bound[-1] - log_bound + 2 * a * R**2) * v * R
         assert distances[-1] <= 2 * np.trapezoid(rate, s) / np.sqrt(n)
     assert np.log2(distances[0] / distances[1]) / 4 == pytest.approx(0.5, abs=0.2)
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 1.0])
+def test_sinkhorn_in_mean_square_in_both_directions(epsilon):
+    """W_2 changes by at most exp(+-E), E = |V|t + |A|R_0^2 (e^(2|V|t) - 1)/epsilon."""
+    rng, t = np.random.default_rng(8), 0.5
+    for _ in range(8):
+        Q, K, V = rng.normal(size=(3, 2, 2)) / 2
+        head = tp.Sinkhorn(Q, K, V, epsilon)
+        clouds = [tp.Particles(x) for x in rng.uniform(-0.7, 0.7, (2, 12, 2))]
+        ends = [tp.flow(cloud, head, [0.0, t], rtol=1e-6).final for cloud in clouds]
+        ratio = tp.wasserstein(*ends) / tp.wasserstein(*clouds)
+        v, score = np.linalg.norm(V, 2), np.linalg.norm(K.T @ Q, 2) / epsilon
+        R0 = max(np.linalg.norm(cloud.points, axis=1).max() for cloud in clouds)
+        exponent = v * t + score * R0**2 * np.expm1(2 * v * t)
+        assert abs(np.log(ratio)) <= exponent
+        known = theory.stability_bound(head, R0, t, p=2, log=True)
+        assert known == pytest.approx(exponent, rel=1e-9)
+
+
+@pytest.mark.parametrize("v", [1.0, -1.0])
+def test_sinkhorn_reaches_both_sides_where_scores_vanish(v):
+    """Translates, V = v: the distance is multiplied by e^(vt), so each side is the best one."""
+    x, t = np.random.default_rng(0).uniform(-0.01, 0.01, (10, 1)), 0.7
+    head = tp.Sinkhorn([[1.0]], [[1.0]], [[v]])
+    clouds = tp.Particles(x), tp.Particles(x + 0.02)
+    ends = [tp.flow(cloud, head, [0.0, t], rtol=1e-10, atol=1e-12).final for cloud in clouds]
+    ratio = tp.wasserstein(*ends) / tp.wasserstein(*clouds)
+    exponent = theory.stability_bound(head, 0.03, t, p=2, log=True)
+    assert abs(np.log(ratio)) <= exponent
+    assert np.log(ratio) == pytest.approx(v * t, abs=1e-3)
+    assert exponent - t < 5e-3
+
+
+def sinkhorn_gaps(n, seeds, time=0.5):
+    """Root mean squares over tokens of the distance to the twin and of the error of velocities."""
+    head, line = tp.Sinkhorn([[1.0]], [[-1.0]], [[-1.0]]), tp.Particles(Z[:, None], W / 2)
+    both, gaps = tp.Particles(np.append(Z, np.linspace(-1, 1, 41))[:, None],
+                              np.append(W / 2, np.zeros(41))), []  # fmt: skip
+    end = tp.flow(both, head, [0.0, time], rtol=1e-10, atol=1e-12).final.points[20:, 0]
+    carry = np.polynomial.Chebyshev.fit(np.linspace(-1, 1, 41), end, 12)
+    for seed in range(seeds):
+        x = np.random.default_rng([n, seed]).uniform(-1, 1, (n, 1))
+        tokens = tp.flow(tp.Particles(x), head, [0.0, time], rtol=1e-4, atol=1e-5).final.points
+        error = head(tp.Particles(x))(x) - head(line)(x)
+        gaps.append([((tokens - carry(x)) ** 2).mean(), (error**2).mean()])
+    return np.sqrt(np.array(gaps))
+
+
+def test_sinkhorn_tokens_and_twins_part_at_the_rate_one_half():
+    """Below 4|V|R e^(12 alpha)/sqrt(n) at depth 0, C(t)/sqrt(n) at depth t; the order is 1/2."""
+    head, counts = tp.Sinkhorn([[1.0]], [[-1.0]], [[-1.0]]), (16, 48, 144)
+    gaps = {n: sinkhorn_gaps(n, 10) for n in counts}
+    for n, found in gaps.items():
+        means = np.sqrt((found**2).mean(axis=0) * n)
+        assert np.log(means[0]) <= mean_field.twin_bound(head, 1.0, 0.5, log=True)
+        assert means[1] <= 4 * np.exp(12)
+    for k in (0, 1):
+        assert seed_order(counts, np.array([gaps[n][:, k] for n in counts]).T).near(-0.5, 0.05)
+
+
+def test_sinkhorn_kernel_between_its_bounds():
+    """exp(-4 alpha/eps) <= kappa <= exp(4 alpha/eps) on random clouds in the unit disc."""
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        Q, K = rng.normal(size=(2, 2, 2))
+        x = rng.normal(size=(30, 2))
+        x *= rng.random((30, 1)) / np.linalg.norm(x, axis=1)[:, None]
+        kernel = 30 * tp.Sinkhorn(Q, K, np.eye(2)).matrix(tp.Particles(x))
+        assert np.abs(np.log(kernel)).max() <= 4 * np.linalg.norm(K.T @ Q, 2)
 
 
 def test_no_cloud_of_points_is_nearer_than_the_lower_bound():
