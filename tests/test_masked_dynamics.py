@@ -295,3 +295,38 @@ def test_masked_flow_solves_the_weak_equation():
     field = head(tp.Particles(path[2], w, s))(path[2], s)
     exact = w @ (np.cos(3 * s) * np.cos(path[2] @ c) * (field @ c))
     assert (values[2] - values[0]) / (2 * h) == pytest.approx(exact, rel=1e-6)
+
+
+STACK = tp.Softmax(np.zeros((3, 2, 2)), EYE, EYE)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: mean_field.twin_bound(masked_line(), -1.0, 1.0), ValueError, "radius: must be a"),
+        (lambda: mean_field.twin_bound(masked_line(), 1.0, -1.0), ValueError, "time: must be at"),
+        (
+            lambda: mean_field.twin_bound(STACK, 1.0, 1.0),
+            ValueError,
+            "attention: must have no lea",
+        ),
+        (lambda: mean_field.twin_bound(tp.Softmax, 1.0, 1.0), TypeError, "attention: must be an"),
+        (lambda: mean_field.masked_bounds(masked_line(), 0.0), ValueError, "radius: must be a"),
+        (lambda: mean_field.masked_limit(masked_line(), wave, 0.0), ValueError, "time: must be a"),
+        (
+            lambda: mean_field.masked_limit(masked_line(), wave, 1.0, tol=0.0),
+            ValueError,
+            "tol: must be a positive",
+        ),
+    ],
+)
+def test_bad_input(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_a_mask_on_some_heads_only_has_no_twin_bound():
+    line = masked_line()
+    assert mean_field.twin_bound(tp.MultiHead([line, line.head]), 1.0, 1.0) is None
+    double = mean_field.twin_bound(tp.MultiHead([line, line]), 1.0, 0.1)
+    assert double > 2 * mean_field.twin_bound(line, 1.0, 0.1)
