@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import transpde as tp
+from transpde import theory
+from transpde.theory import mean_field
 
 ORDERS = (1.5, 2, 3, 4)
 distance = tp.conditional_wasserstein
@@ -308,6 +310,79 @@ def test_field_of_masked_softmax_is_lipschitz_in_the_conditional_distance(p):
         largest = max(largest, norm(np.linalg.norm(gap, axis=1), laws[2], p) / bound)
     print(f"p = {p}: the field's gap reaches {largest:.3f} of its bound")
     assert 0.01 < largest <= 1
+
+
+def least_constant(alpha, p, count=4001):
+    """The smallest L_q (p/(p-q))^(1/q) over a grid of orders q, for |V| = 1."""
+    q = np.linspace(1, p, count)[:-1]
+    c = np.maximum(1, 2 ** (2 / q - 1))
+    return ((1 + c * alpha) * np.exp(2 * alpha / q) * (p / (p - q)) ** (1 / q)).min()
+
+
+@pytest.mark.parametrize("p", [1.01, *ORDERS, 50.0])
+@pytest.mark.parametrize("alpha", [0.0, 0.1, 1.0, 4.0])
+def test_least_masked_constant(alpha, p):
+    """Within 1e-4 of a grid of orders, and never above the constant with q = 1."""
+    head = tp.Masked(tp.Softmax([[alpha]], [[1.0]], [[2.0]]))
+    found = mean_field.masked_bounds(head, 1.0, p).in_measure
+    assert found == pytest.approx(2 * least_constant(alpha, p), rel=1e-4)
+    assert found <= theory.lipschitz_bounds(head, 1.0, p).in_measure * (1 + 1e-12)
+
+
+def test_masked_bounds_of_other_heads_and_sums():
+    one = np.eye(1)
+    soft, sig = tp.Masked(tp.Softmax(4 * one, one, one)), tp.Masked(tp.Sigmoid(one, one, one))
+    both = mean_field.masked_bounds(tp.MultiHead([soft, sig]), 1.0)
+    parts = [mean_field.masked_bounds(head, 1.0) for head in (soft, sig)]
+    assert both.in_measure == pytest.approx(sum(part.in_measure for part in parts), rel=1e-12)
+    assert parts[1] == theory.lipschitz_bounds(sig, 1.0)
+    assert mean_field.masked_bounds(soft, 1.0, np.inf).in_measure == pytest.approx(5.0)
+    assert mean_field.masked_bounds(soft, 1.0, 1.0).in_measure is None
+    with pytest.raises(TypeError, match="attention: must be made of masked heads"):
+        mean_field.masked_bounds(soft.head, 1.0)
+    with pytest.raises(ValueError, match="p: must be at least 1"):
+        mean_field.masked_bounds(soft, 1.0, 0.5)
+
+
+@pytest.mark.parametrize("p", ORDERS)
+def test_field_of_masked_softmax_obeys_the_least_constant(p):
+    """Light grains far away, at early positions: what makes the constant of softmax large."""
+    rng, largest = np.random.default_rng(int(10 * p) + 3), 0.0
+    for _ in range(150):
+        alpha, n = rng.choice([0.5, 2.0, 4.0]), rng.integers(2, 30)
+        head = tp.Masked(tp.Softmax([[alpha]], [[1.0]], [[1.0]]))
+        mass = np.geomspace(10.0 ** -rng.uniform(0, 6), 1, n)
+        mass, s = mass / mass.sum(), np.arange(n)
+        grain = 1 / (1 + np.exp(rng.uniform(0, 2 * alpha)))
+        f = np.cumsum(mass) ** (-rng.random() / p)
+        shift = 0.3 * f / f.max() * rng.choice([0.1, 1.0])
+        weights = np.concatenate([mass * (1 - grain), mass * grain])
+        clouds = [
+            tp.Particles(np.append(np.full(n, -1.0), 1 - z)[:, None], weights, np.append(s, s))
+            for z in (0 * shift, shift)
+        ]
+        fields = [head(z)(np.ones((n, 1)), s)[:, 0] for z in clouds]
+        bound = mean_field.masked_bounds(head, 1.0, p).in_measure * distance(*clouds, p)
+        largest = max(largest, norm(np.abs(fields[0] - fields[1]), mass, p) / bound)
+    print(f"p = {p}: {largest:.3f} of the least constant")
+    assert 0.03 < largest <= 1
+
+
+@pytest.mark.parametrize("p", ORDERS)
+def test_without_scores_the_masked_constant_is_sharp(p):
+    """A = 0, point masses f e with f = F^(-a): the gap of fields tends to |V| p/(p-1) d_p."""
+    V = np.array([[1.0, 2.0], [-0.5, 0.3]])
+    _, sizes, W = np.linalg.svd(V)
+    F = np.geomspace(10.0 ** (-9 * p), 1, 3000)  # so that all tokens are above rounding
+    mass, s = np.diff(F, prepend=0.0), np.arange(3000)
+    f = (F / F[0]) ** (-0.98 / p)  # at most 1: supports in the unit disc
+    clouds = [tp.Particles(z, mass, s) for z in (np.zeros((3000, 2)), np.outer(f, W[0]))]
+    head = tp.Masked(tp.Softmax(np.zeros((1, 2)), np.zeros((1, 2)), V))
+    gap = head(clouds[1])(np.zeros((3000, 2)), s)
+    ratio = norm(np.linalg.norm(gap, axis=1), mass, p) / norm(f, mass, p)
+    constant = mean_field.masked_bounds(head, 1.0, p).in_measure
+    assert constant == pytest.approx(sizes[0] * p / (p - 1), rel=1e-12)
+    assert 0.85 * constant <= ratio <= constant
 
 
 def test_plain_distance_cannot_bound_the_field():

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 import transpde as tp
 from transpde import theory
-from transpde.theory import freezing
+from transpde.convergence import seed_order
+from transpde.theory import freezing, mean_field
 
 Z, W = np.polynomial.legendre.leggauss(20)
 
@@ -71,7 +74,9 @@ def test_constant_of_the_rate_of_a_velocity(d):
 def test_distance_changes_by_at_most_the_bound_in_both_directions(name, p):
     rng = np.random.default_rng(3)
     head = heads(2, rng)[name]
-    log_bound = theory.stability_bound(head, 1.0, 0.4, p=p, log=True)
+    # The integral of L_x + L_mu along the growing radius: increasing, so below its upper sum.
+    radii = theory.support_radius(head, 1.0, np.linspace(0, 0.4, 101)[1:])
+    log_bound = 0.004 * sum(sum(theory.lipschitz_bounds(head, R)) for R in radii)
     for _ in range(5):
         clouds = [tp.Particles(x) for x in rng.uniform(-0.7, 0.7, (2, 15, 2))]
         ends = [tp.flow(cloud, head, [0.0, 0.4]).final for cloud in clouds]
@@ -93,9 +98,9 @@ def test_a_product_stays_a_product():
 
 @pytest.mark.parametrize("d", [1, 2])
 def test_tokens_and_twins_part_by_less_than_the_bound(d):
-    """The bound C(t)/sqrt(n), by its integral; and the distance falls with n."""
+    """The bound C(t)/sqrt(n); and the distance falls with n."""
     head = tp.Softmax(0.5 * np.eye(d), -0.5 * np.eye(d), -0.5 * np.eye(d))
-    T, R0, v, a = 0.4, np.sqrt(d), 0.5, 0.25
+    T, R0 = 0.4, np.sqrt(d)
     nodes = cube(d)
     distances = []
     for n in (10, 160):
@@ -109,12 +114,78 @@ def test_tokens_and_twins_part_by_less_than_the_bound(d):
             tokens = tp.flow(tp.Particles(x), head, [0.0, T], rtol=1e-5).final.points
             gaps.append(np.linalg.norm(tokens - twins, axis=1).mean())
         distances.append(np.mean(gaps))
-        s = np.linspace(0, T, 400)
-        R = R0 * np.exp(v * s)
-        log_bound = theory.stability_bound(head, R0, s, log=True)
-        rate = np.exp(log_bound[-1] - log_bound + 2 * a * R**2) * v * R
-        assert distances[-1] <= 2 * np.trapezoid(rate, s) / np.sqrt(n)
+        assert distances[-1] <= mean_field.twin_bound(head, R0, T) / np.sqrt(n)
     assert np.log2(distances[0] / distances[1]) / 4 == pytest.approx(0.5, abs=0.2)
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 1.0])
+def test_sinkhorn_in_mean_square_in_both_directions(epsilon):
+    """W_2 changes by at most exp(+-E), E = |V|t + |A|R_0^2 (e^(2|V|t) - 1)/epsilon."""
+    rng, t = np.random.default_rng(8), 0.5
+    for _ in range(8):
+        Q, K, V = rng.normal(size=(3, 2, 2)) / 2
+        head = tp.Sinkhorn(Q, K, V, epsilon)
+        clouds = [tp.Particles(x) for x in rng.uniform(-0.7, 0.7, (2, 12, 2))]
+        ends = [tp.flow(cloud, head, [0.0, t], rtol=1e-6).final for cloud in clouds]
+        ratio = tp.wasserstein(*ends) / tp.wasserstein(*clouds)
+        v, score = np.linalg.norm(V, 2), np.linalg.norm(K.T @ Q, 2) / epsilon
+        R0 = max(np.linalg.norm(cloud.points, axis=1).max() for cloud in clouds)
+        exponent = v * t + score * R0**2 * np.expm1(2 * v * t)
+        assert abs(np.log(ratio)) <= exponent
+        known = theory.stability_bound(head, R0, t, p=2, log=True)
+        assert known == pytest.approx(exponent, rel=1e-9)
+
+
+@pytest.mark.parametrize("v", [1.0, -1.0])
+def test_sinkhorn_reaches_both_sides_where_scores_vanish(v):
+    """Translates, V = v: the distance is multiplied by e^(vt), so each side is the best one."""
+    x, t = np.random.default_rng(0).uniform(-0.01, 0.01, (10, 1)), 0.7
+    head = tp.Sinkhorn([[1.0]], [[1.0]], [[v]])
+    clouds = tp.Particles(x), tp.Particles(x + 0.02)
+    ends = [tp.flow(cloud, head, [0.0, t], rtol=1e-10, atol=1e-12).final for cloud in clouds]
+    ratio = tp.wasserstein(*ends) / tp.wasserstein(*clouds)
+    exponent = theory.stability_bound(head, 0.03, t, p=2, log=True)
+    assert abs(np.log(ratio)) <= exponent
+    assert np.log(ratio) == pytest.approx(v * t, abs=1e-3)
+    assert exponent - t < 5e-3
+
+
+def sinkhorn_gaps(n, seeds, time=0.5):
+    """Root mean squares over tokens of the distance to the twin and of the error of velocities."""
+    head, line = tp.Sinkhorn([[1.0]], [[-1.0]], [[-1.0]]), tp.Particles(Z[:, None], W / 2)
+    both, gaps = tp.Particles(np.append(Z, np.linspace(-1, 1, 41))[:, None],
+                              np.append(W / 2, np.zeros(41))), []  # fmt: skip
+    end = tp.flow(both, head, [0.0, time], rtol=1e-10, atol=1e-12).final.points[20:, 0]
+    carry = np.polynomial.Chebyshev.fit(np.linspace(-1, 1, 41), end, 12)
+    for seed in range(seeds):
+        x = np.random.default_rng([n, seed]).uniform(-1, 1, (n, 1))
+        tokens = tp.flow(tp.Particles(x), head, [0.0, time], rtol=1e-4, atol=1e-5).final.points
+        error = head(tp.Particles(x))(x) - head(line)(x)
+        gaps.append([((tokens - carry(x)) ** 2).mean(), (error**2).mean()])
+    return np.sqrt(np.array(gaps))
+
+
+def test_sinkhorn_tokens_and_twins_part_at_the_rate_one_half():
+    """Below 4|V|R e^(12 alpha)/sqrt(n) at depth 0, C(t)/sqrt(n) at depth t; the order is 1/2."""
+    head, counts = tp.Sinkhorn([[1.0]], [[-1.0]], [[-1.0]]), (16, 48, 144)
+    gaps = {n: sinkhorn_gaps(n, 10) for n in counts}
+    for n, found in gaps.items():
+        means = np.sqrt((found**2).mean(axis=0) * n)
+        assert np.log(means[0]) <= mean_field.twin_bound(head, 1.0, 0.5, log=True)
+        assert means[1] <= 4 * np.exp(12)
+    for k in (0, 1):
+        assert seed_order(counts, np.array([gaps[n][:, k] for n in counts]).T).near(-0.5, 0.05)
+
+
+def test_sinkhorn_kernel_between_its_bounds():
+    """exp(-4 alpha/eps) <= kappa <= exp(4 alpha/eps) on random clouds in the unit disc."""
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        Q, K = rng.normal(size=(2, 2, 2))
+        x = rng.normal(size=(30, 2))
+        x *= rng.random((30, 1)) / np.linalg.norm(x, axis=1)[:, None]
+        kernel = 30 * tp.Sinkhorn(Q, K, np.eye(2)).matrix(tp.Particles(x))
+        assert np.abs(np.log(kernel)).max() <= 4 * np.linalg.norm(K.T @ Q, 2)
 
 
 def test_no_cloud_of_points_is_nearer_than_the_lower_bound():
@@ -188,14 +259,100 @@ def test_departure_is_the_last_crossing():
         freezing.cut_tilt(np.log(20.0), 0.1)
 
 
-def test_interpolated_velocity_and_flow_are_those_of_softmax():
+def direct_softmax(x):
+    """The velocities by the definition, all pairs, in an order of operations of their own."""
+    rows = []
+    for c in x:
+        w = np.exp(c * x - (c * x).max())
+        rows.append((w * x).sum() / w.sum())
+    return np.array(rows)
+
+
+def line_cloud(shape, n, seed):
+    rng = np.random.default_rng(seed)
+    match shape:
+        case "normal":
+            return rng.normal(size=n)
+        case "uniform":
+            return rng.uniform(-1, 1, size=n)
+        case "heavy":
+            return rng.standard_cauchy(size=n)
+        case "two":
+            return rng.choice([-1.0, 1.0], size=n) + 1e-3 * rng.normal(size=n)
+        case "outlier":
+            return np.append(rng.normal(size=n - 1) / 50, 1.0)
+        case _:
+            return np.linspace(0, 1, n) ** 8
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    shape=st.sampled_from(["normal", "uniform", "heavy", "two", "outlier", "crowded"]),
+    n=st.sampled_from([2, 5, 100, 700, 1500]),
+    log_spread=st.floats(-8, 4),
+    shift=st.sampled_from([0.0, 0.0, 3.0, -1e5]),
+    log_tol=st.integers(-12, -3),
+    seed=st.integers(0, 1000),
+)
+@example("normal", 1500, 2.0, 0.0, -8, 0)
+@example("two", 1500, 3.0, 0.0, -8, 0)
+def test_velocity_on_the_line_is_within_its_tolerance(shape, n, log_spread, shift, log_tol, seed):
+    x, tol = shift + np.exp(log_spread) * line_cloud(shape, n, seed), 10.0**log_tol
+    exact, found = direct_softmax(x), freezing.line_velocity(x, tol)
+    middle = (x.min() + x.max()) / 2
+    scale = min(np.abs(exact).max(), np.abs(exact - middle).max())
+    # A score carries the rounding of a product of two places; the direct sum does so too.
+    rounding = 3e-15 * np.abs(x).max() * (1 + np.abs(x).max() * np.ptp(x))
+    assert np.abs(found - exact).max() <= 3 * tol * scale + rounding
+
+
+@pytest.mark.parametrize(
+    ("points", "at", "value"),
+    [([-20.0, -0.02, 0.02, 20.0], 2, 20 * np.sinh(0.4)), ([0.0] * 40, 7, 0.0)],
+)
+def test_velocity_on_the_line_by_hand(points, at, value):
+    """Of four tokens: (20 sinh 0.4 + 0.02 sinh 0.0004) / (cosh 0.4 + cosh 0.0004)."""
+    if value:
+        value = (value + 0.02 * np.sinh(0.0004)) / (np.cosh(0.4) + np.cosh(0.0004))
+    assert freezing.line_velocity(points)[at] == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("spread", [3.0, 4.0, 8.0])
+def test_many_tokens_of_a_wide_cloud(spread):
+    """10,000 tokens, of which every hundredth is compared with the definition."""
+    x = spread * np.random.default_rng(0).normal(size=10_000)
+    some = np.arange(0, 10_000, 100)
+    exact = [np.average(x, weights=np.exp(c * x - (c * x).max())) for c in x[some]]
+    np.testing.assert_allclose(freezing.line_velocity(x)[some], exact, rtol=0, atol=1e-6)
+
+
+def test_flow_on_the_line_is_that_of_softmax():
     x = np.random.default_rng(0).normal(size=500)
-    softmax = tp.Softmax([[1.0]], [[1.0]], [[1.0]])
-    for y, tolerance in ((x, 1e-6), (1.5 * x, 1e-3), (2 * x, 1e-2)):
-        exact = softmax(tp.Particles(y[:, None]))(y[:, None])[:, 0]
-        np.testing.assert_allclose(freezing.line_velocity(y), exact, rtol=0, atol=tolerance)
     times = [0.0, 0.3, 0.6]
+    softmax = tp.Softmax([[1.0]], [[1.0]], [[1.0]])
     exact = tp.flow(tp.Particles(x[:, None]), softmax, times).points[..., 0]
     np.testing.assert_allclose(freezing.line_flow(x, times), exact, rtol=0, atol=5e-3)
-    fine = solve_ivp(lambda _, z: freezing.line_velocity(z, 200), (0, 0.3), x, rtol=1e-9).y[:, -1]
+    fine = solve_ivp(lambda _, z: freezing.line_velocity(z), (0, 0.3), x, rtol=1e-9).y[:, -1]
     np.testing.assert_allclose(fine, exact[1], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: freezing.line_velocity([]), "points: must have at least one entry"),
+        (lambda: freezing.line_velocity([0.0, np.nan]), "points: every entry must be finite"),
+        (lambda: freezing.line_velocity([0.0, 1.0], 0.0), "tol: must be a positive finite"),
+        (lambda: freezing.line_flow([0.0], [0.5, 1.0]), "times: an array of times must start at"),
+        (lambda: freezing.line_flow([0.0], [0.0, 2.0, 1.0]), "times: must be strictly increasing"),
+        (lambda: freezing.departure_tilt([1.0], [1.0, 2.0], 0.1), "means: its length must be"),
+        (lambda: freezing.departure_tilt([1.0, 1], [2.0, 1], 0.1), "tilts: must be increasing"),
+        (
+            lambda: freezing.departure_tilt([1.0, 1], [1.0, 2], 1.5),
+            "tolerance: .* between 0 and 1",
+        ),
+        (lambda: freezing.cut_tilt(10.0, 2.0), "tolerance: must be a number between 0 and 1"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

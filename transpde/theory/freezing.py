@@ -7,19 +7,41 @@ $\beta$, and no draw reaches far beyond $\sqrt{2\log n}$.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import Chebyshev
+from numpy.polynomial import chebyshev
 from scipy.integrate import solve_ivp
 from scipy.special import log_ndtr, ndtri_exp
 
-from transpde.checks import Array, finite_array, generator, positive_integer, positive_number
+from transpde.attention import Softmax
+from transpde.checks import (
+    Array,
+    finite_array,
+    generator,
+    increasing_times,
+    number,
+    positive_integer,
+    positive_number,
+    same_size,
+)
+from transpde.kernels.fast import CHECKS, SEED
+from transpde.kernels.nodes import from_values, places_of
+from transpde.measures import Particles
 
 __all__ = ["cut_tilt", "departure_tilt", "line_flow", "line_velocity", "tilted_means"]
 
 WIDTH = 0.01  # of the bins of draws
 MANY = 30.0  # logarithm of a count whose fluctuation is below all digits shown
+ONE = np.eye(1)
+NODES, TAIL = 32, 4  # of a panel, and how many last coefficients tell its error
+
+Speed = Callable[[Array], Array]
+
+
+def _share(name: str, value: Any) -> float:
+    return float(number(name, value, "a number between 0 and 1", lambda x: 0 < x < 1))
 
 
 def tilted_means(
@@ -75,7 +97,8 @@ def departure_tilt(means: Any, tilts: Any, tolerance: float) -> float:
         tolerance: $\eta$, between 0 and 1.
 
     Raises:
-        ValueError: tilts that end before the departure.
+        ValueError: tilts that end before the departure or do not increase, means of another
+            number, a tolerance that is not between 0 and 1.
 
     Source: ours (chapter on the mean-field limit).
 
@@ -84,9 +107,12 @@ def departure_tilt(means: Any, tilts: Any, tolerance: float) -> float:
         >>> round(freezing.departure_tilt([1.0, 2.0, 2.0], [1.0, 2.0, 3.0], 0.1), 6)
         2.222222
     """
-    beta = finite_array("tilts", tilts, "m")
-    share = 1 - positive_number("tolerance", tolerance)
-    above = finite_array("means", means, "m") - share * beta
+    beta, share = finite_array("tilts", tilts, "m"), 1 - _share("tolerance", tolerance)
+    m = finite_array("means", means, "m")
+    same_size("means", len(m), "tilts", len(beta), "length")
+    if (np.diff(beta) <= 0).any():
+        raise ValueError(f"tilts: must be increasing; got {beta}.")
+    above = m - share * beta
     if above[-1] >= 0:
         raise ValueError(f"tilts: must end beyond the departure; at {beta[-1]} it has not come.")
     if above.max() < 0:
@@ -108,7 +134,8 @@ def cut_tilt(log_n: float, tolerance: float) -> float:
         tolerance: $\eta$, between 0 and 1.
 
     Raises:
-        ValueError: n so small that the cut law misses the tolerance at every tilt.
+        ValueError: n so small that the cut law misses the tolerance at every tilt, a tolerance
+            that is not between 0 and 1.
 
     Source: ours (chapter on the mean-field limit).
 
@@ -118,7 +145,7 @@ def cut_tilt(log_n: float, tolerance: float) -> float:
         >>> round(freezing.cut_tilt(np.log(1e6), 0.1), 2)
         4.13
     """
-    log_n, eta = positive_number("log_n", log_n), positive_number("tolerance", tolerance)
+    log_n, eta = positive_number("log_n", log_n), _share("tolerance", tolerance)
     largest = -float(ndtri_exp(np.log(np.log(2)) - log_n))
     c = np.linspace(-10.0, 10.0, 200_001)
     hazard = np.exp(-(c**2) / 2 - log_ndtr(c)) / np.sqrt(2 * np.pi)
@@ -128,31 +155,70 @@ def cut_tilt(log_n: float, tolerance: float) -> float:
     return float(largest - c[within.argmax()])
 
 
-def line_velocity(points: Any, nodes: int = 96) -> Array:
+def line_velocity(points: Any, tol: float = 1e-8) -> Array:
     """Return the softmax velocities of many tokens on the line, Q = K = V = 1.
 
-    The velocity is a smooth function of the place: it is interpolated by a polynomial through its
-    values at Chebyshev points of the first kind, at a cost of n times `nodes`.
+    The velocity is a smooth, increasing function of the place, steep where tokens far apart share
+    the weight. It is interpolated from Chebyshev nodes on panels, which are cut in two until the
+    last coefficients of each are below the tolerance. Every call is checked on exact sums, at
+    seeded draws and at both ends. Where the check fails, or where panels would need half as many
+    nodes as there are tokens, all sums are exact.
 
     Args:
-        points: shape (n,), not all zero.
-        nodes: the degree of the polynomial.
+        points: shape (n,).
+        tol: the largest error, relative to the largest velocity, measured from zero and from the
+            middle of the tokens.
+
+    Raises:
+        ValueError: points or a tolerance that are not finite, a tolerance that is not positive.
 
     Source: ours (chapter on the mean-field limit).
 
     Example:
         >>> from transpde.theory import freezing
-        >>> freezing.line_velocity([-1.0, 1.0]).round(6)
-        array([-0.761594,  0.761594])
+        >>> freezing.line_velocity([-20.0, -0.02, 0.02, 20.0]).round(4)
+        array([-20.    ,  -3.9475,   3.9475,  20.    ])
     """
-    x = finite_array("points", points, "n")
-    r = positive_number("the largest of points", float(np.abs(x).max()))
+    x, tol = finite_array("points", points, "n"), positive_number("tol", tol)
+    field = Softmax(ONE, ONE, ONE)(Particles(x[:, None]), method="exact")
 
-    def tilted(c: Array) -> Array:
-        weights = np.exp(np.outer(c, x) - r * np.abs(c)[:, None])
-        return np.asarray(weights @ x / weights.sum(axis=1))
+    def exact(places: Array) -> Array:
+        return np.asarray(field(places.reshape(-1, 1)).reshape(places.shape))
 
-    return np.asarray(Chebyshev.interpolate(tilted, nodes, [-r, r])(x))
+    found = _by_panels(exact, x, tol)
+    return exact(x) if found is None else found
+
+
+def _by_panels(exact: Speed, x: Array, tol: float) -> Array | None:
+    """Return the speeds at x from panels of nodes, or None where exact sums are better."""
+    low, high = float(x.min()), float(x.max())
+    middle, budget, found = low / 2 + high / 2, len(x) / 2, np.empty(len(x))
+    if not 0 < high - low < np.inf or budget < NODES:
+        return None
+    panels, scale = [(low, high, np.arange(len(x)))], 0.0
+    while panels:
+        budget -= NODES * len(panels)
+        if budget < 0:
+            return None
+        ends = np.array([panel[:2] for panel in panels])
+        centre, half = ends.mean(axis=1, keepdims=True), np.ptp(ends, axis=1)[:, None] / 2
+        speeds = exact(centre + half * places_of(NODES))
+        scale = scale or min(np.abs(speeds).max(), np.abs(speeds - middle).max())
+        coefficients = speeds @ from_values(NODES).T
+        smooth = np.abs(coefficients[:, -TAIL:]).max(axis=1) <= tol / 10 * scale
+        halves = []
+        for (a, b, rows), mid, wide, row, done in zip(
+            panels, centre[:, 0], half[:, 0], coefficients, smooth, strict=True
+        ):
+            if done:
+                found[rows] = chebyshev.chebval((x[rows] - mid) / wide, row)
+                continue
+            left = x[rows] < mid
+            halves += [(a, mid, rows[left]), (mid, b, rows[~left])]
+        panels = [panel for panel in halves if len(panel[2])]
+    draws = np.random.default_rng(SEED).integers(len(x), size=CHECKS)
+    rows = np.append(draws, [x.argmin(), x.argmax()])
+    return found if np.abs(found[rows] - exact(x[rows])).max() <= tol * scale else None
 
 
 def line_flow(points: Any, times: Any) -> Array:
@@ -161,11 +227,14 @@ def line_flow(points: Any, times: Any) -> Array:
     The tolerances of the solver are 1e-4.
 
     Args:
-        points: tokens at depth 0, shape (n,), not all zero.
+        points: tokens at depth 0, shape (n,).
         times: increasing depths from 0, shape (T,).
 
     Returns:
         Shape (T, n).
+
+    Raises:
+        ValueError: points that are not finite, times that do not increase from 0.
 
     Source: ours (chapter on the mean-field limit).
 
@@ -175,9 +244,10 @@ def line_flow(points: Any, times: Any) -> Array:
         array([[-1.   ,  1.   ],
                [-1.083,  1.083]])
     """
-    t = finite_array("times", times, "T")
+    t = increasing_times("times", times)
     start = finite_array("points", points, "n")
     path = solve_ivp(
-        lambda _, x: line_velocity(x), (0.0, t[-1]), start, t_eval=t, rtol=1e-4, atol=1e-4
-    )
+        lambda _, x: line_velocity(x, tol=1e-6),
+        (0.0, t[-1]), start, t_eval=t, rtol=1e-4, atol=1e-4,
+    )  # fmt: skip
     return np.asarray(path.y.T)
