@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
+from scipy.linalg import sqrtm
 
 import transpde as tp
 from transpde import theory
@@ -344,3 +346,117 @@ def test_the_breathing_head():
     path = tp.flow(tp.Gaussian([0.0, 0.0], np.eye(2)), tp.Softmax(A, np.eye(2), J @ A), half)
     assert log_condition_number(path[1]) == pytest.approx(2 * log_condition_number(A), rel=1e-8)
     assert log_condition_number(path[2]) == pytest.approx(0, abs=1e-8)
+
+
+# --- what Sinkhorn attention loses and gives back ------------------------------------------------
+
+
+def flow_of_shapes(A, X, t):
+    d = len(A)
+    head = tp.Sinkhorn(A, np.eye(d), np.eye(d))
+    return tp.flow(tp.Gaussian(np.zeros(d), X), head, t, rtol=1e-11, atol=1e-13)
+
+
+def clock_of_softmax(P, P0, M):
+    """The theta of P = x (P0 - theta M), and what is left over of P, relative."""
+    basis = np.stack([P0.ravel(), M.ravel()], axis=1)
+    (x, y), *_ = np.linalg.lstsq(basis, P.ravel(), rcond=None)
+    return -y / x, np.abs(basis @ [x, y] - P.ravel()).max() / np.abs(P).max()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_in_the_plane_sinkhorn_follows_the_path_of_softmax(seed):
+    rng = np.random.default_rng(seed)
+    A, X = 3 * rng.normal(size=(2, 2)), rng.normal(size=(2, 2))
+    path = flow_of_shapes(A, X, np.linspace(0, 2, 9))
+    P = np.linalg.inv(path.covariances)
+    found = np.array([clock_of_softmax(p, P[0], A + A.T) for p in P[1:]])
+    assert found[:, 1].max() < 1e-9
+    assert (np.diff(found[:, 0]) > 0).all()
+    end = theory.blowup_time(tp.Softmax(A, np.eye(2), np.eye(2)), path[0])
+    assert 0 < found[0, 0] < found[-1, 0] < end
+    shapes = flow_of_shapes(A, np.eye(2), np.linspace(0, 2, 41)).directions
+    assert (np.diff(effective_rank(shapes)) < 1e-12).all()
+    assert (np.diff(log_condition_number(shapes)) > -1e-12).all()
+
+
+@pytest.mark.parametrize("d", [3, 5])
+def test_with_rank_one_sinkhorn_follows_the_path_of_softmax(d):
+    rng = np.random.default_rng(d)
+    A, X = np.outer(*rng.normal(size=(2, d))), rng.normal(size=(d, d))
+    path = flow_of_shapes(A, X, np.linspace(0, 2, 5))
+    clock = [clock_of_softmax(np.linalg.inv(S), np.linalg.inv(X @ X.T), A + A.T)[0]
+             for S in path.covariances]  # fmt: skip
+    head = tp.Softmax(A, np.eye(d), np.eye(d))
+    softmax = theory.closed_form_covariance(head, path[0], np.abs(clock))
+    np.testing.assert_allclose(path.covariances, softmax, rtol=1e-7, atol=1e-9)
+
+
+def needle_and_disc(delta, a, N):
+    c = delta - 1
+    A = np.diag([a, 0.0, 0.0])
+    A[1, 1:] = N * c, N * np.sqrt(1 - c**2)
+    return A
+
+
+def test_sinkhorn_gives_back_a_direction_in_closed_form():
+    # An axis and a plane: the limit of a strong plane is reached at order one in 1 / N.
+    delta, a, t = 0.01, 0.15, np.linspace(0, 3, 7)
+    s = theory.variance(tp.Sinkhorn([[a]], [[1.0]], [[1.0]]), 1.0, t)
+    plane = 1 + delta / 2 * np.expm1(2 * t)
+    limit = np.sort(np.stack([s, plane, plane * np.exp(-2 * t)], axis=1), axis=1)
+    gaps = []
+    for N in (1e4, 1e5):
+        path = flow_of_shapes(needle_and_disc(delta, a, N), np.eye(3), t)
+        gaps.append(np.abs(np.linalg.eigvalsh(path.covariances) / limit - 1).max())
+    assert gaps[-1] < 1e-3
+    assert gaps[1] / gaps[0] == pytest.approx(0.1, rel=0.1)
+
+
+def test_sinkhorn_makes_a_needle_and_then_two_equal_axes():
+    # The axis and the plane by scalar equations and another solver, N finite.
+    delta, a, N = 1e-4, 0.08, 1e7
+
+    def f(sigma):
+        return 2 * sigma / (1 + np.sqrt(1 + 4 * sigma**2))
+
+    def rates(_, y):
+        s, lam = np.exp(y)
+        theta = (1 - 1 / lam) / delta
+        w = delta / 2 * lam + (1 - delta / 2) / (1 + theta * (2 - delta))
+        return [2 * f(a * s), delta * lam * f(N * w) / w]
+
+    t = np.linspace(0, 6.5, 261)
+    options = {"method": "LSODA", "rtol": 1e-11, "atol": 1e-13, "t_eval": t}
+    s, lam = np.exp(solve_ivp(rates, (0, 6.5), [0.0, 0.0], **options).y)
+    nu = 1 / (1 + (1 - 1 / lam) / delta * (2 - delta))
+    ratio = (s + lam + nu) ** 2 / (s**2 + lam**2 + nu**2)
+    low = np.argmin(ratio[:240])
+    assert ratio[low] < 1.71
+    assert ratio[low:].max() > 2 - 1e-3
+    head = tp.Sinkhorn(needle_and_disc(delta, a, N), np.eye(3), np.eye(3))
+    path = tp.flow(round_start(3, 1)[0], head, t[::20], rtol=1e-8)
+    np.testing.assert_allclose(participation_ratio(path.directions), ratio[::20], rtol=1e-6)
+
+
+def test_sinkhorn_gives_back_a_direction_with_entries_of_order_one():
+    # By the equation of the covariance, with matrix roots and another solver.
+    A = np.array([[0.0, -0.6, 0.6], [0.9, 0.4, 0.2], [-1.3, -0.7, 0.1]])
+
+    def rates(_, y):
+        Sigma = y.reshape(3, 3)
+        R = np.real(sqrtm(Sigma))
+        G = R @ A @ R
+        C = 2 * np.linalg.solve(np.eye(3) + np.real(sqrtm(np.eye(3) + 4 * G @ G.T)), G)
+        return (R @ (C + C.T) @ R).ravel()
+
+    t = [0.0, 4.5, 6.0]
+    options = {"method": "LSODA", "rtol": 1e-10, "atol": 1e-12, "t_eval": t}
+    Sigma = solve_ivp(rates, (0, 6), np.eye(3).ravel(), **options).y.T.reshape(-1, 3, 3)
+    ratio = np.trace(Sigma, axis1=1, axis2=2) ** 2 / (Sigma**2).sum(axis=(1, 2))
+    assert ratio == pytest.approx([3, 2.16316, 2.28643], abs=1e-5)
+    shapes = flow_of_shapes(A, np.eye(3), t).directions
+    np.testing.assert_allclose(participation_ratio(shapes), ratio, rtol=1e-7)
+    assert np.diff(effective_rank(shapes[1:]))[0] > 0.05
+    falls = log_condition_number(flow_of_shapes(A, np.eye(3), [0.0, 5.0, 6.0]).directions)
+    assert falls[2] < falls[1] - 0.05

@@ -1,8 +1,11 @@
 """The chapter on gradient flows: which attentions have an energy, and what its shape implies."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from problems import orthogonal
+from scipy.integrate import solve_ivp
 from scipy.linalg import eigh
 from scipy.special import expit
 
@@ -290,6 +293,31 @@ def test_softmax_does_not_contract():
     assert tp.wasserstein(*ends) > 1.07 * tp.wasserstein(*clouds)
 
 
+def test_how_far_softmax_drives_three_tokens_apart():
+    # By another solver and the six permutations, on a grid that has the maximum to seven digits.
+    three = np.array([[-3.8, 0.3], [1.0, -2.3], [-3.9, 4.7]])
+    other = three + 0.05 * np.array([[0.77, -0.42], [0.0, 0.0], [-0.46, 0.12]])
+
+    def field(_, y):
+        x = y.reshape(3, 2)
+        weights = np.exp(x @ x.T - (x @ x.T).max(axis=1, keepdims=True))
+        return -(weights @ x / weights.sum(axis=1, keepdims=True)).ravel()
+
+    t = np.linspace(0, 2, 4001)
+    options = {"method": "LSODA", "rtol": 1e-11, "atol": 1e-13, "t_eval": t}
+    x, y = (
+        solve_ivp(field, (0, 2), z.ravel(), **options).y.T.reshape(-1, 3, 2)
+        for z in (three, other)
+    )
+    squares = [((x - y[:, p]) ** 2).sum(axis=(1, 2)) for p in map(list, permutations(range(3)))]
+    ratio = np.sqrt(np.min(squares, axis=0))
+    ratio /= ratio[0]
+    assert ratio.max() == pytest.approx(1.08938, abs=1e-5)
+    paths = [tp.flow(tp.Particles(z), tp.Softmax(I, I, -I), t[::500]) for z in (three, other)]
+    found = np.array([tp.wasserstein(*pair) for pair in zip(*paths, strict=True)])
+    np.testing.assert_allclose(found / found[0], ratio[::500], rtol=1e-6)
+
+
 # --- where it goes -------------------------------------------------------------------------------
 
 
@@ -341,6 +369,24 @@ def test_tokens_descend_to_the_origin():
     moments = np.array([nu.weights @ (nu.points**2).sum(axis=1) for nu in path])
     assert (np.diff(moments) < 0).all()
     assert moments[-1] < 0.2 * moments[0]
+
+
+@pytest.mark.parametrize("epsilon", [0.7, 1.5])
+def test_sinkhorn_gradient_of_a_gaussian_along_moves_that_are_not_affine(epsilon):
+    # Left: discrete plans of moved quadrature tokens. Right: the affine field of the Gaussian.
+    A = np.array([[0.8, 0.3], [0.3, -0.5]])
+    gaussian = tp.Gaussian([0.3, -0.2], [[0.7, 0.0], [0.2, 0.5]])
+    rule = gaussian.quadrature(16)
+    x, w = rule.points, rule.weights
+    field = tp.Sinkhorn(I, A, -A, epsilon=epsilon)(gaussian)(x)
+    for v in (
+        np.stack([np.sin(2 * x[:, 1]), np.cos(x[:, 0] + x[:, 1])], axis=1),
+        np.stack([np.tanh(x[:, 0]) ** 2, x[:, 0] / (1 + x[:, 1] ** 2)], axis=1),
+    ):
+        h = 1e-3
+        ends = [sinkhorn_energy(tp.Particles(x + s * h * v, w), A, epsilon) for s in (-1, 1)]
+        claimed = -(w @ (field * v).sum(axis=1)) / epsilon
+        assert (ends[1] - ends[0]) / (2 * h) == pytest.approx(claimed, rel=1e-5)
 
 
 def test_sinkhorn_energy_lies_below_the_interaction():
