@@ -10,6 +10,7 @@ import numpy as np
 from transpde.checks import Array, finite_array, positive_number, same_size
 from transpde.distances.clouds import cloud_distance, distances_of_pairs
 from transpde.distances.line import Pieces, line_distance, mean_of_order
+from transpde.fields import quiet
 from transpde.measures import Gaussian, Grid, Measure, Particles
 from transpde.measures.axes import lengths
 
@@ -18,6 +19,7 @@ __all__ = ["bures", "conditional_wasserstein", "wasserstein"]
 SAME_POSITION = 1e-9  # relative to the largest position; and for masses
 
 
+@quiet
 def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
     r"""Return the Wasserstein distance $W_p(\mu, \nu)$.
 
@@ -67,6 +69,7 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
     )
 
 
+@quiet
 def conditional_wasserstein(mu: Particles, nu: Particles, p: float = 2) -> Any:
     r"""Return the conditional Wasserstein distance of tokens with positions.
 
@@ -173,6 +176,7 @@ def _order(p: Any) -> float:
     return order
 
 
+@quiet
 def bures(X: Any, Y: Any) -> Any:
     r"""Return the Bures distance between the covariances $XX^\top$ and $YY^\top$.
 
