@@ -106,6 +106,21 @@ def test_units_do_not_matter(size):
     assert distance(*scaled, 3) / size == pytest.approx(distance(mu, nu, 3), rel=1e-12)
 
 
+@pytest.mark.parametrize(("size", "p"), [(1e8, 2), (1e4, 4), (1e2, 8)])
+def test_no_cost_of_a_level_drowns_in_a_larger_one(size, p):
+    """Two levels of five tokens, one of each far away, against all assignments within levels."""
+    rng = np.random.default_rng(2)
+    x, y, s = *rng.normal(size=(2, 10, 2)), np.repeat([0.0, 1.0], 5)
+    x[[4, 9]], y[[4, 9]] = [0.5, size], [0.25, size]
+    orders = list(itertools.permutations(range(5)))
+    costs = np.linalg.norm(x[:, None] - y, axis=-1) ** p
+    blocks = costs[:5, :5], costs[5:, 5:]
+    least = [min(c[np.arange(5), list(order)].mean() for order in orders) for c in blocks]
+    exact = np.mean(least) ** (1 / p)
+    found = distance(tp.Particles(x, positions=s), tp.Particles(y, positions=s), p)
+    assert found == pytest.approx(exact, rel=1e-12)
+
+
 TOKENS = tp.Particles([[0.0], [1.0]], positions=[0.0, 1.0])
 
 

@@ -21,7 +21,11 @@ __all__ = [
     "SumField",
     "VelocityField",
     "evaluated",
+    "quiet",
 ]
+
+# A decorator: what underflows is zero to within rounding, whatever numpy is told to do about it.
+quiet = np.errstate(under="ignore")
 
 # Called with points, and with their positions too where tokens have positions.
 VelocityField = Callable[..., Array]
@@ -190,6 +194,7 @@ class AffineField(Field):
         """Leading axes of a stack of fields, () for one field."""
         return np.broadcast_shapes(self.linear.shape[:-2], self.offset.shape[:-1])
 
+    @quiet
     def __call__(self, x: Any, positions: Any = None) -> Array:
         """Return the velocities at `x`, of shape (..., n, d) or (d,), whatever the positions."""
         x = points_of("x", x, "the field", self.linear.shape[-1])

@@ -101,7 +101,7 @@ def flow(
     rtol, atol = positive_number("rtol", rtol), positive_number("atol", atol)
     _check_measure(measure)
     schedule = Schedule.of(attention)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         schedule.check(measure, horizon)
     options = Options(
         _method_for(measure, method),
@@ -153,7 +153,7 @@ class Flowing(Law):
         """Return the integration of all cases of a measure together."""
         scheme = SCHEMES[start.scheme][self.options.method]
         # A number out of range is found where it arises and told as an end, not as a warning.
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        with np.errstate(all="ignore"):
             return scheme(start, self.schedule, times, end, self.options, show).to_the_end()
 
     def advance(self, start: Any, since: float, until: float) -> Any:
@@ -287,7 +287,7 @@ class Layered(Law):
 
     def pushed(self, start: Any, i: int, length: float) -> Any:
         """Return a measure after a part of layer i."""
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return start.push(self.layer[i].field(start, self.how), length)
 
     def advance(self, start: Any, since: float, until: float) -> Any:

@@ -9,11 +9,13 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from transpde.checks import Array, case_axes, finite_array, frozen, same_size
-from transpde.measures import Gaussian, Measure, Particles
+from transpde.measures import Gaussian, Grid, Measure, Particles
 
 __all__ = ["Law", "Trajectory"]
 
 M = TypeVar("M", bound=Measure)
+
+ROUNDING = 4  # units in the last place by which times that mean the same may differ
 
 # What each kind of measure has along a flow, for the advice of an error.
 HAS = {
@@ -21,6 +23,12 @@ HAS = {
     "Gaussian": "Gaussians has `means` and `covariances`",
     "Grid": "a Grid has `densities`",
 }
+
+
+def _rounded_up(times: Any) -> Any:
+    """Return the latest times that are these to within rounding."""
+    times = np.asarray(times, dtype=float)
+    return times + ROUNDING * np.spacing(times, where=np.isfinite(times), out=np.zeros_like(times))
 
 
 class Law(ABC):
@@ -71,30 +79,54 @@ class Trajectory(Generic[M]):
     def __call__(self, t: float) -> M:
         """Return the measure at time `t`, integrated from the last recorded time before it.
 
-        Beyond the end a single case raises `ValueError`; the cases of a stack are NaN.
+        Beyond the end a single case raises `ValueError`; the cases of a stack are NaN. A time
+        within rounding of a recorded one, or of an end, is that one.
         """
         time = np.asarray(t)
         latest = np.inf if self.final.stack else self.end
-        if time.ndim or time.dtype.kind not in "iuf" or not 0 <= time <= latest:
-            end = "" if self.final.stack else f" and at most the end, {self.end:.12g}"
+        if time.ndim or time.dtype.kind not in "iuf" or not 0 <= time <= _rounded_up(latest):
+            end = "" if self.final.stack else f" and at most the end, {self.end!r}"
             raise ValueError(f"t: must be a number of at least 0{end}; got {t!r}.")
-        t = float(t)
-        j = int(np.searchsorted(self.times, t, side="right")) - 1
+        t = min(float(t), float(np.max(latest)))
+        j = int(np.searchsorted(self.times, _rounded_up(t), side="right")) - 1
         start = self.final.unpack(self.states[j])
-        if t == self.times[j]:
+        if _rounded_up(self.times[j]) >= t:
             return start
         if not start.stack:
             return self._law.advance(start, float(self.times[j]), t)
-        running = np.asarray(self.end) >= t
+        running = _rounded_up(self.end) >= t
         state = np.full(self.states.shape[1:], np.nan)
         if running.any():
             later = self._law.advance(start, float(self.times[j]), t)
             state[running] = later.pack()[running]
         return self.final.unpack(state)
 
-    def __getitem__(self, i: int) -> M:
-        """Return the measure at the i-th recorded time."""
-        return self.final.unpack(self.states[i])
+    def __getitem__(self, i: Any) -> M:
+        """Return the measure at the i-th recorded time; at several times, a stack of them.
+
+        Raises:
+            TypeError: several times of a grid, of which there are no stacks; no index.
+            IndexError: a time that is not recorded.
+            ValueError: no time at all.
+        """
+        try:
+            states = self.states[np.arange(len(self.times))[i]]
+        except (IndexError, TypeError) as error:
+            kind = TypeError if isinstance(error, TypeError) else IndexError
+            raise kind(
+                f"path[i]: must be one or several of {len(self.times)} recorded times, from 0 to "
+                f"{len(self.times) - 1}; got {i!r}."
+            ) from error
+        if states.ndim == self.states.ndim - 1:
+            return self.final.unpack(states)
+        if len(states) == 0:
+            raise ValueError(f"path[i]: must choose at least one recorded time; got {i!r}.")
+        if isinstance(self.final, Grid):
+            raise TypeError(
+                f"path[i]: several times of a Grid are no measure; got {i!r}. Take them one by "
+                "one, or their densities: path.densities[i]."
+            )
+        return self.final.unpack(states)
 
     def __len__(self) -> int:
         """Return the number of recorded times."""

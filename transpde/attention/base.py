@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from transpde.checks import Array, same_size
-from transpde.fields import AffineField, CalledField, Field, VelocityField
+from transpde.fields import AffineField, CalledField, Field, VelocityField, quiet
 from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
 
@@ -18,6 +18,7 @@ __all__ = ["Attention", "WithFeedForward"]
 class Attention(ABC):
     """A map from a measure to a velocity field: `attention(measure)(x)`."""
 
+    @quiet
     def __call__(
         self, measure: Measure, method: str = "auto", tol: float = 1e-10
     ) -> VelocityField:
@@ -65,6 +66,7 @@ class Attention(ABC):
     def _check_kind(self, measure: Measure) -> None:
         """Raise unless the kind of the measure and its stack fit."""
 
+    @quiet
     def matrix(self, measure: Particles) -> Array:
         r"""Return the attention matrix P, (..., n, n): row i holds what token i takes of each.
 

@@ -14,7 +14,7 @@ from transpde.attention.base import Attention
 from transpde.attention.heads import Head, at_rows
 from transpde.attention.normalised import Sinkhorn
 from transpde.checks import Array, case_axes, finite_array, points_of, same_size
-from transpde.fields import Field, VelocityField
+from transpde.fields import Field, VelocityField, quiet
 from transpde.kernels import Evaluation, TokenSum, matrix_product, token_mean
 from transpde.measures import Gaussian, Grid, Measure, Particles
 
@@ -164,6 +164,7 @@ class MaskedField(Field):
     sums: TokenSum
     how: Evaluation
 
+    @quiet
     def __call__(self, x: Any, positions: Any = None) -> Array:
         """Return the velocities at `x` (..., n, d) or (d,), with a position for each point."""
         points, stack = points_of("x", x, "the attention", self.head.dimension), self.measure.stack

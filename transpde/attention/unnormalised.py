@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import expit
@@ -112,8 +113,8 @@ class Linear(Head):
         return _pointwise(self, measure, lambda scores: scores)
 
     def _token_field(self, measure: Particles, how: Evaluation) -> AffineField:
-        x = measure.points
-        return self._moment_field((x.mT * measure.weights[..., None, :]) @ x)
+        x, exponent = _of_order_one(measure.points)
+        return self._moment_field((x.mT * measure.weights[..., None, :]) @ x, 2 * exponent)
 
     def _grid_field(self, measure: Grid) -> AffineField:
         return self._token_field(measure.particles, EXACT)
@@ -122,12 +123,28 @@ class Linear(Head):
         """Accept any Gaussian."""
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
-        m, X = measure.mean, measure.scaled_factor
-        return self._moment_field(X @ X.mT + m[..., :, None] * m[..., None, :])
+        m, X = measure.mean[..., None], measure.scaled_factor
+        exponent = np.maximum(*(_of_order_one(M)[1] for M in (m, X)))
+        m, X = np.ldexp(m, -exponent), np.ldexp(X, -exponent)
+        return self._moment_field(X @ X.mT + m * m.mT, 2 * exponent)
 
-    def _moment_field(self, moment: Array) -> AffineField:
-        B = self.value @ moment @ self.key.mT @ self.query
+    def _moment_field(self, moment: Array, exponent: Array) -> AffineField:
+        """Return the field of the second moment that is a matrix times a power of two."""
+        (V, K, Q), own = self._units
+        B = np.ldexp(V @ moment @ K.mT @ Q, exponent + own)
         return AffineField.trusted(B, np.zeros(B.shape[:-1]))
+
+    @cached_property
+    def _units(self) -> tuple[list[Array], Array]:
+        """The parameters times powers of two, so that no product leaves the range too early."""
+        parts = [_of_order_one(matrix) for matrix in (self.value, self.key, self.query)]
+        return [matrix for matrix, _ in parts], np.asarray(sum(power for _, power in parts))
+
+
+def _of_order_one(array: Array) -> tuple[Array, Array]:
+    """Return arrays (..., n, d) times a power of two each, and the powers that were taken off."""
+    exponent = np.frexp(np.abs(array).max(axis=(-2, -1), keepdims=True))[1]
+    return np.ldexp(array, -exponent), exponent
 
 
 def _pointwise(head: Head, measure: Particles, function: Callable[[Array], Array]) -> PointwiseSum:

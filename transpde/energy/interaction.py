@@ -9,7 +9,7 @@ import numpy as np
 
 from transpde.attention import Sinkhorn, Unnormalized
 from transpde.checks import Array, positive_number
-from transpde.energy.scores import Tokens, factor_of, kinetic, number, score_of
+from transpde.energy.scores import Tokens, factor_of, kinetic, mean_of, number, score_of
 from transpde.kernels import Evaluation, SoftmaxSum, potential
 from transpde.measures import Gaussian, Particles
 
@@ -53,7 +53,7 @@ def interaction_energy(measure: Tokens, score: Any) -> Any:
         with np.errstate(over="ignore"):
             return number(0.5 * np.exp(axes.log_mass))
     with np.errstate(over="ignore"):
-        return number(np.vecdot(measure.weights, _partition(measure, A)) / 2)
+        return number(mean_of(measure, _partition(measure, A)) / 2)
 
 
 def interaction_dissipation(measure: Tokens, score: Any, *, normalised: bool = True) -> Any:
@@ -91,7 +91,7 @@ def interaction_dissipation(measure: Tokens, score: Any, *, normalised: bool = T
     with np.errstate(over="ignore", invalid="ignore"):
         Z = _partition(measure, A)
         pull = measure.velocities(_unnormalised(A)(measure))
-        rate = np.vecdot(measure.weights, (pull**2).sum(axis=-1) / Z)
+        rate = mean_of(measure, (pull**2).sum(axis=-1) / Z)
     return number(np.where(np.isnan(rate), np.inf, rate))
 
 

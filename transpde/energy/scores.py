@@ -9,7 +9,7 @@ import numpy as np
 from transpde.checks import Array, definite_matrix, same_size, symmetric_matrix
 from transpde.measures import Gaussian, Particles
 
-__all__ = ["Tokens", "factor_of", "kinetic", "mobility_of", "number", "score_of"]
+__all__ = ["Tokens", "factor_of", "kinetic", "mean_of", "mobility_of", "number", "score_of"]
 
 Tokens = Particles | Gaussian
 
@@ -52,10 +52,15 @@ def kinetic(measure: Any, attention: Any) -> Any:
     if isinstance(measure, Particles):
         with np.errstate(over="ignore", invalid="ignore"):
             squares = (measure.velocities(field) ** 2).sum(axis=-1)
-            return number(np.vecdot(measure.weights, squares))
+            return number(mean_of(measure, squares))
     drift, turn = field.moves(measure.mean, measure.factor)
     turn = turn * np.exp(measure.log_scales / 2)[..., None, :]
     return number((drift**2).sum(axis=-1) + (turn**2).sum(axis=(-2, -1)))
+
+
+def mean_of(measure: Particles, values: Array) -> Array:
+    """Return the integral of values at tokens; those without weight have no part in it."""
+    return np.vecdot(measure.weights, np.where(measure.weights > 0, values, 0.0))
 
 
 def number(value: Any, axes: tuple[int, ...] = ()) -> Any:

@@ -53,7 +53,7 @@ def token_mean(
         ]
         return np.array(cases).reshape(*values.shape[:-2], *cases[0].shape)
     carrying, seen = sums.carrying(order)
-    some = values if carrying is sums else values[sums.bias > -np.inf]
+    some = values if carrying is sums else values[sums.carried]
     with one_blas_thread():  # or the last bits depend on how many there are
         found = fast_mean(carrying, x, some, seen, how)
     return sums.mean(x, values, order) if found is None else found

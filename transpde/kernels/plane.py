@@ -41,30 +41,43 @@ class PlaneSum:
             return self.weights.mean(x, tokens)
         bias, normalised = known
         top, shape = bias.max(), [len(y) for y in self.places]
-        mass = np.exp(bias - top).reshape(shape)
+        mass, places = _carrying(np.exp(bias - top).reshape(shape), self.places)
         tilts = self.weights.queries(x) @ self.key
         sums = np.empty(x.shape)
         rows = max(1, WIDTH // sum(shape))
         for start in range(0, len(x), rows):
             tile = slice(start, start + rows)
-            size, total, moment = self._moments(mass, tilts[tile])
+            size, total, moment = _moments(mass, places, tilts[tile])
             kept = total > LOST
-            scale = 1 / np.where(kept, total, 1.0) if normalised else np.exp(top + size)
-            sums[tile] = moment * scale[:, None]
+            if normalised:
+                sums[tile] = moment / np.where(kept, total, 1.0)[:, None]
+            else:  # in two steps: the product may be a number where the exponential is none
+                half = np.exp((top + size) / 2)[:, None]
+                sums[tile] = moment * half * half
             if not kept.all():
                 lost = np.arange(len(x))[tile][~kept]
                 sums[lost] = self.weights.mean(x[lost], tokens)
         return sums
 
-    def _moments(self, mass: Array, tilts: Array) -> tuple[Array, Array, Array]:
-        """Return (s, S0, S1): the sums of weight and of weight times y are e^s S0 and e^s S1."""
-        middle = [(y[0] + y[-1]) / 2 for y in self.places]
-        near = [y - c for y, c in zip(self.places, middle, strict=True)]
-        reach = np.abs(tilts) * [y[-1] for y in near]
-        first, second = (
-            np.exp(np.multiply.outer(tilts[:, a], near[a]) - reach[:, a, None]) for a in (0, 1)
-        )
-        rows, columns = first * (second @ mass.T), second * (first @ mass)
-        total = rows.sum(axis=1)
-        moment = np.stack([rows @ near[0], columns @ near[1]], axis=1)
-        return reach.sum(axis=1) + tilts @ middle, total, moment + np.outer(total, middle)
+
+def _carrying(mass: Array, places: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
+    """Return masses and coordinates without the border of rows and columns that have no mass."""
+    parts = []
+    for axis in (0, 1):
+        filled = np.flatnonzero(mass.any(axis=1 - axis))
+        parts.append(slice(filled[0], filled[-1] + 1))
+    return mass[parts[0], parts[1]], (places[0][parts[0]], places[1][parts[1]])
+
+
+def _moments(mass: Array, places: tuple[Array, Array], tilts: Array) -> tuple[Array, Array, Array]:
+    """Return (s, S0, S1): the sums of weight and of weight times y are e^s S0 and e^s S1."""
+    middle = [(y[0] + y[-1]) / 2 for y in places]
+    near = [y - c for y, c in zip(places, middle, strict=True)]
+    reach = np.abs(tilts) * [y[-1] for y in near]
+    first, second = (
+        np.exp(np.multiply.outer(tilts[:, a], near[a]) - reach[:, a, None]) for a in (0, 1)
+    )
+    rows, columns = first * (second @ mass.T), second * (first @ mass)
+    total = rows.sum(axis=1)
+    moment = np.stack([rows @ near[0], columns @ near[1]], axis=1)
+    return reach.sum(axis=1) + tilts @ middle, total, moment + np.outer(total, middle)

@@ -64,6 +64,10 @@ class TokenSum(ABC):
         if math.prod(stack) * m * n <= SMALL:
             return self._at_once(x, values, order)
         if not stack:
+            some = self.carried
+            if not some.all():
+                carrying, order = self.carrying(order)
+                return carrying.mean(x, values[some], order)
             return self._tiled(x, values, order)
         sums = np.empty((math.prod(stack), m, d))
         if m * n > SMALL // 2:
@@ -73,6 +77,22 @@ class TokenSum(ABC):
             whole = self.flattened(x, values, order)
             in_threads(partial(_fill, whole, sums), _groups(len(sums)), PAIR * m * n * len(sums))
         return sums.reshape(*stack, m, d)
+
+    @property
+    @abstractmethod
+    def carried(self) -> Array:
+        """Which tokens carry weight, shape (..., n)."""
+
+    @abstractmethod
+    def only(self, some: Array) -> Self:
+        """Return the same of one cloud with some tokens alone."""
+
+    def carrying(self, order: Order | None) -> tuple[Self, Order | None]:
+        """Return the same of one cloud without the tokens that have no weight."""
+        some = self.carried
+        if some.all():
+            return self, order
+        return self.only(some), None if order is None else (order[0], order[1][some])
 
     def flattened(self, x: Array, values: Array, order: Order | None) -> Cases:
         """Return what a mean wants with the axes of the stack as one, even where all share it."""
@@ -117,9 +137,12 @@ class TokenSum(ABC):
             if order is None
             else CausalOrder.at_or_before(*order)
         )
+        # No product of a small weight and a small value underflows where their sum does not.
+        exponents = np.frexp([np.abs(column).max() for column in values.T])[1]
+        values = np.ldexp(values, -exponents)
         sums = np.empty((len(x), values.shape[1]))
         sums[seen.targets] = self._exact(x[seen.targets], values[seen.tokens], seen)
-        return sums
+        return np.ldexp(sums, exponents)
 
     def exponential(self) -> tuple[Array, bool] | None:
         """Return b (n,) and whether rows are normalised, where P is exp(score + b_j); or None."""
@@ -225,22 +248,14 @@ class SoftmaxSum(TokenSum):
 
     bias: Array
 
-    def mean(self, x: Array, values: Array, order: Order | None = None) -> Array:
-        """Return the means of the values under the weights, shape (m, d), for values (n, d)."""
-        if x.shape[-2] * values.shape[-2] <= SMALL or values.ndim > 2:
-            return super().mean(x, values, order)
-        carrying, order = self.carrying(order)
-        if carrying is self:
-            return self._tiled(x, values, order)
-        return carrying.mean(x, values[self.bias > -np.inf], order)
+    @property
+    def carried(self) -> Array:
+        """Which tokens carry weight, shape (..., n)."""
+        return np.asarray(self.bias > -np.inf)
 
-    def carrying(self, order: Order | None) -> tuple[SoftmaxSum, Order | None]:
-        """Return the same without the tokens that have no weight."""
-        some = self.bias > -np.inf
-        if some.all():
-            return self, order
-        order = None if order is None else (order[0], order[1][some])
-        return replace(self, keys=self.keys[some], bias=self.bias[some]), order
+    def only(self, some: Array) -> SoftmaxSum:
+        """Return the same of one cloud with some tokens alone."""
+        return replace(self, keys=self.keys[some], bias=self.bias[some])
 
     def exponential(self) -> tuple[Array, bool]:
         """Return the biases, and that rows are normalised."""
@@ -319,6 +334,15 @@ class PointwiseSum(TokenSum):
     weights: Array
     function: Callable[[Array], Array]
 
+    @property
+    def carried(self) -> Array:
+        """Which tokens carry weight, shape (..., n)."""
+        return self.weights > 0
+
+    def only(self, some: Array) -> PointwiseSum:
+        """Return the same of one cloud with some tokens alone."""
+        return replace(self, keys=self.keys[some], weights=self.weights[some])
+
     def exponential(self) -> tuple[Array, bool] | None:
         """Return the logarithms of the weights and False where the function is exp, else None."""
         with np.errstate(divide="ignore"):
@@ -349,6 +373,8 @@ class PointwiseSum(TokenSum):
         w = self.weights[..., :, None]
         with np.errstate(over="ignore", invalid="ignore"):
             columns = self.function(np.matmul(self.keys, self.queries(x).mT, out=out)) * w
+        if np.minimum.reduce(self.weights, axis=None) == 0:  # also where the function is infinite
+            np.copyto(columns, 0.0, where=w == 0)
         if hidden is None:
             return columns, None
         np.copyto(columns, 0.0, where=hidden)

@@ -37,6 +37,7 @@ from transpde.measures.particles import Particles
 
 __all__ = ["Gaussian"]
 
+LARGEST_SCALE = 1400.0  # half of it is near the logarithm of the largest number
 LARGEST_RULE = 10_000_000  # points of a quadrature rule
 
 
@@ -165,8 +166,12 @@ class Gaussian(Measure):
     @property
     def scaled_factor(self) -> Array:
         r"""The factor with its scales, $\Sigma = XX^\top$, shape (..., d, r); inf if too large."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return self.factor * np.exp(self.log_scales / 2)[..., None, :]
+        # In two steps where the scale alone is no number: the product may be one.
+        steps = 1 + (np.abs(self.log_scales) > LARGEST_SCALE)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            scales = np.exp(self.log_scales / (2 * steps))[..., None, :]
+            factor = self.factor * scales
+            return np.where(steps[..., None, :] > 1, factor * scales, factor)
 
     @property
     def covariance(self) -> Array:

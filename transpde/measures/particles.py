@@ -19,11 +19,18 @@ from transpde.checks import (
     single_case,
 )
 from transpde.fields import VelocityField, evaluated
-from transpde.measures.axes import ratio
+from transpde.measures.axes import lengths, ratio
 from transpde.measures.base import Measure
 from transpde.spaces import EUCLIDEAN, Space
 
 __all__ = ["Particles"]
+
+TINY = 1e-280  # a square that may have lost terms
+
+
+def _in_range(squares: Array) -> bool:
+    """Return whether sums of squares have neither over- nor underflowed."""
+    return bool((squares > TINY).all() and (squares < np.inf).all())
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -136,11 +143,11 @@ class Particles(Measure):
     def origin(self) -> Array:
         """A point (..., d) near the tokens that a causal mask hides from none of them.
 
-        It is the mean, or with positions the first token.
+        It is the mean, or with positions the first token that carries weight.
         """
         if self.positions is None:
             return self.mean
-        first = np.argmin(self.positions, axis=-1)
+        first = np.argmin(np.where(self.weights > 0, self.positions, np.inf), axis=-1)
         return np.take_along_axis(self.points, first[..., None, None], axis=-2)[..., 0, :]
 
     @property
@@ -151,8 +158,13 @@ class Particles(Measure):
     @property
     def log_size(self) -> Array:
         """The logarithm of the mean of |x|^2, shape (...)."""
-        with np.errstate(divide="ignore"):
-            return np.log((self.weights * (self.points**2).sum(axis=-1)).sum(axis=-1))
+        with np.errstate(all="ignore"):
+            square = (self.weights * (self.points**2).sum(axis=-1)).sum(axis=-1)
+            if _in_range(square):
+                return np.log(square)
+            x = np.where(self.weights[..., None] > 0, self.points, 0.0)
+            sizes = np.sqrt(self.weights) * lengths(x, axis=-1)
+            return np.asarray(2 * np.log(lengths(sizes, axis=-1)))
 
     @property
     def covariance(self) -> Array:
@@ -219,11 +231,19 @@ class Particles(Measure):
 
     def rate(self, velocity: Array) -> Array:
         """Return the root mean square speed over the root mean square size, shape (...)."""
-        sizes = np.linalg.norm(velocity, axis=-1), np.linalg.norm(self.pack(), axis=-1)
+        x = self.pack()
+        with np.errstate(all="ignore"):
+            sizes = np.linalg.norm(velocity, axis=-1), np.linalg.norm(x, axis=-1)
+        if not all(_in_range(size**2) for size in sizes):
+            sizes = lengths(velocity, axis=-1), lengths(x, axis=-1)
         return np.asarray(ratio(*sizes))
 
     def growth(self, velocity: Array) -> Array:
         """Return d log(sum of |x|^2) / dt, shape (...)."""
         x = self.pack()
-        inner, square = (np.einsum("...i,...i->...", x, y) for y in (velocity, x))
-        return np.asarray(ratio(2 * inner, square))
+        square = np.einsum("...i,...i->...", x, x)
+        if not _in_range(square):
+            size = np.abs(x).max(axis=-1, keepdims=True)
+            x, velocity = ratio(x, size), ratio(velocity, size)
+            square = np.einsum("...i,...i->...", x, x)
+        return np.asarray(ratio(2 * np.einsum("...i,...i->...", velocity, x), square))

@@ -8,22 +8,25 @@ from typing import Any
 import numpy as np
 
 from transpde.checks import Array, finite_array, positive_number, same_size
+from transpde.distances.clouds import cloud_distance, distances_of_pairs
+from transpde.distances.line import Pieces, line_distance, mean_of_order
+from transpde.fields import quiet
 from transpde.measures import Gaussian, Grid, Measure, Particles
+from transpde.measures.axes import lengths
 
 __all__ = ["bures", "conditional_wasserstein", "wasserstein"]
 
-LARGEST_PLAN = 50_000_000  # pairs of tokens; the linear program holds about 50 bytes for each
-UNIT = 2.0**60  # weights on the line are whole numbers of this part, so that their sums are exact
-SLIVER = 1 << 10  # as many units are rounding in the weights, not a weight
 SAME_POSITION = 1e-9  # relative to the largest position; and for masses
 
 
+@quiet
 def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
     r"""Return the Wasserstein distance $W_p(\mu, \nu)$.
 
     Two Gaussians (p = 2 only): the closed form. Two point clouds: the exact distance, from their
     quantile functions on the line, $W_p^p = \int_0^1 |F^{-1} - G^{-1}|^p$,
-    and by a linear program in higher dimension. Grids on the line, with each other or with a
+    and by a linear program in higher dimension, whose plan is proved to be the best by its prices,
+    however different the sizes of the distances are. Grids on the line, with each other or with a
     point cloud: exact too, from quantile functions that are linear over each cell.
 
     Args:
@@ -38,7 +41,8 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
         ValueError: p < 1, p other than 2 for Gaussians, dimensions, stacks or spaces that differ,
             clouds of dimension 2 or more with over 50 million pairs of tokens.
         TypeError: measures of two kinds, a `Grid` of the plane.
-        RuntimeError: the linear program does not converge.
+        RuntimeError: no plan of two clouds could be proved to be the best to within a billionth of
+            its cost.
 
     Source: `peyre2019computational`.
 
@@ -57,9 +61,7 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
     if isinstance(mu, Particles) and isinstance(nu, Particles):
         return _case_by_case(lambda x, y: _cloud_distance(*_carried(x), *_carried(y), p), mu, nu)
     if isinstance(mu, Grid | Particles) and isinstance(nu, Grid | Particles):
-        return _case_by_case(
-            lambda x, y: _cell_distance(_linear_quantiles(x), _linear_quantiles(y), p), mu, nu
-        )
+        return _case_by_case(lambda x, y: _cell_distance(_pieces(x), _pieces(y), p), mu, nu)
     raise TypeError(
         f"nu: must be of the same kind as mu, {type(mu).__name__}; got {type(nu).__name__}. "
         "Sample the Gaussian first: measure.sample(n, seed), or make a grid of it: "
@@ -67,6 +69,7 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
     )
 
 
+@quiet
 def conditional_wasserstein(mu: Particles, nu: Particles, p: float = 2) -> Any:
     r"""Return the conditional Wasserstein distance of tokens with positions.
 
@@ -86,7 +89,7 @@ def conditional_wasserstein(mu: Particles, nu: Particles, p: float = 2) -> Any:
         ValueError: p < 1, no positions, other positions or masses, dimensions, stacks or spaces
             that differ.
         TypeError: a measure that is not Particles.
-        RuntimeError: a linear program does not converge.
+        RuntimeError: no plan of two levels could be proved to be the best.
 
     Source: `castin2025unified`.
 
@@ -112,7 +115,7 @@ def _conditional_distance(mu: Particles, nu: Particles, p: float) -> float:
     for i in range(len(s)):
         conditionals = _carried(mu, level == i), _carried(nu, other_level == i)
         distances[i] = _cloud_distance(*conditionals[0], *conditionals[1], p)
-    return _mean_of_order(distances, theta / theta.sum(), p)
+    return mean_of_order(distances, theta / theta.sum(), p)
 
 
 def _case_by_case(distance: Callable[[Any, Any], float], mu: Any, nu: Any) -> Any:
@@ -173,6 +176,7 @@ def _order(p: Any) -> float:
     return order
 
 
+@quiet
 def bures(X: Any, Y: Any) -> Any:
     r"""Return the Bures distance between the covariances $XX^\top$ and $YY^\top$.
 
@@ -198,15 +202,13 @@ def bures(X: Any, Y: Any) -> Any:
     X, Y = finite_array("X", X, "... d r"), finite_array("Y", Y, "... d s")
     same_size("Y", Y.shape[-2], "X", X.shape[-2], "number of rows")
     _same_stack("Y", Y.shape[:-2], "X", X.shape[:-2])
-    size = max(np.abs(X).max(), np.abs(Y).max())
-    if size == 0:
-        distance = np.zeros(np.broadcast_shapes(X.shape[:-2], Y.shape[:-2]))
-        return distance if distance.ndim else 0.0
+    # Each case times a power of two of its own: no square over- or underflows.
+    exponent = np.maximum(*(np.frexp(np.abs(M).max(axis=(-2, -1)))[1] for M in (X, Y)))
     width = max(X.shape[-1], Y.shape[-1])
-    X, Y = _widened(X / size, width), _widened(Y / size, width)  # no square over- or underflows
+    X, Y = (_widened(np.ldexp(M, -exponent[..., None, None]), width) for M in (X, Y))
     P, _, Rt = np.linalg.svd(X.mT @ Y)
     gap = X @ P - Y @ Rt.mT
-    distance = size * np.sqrt((gap**2).sum(axis=(-2, -1)))
+    distance = np.ldexp(lengths(gap.reshape(*gap.shape[:-2], -1), axis=-1), exponent)
     return distance if distance.ndim else float(distance)
 
 
@@ -229,7 +231,9 @@ def _gaussian_distance(mu: Gaussian, nu: Gaussian, p: float) -> Any:
         )
     _same_stack("nu", nu.stack, "mu", mu.stack)
     factors = [g.scaled_factor for g in (mu, nu)]
-    distance = np.hypot(np.linalg.norm(mu.mean - nu.mean, axis=-1), bures(*factors))
+    # The difference of two numbers near the end of the range may be beyond it: halves are not.
+    apart = 2 * lengths(mu.mean / 2 - nu.mean / 2, axis=-1)
+    distance = np.hypot(apart, bures(*factors))
     return distance if np.ndim(distance) else float(distance)
 
 
@@ -241,115 +245,36 @@ def _carried(measure: Particles, chosen: Any = True) -> tuple[Array, Array]:
 
 
 def _cloud_distance(x: Array, a: Array, y: Array, b: Array, p: float) -> float:
-    from scipy.spatial.distance import cdist
-
-    size = max(np.abs(x).max(), np.abs(y).max())
-    if size == 0:
-        return 0.0
-    exponent = np.frexp(size)[1]  # powers of two scale without rounding
-    x, y = np.ldexp(x, -exponent), np.ldexp(y, -exponent)
+    x, y, exponent = _of_order_one(x, y)
     if len(x) == 1 or len(y) == 1:
-        distance = _mean_of_order(cdist(x, y).ravel(), (a[:, None] * b).ravel(), p)
+        gaps = distances_of_pairs(x, y)
+        distance = mean_of_order(gaps.ravel(), (a[:, None] * b).ravel(), p)
     elif x.shape[1] == 1:
-        distance = _line_distance(x[:, 0], a, y[:, 0], b, p)
+        distance = line_distance(Pieces.of(a, *[x[:, 0]] * 2), Pieces.of(b, *[y[:, 0]] * 2), p)
     else:
-        distance = _linear_program(x, a, y, b, p)
+        distance = cloud_distance(x, a, y, b, p)
     return float(np.ldexp(distance, exponent))
 
 
-def _mean_of_order(values: Array, weights: Array, p: float) -> float:
-    """Return (sum of weights values^p)^(1/p); no power over- or underflows."""
-    scale = values.max()
-    return float(scale * (weights @ (values / scale) ** p) ** (1 / p)) if scale > 0 else 0.0
+def _of_order_one(x: Array, y: Array) -> tuple[Array, Array, Any]:
+    """Return both times a power of two, which does not round, and the power that was taken off."""
+    exponent = np.frexp(max(np.abs(x).max(), np.abs(y).max()))[1]
+    return np.ldexp(x, -exponent), np.ldexp(y, -exponent), exponent
 
 
-def _line_distance(x: Array, a: Array, y: Array, b: Array, p: float) -> float:
-    (x, A), (y, B) = _quantiles(x, a), _quantiles(y, b)
-    steps = np.union1d(A[:-1], B[:-1])  # both quantile functions are constant between them
-    steps = np.concatenate([[0], steps, [max(A[-1], B[-1])]])
-    steps = steps[np.diff(steps, append=2 * UNIT) > SLIVER]
-    steps[0] = 0
-    middle = (steps[1:] + steps[:-1]) // 2
-    rows, columns = (np.searchsorted(C[:-1], middle, side="right") for C in (A, B))
-    return _mean_of_order(np.abs(x[rows] - y[columns]), np.diff(steps) / steps[-1], p)
-
-
-def _quantiles(x: Array, weights: Array) -> tuple[Array, Array]:
-    """Return sorted points and their cumulative weights, as whole numbers of a small unit."""
-    order = np.argsort(x)
-    return x[order], np.cumsum(np.rint(weights[order] * UNIT).astype(np.int64))
-
-
-def _linear_quantiles(measure: Grid | Particles) -> tuple[Array, Array, Array]:
-    """Return shares (n + 1,) from 0 to 1, and between them the ends of a linear quantile."""
+def _pieces(measure: Grid | Particles) -> Pieces:
+    """Return the pieces of a density or a cloud on the line."""
     if measure.dimension > 1:
         raise TypeError(
             "mu, nu: a Grid of the plane has no exact distance here; take its tokens, "
             "grid.particles, or draws of it, grid.sample(n, seed)."
         )
     if isinstance(measure, Grid):
-        masses, low, high = measure.masses, measure.edges[0][:-1], measure.edges[0][1:]
-    else:
-        order = np.argsort(measure.points[:, 0])
-        masses, low = measure.weights[order], measure.points[order, 0]
-        high = low
-    kept = masses > 0
-    shares = np.concatenate([[0.0], np.cumsum(masses[kept])])
-    return shares / shares[-1], low[kept], high[kept]
+        return Pieces.of(measure.masses, measure.edges[0][:-1], measure.edges[0][1:])
+    return Pieces.of(measure.weights, *[measure.points[:, 0]] * 2)
 
 
-def _cell_distance(mu: Any, nu: Any, p: float) -> float:
-    steps = np.union1d(mu[0], nu[0])
-    steps = steps[np.diff(steps, append=2.0) > SLIVER / UNIT]
-    start, end = (_between(mu, steps)[side] - _between(nu, steps)[side] for side in (0, 1))
-    size = max(np.abs(start).max(), np.abs(end).max())
-    if size == 0:
-        return 0.0
-    means = _mean_power(start / size, end / size, p)
-    return float(size * (np.diff(steps) @ means / (steps[-1] - steps[0])) ** (1 / p))
-
-
-def _between(quantiles: tuple[Array, Array, Array], steps: Array) -> tuple[Array, Array]:
-    """Return the values of a quantile function at both ends of each step, from inside it."""
-    shares, low, high = quantiles
-    middle = (steps[1:] + steps[:-1]) / 2
-    i = np.clip(np.searchsorted(shares, middle) - 1, 0, len(low) - 1)
-    slope = (high - low)[i] / np.diff(shares)[i]
-    return low[i] + slope * (steps[:-1] - shares[i]), low[i] + slope * (steps[1:] - shares[i])
-
-
-def _mean_power(a: Array, b: Array, p: float) -> Array:
-    """Return the means of |g|^p over steps on which g runs from a to b along a line."""
-    # Where g hardly varies the antiderivative cancels, and Simpson's rule is exact to rounding.
-    flat = np.abs(b - a) <= 1e-3 * np.maximum(np.abs(a), np.abs(b))
-    simpson = (np.abs(a) ** p + 4 * np.abs((a + b) / 2) ** p + np.abs(b) ** p) / 6
-    rise = np.sign(b) * np.abs(b) ** (p + 1) - np.sign(a) * np.abs(a) ** (p + 1)
-    return np.where(flat, simpson, rise / ((p + 1) * np.where(flat, 1.0, b - a)))
-
-
-def _linear_program(x: Array, a: Array, y: Array, b: Array, p: float) -> float:
-    n, m = len(x), len(y)
-    if n * m > LARGEST_PLAN:
-        raise ValueError(
-            f"mu, nu: in dimension 2 or more at most {LARGEST_PLAN:.0e} pairs of tokens fit; "
-            f"got {n} and {m}, whose linear program takes about {50e-9 * n * m:.3g} GB. Subsample "
-            "both, measure.sample(n, seed), or compare projections on a line (dimension 1)."
-        )
-    import ot  # heavy: only where it is used
-    from scipy.spatial.distance import cdist
-
-    gaps = cdist(x, y)
-    scale = gaps.max()
-    if scale == 0:
-        return 0.0
-    # A cost of order one keeps the solver's tolerance meaningful; p-th powers do not overflow.
-    cost = (gaps / scale) ** p
-    if (cost[gaps > 0] == 0).any():
-        raise ValueError(
-            f"p: so large, {p:g}, that powers of the smallest distances of tokens are zero in "
-            "floating point numbers; take a smaller order."
-        )
-    total, log = ot.emd2(a, b, cost, numItermax=10_000_000, log=True)
-    if log["warning"] is not None:
-        raise RuntimeError(f"wasserstein: the linear program did not converge: {log['warning']}")
-    return float(scale * max(total, 0.0) ** (1 / p))
+def _cell_distance(mu: Pieces, nu: Pieces, p: float) -> float:
+    x, y, exponent = _of_order_one(*(np.stack([m.low, m.high]) for m in (mu, nu)))
+    distance = line_distance(Pieces(mu.masses, *x), Pieces(nu.masses, *y), p)
+    return float(np.ldexp(distance, exponent))
