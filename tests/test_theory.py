@@ -1,6 +1,7 @@
 """Statements on Gaussian data as functions: against flows, other routes, and exact cases."""
 
 import itertools
+from dataclasses import replace
 
 import mpmath
 import numpy as np
@@ -211,7 +212,14 @@ def test_rank_deficient_l2_blows_up_at_its_exact_time():
         assert rate[0] * sign > 0
     turned = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     inexact = tp.L2([turned[0]], [turned[1]], np.outer(turned[0], turned[0]))
-    assert theory.blowup_time(inexact, start) is None  # V^T k = 0 but for rounding
+    b, a = turned[0] @ start.covariance @ turned[1], turned[1] @ start.covariance @ turned[1]
+    ends = [
+        theory.blowup_time(head, start) for head in (inexact, replace(inexact, key=-turned[1:2]))
+    ]
+    assert min(ends) == pytest.approx(
+        (1 / 2 + a) / abs(b), rel=1e-12
+    )  # V^T k = 0 but for rounding
+    assert max(ends) == np.inf
     leaning = tp.L2([[0.0, 1.0]], [[1.0, 0.0]], [[0.5, 0.0], [0.1, 1.0]])
     assert theory.blowup_time(leaning, tp.Gaussian([0, 0], np.eye(2))) is None
 

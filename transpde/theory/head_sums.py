@@ -14,6 +14,7 @@ from transpde.measures import Gaussian
 __all__ = [
     "HeadSum",
     "depths",
+    "gram",
     "head_sum",
     "matched",
     "one_case",
@@ -113,6 +114,12 @@ def scalar_softmax(parts: HeadSum | None, gaussian: Gaussian | None = None) -> A
             return None
         A = A + c[..., None, None] * head.key.mT @ head.query
     return A
+
+
+def gram(X: Array, A: Array) -> Array:
+    r"""Return $X^\top(A + A^\top)X$."""
+    G = X.mT @ A @ X
+    return np.asarray(G + G.mT)
 
 
 def top(symmetric: Array) -> Array:
