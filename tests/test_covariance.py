@@ -339,6 +339,37 @@ def test_l2_with_identity_value_keeps_the_precision_on_the_kernel(seed):
     assert (moved <= 4 * np.linalg.norm(K, 2) * np.linalg.norm(Q, 2) * (1 + 1e-9)).all()
 
 
+@settings(max_examples=25, deadline=None)
+@given(SEEDS, st.integers(1, 2), st.integers(3, 5), st.booleans(), st.sampled_from([1.0, -0.6]))
+def test_l2_with_identity_value_grows_below_its_bounds(seed, k, d, tied, c):
+    """Independent rows: a rate. Queries that share rows with keys: degree 3/2."""
+    rng = np.random.default_rng(seed)
+    Q, K = 0.5 * rng.normal(size=(2, k, d))
+    if tied:
+        Q[0] = K[0] + K[-1]
+    head, X = tp.L2(Q, K, c * np.eye(d)), rng.normal(size=(d, d))
+    start, times = tp.Gaussian(rng.normal(size=d), X), [0.25, 1.0, 2.0]
+    rate = theory.growth_bound(head, start)
+    assert (rate is None) == (k == 2 and (tied or 2 * k > d))
+    grown = np.log(np.linalg.norm(covariance_by_lsoda(head, X, times), 2, axis=(1, 2)))
+    grown = grown - 2 * np.log(np.linalg.norm(X, 2))
+    assert (grown <= theory.log_growth_bound(head, start, times) + 1e-9).all()
+    assert theory.log_growth_bound(head, start, 0.0) == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_l2_with_identity_value_keeps_conditional_covariances(seed):
+    """Of Qx given Kx and of Kx given Qx, where all rows together are independent."""
+    rng = np.random.default_rng(seed)
+    Q, K = rng.normal(size=(2, 2, 5))
+    ode = covariance_by_lsoda(tp.L2(Q, K, np.eye(5)), rng.normal(size=(5, 5)), [0.01, 0.1, 0.3])
+    T = np.vstack([K, Q])
+    P = np.linalg.inv(T @ ode @ T.T)
+    for block in (slice(0, 2), slice(2, 4)):
+        kept = P[:, block, block]
+        np.testing.assert_allclose(kept, kept[:1].repeat(3, 0), rtol=1e-5, atol=1e-6)
+
+
 # --- fields of very large Gaussians --------------------------------------------------------------
 
 

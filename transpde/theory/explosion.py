@@ -6,21 +6,27 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from transpde.attention import L2, Head, Linear, Softmax
+from transpde.checks import Array
 from transpde.measures import Gaussian
 from transpde.theory import ascent, growth, one_key, riccati
 from transpde.theory.head_sums import (
     ROUNDING,
     HeadSum,
+    Scores,
     gram,
     head_sum,
     matched,
-    scalar_softmax,
     scalar_value,
+    scores,
+    scores_of,
+    seen,
     top,
 )
 
+VISIBLE = 1e-3  # share of the largest eigenvalue above which the top one has its digits
 WIDEST = 300.0  # log of a trace up to which the products of an affine law stay in range
 
 __all__ = ["blowup_bound", "blowup_time"]
@@ -40,7 +46,7 @@ def blowup_time(attention: Any, gaussian: Gaussian) -> Any:
       $\operatorname{tr}(V^{-1}\Sigma)$ does not increase;
     - wherever `growth_bound` has a bound (Sinkhorn; L2 with injective K): inf;
     - L2, V = cI, any K: inf. With $P = \Sigma^{-1}$, $\|\dot P\| \le 4|c|\|K\|\|Q\|$ and P is
-      conserved on ker K, so that $\|B\|$ grows at most linearly and $\log\|\Sigma\|$ like $t^2$;
+      conserved on ker K, so that $\|B\| = O(\sqrt t)$ and $\log\|\Sigma\| = O(t^{3/2})$;
     - softmax or L2 with one query $q^\top$, one key $k^\top$, $V^\top k = \delta k$,
       $V^\top q = vq$: with $\varphi = 1$, $2/(1 + 2k^\top\Sigma_0k)$ and
       $\beta = q^\top\Sigma_0k$ it is $1/(\varphi v\beta)$ for $\delta = 0$ if this is positive,
@@ -80,14 +86,57 @@ def blowup_time(attention: Any, gaussian: Gaussian) -> Any:
         0.5
     """
     parts = matched(attention, gaussian)
-    A = scalar_softmax(parts, gaussian)
-    if A is not None and parts is not None and not parts.linear.any():
-        unit = gaussian.normalised()
-        rate = top(gram(unit.factor, A))
-        with np.errstate(over="ignore", divide="ignore"):
-            times = np.where(rate > 0, np.exp(-unit.log_scales[..., 0]) / np.abs(rate), np.inf)
+    found = scores(parts, gaussian)
+    if found is not None and parts is not None and not parts.linear.any():
+        times = _softmax_time(found, gaussian)
         return times if gaussian.stack else float(times)
     return _by_case(_blowup_time, attention, gaussian)
+
+
+def _softmax_time(found: Scores, gaussian: Gaussian) -> Array:
+    r"""Return the inverse of the largest eigenvalue of $X_0^\top(A + A^\top)X_0$, or inf."""
+    view = seen(found, gaussian)
+    Y = view.axes.factor
+    s = np.where((Y != 0).any(axis=-2), view.axes.log_scales, -np.inf)
+    longest = s.max(axis=-1, keepdims=True, initial=-np.inf)
+    longest = np.where(np.isfinite(longest), longest, 0.0)
+    s = np.where(np.isfinite(s), s, longest)
+    G, D = gram(Y, found.form), np.exp((s - longest) / 2)
+    values = np.linalg.eigvalsh(D[..., :, None] * G * D[..., None, :])
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        logs = -np.log(values[..., -1]) - longest[..., 0]
+        hidden = view.grows & ~(values[..., -1] > VISIBLE * np.abs(values).max(axis=-1))
+        if hidden.any():
+            logs = np.array(logs)
+            logs[hidden] = _hidden_time(
+                np.broadcast_to(G, (*hidden.shape, *G.shape[-2:]))[hidden],
+                np.broadcast_to(s, (*hidden.shape, s.shape[-1]))[hidden],
+            )
+        times = np.exp(logs - found.exponent * np.log(2.0))
+    return np.where(view.grows, times, np.inf)
+
+
+def _hidden_time(G: Array, s: Array) -> Array:
+    r"""Return $\log t$ where $D^{-2} - tG$ becomes singular, $D^2 = e^s$, by bisection.
+
+    It is the largest eigenvalue of DGD, however small it is beside the others. Multiplied by a
+    diagonal matrix from both sides, $D^{-2} - tG$ has entries of order one at every t.
+    """
+    values, U = np.linalg.eigh(G)
+    terms = 2 * np.log(np.abs(U[..., -1])) - s
+    high = special.logsumexp(terms, axis=-1) - np.log(values[..., -1])
+    low = np.minimum(-s.max(axis=-1) - np.log(np.abs(values).max(axis=-1)), high)
+    for _ in range(80):
+        middle = (low + high) / 2
+        share = special.expit(middle[..., None] + s)
+        rest = np.sqrt(share)
+        matrix = -rest[..., :, None] * G * rest[..., None, :]
+        matrix[..., range(s.shape[-1]), range(s.shape[-1])] += special.expit(
+            -middle[..., None] - s
+        )
+        before = np.linalg.eigvalsh(matrix)[..., 0] > 0
+        low, high = np.where(before, middle, low), np.where(before, high, middle)
+    return np.asarray((low + high) / 2)
 
 
 def blowup_bound(attention: Any, gaussian: Gaussian) -> Any:
@@ -149,10 +198,11 @@ def _by_case(function: Callable[[HeadSum, Gaussian], Any], attention: Any, gauss
 
 
 def _blowup_time(parts: HeadSum, gaussian: Gaussian) -> float | None:
-    A = scalar_softmax(parts, gaussian)
-    if A is not None:
+    found = scores(parts, gaussian)
+    if found is not None:
         if not parts.linear.any():
-            return float(blowup_time(Softmax(A, np.eye(len(A)), np.eye(len(A))), gaussian))
+            return float(_softmax_time(found, gaussian))
+        A = found.matrix
         if not np.abs(gaussian.log_size) < WIDEST:
             return None if gaussian.factor.any() else np.inf
         return riccati.blowup(gaussian.scaled_factor, A + A.T, parts.linear)
@@ -173,14 +223,14 @@ def _blowup_time(parts: HeadSum, gaussian: Gaussian) -> float | None:
 
 
 def _has_lyapunov_function(head: Head) -> bool:
-    V, C = head.value, head.key.T @ head.query
-    C = C + C.T
+    V, found = head.value, scores_of(head)
+    C, size = found.form + found.form.T, 2 * float(np.linalg.norm(found.noise))
     if (V != V.T).any():
         return False
     values = np.linalg.eigvalsh(V)
     positive = values[0] > ROUNDING * len(V) * values[-1]
     negative = values[-1] < ROUNDING * len(V) * values[0]
-    return bool((positive and top(C) <= 0) or (negative and top(-C) <= 0))
+    return bool((positive and top(C, size) <= 0) or (negative and top(-C, size) <= 0))
 
 
 def _one_key(head: Head, gaussian: Gaussian) -> float | None:

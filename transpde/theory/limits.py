@@ -10,14 +10,16 @@ from scipy import linalg
 from transpde.attention import L2, Sinkhorn
 from transpde.checks import Array
 from transpde.measures import Gaussian
+from transpde.measures.axes import ratio
 from transpde.theory.head_sums import (
     ROUNDING,
-    gram,
     head_sum,
     matched,
-    scalar_softmax,
     scalar_value,
-    top,
+    scores,
+    scores_of,
+    seen,
+    widths_of,
 )
 
 LONGEST = 1400.0  # log of a squared length that a float holds as a length
@@ -64,33 +66,50 @@ def limit_covariance(attention: Any, gaussian: Gaussian) -> Any:
     parts = matched(attention, gaussian)
     if parts is None or parts.linear.any():
         return None
-    A, axes = scalar_softmax(parts, gaussian), gaussian.principal()
+    found = scores(parts, gaussian)
     head: Any = parts.heads[0]
-    if len(parts.heads) == 1 and (A is not None or isinstance(head, L2 | Sinkhorn)):
+    if len(parts.heads) == 1 and (found is not None or isinstance(head, L2 | Sinkhorn)):
         c = scalar_value(head)
         if c is not None and (c > 0).all() and (head.key == -head.query).all():
-            return _on_kernel(axes, head.query @ axes.factor, floor=np.finfo(float).eps)
-    if A is None or (top(gram(axes.factor, A)) > 0).any():
+            return _unseen(gaussian, head.query)
+    if found is None:
         return None
-    return _on_kernel(axes, gram(axes.factor, A), floor=ROUNDING)
+    view = seen(found, gaussian)
+    if view.grows.any():
+        return None
+    return _on_kernel(view.axes, view.widths, view.form, view.floor)
 
 
-def _on_kernel(axes: Gaussian, matrix: Array, floor: float) -> Array:
-    r"""Return $X\Pi X^\top$ with the projector on the kernel of MD, given a matrix M.
+def _unseen(gaussian: Gaussian, query: Array) -> Array:
+    """Return the limit on the kernel of QX."""
+    axes = gaussian.principal()
+    widths = widths_of(gaussian, axes)
+    Q = ratio(query, np.abs(query).max(axis=(-2, -1), keepdims=True))
+    rows = Q @ axes.factor / widths[..., None, :]
+    floor = 2 * np.finfo(float).eps * gaussian.dimension * np.linalg.norm(Q, axis=(-2, -1))
+    return _on_kernel(axes, widths, rows, np.broadcast_to(floor, gaussian.stack))
+
+
+def _on_kernel(axes: Gaussian, widths: Array, matrix: Array, floor: Array) -> Array:
+    r"""Return $X\Pi X^\top$ with the projector on the kernel of MD, given a matrix M over widths.
 
     With principal axes, X = YD, and a basis N of the kernel of M it is
-    $YN(N^\top D^{-2}N)^{-1}N^\top Y^\top$: the lengths D may differ by any factor.
+    $YN(N^\top D^{-2}N)^{-1}N^\top Y^\top$: the lengths D may differ by any factor. Singular
+    values under the floor are zero.
     """
     limits = np.zeros((*axes.stack, axes.dimension, axes.dimension))
     for i in np.ndindex(axes.stack):
-        _, sizes, Ut = np.linalg.svd(matrix[i], full_matrices=True)
-        rank = (sizes > floor * max(matrix.shape[-2:]) * sizes.max()).sum()
-        N, s = Ut[rank:].T, np.clip(axes.log_scales[i], -LONGEST, LONGEST)
+        there = axes.factor[i].any(axis=0)
+        _, sizes, Ut = np.linalg.svd(matrix[i][:, there], full_matrices=True)
+        rank = (sizes > floor[i]).sum()
+        # A vector over the widths is in the kernel of the rows themselves.
+        N = np.linalg.qr(Ut[rank:].T / widths[i][there][:, None])[0]
+        s = np.clip(axes.log_scales[i][there], -LONGEST, LONGEST)
         if not N.size:
             continue
         # The longest rows first, and columns exchanged: then QR keeps the digits of the short.
         R, order = linalg.qr((np.exp(-s / 2)[:, None] * N)[::-1], mode="r", pivoting=True)
-        YN = (axes.factor[i] @ N)[:, order]
+        YN = (axes.factor[i][:, there] @ N)[:, order]
         Z = linalg.solve_triangular(R[: len(order)], YN.T, trans="T").T
         limits[i] = Z @ Z.T
     return limits
@@ -129,16 +148,17 @@ def stationary_rank_bound(attention: Any) -> Any:
     parts = head_sum(attention)
     if parts is None or parts.linear.any():
         return None
-    A, head = scalar_softmax(parts), parts.heads[0]
+    found, head = scores(parts), parts.heads[0]
     if len(parts.heads) == 1 and isinstance(head, Sinkhorn):
         c = scalar_value(head)
-        A = None if c is None else c[..., None, None] * head.key.mT @ head.query
         if c is not None and not c.all():
             return None
-    if A is None:
+        found = None if c is None else scores_of(head, c)
+    if found is None:
         return None
-    values = np.linalg.eigvalsh(A + A.mT)
-    floor = ROUNDING * values.shape[-1] * np.abs(values).max(axis=-1, keepdims=True)
+    values = np.linalg.eigvalsh(found.form + found.form.mT)
+    noise = 2 * np.linalg.norm(found.noise, axis=(-2, -1))[..., None]
+    floor = ROUNDING * values.shape[-1] * noise
     above, below = (values > floor).sum(axis=-1), (values < -floor).sum(axis=-1)
     bound = values.shape[-1] - np.maximum(above, below)
     return bound if bound.ndim else int(bound)
