@@ -218,6 +218,7 @@ FREE_STANDING = {
     "transpde.ensembles.random_tokens",
     "transpde.ensembles.sweep",
     "transpde.records.load",
+    "transpde.theory.log_growth_bound",
     "transpde.theory.random_heads.typical_blowup_time",
 }
 

@@ -3,7 +3,10 @@
 import mpmath
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from scipy import linalg
+from scipy.integrate import solve_ivp
 
 import transpde as tp
 from transpde import disc, theory
@@ -31,7 +34,8 @@ def test_one_key_blows_up_at_the_time_of_the_formula(b):
 
 @pytest.mark.parametrize(("a", "b", "c"), [(1.3, 0.4, 0.7), (0.2, -0.1, 3.0)])
 @pytest.mark.parametrize("delta", [1e-3, 0.4, 0.99])
-def test_one_key_time_is_an_integral(a, b, c, delta):
+@pytest.mark.parametrize("kind", [tp.Softmax, tp.L2])
+def test_one_key_time_is_an_integral(a, b, c, delta, kind):
     """The time is that of the clock sigma, by quadrature in thirty digits; b < 0 turns first."""
     with mpmath.workdps(30):
         mean, kappa = mpmath.mpf(a) * c, 1 - mpmath.mpf(b) ** 2 / (mpmath.mpf(a) * c)
@@ -40,14 +44,19 @@ def test_one_key_time_is_an_integral(a, b, c, delta):
             n = 1 / (1 - mpmath.mpf(delta))
             y = x**n
             root = mpmath.sqrt(mean * abs(1 - kappa * y ** (2 * delta)))
-            return n * y / x * (y**delta + 2 * a * y**-delta) / (2 * root)
+            damped = (y**delta + 2 * a * y**-delta) / 2 if kind is tp.L2 else y**delta
+            return n * y / x * damped / root
 
         turn = (1 / kappa) ** ((1 - mpmath.mpf(delta)) / (2 * mpmath.mpf(delta)))
         total = mpmath.quad(slowness, [0, 0.25, 0.5, 1])
         if b < 0:
             total += 2 * mpmath.quad(slowness, mpmath.linspace(1, turn, 5))
-    head = tp.L2(*PLANE, np.diag([delta, 1.0]))
+    head = kind(*PLANE, np.diag([delta, 1.0]))
     start = tp.Gaussian.from_covariance([1.0, -2.0], [[a, b], [b, c]])
+    if kind is tp.Softmax:  # key and query may be exchanged
+        mirrored = tp.Gaussian.from_covariance([0.0, 0.0], [[c, b], [b, a]])
+        other = tp.Softmax(*PLANE, np.diag([1.0, delta]))
+        assert theory.blowup_time(other, mirrored) == pytest.approx(float(total), rel=1e-10)
     assert theory.blowup_time(head, start) == pytest.approx(float(total), rel=1e-10)
 
 
@@ -122,6 +131,196 @@ def test_one_key_time_of_a_small_eigenvalue(delta):
     assert theory.blowup_time(head, away) == np.inf  # about e^(1/delta): beyond all floats
 
 
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(SEEDS, st.integers(2, 6), st.sampled_from([tp.Softmax, tp.L2]))
+def test_one_key_time_of_a_value_made_from_its_eigenvectors(seed, d, kind):
+    r"""$V^\top = S\operatorname{diag}S^{-1}$ up to rounding; in the frame of S it is diagonal."""
+    rng = np.random.default_rng(seed)
+    S, X = rng.normal(size=(2, d, d))
+    assume(np.linalg.cond(S) < 100)
+    mixed = S[:, 0] @ X @ X.T @ S[:, 1]
+    assume(abs(mixed) > 0.1 * np.linalg.norm(S[:, 0] @ X) * np.linalg.norm(S[:, 1] @ X))
+    k, q, I = S[:, :1].T, np.sign(mixed) * S[:, 1:2].T, np.eye(d)
+    start = tp.Gaussian(np.zeros(d), X)
+    for small in (rng.uniform(0.05, 0.9), 0.0, 1.3):
+        values = np.append(small, rng.uniform(1.0, 2.0, size=d - 1))
+        values[1] = 1.3
+        V = (S * values @ np.linalg.inv(S)).T
+        plain = kind(np.sign(mixed) * I[1:2], I[:1], np.diag(values))
+        exact = theory.blowup_time(plain, tp.Gaussian(np.zeros(d), S.T @ X))
+        assert (exact == np.inf) == (kind is tp.L2 and small == 1.3)
+        assert theory.blowup_time(kind(q, k, V), start) == pytest.approx(exact, rel=1e-10)
+        leaning = V + 1e-6 * np.linalg.norm(V) * rng.normal(size=(d, d))
+        assert theory.blowup_time(kind(q, k, leaning), start) is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.integers(1, 5), st.floats(-2, 2))
+def test_one_key_moves_three_heads_along_one_curve(seed, d, size):
+    r"""Softmax, L2 and Sinkhorn with any V: B = phi V Sigma k q^T, with three numbers phi."""
+    rng = np.random.default_rng(seed)
+    k, q = 10.0**size * rng.normal(size=(2, 1, d))
+    V, X, epsilon = rng.normal(size=(d, d)), rng.normal(size=(d, rng.integers(1, d + 1))), 0.7
+    a, c = (float(np.sum((row @ X) ** 2)) for row in (k, q))
+    factors = [1.0, 2 / (1 + 2 * a), 2 / (epsilon + np.sqrt(epsilon**2 + 4 * a * c))]
+    heads = [tp.Softmax(q, k, V), tp.L2(q, k, V), tp.Sinkhorn(q, k, V, epsilon=epsilon)]
+    velocity = V @ X @ X.T @ k.T @ q @ X
+    for head, factor in zip(heads, factors, strict=True):
+        moved = head(tp.Gaussian(np.zeros(d), X)).linear @ X
+        np.testing.assert_allclose(
+            moved, factor * velocity, atol=1e-12 * factor * np.abs(velocity).max()
+        )
+
+
+def covariance_by_lsoda(head, X, times):
+    """The covariance of L2 by an integrator that shares no code with the package."""
+    K, Q, V, d = head.key, head.query, head.value, len(X)
+
+    def velocity(_, y):
+        S = y.reshape(d, d)
+        inner = np.linalg.inv(np.eye(len(K)) + 2 * K @ S @ K.T)
+        F = 2 * V @ S @ K.T @ inner @ Q @ S
+        return (F + F.T).ravel()
+
+    options = {"method": "LSODA", "rtol": 1e-12, "atol": 1e-13, "t_eval": times}
+    return solve_ivp(velocity, [0, max(times)], (X @ X.T).ravel(), **options).y.T.reshape(-1, d, d)
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS, st.integers(1, 5), st.sampled_from([1.0, -0.7]))
+def test_one_key_with_identity_value_has_its_covariance_in_closed_form(seed, d, c):
+    rng = np.random.default_rng(seed)
+    X, times = rng.normal(size=(d, rng.integers(1, d + 1))), [0.1, 0.5, 1.0]
+    head = tp.L2(*rng.normal(size=(2, 1, d)), c * np.eye(d))
+    exact = theory.closed_form_covariance(head, tp.Gaussian(rng.normal(size=d), X), times)
+    ode = covariance_by_lsoda(head, X, times)
+    size = np.abs(ode).max(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(exact / size, ode / size, atol=2e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.floats(-40, 40), st.floats(-12, 3), st.sampled_from([1, -1]))
+def test_one_key_clock_in_many_digits(seed, log_size, log_time, sign):
+    """In the plane, rows nearly parallel or opposite too, against fifty digits."""
+    rng = np.random.default_rng(seed)
+    X = np.exp(log_size / 2) * rng.normal(size=(2, 2))
+    k = rng.normal(size=2)
+    q = sign * k * rng.uniform(0.2, 2) + 10.0 ** rng.uniform(-9, 0) * rng.normal(size=2)
+    t = np.exp(log_time)
+    exact = theory.closed_form_covariance(tp.L2([q], [k], np.eye(2)), tp.Gaussian([0, 0], X), t)
+    with mpmath.workdps(60):
+        X_, k_, q_ = mpmath.matrix(X.tolist()), mpmath.matrix(k), mpmath.matrix(q)
+        h, g = X_.T * k_, X_.T * q_
+        a, c, b = mpmath.norm(h), mpmath.norm(g), (h.T * g)[0]
+        up, down = b + a * c, a * c - b
+        late = lambda s: (1 - mpmath.exp(-s)) / up  # noqa: E731
+        clock = lambda s: late(s) + a / c * (s + mpmath.log(1 + late(s) * down)) - 2 * t  # noqa: E731
+        low, high = mpmath.mpf(0), 2 * t * c / a
+        for _ in range(180):
+            mid = (low + high) / 2
+            low, high = (mid, high) if clock(mid) < 0 else (low, mid)
+        C = mpmath.eye(2) - late(low) * (h * g.T + g * h.T)
+        S = X_ * C**-1 * X_.T
+        expected = np.array(S.tolist(), dtype=float)
+    np.testing.assert_allclose(exact, expected, atol=1e-10 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_key_with_identity_value_grows_at_the_conserved_ratio(seed):
+    r"""$q^\top\Sigma q/k^\top\Sigma k$ is conserved; its root, twice, is bound and late rate."""
+    rng = np.random.default_rng(seed)
+    k, q = rng.normal(size=(2, 1, 3))
+    head, start = tp.L2(q, k, -0.6 * np.eye(3)), tp.Gaussian(np.zeros(3), rng.normal(size=(3, 3)))
+    g = theory.growth_bound(head, start)
+    path = tp.flow(start, head, np.array([0, 1.0, 20.0, 30.0]) / g, rtol=1e-11)
+    S = path.directions
+    ratios = np.einsum("i,tij,j->t", q[0], S, q[0]) / np.einsum("i,tij,j->t", k[0], S, k[0])
+    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-8)
+    norms = np.log(np.linalg.norm(S, 2, axis=(1, 2))) + path.log_sizes
+    assert (norms - norms[0] <= g * path.times + 1e-9).all()
+    late = (norms[-1] - norms[-2]) / (path.times[-1] - path.times[-2])
+    assert late == pytest.approx(g, rel=1e-6)
+    assert theory.closed_form_covariance(head, start, path.times[-1]) == pytest.approx(
+        path.final.covariance, rel=1e-7
+    )
+
+
+# --- softmax that climbs -------------------------------------------------------------------------
+
+
+def climbing(rng, d, n):
+    """A symmetric, of rank n, and M positive definite."""
+    U = np.linalg.qr(rng.normal(size=(d, d)))[0][:, :n]
+    G = rng.normal(size=(d, d))
+    return U * rng.choice([-1, 1], n) * rng.uniform(0.3, 2, n) @ U.T, G @ G.T + 0.1 * np.eye(d)
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.integers(1, 4), st.floats(-100, 100))
+def test_ascent_blows_up_before_its_bound_and_descent_never(seed, d, log_size):
+    rng = np.random.default_rng(seed)
+    n, r = rng.integers(1, d + 1, size=2)
+    A, M = climbing(rng, d, n)
+    start = tp.Gaussian(np.zeros(d), rng.normal(size=(d, r)), log_size)
+    head = tp.Softmax(A, np.eye(d), M @ A)
+    bound, X = theory.blowup_bound(head, start), start.factor
+    plain = np.trace(np.linalg.solve(M, X @ X.T)) / 2 / np.linalg.norm(X.T @ A @ X) ** 2
+    scaled = np.exp(np.log(bound) + log_size)
+    assert scaled <= plain * (1 + 1e-6)
+    if n == d:
+        assert scaled == pytest.approx(plain, rel=1e-6)
+    time = tp.flow(start, head, np.inf).blowup_time
+    assert time <= bound * (1 + 1e-8)
+    assert theory.blowup_time(tp.Softmax(A, np.eye(d), -M @ A), start) == np.inf
+
+
+def test_the_bound_of_ascent_is_reached():
+    """Where M^{-1} X and M A X G are parallel: on the line, and for M = A^{-1}, Sigma = A^{-1}."""
+    line = tp.Softmax([[-1.5]], [[2.0]], [[-0.7]])
+    start = tp.Gaussian([0.0], [[0.4]])
+    assert theory.blowup_bound(line, start) == theory.blowup_time(line, start)
+    A = np.diag([1.0, 3.0])
+    start = tp.Gaussian.from_covariance([0.0, 0.0], np.diag([1 / 1.0, 1 / 3.0]))
+    head = tp.Softmax(A, np.eye(2), np.diag([2.0, 1.0]) @ A + 0.0)
+    time = tp.flow(start, head, np.inf).blowup_time
+    assert 0.5 * theory.blowup_bound(head, start) < time < theory.blowup_bound(head, start)
+
+
+def test_descent_loses_what_it_descends_on():
+    r"""V = -MA: $\|X^\top AX\|_F^2 \le 1/(1/E_0 + 4t/N_0)$."""
+    rng = np.random.default_rng(11)
+    for d in (2, 3, 4):
+        A, M = climbing(rng, d, d)
+        X = rng.normal(size=(d, d))
+        path = tp.flow(
+            tp.Gaussian(np.zeros(d), X), tp.Softmax(A, np.eye(d), -M @ A), [0, 0.1, 1.0, 10, 100]
+        )
+        E = np.array([np.trace(A @ S @ A @ S) for S in path.covariances])
+        N = np.array([np.trace(np.linalg.solve(M, S)) for S in path.covariances])
+        assert (np.diff(N) < 0).all()
+        assert ((1 + 1e-6) / (1 / E[0] + 4 * path.times / N[0]) >= E).all()
+
+
+def test_ascent_wants_its_signs_and_rests_on_isotropic_starts():
+    A, M, eye = np.diag([1.0, -1.0]), np.array([[2.0, 0.5], [0.5, 1.0]]), np.eye(2)
+    start, u = tp.Gaussian([0.0, 0.0], eye), np.array([[1.0], [1.0]]) / np.sqrt(2)
+    rest = tp.Gaussian([0.0, 0.0], u)
+    for sign in (1, -1):
+        assert theory.blowup_time(tp.Softmax(A, eye, sign * M @ A), rest) == np.inf
+    assert theory.blowup_time(tp.Softmax(A, eye, M @ A), start) is None
+    assert theory.blowup_bound(tp.Softmax(A, eye, -M @ A), start) == np.inf
+    for V in (M, M @ A + 1e-6 * np.eye(2, k=1), np.diag([1.0, -1.0]) @ M @ A):
+        assert theory.blowup_bound(tp.Softmax(A, eye, V), start) is None
+    assert theory.blowup_bound(tp.Softmax(A + 1e-6 * np.eye(2, k=1), eye, M @ A), start) is None
+    assert theory.blowup_bound(tp.L2(A, eye, M @ A), start) == np.inf  # K is injective
+    stack = tp.Gaussian(np.zeros((2, 2)), np.stack([eye, 2 * eye]))
+    both = theory.blowup_bound(tp.Softmax(A, eye, M @ A), stack)
+    np.testing.assert_allclose(both[0] / both[1], 4, rtol=1e-12)
+
+
 # --- L2 with identity value ----------------------------------------------------------------------
 
 
@@ -138,6 +337,37 @@ def test_l2_with_identity_value_keeps_the_precision_on_the_kernel(seed):
     np.testing.assert_allclose(kept, np.broadcast_to(kept[0], kept.shape), rtol=1e-6, atol=1e-7)
     moved = np.linalg.norm(np.diff(P, axis=0), 2, axis=(1, 2)) / np.diff(path.times)
     assert (moved <= 4 * np.linalg.norm(K, 2) * np.linalg.norm(Q, 2) * (1 + 1e-9)).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS, st.integers(1, 2), st.integers(3, 5), st.booleans(), st.sampled_from([1.0, -0.6]))
+def test_l2_with_identity_value_grows_below_its_bounds(seed, k, d, tied, c):
+    """Independent rows: a rate. Queries that share rows with keys: degree 3/2."""
+    rng = np.random.default_rng(seed)
+    Q, K = 0.5 * rng.normal(size=(2, k, d))
+    if tied:
+        Q[0] = K[0] + K[-1]
+    head, X = tp.L2(Q, K, c * np.eye(d)), rng.normal(size=(d, d))
+    start, times = tp.Gaussian(rng.normal(size=d), X), [0.25, 1.0, 2.0]
+    rate = theory.growth_bound(head, start)
+    assert (rate is None) == (k == 2 and (tied or 2 * k > d))
+    grown = np.log(np.linalg.norm(covariance_by_lsoda(head, X, times), 2, axis=(1, 2)))
+    grown = grown - 2 * np.log(np.linalg.norm(X, 2))
+    assert (grown <= theory.log_growth_bound(head, start, times) + 1e-9).all()
+    assert theory.log_growth_bound(head, start, 0.0) == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_l2_with_identity_value_keeps_conditional_covariances(seed):
+    """Of Qx given Kx and of Kx given Qx, where all rows together are independent."""
+    rng = np.random.default_rng(seed)
+    Q, K = rng.normal(size=(2, 2, 5))
+    ode = covariance_by_lsoda(tp.L2(Q, K, np.eye(5)), rng.normal(size=(5, 5)), [0.01, 0.1, 0.3])
+    T = np.vstack([K, Q])
+    P = np.linalg.inv(T @ ode @ T.T)
+    for block in (slice(0, 2), slice(2, 4)):
+        kept = P[:, block, block]
+        np.testing.assert_allclose(kept, kept[:1].repeat(3, 0), rtol=1e-5, atol=1e-6)
 
 
 # --- fields of very large Gaussians --------------------------------------------------------------

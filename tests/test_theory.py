@@ -1,10 +1,13 @@
 """Statements on Gaussian data as functions: against flows, other routes, and exact cases."""
 
 import itertools
+from dataclasses import replace
 
 import mpmath
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from problems import head_parameters
 from scipy import linalg, optimize
 
@@ -211,7 +214,14 @@ def test_rank_deficient_l2_blows_up_at_its_exact_time():
         assert rate[0] * sign > 0
     turned = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     inexact = tp.L2([turned[0]], [turned[1]], np.outer(turned[0], turned[0]))
-    assert theory.blowup_time(inexact, start) is None  # V^T k = 0 but for rounding
+    b, a = turned[0] @ start.covariance @ turned[1], turned[1] @ start.covariance @ turned[1]
+    ends = [
+        theory.blowup_time(head, start) for head in (inexact, replace(inexact, key=-turned[1:2]))
+    ]
+    assert min(ends) == pytest.approx(
+        (1 / 2 + a) / abs(b), rel=1e-12
+    )  # V^T k = 0 but for rounding
+    assert max(ends) == np.inf
     leaning = tp.L2([[0.0, 1.0]], [[1.0, 0.0]], [[0.5, 0.0], [0.1, 1.0]])
     assert theory.blowup_time(leaning, tp.Gaussian([0, 0], np.eye(2))) is None
 
@@ -273,6 +283,124 @@ def test_linear_attention_is_softmax_on_centred_data_alone():
     assert theory.blowup_time(linear, moved) is None
     assert theory.blowup_time(linear + tp.AffineField(np.eye(2), [1.0, 0.0]), start) is None
     assert theory.closed_form_covariance(linear, moved, 0.1) is None
+
+
+# --- rounding ------------------------------------------------------------------------------------
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def resting(rng, d):
+    """A symmetric form, and a basis of a totally isotropic space, both with rounding."""
+    U = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    values = rng.uniform(0.3, 3.0, size=d) * np.where(np.arange(d) % 2, -1, 1)
+    A = (U * values) @ U.T
+    return A, isotropic(values, U)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEEDS, st.integers(2, 6), st.floats(-200, 200))
+def test_a_covariance_at_rest_is_its_own_limit(seed, d, log_size):
+    """Totally isotropic ranges, found in floating point: no blow-up, no growth, no motion."""
+    rng = np.random.default_rng(seed)
+    A, N = resting(rng, d)
+    X = N @ rng.normal(size=(N.shape[1], rng.integers(1, 4)))
+    start, I = tp.Gaussian(rng.normal(size=d), X, log_size), np.eye(d)
+    head = tp.Softmax(A + rng.normal() * (np.eye(d, k=1) - np.eye(d, k=-1)), I, I)
+    assert theory.blowup_time(head, start) == np.inf
+    assert theory.growth_bound(head, start) == 0
+    S = X @ X.T * np.exp(log_size)
+    np.testing.assert_allclose(
+        theory.limit_covariance(head, start), S, rtol=1e-9, atol=1e-9 * np.abs(S).max()
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEEDS, st.integers(2, 6), st.sampled_from([tp.Softmax, tp.L2, tp.Sinkhorn]))
+def test_a_covariance_that_the_queries_do_not_see_is_its_own_limit(seed, d, kind):
+    rng = np.random.default_rng(seed)
+    Q = rng.normal(size=(rng.integers(1, d), d)) * 10.0 ** rng.uniform(-150, 150)
+    N = linalg.null_space(Q)
+    X = N @ rng.normal(size=(N.shape[1], rng.integers(1, N.shape[1] + 1)))
+    start, head = tp.Gaussian(np.zeros(d), X), kind(Q, -Q, 0.7 * np.eye(d))
+    close(theory.limit_covariance(head, start), X @ X.T, 1e-8)
+    assert theory.blowup_time(head, start) == np.inf
+    seen = tp.Gaussian(np.zeros(d), np.column_stack([X, Q[0] / np.abs(Q[0]).max()]))
+    limit = theory.limit_covariance(head, seen)
+    assert np.linalg.matrix_rank(limit, 1e-9) == np.linalg.matrix_rank(X)
+
+
+def test_the_limit_of_an_integer_covariance_in_the_kernel_is_exact():
+    Q, S = np.ones((1, 3)), 3 * np.eye(3) - 1
+    for kind in HEADS.values():
+        start = tp.Gaussian.from_covariance(np.zeros(3), S)
+        close(theory.limit_covariance(kind(Q, -Q, np.eye(3)), start), S, 1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS, st.integers(2, 4), st.floats(0, 60))
+def test_blowup_time_of_columns_far_apart_in_many_digits(seed, d, spread):
+    """The eigenvalue that explodes may be tiny beside the others."""
+    rng = np.random.default_rng(seed)
+    G = rng.normal(size=(d, d))
+    X = rng.normal(size=(d, d)) * np.exp(-spread * np.arange(d))
+    time = theory.blowup_time(tp.Softmax(G, np.eye(d), np.eye(d)), tp.Gaussian(np.zeros(d), X))
+    with mpmath.workdps(300):
+        X_, C = mpmath.matrix(X.tolist()), mpmath.matrix(G.tolist())
+        top = max(mpmath.eigsy(X_.T * (C + C.T) * X_, eigvals_only=True))
+        exact = float(1 / top) if top > 0 else np.inf
+    assert time == pytest.approx(exact, rel=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS, st.floats(-300, 300), st.floats(-300, 300), st.sampled_from(["I", "one key"]))
+def test_blowup_time_of_products_beyond_floats(seed, log_query, log_key, kind):
+    """Scores of any size, on a Gaussian of the inverse size: the time is that of sizes one."""
+    rng = np.random.default_rng(seed)
+    Q, K, X = rng.normal(size=(3, 2, 2))
+    V = np.eye(2)
+    if kind == "one key":
+        rows = np.stack([K[0], Q[0]])
+        Q, K, V = Q[:1], K[:1], np.linalg.solve(rows, [[0.5], [1.0]] * rows)
+    one = theory.blowup_time(tp.Softmax(Q, K, V), tp.Gaussian([0, 0], X))
+    scale = np.log(10.0) * (log_query + log_key)
+    large = tp.Softmax(Q * 10.0**log_query, K * 10.0**log_key, V)
+    time = theory.blowup_time(large, tp.Gaussian([0, 0], X, -scale))
+    assert time == pytest.approx(one, rel=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.integers(1, 3), st.floats(0, 5), st.integers(1, 3))
+def test_closed_form_with_feed_forward_keeps_its_digits_at_depth(seed, d, log_time, r):
+    """Against the same formula in two hundred digits, where growth of e^{Wt} costs nothing."""
+    rng = np.random.default_rng(seed)
+    W, B = rng.normal(size=(2, d, d))
+    A, X, t = -B @ B.T / 2, rng.normal(size=(d, r)), float(np.exp(log_time))
+    head = tp.Softmax(A, np.eye(d), np.eye(d)) + tp.AffineField(W)
+    found = theory.closed_form_covariance(head, tp.Gaussian(np.zeros(d), X), t)
+    with mpmath.workdps(400):
+        W_, C, X_ = (mpmath.matrix(M.tolist()) for M in (W, A + A.T, X))
+        block = mpmath.zeros(2 * d, 2 * d)
+        block[:d, :d], block[:d, d:], block[d:, d:] = -W_.T, C, W_
+        moved = mpmath.expm(block * t)
+        Phi = moved[d:, d:]
+        Y = Phi * X_
+        S = Y * (mpmath.eye(r) - X_.T * (Phi.T * moved[:d, d:]) * X_) ** -1 * Y.T
+        exact = np.array(S.tolist(), dtype=float)
+    np.testing.assert_allclose(found, exact, rtol=1e-9, atol=1e-9 * np.abs(exact).max())
+
+
+def test_variance_with_feed_forward_keeps_its_digits_at_depth():
+    head = tp.Softmax([[-1.0]], [[1.0]], [[1.0]]) + tp.AffineField([[1.0]])
+    np.testing.assert_array_equal(theory.variance(head, 1.0, [0, 1, 400.0, 1e6]), 1.0)
+    for w, a in itertools.product((-2.0, 1e-9, 0.5), (-1.3, 0.2)):
+        head = tp.Softmax([[a]], [[1.0]], [[1.0]]) + tp.AffineField([[w]])
+        for t in (0.1, 1.0, 30.0, 300.0):
+            with mpmath.workdps(400):
+                grown = mpmath.exp(2 * mpmath.mpf(w) * t)
+                left = 1 - mpmath.mpf(a) * 0.7 * (grown - 1) / w
+                exact = float(0.7 * grown / left) if left > 0 else np.nan
+            assert theory.variance(head, 0.7, t) == pytest.approx(exact, rel=1e-9, nan_ok=True)
 
 
 # --- closed form ---------------------------------------------------------------------------------

@@ -13,13 +13,20 @@ from transpde.measures import Gaussian
 
 __all__ = [
     "HeadSum",
+    "Scores",
+    "Seen",
     "depths",
+    "gram",
     "head_sum",
     "matched",
     "one_case",
     "scalar_softmax",
     "scalar_value",
+    "scores",
+    "scores_of",
+    "seen",
     "top",
+    "widths_of",
 ]
 
 ROUNDING = 8 * np.finfo(float).eps  # times the dimension: a relative eigenvalue that counts as 0
@@ -93,7 +100,26 @@ def scalar_value(head: Head) -> Array | None:
     return c if (c[..., None, None] * np.eye(V.shape[-1]) == V).all() else None
 
 
-def scalar_softmax(parts: HeadSum | None, gaussian: Gaussian | None = None) -> Array | None:
+class Scores(NamedTuple):
+    r"""The matrix $\sum_hc_hA_h$ of softmax heads with values $c_hI$, as rounding leaves it.
+
+    `form` and `noise` are to be multiplied by $2^{\text{exponent}}$, so that no product of query
+    and key is lost below or above all floats; `noise` is the sum of the absolute values of all
+    terms: times rounding it bounds the error of each entry.
+    """
+
+    form: Array
+    noise: Array
+    exponent: Array
+
+    @property
+    def matrix(self) -> Array:
+        """The matrix itself."""
+        with np.errstate(over="ignore"):
+            return np.asarray(np.ldexp(self.form, self.exponent[..., None, None]))
+
+
+def scores(parts: HeadSum | None, gaussian: Gaussian | None = None) -> Scores | None:
     r"""Return $\sum_h c_h A_h$ if each head is softmax with value $c_h I$.
 
     Then $\Gamma(x) = m' + \Sigma A x + Wx$: all heads together are one head with V = I. A linear
@@ -104,19 +130,98 @@ def scalar_softmax(parts: HeadSum | None, gaussian: Gaussian | None = None) -> A
     kinds: tuple[type, ...] = (Softmax,)
     if gaussian is not None and not gaussian.mean.any() and not parts.offset.any():
         kinds = (Softmax, Linear)
-    A: Array = np.zeros(())
+    found = []
     for head in parts.heads:
         if not isinstance(head, Head) or not isinstance(head, kinds):
             return None
         c = scalar_value(head)
         if c is None:
             return None
-        A = A + c[..., None, None] * head.key.mT @ head.query
-    return A
+        found.append(scores_of(head, c))
+    exponent = np.asarray(found[0].exponent)
+    for one in found[1:]:
+        exponent = np.maximum(exponent, one.exponent)
+    shifts = [(one.exponent - exponent)[..., None, None] for one in found]
+    form, noise = np.zeros(()), np.zeros(())
+    for one, shift in zip(found, shifts, strict=True):
+        form, noise = form + np.ldexp(one.form, shift), noise + np.ldexp(one.noise, shift)
+    return Scores(form, noise, exponent)
 
 
-def top(symmetric: Array) -> Array:
-    """Return the largest eigenvalues, 0 where they are zero within rounding."""
+def scores_of(head: Head, c: Array | float = 1.0) -> Scores:
+    """Return the matrix cA of one head."""
+    (K, k), (Q, q) = (_mantissas(M, (-2, -1)) for M in (head.key, head.query))
+    v, exponent = _mantissas(np.asarray(c, dtype=float), ())
+    total = k + q + exponent
+    if not (K.any() and Q.any() and v.any()):
+        total = np.where((v != 0) & K.any(axis=(-2, -1)) & Q.any(axis=(-2, -1)), total, -(10**6))
+    v = v[..., None, None]
+    return Scores(v * (K.mT @ Q), np.abs(v) * (np.abs(K).mT @ np.abs(Q)), np.asarray(total))
+
+
+def _mantissas(array: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return arrays over a power of two near their largest entry, and its exponents."""
+    exponent = np.frexp(np.abs(array).max(axis=axes) if axes else array)[1]
+    return np.ldexp(array, -exponent[(..., *[None] * len(axes))]), exponent
+
+
+def scalar_softmax(parts: HeadSum | None, gaussian: Gaussian | None = None) -> Array | None:
+    """Return the matrix of `scores`."""
+    found = scores(parts, gaussian)
+    return None if found is None else found.matrix
+
+
+class Seen(NamedTuple):
+    r"""A quadratic form on a Gaussian, in its principal axes, each over what rounding does to it.
+
+    With the axes $Y$ and widths $\nu_i \ge 1$, `form` is $Y^\top CY$ over $\nu_i\nu_j$. Its
+    entries are uncertain by `floor`, whatever the columns from which the axes were computed.
+    """
+
+    axes: Gaussian
+    widths: Array
+    form: Array
+    floor: Array
+
+    @property
+    def grows(self) -> Array:
+        """Whether the form is positive somewhere, beyond rounding."""
+        return np.asarray(np.linalg.eigvalsh(self.form)[..., -1] > self.floor)
+
+
+def widths_of(gaussian: Gaussian, axes: Gaussian) -> Array:
+    """Return by what the rounding of the columns of a factor is multiplied in principal axes.
+
+    An axis that is a difference of nearly parallel columns has lost digits; one that is short
+    because its column is has not.
+    """
+    columns = gaussian.factor
+    sizes = np.abs(columns).max(axis=-2, keepdims=True)
+    columns = columns / np.where(sizes > 0, sizes, 1.0)
+    lengths = np.linalg.norm(columns, axis=-2, keepdims=True)
+    columns = columns / np.where(lengths > 0, lengths, 1.0)
+    parts = np.linalg.pinv(columns, rcond=np.finfo(float).eps) @ axes.factor
+    return np.asarray(np.maximum(np.abs(parts).sum(axis=-2), 1.0))
+
+
+def seen(found: Scores, gaussian: Gaussian) -> Seen:
+    r"""Return $A + A^\top$ of `scores` as a Gaussian sees it."""
+    axes = gaussian.principal()
+    widths = widths_of(gaussian, axes)
+    form = gram(axes.factor, found.form) / widths[..., :, None] / widths[..., None, :]
+    noise = np.linalg.norm(found.noise, axis=(-2, -1))
+    return Seen(axes, widths, form, 2 * ROUNDING * gaussian.dimension * noise)
+
+
+def gram(X: Array, A: Array) -> Array:
+    r"""Return $X^\top(A + A^\top)X$."""
+    G = X.mT @ A @ X
+    return np.asarray(G + G.mT)
+
+
+def top(symmetric: Array, size: Array | float = 0.0) -> Array:
+    """Return the largest eigenvalues, 0 where they are zero within rounding of terms of a size."""
     values = np.linalg.eigvalsh(symmetric)
-    floor = ROUNDING * values.shape[-1] * np.abs(values).max(axis=-1)
+    largest = np.maximum(np.abs(values).max(axis=-1), size)
+    floor = ROUNDING * values.shape[-1] * largest
     return np.where(np.abs(values[..., -1]) > floor, values[..., -1], 0.0)

@@ -95,9 +95,12 @@ def _number(matrix: Array) -> float:
 
 
 def _softmax(a: float, w: float, s: Array, t: Array) -> Array:
-    spread = np.expm1(2 * w * t) / w if w != 0 else 2 * t
-    left = 1 - a * s * spread
-    return np.where(left >= 0, s * np.exp(2 * w * t) / np.abs(left), np.nan)
+    """Return the variance; of two equal fractions the one whose exponentials do not grow."""
+    decay = np.exp(-2 * abs(w) * t)
+    lost = -np.expm1(-2 * abs(w) * t) / abs(w) if w != 0 else 2 * t
+    above, below = (s, decay) if w > 0 else (s * decay, np.ones_like(decay))
+    left = below - a * s * lost
+    return np.where(left >= 0, above / np.abs(left), np.nan)
 
 
 def _l2(va: float, kappa: float, s: Array, t: Array) -> Array:

@@ -19,13 +19,41 @@ from transpde.theory.head_sums import top
 __all__ = ["blowup", "covariance"]
 
 MOST = 2_000  # steps before a case is given up as undecided
+LONGEST, DEEPEST = 100_000, 60  # steps of a covariance, and halvings of its depth, at most
+STEEP = 100.0  # condition number up to which a step keeps its digits
 
 
 def covariance(X: Array, C: Array, W: Array, t: float) -> Array:
-    """Return the covariance at time t, before its blow-up."""
-    Phi, N = _transported(C, W, t)
-    Y = _factor(Phi @ X, X.T @ N @ X)
-    return Y @ Y.T
+    """Return the covariance at time t, before its blow-up; NaN where it takes too many steps.
+
+    Where $e^{Wt}$ grows, the formula is a small difference of large matrices: so it is applied to
+    steps, each from the covariance reached and as long as it keeps the digits.
+    """
+    rate = float(np.linalg.norm(W, 2)) + float(np.linalg.norm(C, 2) * np.linalg.norm(X, 2) ** 2)
+    depth = int(np.clip(np.ceil(np.log2(max(rate * t, 1.0))), 0, DEEPEST))
+    moves = [_transported(C, W, t / 2**depth)]
+    Y, left, level = X, 2**depth, 0
+    for _ in range(LONGEST):
+        if not left or not np.isfinite(Y).all():
+            return Y @ Y.T
+        level = min(level + 1, left.bit_length() - 1)
+        while len(moves) <= level:
+            moves.append(_twice(*moves[-1]))
+        while level and not _keeps_digits(moves[level], Y):
+            level -= 1
+        Phi, N = moves[level]
+        Y, left = _factor(Phi @ Y, Y.T @ N @ Y), left - 2**level
+    return np.full(C.shape, np.nan)
+
+
+def _keeps_digits(move: tuple[Array, Array], Y: Array) -> bool:
+    """Return whether a step from a factor is well conditioned."""
+    Phi, N = move
+    gained = Y.T @ N @ Y
+    if not (np.isfinite(gained).all() and np.isfinite(Phi).all()):
+        return False
+    values = np.abs(1 - np.linalg.eigvalsh(gained))
+    return bool(values.max() <= STEEP * values.min())
 
 
 def blowup(X: Array, C: Array, W: Array, horizon: float = np.inf) -> float | None:
@@ -91,5 +119,12 @@ def _transported(C: Array, W: Array, t: float) -> tuple[Array, Array]:
     Phi = exponential[d:, d:]
     N = Phi.T @ exponential[:d, d:]
     for _ in range(doublings):
-        N, Phi = N + Phi.T @ N @ Phi, Phi @ Phi
+        Phi, N = _twice(Phi, N)
     return Phi, (N + N.T) / 2
+
+
+def _twice(Phi: Array, N: Array) -> tuple[Array, Array]:
+    """Return e^{Wt} and N at twice the time."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        N = N + Phi.T @ N @ Phi
+        return Phi @ Phi, (N + N.T) / 2
