@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from transpde.attention.heads import Head
+from transpde.attention.heads import Head, spread
 from transpde.checks import Array, finite_array
-from transpde.fields import AffineField
+from transpde.fields import AffineField, Motion
 from transpde.kernels import EXACT, Evaluation, PointwiseSum, matrix_product
 from transpde.measures import Gaussian, Grid, Particles
 
@@ -123,11 +123,26 @@ class Linear(Head):
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         m, X = measure.mean, measure.scaled_factor
-        return self._moment_field(X @ X.mT + m[..., :, None] * m[..., None, :])
+        field = self._moment_field(X @ X.mT + m[..., :, None] * m[..., None, :])
+        moved = field.moves(m, measure.factor)
+        motion = Motion(m, measure.factor, *moved, along=lambda *by: self._along(measure, *by))
+        return AffineField.trusted(field.linear, field.offset, motion)
 
     def _moment_field(self, moment: Array) -> AffineField:
         B = self.value @ moment @ self.key.mT @ self.query
         return AffineField.trusted(B, np.zeros(B.shape[:-1]))
+
+    def _along(
+        self, measure: Gaussian, dm: Array, dY: Array, ds: Array
+    ) -> tuple[Array, Array]:
+        """Return the derivatives of both velocities of a Gaussian, see `Motion`."""
+        squares = np.exp(measure.log_scales)[..., None, None, :]
+        Y, m = measure.factor[..., None, :, :], measure.mean[..., None, :, None]
+        V, A = spread(self.value), spread(self.key.mT @ self.query)
+        half = squares * (dY + Y * ds[..., None, :] / 2) @ Y.mT + dm[..., None] * m.mT
+        moment, change = (Y * squares) @ Y.mT + m * m.mT, half + half.mT
+        dX = V @ (change @ (A @ Y) + moment @ (A @ dY))
+        return (V @ (change @ (A @ m) + moment @ (A @ dm[..., None])))[..., 0], dX
 
 
 def _pointwise(head: Head, measure: Particles, function: Callable[[Array], Array]) -> PointwiseSum:

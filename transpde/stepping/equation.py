@@ -127,33 +127,58 @@ class Equation:
             out /= self._pace(z[:, -1], growth, turning, cases).value[:, None]
         return out
 
-    def jacobian(self, z: Array, cases: Cases) -> Array:
-        """Return the derivatives (b, N + 1, N + 1) of `derivative`, by differences of order two.
+    def jacobian(self, z: Array, slope: Array, cases: Cases) -> Array:
+        """Return the derivatives (b, N + 1, N + 1) of `derivative`, whose value is `slope`.
 
         The pace of a clock bends where the growth changes its sign, more sharply than differences
-        could see: growth and turning are differenced, the pace is derived.
+        could see: the pace is derived.
         """
+        pace = 1 / slope[:, -1]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            values = slope * pace[:, None]
+            found = self._derived(z, values, cases)
+            if found is None or not np.isfinite(found[0]).all():
+                found = self._differences(z, cases)
+            J, growths, turnings = found
+            if cases.any_clocked:
+                growth, turning = self._growth(cases.at(z[:, :-1]), values, cases)
+                by = self._pace(z[:, -1], growth, turning, cases)
+                change = by.by_growth[:, None] * growths + by.by_turning[:, None] * turnings
+                change[:, -1] += by.by_theta
+                J = (J - slope[..., None] * change[:, None, :]) / pace[:, None, None]
+        return J
+
+    def _derived(
+        self, z: Array, values: Array, cases: Cases
+    ) -> tuple[Array, Array, Array] | None:
+        """Return the derivatives of what `_in_time` returns, exactly, where the measure can."""
+        if cases.attention is None:
+            return None
+        measure, unit = cases.at(z[:, :-1]), cases.unit[:, None]
+        velocity = values[:, :-1] / unit
+        field = cases.attention.field(measure, self.how)
+        found = measure.derivatives(field, velocity if measure.stack else velocity[0])
+        if found is None:
+            return None
+        b, M = z.shape
+        J, growths, turnings = np.zeros((b, M, M)), np.zeros((b, M)), np.zeros((b, M))
+        J[:, :-1, :-1] = found[0].reshape(b, M - 1, M - 1).mT * unit[:, None]
+        growths[:, :-1], turnings[:, :-1] = (unit * a.reshape(b, -1) for a in found[1:])
+        return J, growths, turnings
+
+    def _differences(self, z: Array, cases: Cases) -> tuple[Array, Array, Array]:
+        """Return the derivatives of what `_in_time` returns, by differences of order two."""
         b, M = z.shape
         steps = NUDGE * np.maximum(np.abs(z), 1.0)
         shifts = steps[:, :, None] * np.eye(M)
         near = np.stack([z[:, None] + shifts, z[:, None] - shifts], axis=1)
         many = np.repeat(np.arange(b), 2 * M)
         around = self.cases(cases.rows[many], cases.graded, cases.clocked[many])
-        found = self._in_time(near.reshape(-1, M), around)
-        rises = [a.reshape(b, 2, M, *a.shape[1:]) for a in found]
+        rises = [a.reshape(b, 2, M, -1) for a in self._in_time(near.reshape(-1, M), around)]
         slopes, growths, turnings = (
-            ((a[:, 0] - a[:, 1]).T / (2 * steps.T)).T if a.ndim == 3
-            else (a[:, 0] - a[:, 1]) / (2 * steps[..., None]) for a in rises
-        )  # fmt: skip
-        J = slopes.mT
-        if cases.any_clocked:
-            values, growth, turning = self._in_time(z, cases)
-            pace = self._pace(z[:, -1], growth, turning, cases)
-            change = pace.by_growth[:, None] * growths + pace.by_turning[:, None] * turnings
-            change[:, -1] += pace.by_theta
-            J = J - (values / pace.value[:, None])[..., None] * change[:, None, :]
-            J = J / pace.value[:, None, None]
-        return J
+            (a[:, 0] - a[:, 1]) / (2 * steps[..., None]) for a in rises
+        )
+        return slopes.mT, growths[..., 0], turnings[..., 0]
 
     def _in_time(self, z: Array, cases: Cases) -> tuple[Array, Array, Array]:
         """Return derivatives (b, N + 1), growth and turning (b,) by the own time of each case."""
@@ -164,9 +189,14 @@ class Equation:
         out[:, -1] = 1.0
         if not cases.any_clocked:
             return out, unit, unit
+        return out, *self._growth(measure, out, cases)
+
+    def _growth(self, measure: Any, values: Array, cases: Cases) -> tuple[Array, Array]:
+        """Return growth and turning (b,) by the own time of each case, of derivatives by it."""
+        velocity, unit = values[:, :-1] / cases.unit[:, None], cases.unit
         given = velocity if measure.stack else velocity[0]
-        growth = np.broadcast_to(measure.growth(given), unit.shape) * unit
-        return out, growth, np.broadcast_to(measure.turning(given), unit.shape) * unit
+        growth, turning = measure.growth(given), measure.turning(given)
+        return np.broadcast_to(growth, unit.shape) * unit, np.broadcast_to(turning, unit.shape) * unit
 
     def velocity(self, measure: Any, theta: Array, cases: Cases) -> Array:
         """Return the derivatives (b, N) of the coordinates in time."""

@@ -180,7 +180,7 @@ class Integration:
 
         step: Any
         if self.stiff[rows[0]]:
-            step = Implicit(derivative, z, slope, h, equation.jacobian(z, cases))
+            step = Implicit(derivative, z, slope, h, equation.jacobian(z, slope, cases))
         else:
             step = Explicit(derivative, z, slope, h)
         error = step.error(self._scale(cases, z, step.new))
