@@ -192,7 +192,11 @@ class Gaussian(Measure):
     @property
     def log_size(self) -> Array:
         """The logarithm of the trace of the covariance, shape (...)."""
-        return np.asarray(special.logsumexp(self._logs(), axis=-1))
+        logs = self._logs()
+        most = logs.max(axis=-1, keepdims=True)
+        with np.errstate(divide="ignore"):
+            sums = np.log(np.exp(logs - np.where(np.isneginf(most), 0.0, most)).sum(axis=-1))
+        return np.asarray(sums + most[..., 0])
 
     def _logs(self) -> Array:
         """Return the logarithms of the squared lengths of the columns, -inf for a length of 0."""
@@ -393,7 +397,7 @@ class Gaussian(Measure):
     def turning(self, velocity: Array) -> Array:
         """Return the speed of the columns, whose lengths stay about one."""
         columns = velocity[..., self.factor.shape[-2] : -self.factor.shape[-1]]
-        return np.sqrt(np.einsum("...i,...i->...", columns, columns))
+        return np.asarray(np.sqrt(np.vecdot(columns, columns)))
 
     def growth(self, velocity: Array) -> Array:
         """Return d log tr(covariance) / dt, shape (...)."""

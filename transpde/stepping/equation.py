@@ -24,7 +24,7 @@ from transpde.kernels import Evaluation
 from transpde.measures import Measure
 from transpde.schedules import Schedule
 
-__all__ = ["Cases", "Equation"]
+__all__ = ["Cases", "Equation", "State"]
 
 TURN = 1e-3  # share of the relative speed over which the clock changes between two scales
 NUDGE = 6e-6  # a difference of two sides is most exact at the third root of the rounding
@@ -32,13 +32,24 @@ LONG = 10.0  # times the first time scale, from which the clock runs with the lo
 FAST = 10.0  # growth over the time gone, from which the clock runs with the logarithm of size
 
 
-class Pace(NamedTuple):
-    """The pace of clocks, d(clock) / d(theta), and its derivatives, (b,) each."""
+class State(NamedTuple):
+    """Some cases as they are, and how they move.
 
-    value: Array
-    by_growth: Array
-    by_turning: Array
-    by_theta: Array
+    Attributes:
+        cases: which.
+        measure: their measures.
+        z: their coordinates and times, (b, N + 1).
+        velocity: the derivatives of the coordinates in time, of the axes of `measure`.
+        growth: that of the sizes, (b,).
+        now: the times, (b,).
+    """
+
+    cases: Cases
+    measure: Any
+    z: Array
+    velocity: Array
+    growth: Array
+    now: Array
 
 
 @dataclass
@@ -64,7 +75,7 @@ class Cases:
     attention: Attention | None
 
     def __post_init__(self) -> None:
-        self.any_clocked = bool(self.clocked.any())
+        self.any_clocked, self.all_clocked = bool(self.clocked.any()), bool(self.clocked.all())
 
     def at(self, states: Array) -> Any:
         """Return the measures with coordinates (b, N)."""
@@ -111,7 +122,7 @@ class Equation:
         measure = cases.at(z[:, :-1])
         velocity = self.velocity(measure, z[:, -1], cases)
         given = velocity if measure.stack else velocity[0]
-        rate = 1 / self.horizon + np.broadcast_to(measure.rate(given), len(z))
+        rate = 1 / self.horizon + np.reshape(measure.rate(given), -1)
         if not (np.isfinite(velocity).all() and np.isfinite(rate).all()):
             raise ValueError(
                 "measure: too large for this attention: its first velocity, or the square of it, "
@@ -124,8 +135,15 @@ class Equation:
         """Return the derivatives (b, N + 1) of coordinates and times, by the clock of each."""
         out, growth, turning = self._in_time(z, cases)
         if cases.any_clocked:
-            out /= self._pace(z[:, -1], growth, turning, cases).value[:, None]
+            out /= self._pace(z[:, -1], growth, turning, cases)[0][:, None]
         return out
+
+    def state(self, cases: Cases, z: Array, slope: Array, now: Array) -> State:
+        """Return how cases move whose states have the derivatives `slope`."""
+        measure = cases.at(z[:, :-1])
+        velocity = slope[:, :-1] / (slope[:, -1:] * cases.unit[:, None])
+        given = velocity if measure.stack else velocity[0]
+        return State(cases, measure, z, given, np.reshape(measure.growth(given), -1), now)
 
     def jacobian(self, z: Array, slope: Array, cases: Cases) -> Array:
         """Return the derivatives (b, N + 1, N + 1) of `derivative`, whose value is `slope`.
@@ -141,10 +159,9 @@ class Equation:
                 found = self._differences(z, cases)
             J, growths, turnings = found
             if cases.any_clocked:
-                growth, turning = self._growth(cases.at(z[:, :-1]), values, cases)
-                by = self._pace(z[:, -1], growth, turning, cases)
-                change = by.by_growth[:, None] * growths + by.by_turning[:, None] * turnings
-                change[:, -1] += by.by_theta
+                velocity = values[:, :-1] / cases.unit[:, None]
+                growth, turning = self._growth(cases.at(z[:, :-1]), velocity, cases)
+                change = self._pace_change(z[:, -1], growth, turning, growths, turnings, cases)
                 J = (J - slope[..., None] * change[:, None, :]) / pace[:, None, None]
         return J
 
@@ -189,14 +206,13 @@ class Equation:
         out[:, -1] = 1.0
         if not cases.any_clocked:
             return out, unit, unit
-        return out, *self._growth(measure, out, cases)
+        return out, *self._growth(measure, velocity, cases)
 
-    def _growth(self, measure: Any, values: Array, cases: Cases) -> tuple[Array, Array]:
-        """Return growth and turning (b,) by the own time of each case, of derivatives by it."""
-        velocity, unit = values[:, :-1] / cases.unit[:, None], cases.unit
+    def _growth(self, measure: Any, velocity: Array, cases: Cases) -> tuple[Array, Array]:
+        """Return growth and turning (b,) by the own time of each case."""
         given = velocity if measure.stack else velocity[0]
         growth, turning = measure.growth(given), measure.turning(given)
-        return np.broadcast_to(growth, unit.shape) * unit, np.broadcast_to(turning, unit.shape) * unit
+        return np.reshape(growth, -1) * cases.unit, np.reshape(turning, -1) * cases.unit
 
     def velocity(self, measure: Any, theta: Array, cases: Cases) -> Array:
         """Return the derivatives (b, N) of the coordinates in time."""
@@ -222,20 +238,26 @@ class Equation:
             velocity[some] = part.advect(attention.field(part, self.how))
         return velocity
 
-    def _pace(self, theta: Array, growth: Array, turning: Array, cases: Cases) -> Pace:
-        """Return d(clock) / d(theta) of each case, 1 for one without a clock."""
+    def _pace(
+        self, theta: Array, growth: Array, turning: Array, cases: Cases
+    ) -> tuple[Array, Array, Array]:
+        """Return d(clock) / d(theta) of each case, 1 for one without a clock, and its parts."""
         # Not the positive part of the growth but a smooth function above it: the steps of a
         # solver of high order live on derivatives. What turns fast grows and shrinks in turns,
         # and no clock can follow that from one time scale to the other.
-        on, turning = cases.clocked, TURN * turning
         base = 1 / (1 + np.maximum(theta, 0.0))
-        width = np.hypot(base, turning)
-        size = np.hypot(growth, width)
+        size = np.hypot(growth, np.hypot(base, TURN * turning))
         value = cases.unit / self.horizon + base + (growth + size) / 2
-        by_base = 1 + base / (2 * size)
-        return Pace(
-            np.where(on, value, 1.0),
-            np.where(on, (1 + growth / size) / 2, 0.0),
-            np.where(on, TURN * turning / (2 * size), 0.0),
-            np.where(on & (theta > 0), -by_base * base**2, 0.0),
-        )
+        return value if cases.all_clocked else np.where(cases.clocked, value, 1.0), base, size
+
+    def _pace_change(
+        self, theta: Array, growth: Array, turning: Array, *changes: Any
+    ) -> Array:
+        """Return the derivatives of the pace (b, N + 1) from those of growth and turning."""
+        growths, turnings, cases = changes
+        _, base, size = self._pace(theta, growth, turning, cases)
+        by_growth, by_turning = (1 + growth / size) / 2, TURN**2 * turning / (2 * size)
+        change = np.asarray(by_growth[:, None] * growths + by_turning[:, None] * turnings)
+        change[:, -1] -= np.where(theta > 0, (1 + base / (2 * size)) * base**2, 0.0)
+        change[~cases.clocked] = 0.0
+        return change

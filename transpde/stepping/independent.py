@@ -132,8 +132,8 @@ class Independent:
             end = np.array([self.horizon])
             self.ends.close(cases.rows, "time", end, self.records[-1, cases.rows])
             return True
-        slope, goal = self.equation.derivative(z, cases), np.full(1, self.horizon)
-        for _, why, end in self.ends.found(cases, z, slope, now, goal):
+        state = self.equation.state(cases, z, self.equation.derivative(z, cases), now)
+        for _, why, end in self.ends.found(state, np.full(1, self.horizon)):
             self.ends.close(cases.rows, why, end, z[:, :-1])
             return True
         return False

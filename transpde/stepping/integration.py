@@ -15,7 +15,7 @@ from transpde.checks import Array
 from transpde.measures import Measure
 from transpde.schedules import Schedule
 from transpde.stepping.ends import Ends
-from transpde.stepping.equation import FAST, LONG, Cases, Equation
+from transpde.stepping.equation import FAST, LONG, Cases, Equation, State
 from transpde.stepping.explicit import Explicit
 from transpde.stepping.implicit import Implicit
 from transpde.stepping.options import Options
@@ -227,9 +227,18 @@ class Integration:
         arrived = good & (now >= self.goal[rows])
         if arrived.any() and self.goal[rows[arrived]].min() < self.horizon:
             arrived &= ~self._jump(cases, step, arrived)
-        self._find_ends(cases, good, arrived, now)
-        self._change_clocks(cases, some)
-        self._change_coordinates(cases, some)
+        if arrived.any():
+            late = rows[arrived]
+            self._close(late, "time", np.full(len(late), self.horizon), self.records[-1, late])
+            good = good & ~arrived
+            some = rows[good]
+        if len(some):
+            part = self._part(cases, some)
+            state = self.equation.state(part, self.z[some], self.slope[some], now[good])
+            for ended, why, end in self.ends.found(state, self.goal[some]):
+                self._close(some[ended], why, end[ended], state.z[ended, :-1])
+            self._change_clocks(state)
+            self._change_coordinates(state)
 
     def _record(self, cases: Cases, step: Any, good: Array, now: Array) -> None:
         """Write down every requested time that the last step passed."""
@@ -285,19 +294,6 @@ class Integration:
 
     # --- ends ------------------------------------------------------------------------------------
 
-    def _find_ends(self, cases: Cases, good: Array, arrived: Array, now: Array) -> None:
-        rows = cases.rows[good]
-        if arrived.any():
-            late = cases.rows[arrived]
-            self._close(late, "time", np.full(len(late), self.horizon), self.records[-1, late])
-        rest = good & ~arrived
-        if rest.any():
-            rows = cases.rows[rest]
-            part = self._part(cases, rows)
-            state = (self.z[rows], self.slope[rows], now[rest], self.goal[rows])
-            for some, why, end in self.ends.found(part, *state):
-                self._close(rows[some], why, end[some], self.z[rows[some], :-1])
-
     def _give_up(self, rows: Array) -> None:
         """End as undecided what has spent its budget, or needs steps that rounding hides."""
         spent = self.taken[rows] >= self.options.budget
@@ -316,13 +312,10 @@ class Integration:
 
     # --- changes of coordinates, clocks and methods ----------------------------------------------
 
-    def _change_coordinates(self, cases: Cases, rows: Array) -> None:
+    def _change_coordinates(self, state: State) -> None:
         """Give measures whose coordinates no longer stand apart their principal axes."""
-        rows = rows[self.running[rows]]
-        if not len(rows):
-            return
-        measure = self._part(cases, rows).at(self.z[rows, :-1])
-        needed = np.reshape(measure.needs_principal_axes(), -1)
+        rows, measure = state.cases.rows, state.measure
+        needed = np.reshape(measure.needs_principal_axes(), -1) & self.running[rows]
         if needed.any():
             some = rows[needed]
             chosen = measure[needed] if measure.stack else measure
@@ -331,18 +324,16 @@ class Integration:
             self._slopes_at(some)
             self._changed = True
 
-    def _change_clocks(self, cases: Cases, rows: Array) -> None:
+    def _change_clocks(self, state: State) -> None:
         """Let cases that have run for long, or begin to grow fast, go over to the clock."""
-        rows = rows[self.running[rows] & ~self.clocked[rows]]
-        if not len(rows):
+        cases, rows, theta = state.cases, state.cases.rows, state.z[:, -1]
+        if cases.all_clocked:
             return
-        unit, z = self.equation.unit[rows], self.z[rows]
-        velocity = self.slope[rows, :-1] / unit[:, None]
-        measure = self._part(cases, rows).at(z[:, :-1])
-        growth = measure.growth(velocity if measure.stack else velocity[0])
+        over = state.growth * cases.unit * theta > FAST
         # Clocks of their own part cases that share times, so a stack in time waits for a growth.
-        shared = self.together and len(self.running) > 1
-        over = (growth * unit * z[:, -1] > FAST) | (not shared and z[:, -1] > LONG)
+        if not (self.together and len(self.running) > 1):
+            over |= theta > LONG
+        over &= ~cases.clocked & self.running[rows]
         if over.any():
             some = rows[over]
             self.clocked[some] = True
