@@ -199,9 +199,7 @@ class GaussianHead(Head):
     def _check_gaussian(self, measure: Gaussian) -> None:
         """Accept any Gaussian."""
 
-    def _along(
-        self, measure: Gaussian, dm: Array, dY: Array, ds: Array
-    ) -> tuple[Array, Array]:
+    def _along(self, measure: Gaussian, dm: Array, dY: Array, ds: Array) -> tuple[Array, Array]:
         """Return the derivatives of both velocities of a Gaussian, see `Motion`."""
         Y, s = measure.factor[..., None, :, :], measure.log_scales[..., None, :]
         Q, V, m = spread(self.query), spread(self.value), measure.mean[..., None, :, None]

@@ -149,7 +149,7 @@ class L2(GaussianHead):
 
 
 def _l2_weights(N: Array, log_scales: Array) -> tuple[Array, Array, Array, Array]:
-    r"""Return $CN^\top$ over E, with E = min(D, 1); R; E; and E/D, where $C = 2E(R^\top R)^{-1}E$."""
+    r"""Return $E^{-1}CN^\top$, R, E = min(D, 1) and E/D, with $C = 2E(R^\top R)^{-1}E$."""
     scales = _shortened(log_scales, LONGEST)
     with np.errstate(over="ignore"):
         inside = np.minimum(1.0, np.exp(scales / 2))

@@ -132,9 +132,7 @@ class Linear(Head):
         B = self.value @ moment @ self.key.mT @ self.query
         return AffineField.trusted(B, np.zeros(B.shape[:-1]))
 
-    def _along(
-        self, measure: Gaussian, dm: Array, dY: Array, ds: Array
-    ) -> tuple[Array, Array]:
+    def _along(self, measure: Gaussian, dm: Array, dY: Array, ds: Array) -> tuple[Array, Array]:
         """Return the derivatives of both velocities of a Gaussian, see `Motion`."""
         squares = np.exp(measure.log_scales)[..., None, None, :]
         Y, m = measure.factor[..., None, :, :], measure.mean[..., None, :, None]

@@ -306,12 +306,11 @@ class Gaussian(Measure):
         d, r = self.factor.shape[-2:]
         factor = state[..., d : d + d * r].reshape(*state.shape[:-1], d, r)
         gaussian = object.__new__(Gaussian)
-        vars(gaussian).update(
-            mean=frozen(state[..., :d]),
-            factor=frozen(factor),
-            log_scales=frozen(state[..., -r:]),
-            in_axes=False,
-        )
+        known = vars(gaussian)
+        known["mean"], known["factor"] = state[..., :d], factor
+        known["log_scales"], known["in_axes"] = state[..., -r:], False
+        for array in (known["mean"], factor, known["log_scales"]):
+            array.flags.writeable = False
         return gaussian
 
     def advect(self, field: VelocityField) -> Array:
@@ -324,7 +323,7 @@ class Gaussian(Measure):
         motion = graded_motion if self.in_axes else common_motion
         turning, growth = motion(self.factor, self.log_scales, BX)
         flat = turning.reshape(*turning.shape[:-2], -1)
-        return np.concatenate([mean_velocity, flat, growth], axis=-1)
+        return np.concatenate((mean_velocity, flat, growth), axis=-1)
 
     def derivatives(
         self, field: VelocityField, velocity: Array

@@ -165,9 +165,7 @@ class Equation:
                 J = (J - slope[..., None] * change[:, None, :]) / pace[:, None, None]
         return J
 
-    def _derived(
-        self, z: Array, values: Array, cases: Cases
-    ) -> tuple[Array, Array, Array] | None:
+    def _derived(self, z: Array, values: Array, cases: Cases) -> tuple[Array, Array, Array] | None:
         """Return the derivatives of what `_in_time` returns, exactly, where the measure can."""
         if cases.attention is None:
             return None
@@ -192,9 +190,7 @@ class Equation:
         many = np.repeat(np.arange(b), 2 * M)
         around = self.cases(cases.rows[many], cases.graded, cases.clocked[many])
         rises = [a.reshape(b, 2, M, -1) for a in self._in_time(near.reshape(-1, M), around)]
-        slopes, growths, turnings = (
-            (a[:, 0] - a[:, 1]) / (2 * steps[..., None]) for a in rises
-        )
+        slopes, growths, turnings = ((a[:, 0] - a[:, 1]) / (2 * steps[..., None]) for a in rises)
         return slopes.mT, growths[..., 0], turnings[..., 0]
 
     def _in_time(self, z: Array, cases: Cases) -> tuple[Array, Array, Array]:
@@ -250,9 +246,7 @@ class Equation:
         value = cases.unit / self.horizon + base + (growth + size) / 2
         return value if cases.all_clocked else np.where(cases.clocked, value, 1.0), base, size
 
-    def _pace_change(
-        self, theta: Array, growth: Array, turning: Array, *changes: Any
-    ) -> Array:
+    def _pace_change(self, theta: Array, growth: Array, turning: Array, *changes: Any) -> Array:
         """Return the derivatives of the pace (b, N + 1) from those of growth and turning."""
         growths, turnings, cases = changes
         _, base, size = self._pace(theta, growth, turning, cases)

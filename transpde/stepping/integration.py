@@ -23,6 +23,7 @@ from transpde.stepping.options import Options
 __all__ = ["Integration"]
 
 SAFETY, SHRINK, GROW = 0.9, 0.2, 10.0
+LEAST_ERROR = 1e-10  # smaller ones are rounding
 SHORTEST_STEP = 1e-15  # of a clock or of the time gone: rounding stops a case that needs less
 FIRST_DOUBT = 20  # steps before a case is asked whether it is stiff
 # A step times the largest rate at which it is near the border of stability; a mean over about so
@@ -75,6 +76,7 @@ class Integration:
         self.z = np.column_stack([start, np.zeros(count)])
         self.goal = np.full(count, horizon)
         self.slope, self.h = np.zeros_like(self.z), np.ones(count)
+        self.last = np.array([np.zeros(count), np.ones(count)])  # the last steps, their errors
         self.ends = Ends(self.measure, options, horizon, self.z)
         self.ends.stop[~self.running] = "undecided"
         # Where parameters depend on time, cases that share it share an evaluation.
@@ -139,9 +141,9 @@ class Integration:
 
     def _scale(self, cases: Cases, z: Array, new: Array) -> Array:
         """Return the tolerance of each coordinate."""
-        with np.errstate(invalid="ignore"):
-            size = np.maximum(np.abs(z), np.abs(new))
-        scale = self.options.atol + self.options.rtol * size
+        scale = np.maximum(np.abs(z), np.abs(new))
+        scale *= self.options.rtol
+        scale += self.options.atol
         if cases.graded:
             most = max(1.0, SHORTEST / self.options.rtol)
             scale[:, :-1] *= cases.at(z[:, :-1]).tolerance_scale(most).reshape(len(z), -1)
@@ -208,11 +210,18 @@ class Integration:
     def _choose_lengths(
         self, rows: Array, h: Array, error: Array, good: Array, order: int
     ) -> None:
+        error = np.maximum(error, LEAST_ERROR)
+        factor = SAFETY * error ** (-1 / order)
+        # Errors that have risen from one step to the next will go on to: Gustafsson's predictive
+        # controller, where it is the more careful.
         with np.errstate(divide="ignore"):
-            factor = np.clip(SAFETY * error ** (-1 / order), SHRINK, GROW)
+            trend = h / self.last[0, rows] * (self.last[1, rows] / error) ** (1 / order)
+        factor = np.where(good & (trend < 1), factor * trend, factor)
+        factor = np.minimum(np.maximum(factor, SHRINK), GROW)
         # A step cut short to land on a time says nothing against the longer one wanted.
         wanted = np.where(h < self.h[rows], np.maximum(h * factor, self.h[rows]), h * factor)
         self.h[rows] = np.where(good, wanted, h * np.minimum(factor, 1.0))
+        self.last[:, rows] = np.where(good, [h, error], self.last[:, rows])
 
     def _accept(self, cases: Cases, step: Any, good: Array, landing: Array) -> None:
         """Move on the cases whose step is good: records, ends, jumps, coordinates, clocks."""
