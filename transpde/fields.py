@@ -104,6 +104,9 @@ class Motion(NamedTuple):
     mean_velocity: Array
     factor_velocity: Array
     left: Callable[[], Any] = lambda: 1.0  # the part of BX that is left after its terms cancel
+    # Derivatives of both velocities in N directions (N, d), (N, d, r), (N, r) of mean, factor and
+    # log scales, of shapes (..., N, d) and (..., N, d, r); None where nobody has written them.
+    along: Callable[[Array, Array, Array], tuple[Array, Array]] | None = None
 
 
 class AffineField(Field):
@@ -189,6 +192,13 @@ class AffineField(Field):
             return known.mean_velocity, known.factor_velocity
         return self(mean[..., None, :])[..., 0, :], self.linear @ factor
 
+    def along(self) -> Callable[[Array, Array, Array], tuple[Array, Array]] | None:
+        """Return the derivatives of `moves`, see `Motion`: of a field made by none its own."""
+        if self.motion is not None:
+            return self.motion.along
+        B = self.linear if self.linear.ndim == 2 else self.linear[..., None, :, :]
+        return lambda mean, factor, scales: ((B @ mean[..., None])[..., 0], B @ factor)
+
     @property
     def stack(self) -> tuple[int, ...]:
         """Leading axes of a stack of fields, () for one field."""
@@ -218,6 +228,9 @@ class AffineField(Field):
         drift, turn = (first + second for first, second in zip(*moves, strict=True))
         left = [f.motion.left for f in (self, other) if f.motion is not None]
         motion = Motion(known.mean, known.factor, drift, turn, lambda: _largest(left))
+        alongs = [field.along() for field in (self, other)]
+        if None not in alongs:
+            motion = motion._replace(along=lambda *by: _added([one(*by) for one in alongs]))  # type: ignore[misc]
         return AffineField.when_asked(
             lambda: (self.linear + other.linear, self.offset + other.offset), motion
         )
@@ -230,6 +243,11 @@ class AffineField(Field):
         B = np.broadcast_to(self.linear, (*stack, d, d)).reshape(-1, d, d)
         c = np.broadcast_to(self.offset, (*stack, d)).reshape(-1, d)
         return AffineField.trusted(B[index], c[index])
+
+
+def _added(parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+    (drift, turn), (more_drift, more_turn) = parts
+    return drift + more_drift, turn + more_turn
 
 
 def _largest(parts: list[Callable[[], Any]]) -> Any:

@@ -189,8 +189,29 @@ class GaussianHead(Head):
         """Return what part of TX is left after its terms cancel: 1 if none do."""
         return 1.0
 
+    @abstractmethod
+    def _weights_along(
+        self, Y: Array, s: Array, dY: Array, ds: Array
+    ) -> tuple[Array, Array, Array | None]:
+        r"""Return $P = CY^\top K^\top$, its derivatives in directions, and J with $q = PJm$.
+
+        Any columns Y (..., 1, d, r) with log scales s (..., 1, r) will do. No J is J = 0.
+        """
+
     def _check_gaussian(self, measure: Gaussian) -> None:
         """Accept any Gaussian."""
+
+    def _along(self, measure: Gaussian, dm: Array, dY: Array, ds: Array) -> tuple[Array, Array]:
+        """Return the derivatives of both velocities of a Gaussian, see `Motion`."""
+        Y, s = measure.factor[..., None, :, :], measure.log_scales[..., None, :]
+        Q, V, m = spread(self.query), spread(self.value), measure.mean[..., None, :, None]
+        P, dP, J = self._weights_along(Y, s, dY, ds)
+        QY = Q @ Y
+        turn = V @ (dY @ (P @ QY) + Y @ (dP @ QY + P @ (Q @ dY)))
+        drift = dm[..., None]
+        if J is not None:
+            drift = drift + dY @ (P @ (J @ m)) + Y @ (dP @ (J @ m) + P @ (J @ dm[..., None]))
+        return (V @ drift)[..., 0], turn
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         axes, V = self._in_axes(measure), self.value
@@ -198,14 +219,20 @@ class GaussianHead(Head):
         VY = V @ axes.factor
         at_mean = applied(V, axes.mean) + applied(VY, q)
         motion = Motion(
-            measure.mean, measure.factor, at_mean, VY @ TX, lambda: self._left(axes, T, TX)
-        )
+            measure.mean, measure.factor, at_mean, VY @ TX, lambda: self._left(axes, T, TX),
+            lambda *by: self._along(measure, *by),
+        )  # fmt: skip
 
         def both() -> tuple[Array, Array]:
             linear = VY @ T
             return linear, at_mean - applied(linear, axes.mean)
 
         return AffineField.when_asked(both, motion)
+
+
+def spread(matrix: Array) -> Array:
+    """Return matrices (..., a, b) with an axis of directions behind those of the stack."""
+    return matrix if matrix.ndim == 2 else matrix[..., None, :, :]
 
 
 def applied(matrix: Array, vector: Array) -> Array:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from transpde.attention.heads import GaussianHead, applied
+from transpde.attention.heads import GaussianHead, applied, spread
 from transpde.checks import Array, positive_number
 from transpde.kernels import EXACT, Evaluation, SoftmaxSum, matrix_product, potential
 from transpde.measures import Gaussian, Particles
@@ -84,6 +84,13 @@ class Softmax(GaussianHead):
         T = np.exp(axes.log_scales)[..., None] * ((self.key @ axes.factor).mT @ self.query)
         return T, T @ factor, applied(T, axes.mean)
 
+    def _weights_along(
+        self, Y: Array, s: Array, dY: Array, ds: Array
+    ) -> tuple[Array, Array, Array]:
+        K, squares = spread(self.key), np.exp(s)[..., None]
+        P = squares * (K @ Y).mT
+        return P, ds[..., None] * P + squares * (K @ dY).mT, spread(self.query)
+
 
 class L2(GaussianHead):
     r"""L2 attention, weights $e^{-\|Qx - Ky\|^2}$.
@@ -122,23 +129,40 @@ class L2(GaussianHead):
         # With N = KY the core is C = 2 (D^-2 + 2 N^T N)^-1. The columns of C N^T solve least
         # squares problems with the rows N and D^-1, which stay in range and apart for any D:
         # unlike N^T N, and unlike the singular values of N D.
-        N, m = self.key @ axes.factor, axes.mean
-        scales = _shortened(axes.log_scales, LONGEST)
-        with np.errstate(over="ignore"):
-            inside = np.minimum(1.0, np.exp(scales / 2))
-            outside = np.clip(np.exp(-scales / 2), 1e-300, 1.0)
-        rows = np.zeros((*outside.shape, outside.shape[-1]))
-        np.einsum("...ii->...i", rows)[...] = outside
-        N = np.broadcast_to(N, (*outside.shape[:-1], *N.shape[-2:])) * inside[..., None, :]
-        rows = np.concatenate([np.sqrt(2) * N, rows], axis=-2)
-        # The largest rows first: then small ones keep their digits.
-        order = np.argsort(-np.abs(rows).max(axis=-1), axis=-1)[..., None]
-        basis, R = np.linalg.qr(np.take_along_axis(rows, order, axis=-2))
-        basis = np.take_along_axis(basis, np.argsort(order, axis=-2), axis=-2)
-        weights = np.linalg.solve(R, np.sqrt(2) * basis[..., : N.shape[-2], :].mT)
-        CN = inside[..., None] * weights
+        weights, _, inside, _ = _l2_weights(self.key @ axes.factor, axes.log_scales)
+        CN, m = inside[..., None] * weights, axes.mean
         shift = applied(self.query, m) - applied(self.key, m)
         return CN @ self.query, CN @ (self.query @ factor), applied(CN, shift)
+
+    def _weights_along(
+        self, Y: Array, s: Array, dY: Array, ds: Array
+    ) -> tuple[Array, Array, Array]:
+        # dP = C (D^-2 ds / 2 - dN^T N - N^T dN) P + C dN^T, as C^-1 = D^-2 / 2 + N^T N.
+        K = spread(self.key)
+        N, dN = K @ Y, K @ dY
+        weights, R, inside, outside = _l2_weights(N, s)
+        inverse, P = np.linalg.inv(R), inside[..., None] * weights
+        half = inside[..., None] * inverse  # C = 2 half half^T
+        first = half.mT @ (2 * (dN.mT - dN.mT @ (N @ P)))
+        dP = half @ (first + inverse.mT @ ((outside**2 * ds)[..., None] * weights)) - P @ dN @ P
+        return P, dP, spread(self.query) - K
+
+
+def _l2_weights(N: Array, log_scales: Array) -> tuple[Array, Array, Array, Array]:
+    r"""Return $E^{-1}CN^\top$, R, E = min(D, 1) and E/D, with $C = 2E(R^\top R)^{-1}E$."""
+    scales = _shortened(log_scales, LONGEST)
+    with np.errstate(over="ignore"):
+        inside = np.minimum(1.0, np.exp(scales / 2))
+        outside = np.clip(np.exp(-scales / 2), 1e-300, 1.0)
+    rows = np.zeros((*outside.shape, outside.shape[-1]))
+    np.einsum("...ii->...i", rows)[...] = outside
+    N = np.broadcast_to(N, (*outside.shape[:-1], *N.shape[-2:])) * inside[..., None, :]
+    rows = np.concatenate([np.sqrt(2) * N, rows], axis=-2)
+    # The largest rows first: then small ones keep their digits.
+    order = np.argsort(-np.abs(rows).max(axis=-1), axis=-1)[..., None]
+    basis, R = np.linalg.qr(np.take_along_axis(rows, order, axis=-2))
+    basis = np.take_along_axis(basis, np.argsort(order, axis=-2), axis=-2)
+    return np.linalg.solve(R, np.sqrt(2) * basis[..., : N.shape[-2], :].mT), R, inside, outside
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,17 +219,38 @@ class Sinkhorn(GaussianHead):
         # its singular vectors hold the digits of the small entries of C = DSD.
         # An axis much longer than the others has only its direction in C: bounds on the gaps
         # between lengths keep all products in range.
-        D = np.exp(_shortened(axes.log_scales, LONG) / 2)
-        keys = (self.key @ axes.factor).mT
-        G = D[..., None] * (keys @ (self.query @ axes.factor)) * D[..., None, :]
+        keys, queries = self.key @ axes.factor, self.query @ axes.factor
+        C = self._core(keys, queries, axes.log_scales)[0]
+        T = C @ keys.mT @ self.query
+        return T, C @ (keys.mT @ (self.query @ factor)), np.zeros(T.shape[:-1])
+
+    def _core(self, keys: Array, queries: Array, s: Array) -> tuple[Array, ...]:
+        """Return C, D, and of the singular value decomposition of G DU, the values and W."""
+        D = np.exp(_shortened(s, LONG) / 2)
+        G = D[..., None] * (keys.mT @ queries) * D[..., None, :]
         # A solver may try a step that ends out of range: that is told by NaN, not by an exception.
         finite = np.isfinite(G).all(axis=(-2, -1), keepdims=True)
-        U, sigma, _ = np.linalg.svd(np.where(finite, G, 0.0))
+        U, sigma, Wt = np.linalg.svd(np.where(finite, G, 0.0))
         core = 2 / (np.hypot(self.epsilon, 2 * sigma) + self.epsilon)
         DU = np.where(finite, D[..., None] * U, np.nan)
-        C = (DU * core[..., None, :]) @ DU.mT
-        T = C @ keys @ self.query
-        return T, C @ (keys @ (self.query @ factor)), np.zeros(T.shape[:-1])
+        return (DU * core[..., None, :]) @ DU.mT, D, DU, sigma, Wt.mT
+
+    def _weights_along(
+        self, Y: Array, s: Array, dY: Array, ds: Array
+    ) -> tuple[Array, Array, None]:
+        # The core is a function of G G^T: its derivative has the divided differences of that.
+        K, Q = spread(self.key), spread(self.query)
+        N, M, dN = K @ Y, Q @ Y, K @ dY
+        C, D, DU, sigma, W = self._core(N, M, s)
+        R = np.hypot(self.epsilon, 2 * sigma)
+        DW, R_e = D[..., None] * W, R + self.epsilon
+        H = DU.mT @ ((dN.mT @ M + N.mT @ (Q @ dY)) @ DW)
+        half = ds[..., None] / 2
+        H = H + (DU.mT @ (half * (N.mT @ (M @ DW)))) + (DU.mT @ N.mT @ M) @ (half * DW)
+        H = H * (sigma / R_e)[..., None, :] / R_e[..., :, None]
+        S = -8 * (H + H.mT) / (R[..., :, None] + R[..., None, :])
+        dC = half * C + C * half.mT + DU @ S @ DU.mT
+        return C @ N.mT, dC @ N.mT + C @ dN.mT, None
 
 
 def _potential(sums: SoftmaxSum, x: Array, w: Array, start: Array, how: Evaluation) -> Array:

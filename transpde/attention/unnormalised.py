@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from scipy.special import expit
 
-from transpde.attention.heads import Head
+from transpde.attention.heads import Head, spread
 from transpde.checks import Array, finite_array
-from transpde.fields import AffineField
+from transpde.fields import AffineField, Motion
 from transpde.kernels import EXACT, Evaluation, PointwiseSum, matrix_product
 from transpde.measures import Gaussian, Grid, Particles
 
@@ -126,7 +126,10 @@ class Linear(Head):
         m, X = measure.mean[..., None], measure.scaled_factor
         exponent = np.maximum(*(_of_order_one(M)[1] for M in (m, X)))
         m, X = np.ldexp(m, -exponent), np.ldexp(X, -exponent)
-        return self._moment_field(X @ X.mT + m * m.mT, 2 * exponent)
+        field = self._moment_field(X @ X.mT + m * m.mT, 2 * exponent)
+        place = measure.mean, measure.factor
+        motion = Motion(*place, *field.moves(*place), along=lambda *by: self._along(measure, *by))
+        return AffineField.trusted(field.linear, field.offset, motion)
 
     def _moment_field(self, moment: Array, exponent: Array) -> AffineField:
         """Return the field of the second moment that is a matrix times a power of two."""
@@ -139,6 +142,16 @@ class Linear(Head):
         """The parameters times powers of two, so that no product leaves the range too early."""
         parts = [_of_order_one(matrix) for matrix in (self.value, self.key, self.query)]
         return [matrix for matrix, _ in parts], np.asarray(sum(power for _, power in parts))
+
+    def _along(self, measure: Gaussian, dm: Array, dY: Array, ds: Array) -> tuple[Array, Array]:
+        """Return the derivatives of both velocities of a Gaussian, see `Motion`."""
+        squares = np.exp(measure.log_scales)[..., None, None, :]
+        Y, m = measure.factor[..., None, :, :], measure.mean[..., None, :, None]
+        V, A = spread(self.value), spread(self.key.mT @ self.query)
+        half = squares * (dY + Y * ds[..., None, :] / 2) @ Y.mT + dm[..., None] * m.mT
+        moment, change = (Y * squares) @ Y.mT + m * m.mT, half + half.mT
+        dX = V @ (change @ (A @ Y) + moment @ (A @ dY))
+        return (V @ (change @ (A @ m) + moment @ (A @ dm[..., None])))[..., 0], dX
 
 
 def _of_order_one(array: Array) -> tuple[Array, Array]:

@@ -15,8 +15,10 @@ from transpde.checks import Array
 
 __all__ = [
     "common_motion",
+    "common_motion_along",
     "far_from_orthogonal",
     "graded_motion",
+    "graded_motion_along",
     "lengths",
     "nearly_singular",
     "principal_axes",
@@ -155,6 +157,23 @@ def common_motion(X: Array, s: Array, BX: Array) -> tuple[Array, Array]:
     return (bx - b * x).reshape(BX.shape), growth
 
 
+def common_motion_along(
+    X: Array, BX: Array, by: tuple[Array, Array], dBX: Array
+) -> tuple[Array, Array]:
+    """Return the derivatives of `common_motion` in N directions `by` of X and s."""
+    X, BX, dX = X[..., None, :, :], BX[..., None, :, :], by[0]
+
+    def inner(a: Array, b: Array) -> Array:
+        return np.asarray((a * b).sum(axis=(-2, -1), keepdims=True))
+
+    square = inner(X, X)
+    square = np.where(square == 0, 1.0, square)
+    b = inner(X, BX) / square
+    db = (inner(dX, BX) + inner(X, dBX) - 2 * b * inner(X, dX)) / square
+    growth = np.broadcast_to(2 * db[..., 0], (*db.shape[:-2], X.shape[-1]))
+    return dBX - db * X - b * dX, growth
+
+
 def graded_motion(Y: Array, s: Array, BY: Array) -> tuple[Array, Array]:
     r"""Return $\dot y_j = By_j - \sum_i y_i M_{ij} - b_j y_j$ and $\dot s_j = 2b_j$.
 
@@ -176,13 +195,50 @@ def graded_motion(Y: Array, s: Array, BY: Array) -> tuple[Array, Array]:
 
 def _apartness(Y: Array, s: Array, BY: Array) -> Array:
     """Return the matrix M of `graded_motion`."""
+    H, u = _leaning(Y, BY)[0], s[..., :, None] - s[..., None, :]
+    q = np.exp(-np.abs(u))
+    return H * np.where(u > 0, 1.0, -q) * ((1 - q) / (1 + (APART - 2) * q + q**2))
+
+
+def _leaning(Y: Array, BY: Array) -> tuple[Array, Array, Array, Array]:
+    """Return H, which M weighs, W = Y^T BY, Y^T Y and what multiplies it in H."""
     Yt = Y.mT
-    W = Yt @ BY
+    W, gram = Yt @ BY, Yt @ Y
     growth = np.diagonal(W, axis1=-2, axis2=-1)
     # The last terms take angles back to right ones, as fast as anything moves, while the lengths
     # change: any symmetric H leaves the covariance alone.
     speed = np.sqrt((W**2).sum(axis=(-2, -1)))[..., None, None]
-    H = W + W.mT + (speed - growth[..., :, None] - growth[..., None, :]) * (Yt @ Y)
-    u = s[..., :, None] - s[..., None, :]
-    q = np.exp(-np.abs(u))
-    return H * np.where(u > 0, 1.0, -q) * ((1 - q) / (1 + (APART - 2) * q + q**2))
+    back = speed - growth[..., :, None] - growth[..., None, :]
+    return W + W.mT + back * gram, W, gram, back
+
+
+def graded_motion_along(
+    Y: Array, s: Array, BY: Array, by: tuple[Array, Array], dBY: Array
+) -> tuple[Array, Array]:
+    """Return the derivatives of `graded_motion` in N directions `by` of Y and s."""
+    Y, BY, (dY, ds) = Y[..., None, :, :], BY[..., None, :, :], by
+    depth = s - s.max(axis=-1, keepdims=True)
+    awake = np.clip((depth - UNSEEN) / 100, 0.0, 1.0)[..., None, None, :]
+    if s.shape[-1] > 1:
+        H, W, gram, back = _leaning(Y, BY)
+        dW = dY.mT @ BY + Y.mT @ dBY
+        growth = np.diagonal(dW, axis1=-2, axis2=-1)
+        speed = np.sqrt((W**2).sum(axis=(-2, -1), keepdims=True))
+        dspeed = (W * dW).sum(axis=(-2, -1), keepdims=True) / np.where(speed == 0, 1.0, speed)
+        dback = dspeed - growth[..., :, None] - growth[..., None, :]
+        dgram = dY.mT @ Y
+        dH = dW + dW.mT + dback * gram + back * (dgram + dgram.mT)
+        u = (s[..., :, None] - s[..., None, :])[..., None, :, :]
+        q = np.exp(-np.abs(u))
+        part, more = 1 + (APART - 2) * q + q**2, APART - 2 + 2 * q  # and its derivative by q
+        f = np.where(u > 0, 1.0, -q) * (1 - q) / part
+        by_q = np.where(u > 0, -part - (1 - q) * more, (2 * q - 1) * part + q * (1 - q) * more)
+        by_u = np.where(u > 0, -q, q) * by_q / part**2
+        M, dM = H * f, dH * f + H * by_u * (ds[..., :, None] - ds[..., None, :])
+        BY, dBY = BY - Y @ M, dBY - dY @ M - Y @ dM
+    square = (Y * Y).sum(axis=-2)
+    square = np.where(square == 0, 1.0, square)
+    b = (Y * BY).sum(axis=-2) / square
+    db = ((dY * BY + Y * dBY).sum(axis=-2) - 2 * b * (Y * dY).sum(axis=-2)) / square
+    # How fast a column falls asleep is left out: it is then far too short to be seen.
+    return (dBY - db[..., None, :] * Y - b[..., None, :] * dY) * awake, 2 * db

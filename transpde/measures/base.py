@@ -56,6 +56,12 @@ class Measure(ABC):
     def advect(self, field: VelocityField) -> Array:
         """Return the time derivative of the coordinates under a velocity field."""
 
+    def derivatives(
+        self, field: VelocityField, velocity: Array
+    ) -> tuple[Array, Array, Array] | None:
+        """Return the derivatives of `advect`, `growth` and `turning` by coordinates, or None."""
+        return None
+
     @abstractmethod
     def push(self, field: VelocityField, step: float) -> Self:
         """Return the push-forward by x -> x + step * field(x)."""

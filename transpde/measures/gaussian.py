@@ -25,8 +25,10 @@ from transpde.checks import (
 from transpde.fields import AffineField, VelocityField
 from transpde.measures.axes import (
     common_motion,
+    common_motion_along,
     far_from_orthogonal,
     graded_motion,
+    graded_motion_along,
     lengths,
     nearly_singular,
     principal_axes,
@@ -195,7 +197,11 @@ class Gaussian(Measure):
     @property
     def log_size(self) -> Array:
         """The logarithm of the trace of the covariance, shape (...)."""
-        return np.asarray(special.logsumexp(self._logs(), axis=-1))
+        logs = self._logs()
+        most = logs.max(axis=-1, keepdims=True)
+        with np.errstate(divide="ignore"):
+            sums = np.log(np.exp(logs - np.where(np.isneginf(most), 0.0, most)).sum(axis=-1))
+        return np.asarray(sums + most[..., 0])
 
     def _logs(self) -> Array:
         """Return the logarithms of the squared lengths of the columns, -inf for a length of 0."""
@@ -305,12 +311,11 @@ class Gaussian(Measure):
         d, r = self.factor.shape[-2:]
         factor = state[..., d : d + d * r].reshape(*state.shape[:-1], d, r)
         gaussian = object.__new__(Gaussian)
-        vars(gaussian).update(
-            mean=frozen(state[..., :d]),
-            factor=frozen(factor),
-            log_scales=frozen(state[..., -r:]),
-            in_axes=False,
-        )
+        known = vars(gaussian)
+        known["mean"], known["factor"] = state[..., :d], factor
+        known["log_scales"], known["in_axes"] = state[..., -r:], False
+        for array in (known["mean"], factor, known["log_scales"]):
+            array.flags.writeable = False
         return gaussian
 
     def advect(self, field: VelocityField) -> Array:
@@ -323,7 +328,38 @@ class Gaussian(Measure):
         motion = graded_motion if self.in_axes else common_motion
         turning, growth = motion(self.factor, self.log_scales, BX)
         flat = turning.reshape(*turning.shape[:-2], -1)
-        return np.concatenate([mean_velocity, flat, growth], axis=-1)
+        return np.concatenate((mean_velocity, flat, growth), axis=-1)
+
+    def derivatives(
+        self, field: VelocityField, velocity: Array
+    ) -> tuple[Array, Array, Array] | None:
+        """Return the derivatives of the velocity, of `growth` and of `turning` by coordinates.
+
+        Shapes (..., N, N), a row a coordinate, (..., N) and (..., N); None if the field has none.
+        """
+        along, (d, r) = _affine(field).along(), self.factor.shape[-2:]
+        if along is None or _affine(field).motion is None:
+            return None
+        N = d + d * r + r
+        by = np.eye(N)
+        dm, dX, ds = by[:, :d], by[:, d:-r].reshape(N, d, r), by[:, -r:]
+        drift, dBX = along(dm, dX, ds)
+        X, s, BX = self.factor, self.log_scales, _affine(field).moves(self.mean, self.factor)[1]
+        if self.in_axes:
+            turning, growth = graded_motion_along(X, s, BX, (dX, ds), dBX)
+            shares = _shares(np.where(X.any(axis=-2), s, -np.inf))[..., None, :]
+            rates = velocity[..., None, -r:]
+            tilt = ds - (shares * ds).sum(axis=-1, keepdims=True)
+            size = (shares * (growth + tilt * rates)).sum(axis=-1)
+        else:
+            turning, growth = common_motion_along(X, BX, (dX, ds), dBX)
+            size = growth[..., -1]
+        flat = turning.reshape(*turning.shape[:-2], -1)
+        columns, speed = velocity[..., None, d:-r], self.turning(velocity)[..., None]
+        turn = ratio((columns * flat).sum(axis=-1), speed)
+        stack = flat.shape[:-1]
+        whole = [np.broadcast_to(a, (*stack, a.shape[-1])) for a in (drift, flat, growth)]
+        return np.concatenate(whole, axis=-1), size, turn
 
     def tolerance_scale(self, most: float) -> Array | float:
         """Return by what the tolerance of each coordinate may exceed that of the largest.
@@ -365,7 +401,7 @@ class Gaussian(Measure):
     def turning(self, velocity: Array) -> Array:
         """Return the speed of the columns, whose lengths stay about one."""
         columns = velocity[..., self.factor.shape[-2] : -self.factor.shape[-1]]
-        return np.sqrt(np.einsum("...i,...i->...", columns, columns))
+        return np.asarray(np.sqrt(np.vecdot(columns, columns)))
 
     def growth(self, velocity: Array) -> Array:
         """Return d log tr(covariance) / dt, shape (...)."""

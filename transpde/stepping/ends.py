@@ -9,7 +9,7 @@ import numpy as np
 
 from transpde.checks import Array
 from transpde.measures import Measure
-from transpde.stepping.equation import Cases
+from transpde.stepping.equation import Cases, State
 from transpde.stepping.options import Options
 
 __all__ = ["Ends"]
@@ -61,30 +61,30 @@ class Ends:
         """Write down the end of some cases."""
         self.stop[rows], self.end[rows], self.final[rows] = why, end, states
 
-    def found(
-        self, cases: Cases, z: Array, slope: Array, now: Array, goal: Array
-    ) -> Iterator[tuple[Array, str, Array]]:
+    def found(self, state: State, goal: Array) -> Iterator[tuple[Array, str, Array]]:
         """Give which of the cases end here, why, and when.
 
         Before a jump of the parameters, at the time `goal`, no state is final.
         """
-        measure, rows = cases.at(z[:, :-1]), cases.rows
-        velocity = slope[:, :-1] / (slope[:, -1:] * cases.unit[:, None])
-        given = velocity if measure.stack else velocity[0]
-        growth = np.broadcast_to(measure.growth(given), len(z))
-        tail = np.divide(1.0, growth, out=np.full(len(z), np.inf), where=growth > 0)
-        open_, last = np.ones(len(z), dtype=bool), goal >= self.horizon
-        for some, why, end in (
-            (self._exploding(rows, now, growth, tail), "blow-up", now + tail),
-            (last & self._still(measure, given, now), "stationary", now),
-            (last & self._growing(measure, rows, now), "growth", now),
-            (self._unresolved(cases, measure), "undecided", now),
-            (self._out_of_range(z, now), "undecided", now),
-        ):
+        open_ = np.ones(len(goal), dtype=bool)
+        for some, why, end in self._reasons(state, goal >= self.horizon):
             some = open_ & some
-            open_ &= ~some
             if some.any():
+                open_ &= ~some
                 yield some, why, end
+
+    def _reasons(self, state: State, last: Array) -> Iterator[tuple[Array, str, Array]]:
+        growth, now, rows = state.growth, state.now, state.cases.rows
+        if state.cases.any_clocked:  # what grows so fast that it may explode is on the clock
+            tail = np.divide(1.0, growth, out=np.full(len(rows), np.inf), where=growth > 0)
+            yield self._exploding(rows, now, growth, tail), "blow-up", now + tail
+        if self.stationary is not None:
+            speed = np.reshape(state.measure.relative_speed(state.velocity), -1)
+            yield last & (speed * (1 + now) <= self.stationary), "stationary", now
+        if np.isinf(self.horizon):
+            yield last & self._growing(state.measure, rows, now), "growth", now
+        yield self._unresolved(state.cases, state.measure), "undecided", now
+        yield self._out_of_range(state.z, now / state.cases.unit), "undecided", now
 
     def _exploding(self, rows: Array, now: Array, growth: Array, tail: Array) -> Array:
         since, grew = self.mark[:, rows]
@@ -92,17 +92,9 @@ class Ends:
         self.mark[:, rows] = np.where(moved, [now, growth], [since, grew])
         return ~moved & (tail < BLOWUP_TAIL * now) & (growth > BLOWUP_RISE * grew)
 
-    def _still(self, measure: Any, velocity: Array, now: Array) -> Array:
-        if self.stationary is None:
-            return np.zeros(len(now), dtype=bool)
-        speed = np.broadcast_to(measure.relative_speed(velocity), len(now))
-        return np.asarray(speed * (1 + now) <= self.stationary)
-
     def _growing(self, measure: Any, rows: Array, now: Array) -> Array:
         """Return which cases grow at a steady power or rate, and write it down."""
-        if np.isfinite(self.horizon):
-            return np.zeros(len(now), dtype=bool)
-        size = np.broadcast_to(measure.log_size, len(now))
+        size = np.reshape(measure.log_size, -1)
         doubled = now >= 2 * self.doublings[0, 0, rows]
         wide = np.abs(size - self.e_folds[1, 0, rows]) >= WIDE
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -119,8 +111,10 @@ class Ends:
     def _unresolved(self, cases: Cases, measure: Any) -> Array:
         """Return where a covariance has grown so thin that rounding hides what drives it."""
         none = np.zeros(len(cases.rows), dtype=bool)
-        grown = measure.log_size - self.first_size[cases.rows]
-        if cases.attention is None or not np.any(grown > GROWN):
+        if cases.attention is None:
+            return none
+        grown = np.reshape(measure.log_size, -1) - self.first_size[cases.rows]
+        if not (grown > GROWN).any():
             return none
         motion = getattr(cases.attention.field(measure, self.how), "motion", None)
         if motion is None:
@@ -129,9 +123,9 @@ class Ends:
         self.noise[cases.rows] = EPSILON / np.maximum(left, EPSILON)
         return np.asarray((grown > GROWN) & (left < UNRESOLVED))
 
-    def _out_of_range(self, z: Array, now: Array) -> Array:
-        large = ~(np.abs(z[:, :-1]) < LARGEST).all(axis=1)
-        return large | (np.isinf(self.horizon) & (z[:, -1] > LATEST))
+    def _out_of_range(self, z: Array, theta: Array) -> Array:
+        large = ~(np.abs(z[:, :-1]).max(axis=1) < LARGEST)
+        return large | (theta > LATEST) if np.isinf(self.horizon) else large
 
 
 def _steady(

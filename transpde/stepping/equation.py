@@ -8,7 +8,8 @@ time, as the algebraic decay of attention wants it. A size at most grows like $e
 blow-up time t* is reached only as $\tau \to \infty$: it is a number that the solver computes to
 its tolerance, not the moment at which a norm passes a threshold. What turns while it explodes may
 grow and shrink in turns: there the clock keeps a small share of the speed, else it would stand
-still to within rounding. The time of a case is one more coordinate of it.
+still to within rounding. The time of a case is one more coordinate of it: $\theta$, and on the
+clock $\log(1 + \theta)$, which there runs evenly while nothing grows.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from transpde.kernels import Evaluation
 from transpde.measures import Measure
 from transpde.schedules import Schedule
 
-__all__ = ["Cases", "Equation"]
+__all__ = ["Cases", "Equation", "State"]
 
 TURN = 1e-3  # share of the relative speed over which the clock changes between two scales
 NUDGE = 6e-6  # a difference of two sides is most exact at the third root of the rounding
@@ -32,13 +33,24 @@ LONG = 10.0  # times the first time scale, from which the clock runs with the lo
 FAST = 10.0  # growth over the time gone, from which the clock runs with the logarithm of size
 
 
-class Pace(NamedTuple):
-    """The pace of clocks, d(clock) / d(theta), and its derivatives, (b,) each."""
+class State(NamedTuple):
+    """Some cases as they are, and how they move.
 
-    value: Array
-    by_growth: Array
-    by_turning: Array
-    by_theta: Array
+    Attributes:
+        cases: which.
+        measure: their measures.
+        z: their coordinates, (b, N + 1).
+        velocity: the derivatives of the coordinates in time, of the axes of `measure`.
+        growth: that of the sizes, (b,).
+        now: the times, (b,).
+    """
+
+    cases: Cases
+    measure: Any
+    z: Array
+    velocity: Array
+    growth: Array
+    now: Array
 
 
 @dataclass
@@ -51,7 +63,7 @@ class Cases:
         single: whether they are one measure without a stack.
         graded: whether their coordinates are a scale for each principal axis.
         unit: the time scale of each, (b,).
-        clocked: which run on the clock, (b,).
+        clocked: which run on the clock; their last coordinate is log(1 + theta), (b,).
         attention: theirs, where it does not depend on time.
     """
 
@@ -64,7 +76,22 @@ class Cases:
     attention: Attention | None
 
     def __post_init__(self) -> None:
-        self.any_clocked = bool(self.clocked.any())
+        self.any_clocked, self.all_clocked = bool(self.clocked.any()), bool(self.clocked.all())
+
+    def times(self, last: Array) -> Array:
+        """Return the times of last coordinates, (b,)."""
+        if not self.any_clocked:
+            return last * self.unit
+        return np.where(self.clocked, np.expm1(last), last) * self.unit
+
+    def last(self, times: Array, some: Any = slice(None)) -> Array:
+        """Return the last coordinates that the chosen cases have at times."""
+        theta = times / self.unit[some]
+        return np.where(self.clocked[some], np.log1p(theta), theta)
+
+    def last_speed(self, last: Array) -> Array:
+        """Return d(last coordinate) / d(theta)."""
+        return np.where(self.clocked, np.exp(-last), 1.0)
 
     def at(self, states: Array) -> Any:
         """Return the measures with coordinates (b, N)."""
@@ -111,7 +138,7 @@ class Equation:
         measure = cases.at(z[:, :-1])
         velocity = self.velocity(measure, z[:, -1], cases)
         given = velocity if measure.stack else velocity[0]
-        rate = 1 / self.horizon + np.broadcast_to(measure.rate(given), len(z))
+        rate = 1 / self.horizon + np.reshape(measure.rate(given), -1)
         if not (np.isfinite(velocity).all() and np.isfinite(rate).all()):
             raise ValueError(
                 "measure: too large for this attention: its first velocity, or the square of it, "
@@ -124,36 +151,65 @@ class Equation:
         """Return the derivatives (b, N + 1) of coordinates and times, by the clock of each."""
         out, growth, turning = self._in_time(z, cases)
         if cases.any_clocked:
-            out /= self._pace(z[:, -1], growth, turning, cases).value[:, None]
+            out /= self._pace(z[:, -1], growth, turning, cases)[0][:, None]
         return out
 
-    def jacobian(self, z: Array, cases: Cases) -> Array:
-        """Return the derivatives (b, N + 1, N + 1) of `derivative`, by differences of order two.
+    def state(self, cases: Cases, z: Array, slope: Array, now: Array) -> State:
+        """Return how cases move whose states have the derivatives `slope`."""
+        measure = cases.at(z[:, :-1])
+        pace = cases.last_speed(z[:, -1]) / slope[:, -1]
+        velocity = slope[:, :-1] * (pace / cases.unit)[:, None]
+        given = velocity if measure.stack else velocity[0]
+        return State(cases, measure, z, given, np.reshape(measure.growth(given), -1), now)
+
+    def jacobian(self, z: Array, slope: Array, cases: Cases) -> Array:
+        """Return the derivatives (b, N + 1, N + 1) of `derivative`, whose value is `slope`.
 
         The pace of a clock bends where the growth changes its sign, more sharply than differences
-        could see: growth and turning are differenced, the pace is derived.
+        could see: the pace is derived.
         """
+        pace = cases.last_speed(z[:, -1]) / slope[:, -1]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            values = slope * pace[:, None]
+            found = self._derived(z, values, cases)
+            if found is None or not np.isfinite(found[0]).all():
+                found = self._differences(z, cases)
+            J, growths, turnings = found
+            if cases.any_clocked:
+                velocity = values[:, :-1] / cases.unit[:, None]
+                growth, turning = self._growth(cases.at(z[:, :-1]), velocity, cases)
+                change = self._pace_change(z[:, -1], growth, turning, growths, turnings, cases)
+                J = (J - slope[..., None] * change[:, None, :]) / pace[:, None, None]
+        return J
+
+    def _derived(self, z: Array, values: Array, cases: Cases) -> tuple[Array, Array, Array] | None:
+        """Return the derivatives of what `_in_time` returns, exactly, where the measure can."""
+        if cases.attention is None:
+            return None
+        measure, unit = cases.at(z[:, :-1]), cases.unit[:, None]
+        velocity = values[:, :-1] / unit
+        field = cases.attention.field(measure, self.how)
+        found = measure.derivatives(field, velocity if measure.stack else velocity[0])
+        if found is None:
+            return None
+        b, M = z.shape
+        J, growths, turnings = np.zeros((b, M, M)), np.zeros((b, M)), np.zeros((b, M))
+        J[:, :-1, :-1] = found[0].reshape(b, M - 1, M - 1).mT * unit[:, None]
+        J[:, -1, -1] = np.where(cases.clocked, -np.exp(-z[:, -1]), 0.0)
+        growths[:, :-1], turnings[:, :-1] = (unit * a.reshape(b, -1) for a in found[1:])
+        return J, growths, turnings
+
+    def _differences(self, z: Array, cases: Cases) -> tuple[Array, Array, Array]:
+        """Return the derivatives of what `_in_time` returns, by differences of order two."""
         b, M = z.shape
         steps = NUDGE * np.maximum(np.abs(z), 1.0)
         shifts = steps[:, :, None] * np.eye(M)
         near = np.stack([z[:, None] + shifts, z[:, None] - shifts], axis=1)
         many = np.repeat(np.arange(b), 2 * M)
         around = self.cases(cases.rows[many], cases.graded, cases.clocked[many])
-        found = self._in_time(near.reshape(-1, M), around)
-        rises = [a.reshape(b, 2, M, *a.shape[1:]) for a in found]
-        slopes, growths, turnings = (
-            ((a[:, 0] - a[:, 1]).T / (2 * steps.T)).T if a.ndim == 3
-            else (a[:, 0] - a[:, 1]) / (2 * steps[..., None]) for a in rises
-        )  # fmt: skip
-        J = slopes.mT
-        if cases.any_clocked:
-            values, growth, turning = self._in_time(z, cases)
-            pace = self._pace(z[:, -1], growth, turning, cases)
-            change = pace.by_growth[:, None] * growths + pace.by_turning[:, None] * turnings
-            change[:, -1] += pace.by_theta
-            J = J - (values / pace.value[:, None])[..., None] * change[:, None, :]
-            J = J / pace.value[:, None, None]
-        return J
+        rises = [a.reshape(b, 2, M, -1) for a in self._in_time(near.reshape(-1, M), around)]
+        slopes, growths, turnings = ((a[:, 0] - a[:, 1]) / (2 * steps[..., None]) for a in rises)
+        return slopes.mT, growths[..., 0], turnings[..., 0]
 
     def _in_time(self, z: Array, cases: Cases) -> tuple[Array, Array, Array]:
         """Return derivatives (b, N + 1), growth and turning (b,) by the own time of each case."""
@@ -161,24 +217,29 @@ class Equation:
         velocity = self.velocity(measure, z[:, -1], cases)
         out = np.empty(z.shape)
         np.multiply(velocity, unit[:, None], out=out[:, :-1])
-        out[:, -1] = 1.0
         if not cases.any_clocked:
+            out[:, -1] = 1.0
             return out, unit, unit
-        given = velocity if measure.stack else velocity[0]
-        growth = np.broadcast_to(measure.growth(given), unit.shape) * unit
-        return out, growth, np.broadcast_to(measure.turning(given), unit.shape) * unit
+        out[:, -1] = cases.last_speed(z[:, -1])
+        return out, *self._growth(measure, velocity, cases)
 
-    def velocity(self, measure: Any, theta: Array, cases: Cases) -> Array:
+    def _growth(self, measure: Any, velocity: Array, cases: Cases) -> tuple[Array, Array]:
+        """Return growth and turning (b,) by the own time of each case."""
+        given = velocity if measure.stack else velocity[0]
+        growth, turning = measure.growth(given), measure.turning(given)
+        return np.reshape(growth, -1) * cases.unit, np.reshape(turning, -1) * cases.unit
+
+    def velocity(self, measure: Any, last: Array, cases: Cases) -> Array:
         """Return the derivatives (b, N) of the coordinates in time."""
         if cases.attention is not None:
             field = cases.attention.field(measure, self.how)
-            return measure.advect(field).reshape(len(theta), -1)
-        return self._case_by_time(measure, theta, cases)
+            return measure.advect(field).reshape(len(last), -1)
+        return self._case_by_time(measure, cases.times(last), cases)
 
-    def _case_by_time(self, measure: Any, theta: Array, cases: Cases) -> Array:
+    def _case_by_time(self, measure: Any, times: Array, cases: Cases) -> Array:
         """Return the velocities where parameters depend on time: at once for equal times."""
         rows = cases.rows
-        times = np.clip(theta * cases.unit, self.since[rows], self.until[rows])
+        times = np.clip(times, self.since[rows], self.until[rows])
         if not measure.stack:
             attention = self.schedule(float(times[0]))
             attention.check(measure)
@@ -192,20 +253,24 @@ class Equation:
             velocity[some] = part.advect(attention.field(part, self.how))
         return velocity
 
-    def _pace(self, theta: Array, growth: Array, turning: Array, cases: Cases) -> Pace:
-        """Return d(clock) / d(theta) of each case, 1 for one without a clock."""
+    def _pace(
+        self, last: Array, growth: Array, turning: Array, cases: Cases
+    ) -> tuple[Array, Array, Array]:
+        """Return d(clock) / d(theta) of each case, 1 for one without a clock, and its parts."""
         # Not the positive part of the growth but a smooth function above it: the steps of a
         # solver of high order live on derivatives. What turns fast grows and shrinks in turns,
         # and no clock can follow that from one time scale to the other.
-        on, turning = cases.clocked, TURN * turning
-        base = 1 / (1 + np.maximum(theta, 0.0))
-        width = np.hypot(base, turning)
-        size = np.hypot(growth, width)
+        base = np.exp(-np.maximum(last, 0.0))
+        size = np.hypot(growth, np.hypot(base, TURN * turning))
         value = cases.unit / self.horizon + base + (growth + size) / 2
-        by_base = 1 + base / (2 * size)
-        return Pace(
-            np.where(on, value, 1.0),
-            np.where(on, (1 + growth / size) / 2, 0.0),
-            np.where(on, TURN * turning / (2 * size), 0.0),
-            np.where(on & (theta > 0), -by_base * base**2, 0.0),
-        )
+        return value if cases.all_clocked else np.where(cases.clocked, value, 1.0), base, size
+
+    def _pace_change(self, last: Array, growth: Array, turning: Array, *changes: Any) -> Array:
+        """Return the derivatives of the pace (b, N + 1) from those of growth and turning."""
+        growths, turnings, cases = changes
+        _, base, size = self._pace(last, growth, turning, cases)
+        by_growth, by_turning = (1 + growth / size) / 2, TURN**2 * turning / (2 * size)
+        change = np.asarray(by_growth[:, None] * growths + by_turning[:, None] * turnings)
+        change[:, -1] -= np.where(last > 0, (1 + base / (2 * size)) * base, 0.0)
+        change[~cases.clocked] = 0.0
+        return change

@@ -40,6 +40,7 @@ class Explicit:
     def __init__(self, derivative: Derivative, z: Array, slope: Array, h: Array) -> None:
         self.derivative, self.z, self.h = derivative, z, h[:, None]
         self.K = np.empty((STAGES + 4, *z.shape))
+        self.flat = self.K.reshape(STAGES + 4, -1)
         self.K[0] = slope
         for s in range(1, STAGES):
             self.last = self._point(s, WEIGHTS[s])
@@ -48,15 +49,17 @@ class Explicit:
         self.slope = self.K[STAGES] = derivative(self.new)
 
     def _point(self, s: int, weights: Array) -> Array:
-        moved = weights @ self.K[:s].reshape(s, -1)
-        return self.z + self.h * moved.reshape(self.z.shape)
+        moved = (weights @ self.flat[:s]).reshape(self.z.shape)
+        moved *= self.h
+        moved += self.z
+        return moved
 
     def error(self, scale: Array) -> Array:
         """Return the largest error of each case over the scale (b, M) of its coordinates."""
-        e5, e3 = (ERRORS @ self.K[: STAGES + 1].reshape(STAGES + 1, -1)).reshape(2, *scale.shape)
+        e5, e3 = (ERRORS @ self.flat[: STAGES + 1]).reshape(2, *scale.shape)
         e5, e3 = (e5 / scale) ** 2, (e3 / scale) ** 2
         size = np.sqrt(e5 + 0.01 * e3)
-        error = np.divide(e5, size, out=np.zeros_like(e5), where=size != 0)
+        error = e5 / np.where(size == 0, 1.0, size)
         return np.asarray(self.h[:, 0] * error.max(axis=1))
 
     def stiffness(self) -> Array:
@@ -77,6 +80,6 @@ class Explicit:
         parts[0] = change
         parts[1] = h * self.K[0] - change
         parts[2] = 2 * change - h * (self.slope + self.K[0])
-        fine = (DOP853.D @ self.K.reshape(len(self.K), -1)).reshape(4, *self.z.shape)
+        fine = (DOP853.D @ self.flat).reshape(4, *self.z.shape)
         parts[3:] = h * fine
         return Polynomial(self.z, parts, "x1x1x1x")

@@ -91,7 +91,7 @@ class Independent:
                 cases = self._cases(row, True)
                 step = getattr(solver, "h_abs", solver.step_size)
                 solver = self._solver(cases, z[0], step)
-        now = solver.y[-1:] * cases.unit
+        now = cases.times(solver.y[-1:])
         self.ends.close(row, "undecided", now, solver.y[None, :-1])
 
     def _solver(self, cases: Cases, z: Array, first_step: float | None) -> Any:
@@ -108,17 +108,17 @@ class Independent:
 
     def _record(self, cases: Cases, solver: Any, due: int) -> int:
         """Write down every requested time that the last step passed; return the next one."""
-        row, now = int(cases.rows[0]), solver.y[-1] * cases.unit[0]
+        row, now = int(cases.rows[0]), float(cases.times(solver.y[-1:])[0])
         if self.times is None:
             if row == 0:
-                self.steps.append((float(now), solver.y[:-1].copy()))
+                self.steps.append((now, solver.y[:-1].copy()))
             return due
         passed = int(np.searchsorted(self.times, now, side="right"))
         if passed <= due:
             return due
         path: Any = solver.dense_output()
         for j in range(due, passed):
-            target = self.times[j] / cases.unit[0]
+            target = float(cases.last(self.times[j : j + 1])[0])
             place = optimize.brentq(
                 lambda s, target=target: path(s)[-1] - target, solver.t_old, solver.t,
                 xtol=1e-15, rtol=1e-15,
@@ -127,13 +127,13 @@ class Independent:
         return passed
 
     def _ended(self, cases: Cases, z: Array) -> bool:
-        now = z[:, -1] * cases.unit
+        now = cases.times(z[:, -1])
         if now[0] >= self.horizon:
             end = np.array([self.horizon])
             self.ends.close(cases.rows, "time", end, self.records[-1, cases.rows])
             return True
-        slope, goal = self.equation.derivative(z, cases), np.full(1, self.horizon)
-        for _, why, end in self.ends.found(cases, z, slope, now, goal):
+        state = self.equation.state(cases, z, self.equation.derivative(z, cases), now)
+        for _, why, end in self.ends.found(state, np.full(1, self.horizon)):
             self.ends.close(cases.rows, why, end, z[:, :-1])
             return True
         return False

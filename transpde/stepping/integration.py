@@ -15,7 +15,7 @@ from transpde.checks import Array
 from transpde.measures import Measure
 from transpde.schedules import Schedule
 from transpde.stepping.ends import Ends
-from transpde.stepping.equation import FAST, LONG, Cases, Equation
+from transpde.stepping.equation import FAST, LONG, Cases, Equation, State
 from transpde.stepping.explicit import Explicit
 from transpde.stepping.implicit import Implicit
 from transpde.stepping.options import Options
@@ -23,6 +23,7 @@ from transpde.stepping.options import Options
 __all__ = ["Integration"]
 
 SAFETY, SHRINK, GROW = 0.9, 0.2, 10.0
+LEAST_ERROR = 1e-10  # smaller ones are rounding
 SHORTEST_STEP = 1e-15  # of a clock or of the time gone: rounding stops a case that needs less
 FIRST_DOUBT = 20  # steps before a case is asked whether it is stiff
 # A step times the largest rate at which it is near the border of stability; a mean over about so
@@ -75,6 +76,7 @@ class Integration:
         self.z = np.column_stack([start, np.zeros(count)])
         self.goal = np.full(count, horizon)
         self.slope, self.h = np.zeros_like(self.z), np.ones(count)
+        self.last = np.array([np.zeros(count), np.ones(count)])  # the last steps, their errors
         self.ends = Ends(self.measure, options, horizon, self.z)
         self.ends.stop[~self.running] = "undecided"
         # Where parameters depend on time, cases that share it share an evaluation.
@@ -139,9 +141,11 @@ class Integration:
 
     def _scale(self, cases: Cases, z: Array, new: Array) -> Array:
         """Return the tolerance of each coordinate."""
-        with np.errstate(invalid="ignore"):
-            size = np.maximum(np.abs(z), np.abs(new))
-        scale = self.options.atol + self.options.rtol * size
+        scale = np.maximum(np.abs(z), np.abs(new))
+        scale *= self.options.rtol
+        if cases.any_clocked:  # an error of log(1 + theta) is a relative one of theta
+            scale[cases.clocked, -1] = np.minimum(scale[cases.clocked, -1], self.options.rtol)
+        scale += self.options.atol
         if cases.graded:
             most = max(1.0, SHORTEST / self.options.rtol)
             scale[:, :-1] *= cases.at(z[:, :-1]).tolerance_scale(most).reshape(len(z), -1)
@@ -166,8 +170,13 @@ class Integration:
 
     def _share_done(self) -> float:
         """Return the part of the work that is done, from 0 to 1, for a progress bar."""
-        shares = np.minimum(self.z[:, -1] * self.equation.unit / self.horizon, 1.0)
+        shares = np.minimum(self._times(np.arange(len(self.z))) / self.horizon, 1.0)
         return float(np.where(self.running, shares, 1.0).mean())
+
+    def _times(self, rows: Array) -> Array:
+        last = self.z[rows, -1]
+        theta = np.where(self.clocked[rows], np.expm1(last), last)
+        return np.asarray(theta * self.equation.unit[rows])
 
     def _step(self, cases: Cases) -> None:
         """Try one step of cases that are stepped alike, each of its own length."""
@@ -180,7 +189,7 @@ class Integration:
 
         step: Any
         if self.stiff[rows[0]]:
-            step = Implicit(derivative, z, slope, h, equation.jacobian(z, cases))
+            step = Implicit(derivative, z, slope, h, equation.jacobian(z, slope, cases))
         else:
             step = Explicit(derivative, z, slope, h)
         error = step.error(self._scale(cases, z, step.new))
@@ -208,18 +217,25 @@ class Integration:
     def _choose_lengths(
         self, rows: Array, h: Array, error: Array, good: Array, order: int
     ) -> None:
+        error = np.maximum(error, LEAST_ERROR)
+        factor = SAFETY * error ** (-1 / order)
+        # Errors that have risen from one step to the next will go on to: Gustafsson's predictive
+        # controller, where it is the more careful.
         with np.errstate(divide="ignore"):
-            factor = np.clip(SAFETY * error ** (-1 / order), SHRINK, GROW)
+            trend = h / self.last[0, rows] * (self.last[1, rows] / error) ** (1 / order)
+        factor = np.where(good & (trend < 1), factor * trend, factor)
+        factor = np.minimum(np.maximum(factor, SHRINK), GROW)
         # A step cut short to land on a time says nothing against the longer one wanted.
         wanted = np.where(h < self.h[rows], np.maximum(h * factor, self.h[rows]), h * factor)
         self.h[rows] = np.where(good, wanted, h * np.minimum(factor, 1.0))
+        self.last[:, rows] = np.where(good, [h, error], self.last[:, rows])
 
     def _accept(self, cases: Cases, step: Any, good: Array, landing: Array) -> None:
         """Move on the cases whose step is good: records, ends, jumps, coordinates, clocks."""
         rows, new, unit = cases.rows, step.new, cases.unit
         landed = good & landing
         new[landed, -1] = (self.goal[rows] / unit)[landed]
-        now = np.where(landed, self.goal[rows], new[:, -1] * unit)
+        now = np.where(landed, self.goal[rows], cases.times(new[:, -1]))
         self._record(cases, step, good, now)
         some = rows[good]
         self.z[some], self.slope[some] = new[good], step.slope[good]
@@ -227,9 +243,18 @@ class Integration:
         arrived = good & (now >= self.goal[rows])
         if arrived.any() and self.goal[rows[arrived]].min() < self.horizon:
             arrived &= ~self._jump(cases, step, arrived)
-        self._find_ends(cases, good, arrived, now)
-        self._change_clocks(cases, some)
-        self._change_coordinates(cases, some)
+        if arrived.any():
+            late = rows[arrived]
+            self._close(late, "time", np.full(len(late), self.horizon), self.records[-1, late])
+            good = good & ~arrived
+            some = rows[good]
+        if len(some):
+            part = self._part(cases, some)
+            state = self.equation.state(part, self.z[some], self.slope[some], now[good])
+            for ended, why, end in self.ends.found(state, self.goal[some]):
+                self._close(some[ended], why, end[ended], state.z[ended, :-1])
+            self._change_clocks(state)
+            self._change_coordinates(state)
 
     def _record(self, cases: Cases, step: Any, good: Array, now: Array) -> None:
         """Write down every requested time that the last step passed."""
@@ -246,7 +271,7 @@ class Integration:
         which = np.repeat(np.arange(len(due)), counts)
         first = np.repeat(np.cumsum(counts) - counts, counts)
         j = due[which] + np.arange(len(which)) - first
-        targets = self.times[j] / cases.unit[which]
+        targets = cases.last(self.times[j], which)
         polynomial = step.interpolant()
         if cases.clocked.any():
             states = polynomial.at_times(which, targets)
@@ -274,7 +299,7 @@ class Integration:
         over = here & cases.clocked
         if over.any():
             some = np.flatnonzero(over)
-            targets = (self.goal[rows] / cases.unit)[some]
+            targets = cases.last(self.goal[rows[some]], some)
             self.z[rows[some]] = step.interpolant().at_times(some, targets)
             self.z[rows[some], -1] = targets
             if self.times is None and rows[some[0]] == 0:
@@ -285,19 +310,6 @@ class Integration:
 
     # --- ends ------------------------------------------------------------------------------------
 
-    def _find_ends(self, cases: Cases, good: Array, arrived: Array, now: Array) -> None:
-        rows = cases.rows[good]
-        if arrived.any():
-            late = cases.rows[arrived]
-            self._close(late, "time", np.full(len(late), self.horizon), self.records[-1, late])
-        rest = good & ~arrived
-        if rest.any():
-            rows = cases.rows[rest]
-            part = self._part(cases, rows)
-            state = (self.z[rows], self.slope[rows], now[rest], self.goal[rows])
-            for some, why, end in self.ends.found(part, *state):
-                self._close(rows[some], why, end[some], self.z[rows[some], :-1])
-
     def _give_up(self, rows: Array) -> None:
         """End as undecided what has spent its budget, or needs steps that rounding hides."""
         spent = self.taken[rows] >= self.options.budget
@@ -305,8 +317,7 @@ class Integration:
         spent &= self.running[rows]
         if spent.any():
             some = rows[spent]
-            now = self.z[some, -1] * self.equation.unit[some]
-            self._close(some, "undecided", now, self.z[some, :-1])
+            self._close(some, "undecided", self._times(some), self.z[some, :-1])
 
     def _close(self, rows: Array, why: str, end: Array, states: Array) -> None:
         if len(rows):
@@ -316,13 +327,10 @@ class Integration:
 
     # --- changes of coordinates, clocks and methods ----------------------------------------------
 
-    def _change_coordinates(self, cases: Cases, rows: Array) -> None:
+    def _change_coordinates(self, state: State) -> None:
         """Give measures whose coordinates no longer stand apart their principal axes."""
-        rows = rows[self.running[rows]]
-        if not len(rows):
-            return
-        measure = self._part(cases, rows).at(self.z[rows, :-1])
-        needed = np.reshape(measure.needs_principal_axes(), -1)
+        rows, measure = state.cases.rows, state.measure
+        needed = np.reshape(measure.needs_principal_axes(), -1) & self.running[rows]
         if needed.any():
             some = rows[needed]
             chosen = measure[needed] if measure.stack else measure
@@ -331,23 +339,21 @@ class Integration:
             self._slopes_at(some)
             self._changed = True
 
-    def _change_clocks(self, cases: Cases, rows: Array) -> None:
+    def _change_clocks(self, state: State) -> None:
         """Let cases that have run for long, or begin to grow fast, go over to the clock."""
-        rows = rows[self.running[rows] & ~self.clocked[rows]]
-        if not len(rows):
+        cases, rows, theta = state.cases, state.cases.rows, state.z[:, -1]
+        if cases.all_clocked:
             return
-        unit, z = self.equation.unit[rows], self.z[rows]
-        velocity = self.slope[rows, :-1] / unit[:, None]
-        measure = self._part(cases, rows).at(z[:, :-1])
-        growth = measure.growth(velocity if measure.stack else velocity[0])
+        over = state.growth * cases.unit * theta > FAST
         # Clocks of their own part cases that share times, so a stack in time waits for a growth.
-        shared = self.together and len(self.running) > 1
-        over = (growth * unit * z[:, -1] > FAST) | (not shared and z[:, -1] > LONG)
+        if not (self.together and len(self.running) > 1):
+            over |= theta > LONG
+        over &= ~cases.clocked & self.running[rows]
         if over.any():
             some = rows[over]
-            self.clocked[some] = True
+            self.clocked[some], self.z[some, -1] = True, np.log1p(theta[over])
             self._slopes_at(some)
-            self.h[some] /= np.maximum(self.slope[some, -1], 1e-300)
+            self.h[some] *= np.exp(-self.z[some, -1]) / np.maximum(self.slope[some, -1], 1e-300)
             self._changed = True
 
     def _doubt(self, cases: Cases, step: Any, good: Array) -> None:

@@ -1,0 +1,55 @@
+"""The exact derivative of a Gaussian's equation, against differences of high order."""
+
+import numpy as np
+import pytest
+from problems import head_parameters
+from table import GAUSSIAN, ROWS
+
+import transpde as tp
+from transpde.kernels import EXACT
+from transpde.schedules import Schedule
+from transpde.stepping.equation import Equation
+
+# Weights of the central difference of order 8 at 1, 2, 3, 4 steps.
+EIGHTH = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
+
+
+def started(name, start, clocked):
+    """Return the equation of some cases, their states and slopes."""
+    drawn = head_parameters(np.random.default_rng(3), start.dimension)
+    cases = int(np.prod(start.stack))
+    equation = Equation(start, Schedule.of(ROWS[name].make(*drawn)), EXACT, np.inf, cases)
+    here = equation.cases(np.arange(cases), start.in_axes, np.full(cases, clocked))
+    z = np.column_stack([start.pack().reshape(cases, -1), np.full(cases, 0.3)])
+    equation.find_units(here, z)
+    here = equation.cases(here.rows, start.in_axes, here.clocked)
+    return equation, here, z, equation.derivative(z, here)
+
+
+def gaussians(graded, stack):
+    rng = np.random.default_rng(5)
+    mean, factor = rng.normal(size=(*stack, 3)), rng.normal(size=(*stack, 3, 3))
+    if not graded:
+        return tp.Gaussian(mean, factor, rng.normal(size=stack)).prepared()
+    Y = np.linalg.qr(factor)[0] + 0.05 * rng.normal(size=factor.shape)
+    s = np.sort(rng.normal(size=(*stack, 3)), axis=-1)[..., ::-1]
+    return tp.Gaussian.trusted(mean, Y, s, in_axes=True)
+
+
+@pytest.mark.parametrize("stack", [(), (2,)])
+@pytest.mark.parametrize("graded", [False, True])
+@pytest.mark.parametrize("clocked", [False, True])
+@pytest.mark.parametrize("name", GAUSSIAN)
+def test_the_derivative_of_the_equation_is_exact(name, graded, clocked, stack):
+    equation, cases, z, slope = started(name, gaussians(graded, stack), clocked)
+    exact = equation.jacobian(z, slope, cases)
+    assert equation._derived(z, slope / slope[:, -1:], cases) is not None
+    for j in range(z.shape[1]):
+        step = 2e-3 * np.eye(z.shape[1])[j]
+        rises = [
+            equation.derivative(z + k * step, cases) - equation.derivative(z - k * step, cases)
+            for k in range(1, 5)
+        ]
+        column = sum(w * rise for w, rise in zip(EIGHTH, rises, strict=True)) / 2e-3
+        size = np.abs(exact).max()
+        assert np.abs(exact[:, :, j] - column).max() <= 1e-11 * size
