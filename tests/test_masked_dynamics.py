@@ -166,7 +166,7 @@ def test_limit_on_the_line_refuses_what_it_cannot_resolve():
 
 @pytest.mark.parametrize("a", [0.0, 0.05, 1.0])
 def test_a_masked_token_is_within_its_bound_of_its_twin(a):
-    """E|x_(k) - twin| <= C(t)/sqrt(k) for every k; without scores it is a fifth of the bound."""
+    """E|x_(k) - twin| <= C(t)/sqrt(k) for every k; above a tenth without scores."""
     head = masked_line(0.7, a)
     limit = mean_field.masked_limit(head, wave, 0.5)
     gaps = twin_gaps(head, limit, 64, 200, time=0.5)
