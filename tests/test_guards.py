@@ -690,7 +690,9 @@ def book(chapter: NotebookNode, tmp_path: Path) -> Path:
     (tmp_path / "book").mkdir()
     (tmp_path / "tests").mkdir()
     write_notebook(chapter, tmp_path / "book" / "sample.ipynb")
-    (tmp_path / "book" / "page.md").write_text("(a-page)=\n# Page\n\n$$ x = y $$ (eq-page)\n")
+    (tmp_path / "book" / "page.md").write_text(
+        "(a-page)=\n# Page\n\nBy {cite:t}`Sample2025`:\n\n$$ x = y $$ (eq-page)\n"
+    )
     (tmp_path / "book" / "references.bib").write_text("@article{Sample2025,\n title={S}}\n")
     (tmp_path / "tests" / "test_sample.py").write_text(TESTS)
     (tmp_path / "tests" / "test_never.py").write_text(SKIPPED_MODULE)
@@ -779,7 +781,12 @@ LEDGER_VIOLATIONS: dict[str, tuple[int, dict[str, Any], str]] = {
     ),
     "cited without source": (2, {"source": None}, "'cited' needs a source"),
     "unknown source": (2, {"source": "Nobody1900"}, "no entry 'Nobody1900'"),
-    "proved without proof": (2, {"status": "proved"}, "holds no proof"),
+    "proved without proof": (2, {"status": "proved"}, "holds no proof of eq-page"),
+    "proof of another": (1, {"status": "proved"}, "holds no proof of fig-greys"),
+    "unsaid proof": (0, {"status": "open"}, "prop-sample has a proof on book/sample"),
+    "observed": (0, {"statement": "It is so (observed)."}, "'verified', but it says 'observed'"),
+    "other source": (0, {"source": "Sample2025"}, "book/sample does not cite Sample2025"),
+    "other number": (1, {"statement": "There are 256 greys."}, "256 is not on book/sample"),
 }
 
 
