@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import transpde as tp
+from transpde import theory
 
 HEADS = {"softmax": tp.Softmax, "L2": tp.L2, "sigmoid": tp.Sigmoid, "Sinkhorn": tp.Sinkhorn}
 
@@ -61,6 +62,41 @@ def test_lipschitz_constants_hold_and_are_nearly_reached(kind):
             norm = blocks.sum(axis=1).max()
         shares.append(norm / lipschitz(kind, *M, R))
     assert 0.5 < max(shares) <= 1 + 1e-6
+
+
+def weighted_norm(head, x, w, step=1e-6):
+    """The operator norm of the derivative in the weighted mean square."""
+    n, d = x.shape
+    J = np.empty((n, d, n, d))
+    for j, b in np.ndindex(n, d):
+        change = np.zeros((n, d))
+        change[j, b] = step
+        ends = [head(tp.Particles(z, w))(z) for z in (x + change, x - change)]
+        J[:, :, j, b] = (ends[0] - ends[1]) / (2 * step)
+    s = np.sqrt(w)
+    scaled = J * s[:, None, None, None] / s[None, None, :, None]
+    return np.linalg.norm(scaled.reshape(n * d, n * d), 2)
+
+
+def test_heads_beside_sinkhorn_have_a_constant_in_the_weighted_norm():
+    """It is L_x + L_2, larger than that of the maximum norm, which is false here."""
+    kinds = {"softmax": tp.Softmax, "L2": tp.L2, "sigmoid": tp.Sigmoid}
+    for seed in range(12):
+        x, w, M, R = problem(seed, size=None)
+        beside = tp.Sinkhorn(*M[::-1])
+        rest = lipschitz("Sinkhorn", *M[::-1], R)
+        for kind in kinds.values():
+            head = kind(*M)
+            bound = sum(theory.order_bounds(head, R, 2))
+            assert weighted_norm(head, x, w) <= bound * (1 + 1e-5)
+            both = tp.MultiHead([head, beside])
+            assert weighted_norm(both, x, w) <= (bound + rest) * (1 + 1e-5)
+    one, alpha, norms = np.eye(1), 4.0, []
+    for w in (1e-1, 1e-2, 1e-3, np.exp(-2 * alpha)):
+        head = tp.Softmax(-alpha * one, one, one)
+        norms.append(weighted_norm(head, np.array([[-1.0], [1.0]]), np.array([1 - w, w])))
+    assert norms[-1] == max(norms) > 4 * lipschitz("softmax", -alpha * one, one, one, 1.0)
+    assert max(norms) <= alpha + (1 + alpha) * np.exp(alpha)
 
 
 @pytest.mark.parametrize("kind", HEADS)

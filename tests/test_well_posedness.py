@@ -202,3 +202,17 @@ def test_sinkhorn_is_lipschitz_along_couplings():
 def test_bad_input_is_told(call, error, message):
     with pytest.raises(error, match=message):
         call(tp.Softmax([[1.0]], [[1.0]], [[1.0]]))
+
+
+def test_the_sum_of_entries_bounds_several_heads_without_being_reached():
+    """Softmax and unnormalised attention on the line: their worst measures are not the same."""
+    one, h = np.eye(1), 1e-5
+    heads = tp.MultiHead([tp.Softmax(one, one, one), tp.Unnormalized(one, one, one)])
+    rng, shares = np.random.default_rng(0), []
+    clouds = [tp.Particles(rng.uniform(-1, 1, (3, 1)), rng.dirichlet(np.full(3, 0.3)))
+              for _ in range(400)]  # fmt: skip
+    for mu in [tp.Particles([[1.0]]), tp.Particles([[1.0], [-1.0]]), *clouds]:
+        for x in (0.0, 0.5, 1.0 - h):
+            shares.append(np.ptp(heads(mu)(np.array([[x], [x + h]]))) / h)
+    assert shares[2] == max(shares) == pytest.approx(np.e, rel=1e-4)
+    assert theory.lipschitz_bounds(heads, 1.0).in_space == pytest.approx(1 + np.e)
