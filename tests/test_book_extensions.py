@@ -218,7 +218,6 @@ FREE_STANDING = {
     "transpde.ensembles.random_tokens",
     "transpde.ensembles.sweep",
     "transpde.records.load",
-    "transpde.theory.log_growth_bound",
     "transpde.theory.random_heads.typical_blowup_time",
 }
 

@@ -454,6 +454,35 @@ def test_explosions_end_in_the_leading_eigenspace(seed):
     np.testing.assert_allclose(limit, np.outer(aim, aim) / (aim @ aim), atol=1e-6)
 
 
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_mean_explodes_like_a_standard_deviation(seed, rank, symmetric):
+    """Over the root of the trace it has the limit of the proof, in which only p is integrated."""
+    rng = np.random.default_rng(seed)
+    A, X, m = rng.normal(size=(3, 3)), rng.normal(size=(3, rank)), rng.normal(size=3)
+    A = A + A.T if symmetric else A
+    G = X.T @ A @ X
+    values, Z = np.linalg.eigh(G + G.T)
+    end, J, source = 1 / values[-1], Z.T @ (G - G.T) @ Z / 2, Z.T @ X.T @ A @ m
+
+    def velocity(r, p):  # r is the root of the time that is left
+        others = (1 - (end - r * r) * values[:-1]) ** -0.5
+        weights = r * np.outer(*[np.append(others, 0.0)] * 2)
+        weights[:-1, -1] = weights[-1, :-1] = others / np.sqrt(values[-1])
+        return -2 * ((weights * J) @ p + np.append(r * others, values[-1] ** -0.5) * source)
+
+    options = {"rtol": 1e-11, "atol": 1e-12}
+    aim = solve_ivp(velocity, [np.sqrt(end), 0.0], np.zeros(rank), **options).y[-1, -1]
+    head, u = tp.Softmax(A, np.eye(3), np.eye(3)), X @ Z[:, -1]
+    path = tp.flow(tp.Gaussian(m, X), head, end * (1 - np.array([1, 1e-6, 1e-8])), rtol=1e-11)
+    shares = path.means / np.exp(path.log_sizes / 2)[:, None]
+    exact = np.exp(end) * aim * u / np.linalg.norm(u)
+    errors = np.abs(shares[1:] - exact).max(axis=1)
+    assert errors[1] < 1e-3 * (1 + np.abs(exact).max())
+    assert errors[1] < 0.2 * errors[0]  # of order the root of what is left
+
+
 # --- the Lyapunov function -----------------------------------------------------------------------
 
 
