@@ -1,5 +1,7 @@
 """Laws of the attentions, over the table of all of them, and the answers to bad input."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -8,7 +10,8 @@ from problems import head_parameters, orthogonal, reference_velocity
 from table import GAUSSIAN, HEADS, ROWS
 
 import transpde as tp
-from transpde.kernels import EXACT
+from transpde import energy
+from transpde.kernels import EXACT, sums
 
 every_row = pytest.mark.parametrize("name", ROWS)
 every_gaussian_row = pytest.mark.parametrize("name", GAUSSIAN)
@@ -72,6 +75,169 @@ def test_orthogonal_change_of_basis(name):
     turned = row.make(Q @ R.T, K @ R.T, R @ V @ R.T)
     w = velocities(turned, moved(tokens, tokens.points @ R.T))
     assert np.abs(w - v @ R.T).max() <= 1e-11
+
+
+@contextmanager
+def tiles(wanted):
+    """Sums of any size tile by tile, as those of many tokens are."""
+    with pytest.MonkeyPatch.context() as patch:
+        if wanted:
+            patch.setattr(sums, "SMALL", 0)
+        yield
+
+
+@every_row
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 1.0, 30.0, 1e3, 1e150]), st.booleans())
+def test_tokens_of_mass_zero_contribute_nothing(name, seed, far, tiled):
+    rng, row = np.random.default_rng(seed), ROWS[name]
+    tokens = cloud(rng, masked=row.masked)
+    attention = row.make(*head_parameters(rng, 3))
+    s, place = tokens.positions, np.array([-1.0, 0.0, 2.5])
+    more = tp.Particles(
+        np.vstack([far * rng.normal(size=(3, 3)), tokens.points]),
+        np.append(np.zeros(3), tokens.weights),
+        None if s is None else np.append(place, s),
+    )
+    with tiles(tiled):
+        exact = attention(tokens)(tokens.points, s)
+        for method in ("exact", "interpolated"):
+            found = attention(more, method=method)(tokens.points, s)
+            assert np.abs(found - exact).max() <= 1e-9 * np.abs(exact).max()
+            if method == "exact":
+                assert np.abs(found - exact).max() <= 1e-12 * np.abs(exact).max()
+    if row.masked:  # nothing stands before the first of them
+        more = moved(more, order=slice(1, None))
+    P = attention.matrix(more)[..., -7:, :]
+    assert (P[..., :-7] == 0).all()
+    assert np.abs(P[..., -7:] - attention.matrix(tokens)).max() <= 1e-12 * np.abs(P).max()
+
+
+@pytest.mark.parametrize("far", [1.0, 30.0, 1e3])
+def test_energies_do_not_see_mass_zero(far):
+    rng, A = np.random.default_rng(6), np.array([[0.5, 0.2], [0.2, -0.3]])
+    tokens = cloud(rng, d=2)
+    points = np.vstack([tokens.points, [far, -far]])
+    more = tp.Particles(points, np.append(tokens.weights, 0.0))
+    for of in (
+        lambda m: energy.interaction_energy(m, A),
+        lambda m: energy.interaction_dissipation(m, A),
+        lambda m: energy.interaction_dissipation(m, A, normalised=False),
+        lambda m: energy.sinkhorn_energy(m, A),
+        lambda m: energy.sinkhorn_dissipation(m, A),
+    ):
+        assert of(more) == pytest.approx(of(tokens), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if not row.masked])
+@pytest.mark.parametrize("d", [1, 2])
+def test_empty_far_cells_of_a_grid_contribute_nothing(name, d):
+    rng = np.random.default_rng(d)
+    attention = ROWS[name].make(*head_parameters(rng, d))
+    inner = np.linspace(-1.0, 1.5, 6)
+    wide = np.concatenate([[-900.0, -30.0], inner, [40.0, 1000.0]])
+    density = rng.random((5,) * d)
+    density /= (density * 0.5**d).sum()
+    x = rng.normal(size=(9, d))
+    grids = tp.Grid([inner] * d, density), tp.Grid([wide] * d, np.pad(density, 2))
+    exact, found = (attention(grid)(x) for grid in grids)
+    assert np.abs(found - exact).max() <= 1e-12 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "with feed-forward"])
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.integers(-460, 460), st.booleans())
+def test_units_come_out_of_the_field(name, seed, power, tiled):
+    """Tokens in other units, query and key in the inverse ones: the same field, to the bit."""
+    rng, row, c = np.random.default_rng(seed), ROWS[name], np.ldexp(1.0, power)
+    Q, K, V = head_parameters(rng, 3)
+    tokens = cloud(rng, masked=row.masked)
+    with tiles(tiled):
+        v = velocities(row.make(Q, K, V), tokens)
+        w = velocities(row.make(Q / c, K / c, V), moved(tokens, c * tokens.points))
+    assert np.array_equal(w, c * v) or np.abs(w / c - v).max() <= 1e-9 * (name == "sinkhorn")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), *[st.integers(-500, 500)] * 4)
+def test_the_moment_of_linear_attention_is_never_out_of_range(seed, q, k, v, size):
+    """Tokens, query, key and value in any units: powers of two come out, to the bit."""
+    rng, total = np.random.default_rng(seed), q + k + v + 2 * size
+    assume(abs(total) < 900)
+    Q, K, V = head_parameters(rng, 3)
+    head = tp.Linear(np.ldexp(Q, q), np.ldexp(K, k), np.ldexp(V, v))
+    tokens, x = cloud(rng), rng.normal(size=(4, 3))
+    small = tp.Gaussian(mean=rng.normal(size=3), factor=rng.normal(size=(3, 2)))
+    large = tp.Gaussian(mean=np.ldexp(small.mean, size), factor=np.ldexp(small.factor, size))
+    for one, other in ((tokens, moved(tokens, np.ldexp(tokens.points, size))), (small, large)):
+        exact = np.ldexp(tp.Linear(Q, K, V)(one)(x), total)
+        assert np.array_equal(head(other)(x), exact)
+
+
+@pytest.mark.parametrize("scale", [1e-140, 1e-150, 1e150])
+def test_a_small_weight_times_a_small_value_is_not_lost(scale):
+    """Two hundred tokens of eight dimensions, whose scores stand far below their bound."""
+    rng = np.random.default_rng(8)
+    x, M = rng.normal(size=(200, 8)), 4 * np.eye(8)
+    exact = tp.Softmax(M, M, np.eye(8))(tp.Particles(x))(x)
+    head = tp.Softmax(M / scale, M / scale, np.eye(8))
+    found = head(tp.Particles(scale * x))(scale * x) / scale
+    assert np.abs(found - exact).max() <= 1e-10 * np.abs(exact).max()
+    P = head.matrix(tp.Particles(scale * x))
+    assert np.abs(found - P @ x).max() <= 1e-10
+
+
+@every_row
+@pytest.mark.parametrize("kind", ["tokens", "mass zero", "tiny", "far", "one point", "stack"])
+def test_numpy_told_to_raise_changes_nothing(name, kind):
+    """What underflows on the way is rounding: no setting of a reader's stops a computation."""
+    rng, row = np.random.default_rng(9), ROWS[name]
+    attention = row.make(*head_parameters(rng, 3, size=0.7))
+    measure = cloud(rng, masked=row.masked)
+    drifts = name == "with feed-forward"  # from a size of nothing: no flow has steps for that
+    far, tiny = 20.0 if row.stochastic else 2.0, 1e-3 if drifts else 1e-160
+    scale = {"tiny": tiny, "far": far, "one point": 0.0}.get(kind, 1.0)
+    measure = moved(measure, scale * measure.points)
+    if kind == "mass zero":
+        weights = np.append(measure.weights[:3] / measure.weights[:3].sum(), np.zeros(4))
+        measure = tp.Particles(measure.points, weights, measure.positions)
+    if kind == "stack":
+        measure = tp.Particles(rng.normal(size=(2, 7, 3)), positions=measure.positions)
+    distance = tp.conditional_wasserstein if row.masked else tp.wasserstein
+
+    def all_of_it():
+        field, s = attention(measure), measure.positions
+        yield field(measure.points, s)
+        yield attention.matrix(measure)
+        layered = tp.layers(measure, attention, 2, 1e-3)
+        path = tp.flow(measure, attention, 1e-3)
+        yield layered.final.points
+        yield path.final.points
+        yield path(5e-4).points
+        yield path.carry(measure.points[..., :2, :], None if s is None else s[..., :2])
+        yield distance(measure, layered.final)
+
+    calm = list(all_of_it())
+    with np.errstate(all="raise"):
+        strict = list(all_of_it())
+    assert all(np.array_equal(a, b) for a, b in zip(calm, strict, strict=True))
+    assert all(np.isfinite(a).all() for a in calm)
+
+
+@every_gaussian_row
+def test_numpy_told_to_raise_changes_nothing_for_a_gaussian(name):
+    attention = ROWS[name].make(*head_parameters(np.random.default_rng(10), 3, size=0.7))
+    start = tp.Gaussian(mean=[1.0, 0.0, 1e-200], factor=np.diag([1.0, 1e-9, 1e-200]))
+
+    def all_of_it():
+        layered, path = tp.layers(start, attention, 2, 1e-3), tp.flow(start, attention, 1e-3)
+        yield from (layered.final.pack(), path.final.pack(), attention(start)([1.0, 2.0, 3.0]))
+        yield tp.wasserstein(start, path.final)
+
+    calm = list(all_of_it())
+    with np.errstate(all="raise"):
+        strict = list(all_of_it())
+    assert all(np.array_equal(a, b) for a, b in zip(calm, strict, strict=True))
 
 
 @every_row

@@ -13,7 +13,7 @@ from transpde import kernels
 from transpde.kernels import Evaluation, fast, nodes, separable, sinkhorn
 from transpde.kernels.blocks import CausalOrder, in_threads, one_blas_thread
 
-SHAPES = ("ball", "clusters", "line", "outlier", "repeated", "point")
+SHAPES = ("ball", "clusters", "line", "outlier", "repeated", "point", "corner", "angle", "tail")
 
 
 def cloud(shape, n, d, radius, seed):
@@ -32,6 +32,15 @@ def cloud(shape, n, d, radius, seed):
             x[n // 3] = 10 * radius
         case "repeated":
             x = x[rng.integers(5, size=n)]
+        case "corner":  # dense in one corner of its box, thin towards the others
+            x = radius * rng.random((n, d)) ** rng.uniform(3, 12)
+        case "angle":  # the sides of a box that meet in a corner
+            along = rng.integers(d, size=n)
+            x = 0.02 * radius * rng.random((n, d))
+            x[np.arange(n), along] = radius * rng.random(n)
+        case "tail":
+            x = np.abs(rng.standard_t(1, size=(n, d)))
+            x *= radius / x.max()
         case "point":
             x = np.tile(x[:1], (n, 1))
     return x
@@ -73,7 +82,7 @@ def test_interpolation_keeps_its_tolerance_or_is_exact(drawn, tol, kind):
     exact = head(tokens, method="exact")(x)
     for method in ("interpolated", "auto"):
         found = head(tokens, method=method, tol=tol)(x)
-        assert relative_difference(found, exact) <= 10 * max(tol, 1e-14)
+        assert relative_difference(found, exact) <= max(tol, 1e-13)
 
 
 @settings(max_examples=40, deadline=None)
@@ -92,7 +101,7 @@ def test_causal_expansion_keeps_its_tolerance_or_is_exact(drawn, tol, places):
         masked = tp.Masked(head)
         exact = masked(tokens, method="exact")(x, positions)
         found = masked(tokens, method="interpolated", tol=tol)(x, positions)
-        assert relative_difference(found, exact) <= 10 * tol
+        assert relative_difference(found, exact) <= tol
 
 
 @pytest.mark.parametrize(("d", "radius"), [(1, 3.0), (2, 1.0), (2, 3.0), (3, 1.0)])
@@ -118,7 +127,7 @@ def test_a_check_that_fails_leads_to_exact_sums(monkeypatch):
     few = nodes.Nodes((3, 3))
     monkeypatch.setattr(fast, "nodes_needed", lambda *given: few)
     assert np.array_equal(head(tokens, method="interpolated")(x), exact)
-    rough = fast.fast_mean(head.token_sum(tokens), x, x, None, Evaluation("interpolated", 1e-1))
+    rough = fast.fast_mean(head.token_sum(tokens), x, x, None, Evaluation("interpolated", 0.4))
     assert rough is not None  # the same nodes do for a tolerance that they meet
     assert 1e-8 < relative_difference(rough, exact) < 1
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from transpde.attention import Attention
 from transpde.checks import Array, frozen, increasing_times, positive_integer, positive_number
+from transpde.fields import quiet
 from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
 from transpde.progress import bar
@@ -26,6 +27,7 @@ BUDGET, BUDGET_TO_INFINITY = 20_000, 1_000  # steps
 AT_REST = 1e-8  # the tolerance of a stationary state where no last time is given
 
 
+@quiet
 def flow(
     measure: M,
     attention: Attention | Schedule | Callable[[float], Attention],
@@ -212,6 +214,7 @@ def _integrated(
     )
 
 
+@quiet
 def layers(
     measure: M,
     attention: Any,

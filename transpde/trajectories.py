@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from transpde.checks import Array, case_axes, finite_array, frozen, same_size
+from transpde.fields import quiet
 from transpde.measures import Gaussian, Grid, Measure, Particles
 
 __all__ = ["Law", "Trajectory"]
@@ -76,6 +77,7 @@ class Trajectory(Generic[M]):
     growth_power: Any = np.nan
     growth_rate: Any = np.nan
 
+    @quiet
     def __call__(self, t: float) -> M:
         """Return the measure at time `t`, integrated from the last recorded time before it.
 
@@ -172,6 +174,7 @@ class Trajectory(Generic[M]):
             of(self.growth_power), of(self.growth_rate),
         )  # fmt: skip
 
+    @quiet
     def carry(self, points: Any, positions: Any = None) -> Array:
         r"""Carry test tokens along: solve $\dot x = \Gamma_{\mu_t}(x)$ in the moving measure.
 

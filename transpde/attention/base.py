@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from transpde.checks import Array, same_size
-from transpde.fields import AffineField, CalledField, Field, VelocityField, quiet
+from transpde.fields import AffineField, CalledField, Field, VelocityField, quick, quiet
 from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
 
@@ -18,7 +18,7 @@ __all__ = ["Attention", "WithFeedForward"]
 class Attention(ABC):
     """A map from a measure to a velocity field: `attention(measure)(x)`."""
 
-    @quiet
+    @quick
     def __call__(
         self, measure: Measure, method: str = "auto", tol: float = 1e-10
     ) -> VelocityField:

@@ -14,7 +14,7 @@ from transpde.attention.base import Attention
 from transpde.attention.heads import Head, at_rows
 from transpde.attention.normalised import Sinkhorn
 from transpde.checks import Array, case_axes, finite_array, points_of, same_size
-from transpde.fields import Field, VelocityField, quiet
+from transpde.fields import Field, VelocityField, quick
 from transpde.kernels import Evaluation, TokenSum, matrix_product, token_mean
 from transpde.measures import Gaussian, Grid, Measure, Particles
 
@@ -164,7 +164,7 @@ class MaskedField(Field):
     sums: TokenSum
     how: Evaluation
 
-    @quiet
+    @quick
     def __call__(self, x: Any, positions: Any = None) -> Array:
         """Return the velocities at `x` (..., n, d) or (d,), with a position for each point."""
         points, stack = points_of("x", x, "the attention", self.head.dimension), self.measure.stack

@@ -17,7 +17,7 @@ import numpy as np
 
 from transpde.attention.base import Attention
 from transpde.checks import Array, finite_array, points_of, same_size
-from transpde.fields import AffineField, Field, Motion, VelocityField, quiet
+from transpde.fields import AffineField, Field, Motion, VelocityField, quick
 from transpde.kernels import (
     EXACT,
     Evaluation,
@@ -128,7 +128,7 @@ class TokenField(Field):
     sums: TokenSum
     how: Evaluation
 
-    @quiet
+    @quick
     def __call__(self, x: Any, positions: Any = None) -> Array:
         """Return the velocities at `x`, of shape (..., n, d) or (d,), whatever the positions."""
         points = points_of("x", x, "the attention", self.head.dimension)
@@ -147,7 +147,7 @@ class PlaneField(Field):
     head: Head
     plane: PlaneSum
 
-    @quiet
+    @quick
     def __call__(self, x: Any, positions: Any = None) -> Array:
         """Return the velocities at `x`, of shape (..., n, 2) or (2,)."""
         return at_rows(self.values, points_of("x", x, "the attention", 2), ())

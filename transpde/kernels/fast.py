@@ -1,14 +1,17 @@
 r"""Softmax means faster than pair by pair, checked at every call on exact sums.
 
-What is checked: seeded draws of targets, the extremes of each axis, the farthest from the centre,
-behind a mask those that see least, and those whose quotients have the least divisors, where an
-error is magnified most. Where the check or the cost says no, the sums are exact.
+What is checked, with a margin: seeded draws of targets, the extremes of each axis, those nearest
+to the corners of their box and the farthest from its centre, behind a mask those that see least,
+and those whose quotients have the least divisors, where an error is magnified most. Where the
+check or the cost says no, the sums are exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from itertools import product
 
 import numpy as np
 
@@ -25,6 +28,7 @@ DIMENSIONS = 3
 AUTO_FROM = 2048  # tokens and targets; fewer are summed exactly unless told otherwise
 CHECKS, SEED = 64, 0
 LEAST = 16  # least divisors whose means are checked
+MARGIN = 4.0  # by which checked errors are below the tolerance: those of other targets are larger
 TRIES, MORE = 3, 1.25  # attempts, and nodes along an axis from one to the next
 SMALLEST = 1e-17  # no expansion is finer
 # Nanoseconds: a pair of exact sums, a multiply-add of the matrix products, an exponential.
@@ -77,10 +81,11 @@ def fast_mean(
     find: Finder = partial(_by_nodes, t, y, bias, values - centre)
     if order is not None:
         find = partial(_by_expansion, t, y, bias, values - centre, order)
-    chosen = _checked_rows(t, order)
+    chosen, tol = _checked_rows(t, order), how.tol / MARGIN
+    finer = replace(how, tol=tol)
     for attempt in range(TRIES):
         with np.errstate(all="ignore"):
-            both = find(how, attempt)
+            both = find(finer, attempt)
         if both is None or not np.isfinite(both[0]).all():
             return None
         found, divisors = both[0] + centre, both[1]
@@ -89,7 +94,7 @@ def fast_mean(
         exact = sums.mean(x[rows], values, part)
         # The smaller of two sizes: an outlier moves the centre, a shift moves the origin.
         scale = min(np.abs(exact).max(), np.abs(exact - centre).max())
-        if np.abs(found[rows] - exact).max() <= how.tol * scale:
+        if np.abs(found[rows] - exact).max() <= tol * scale:
             return found
     return None
 
@@ -112,6 +117,10 @@ def _checked_rows(t: Array, order: Order | None) -> Array:
     draws = np.random.default_rng(SEED).integers(len(t), size=CHECKS)
     far = (t**2).sum(axis=1).argmax()
     rows = [draws, t.argmax(axis=0), t.argmin(axis=0), np.array([far])]
+    if t.shape[1] > 1:  # nearest to each corner of the box
+        half = box(t)[1]
+        signs = np.array(list(product((-1, 1), repeat=t.shape[1])))
+        rows.append((t / np.where(half > 0, half, 1.0) @ signs.T).argmax(axis=0))
     if order is not None:
         rows.append(np.argsort(order[0], kind="stable")[: CHECKS // 4])
     return np.unique(np.concatenate(rows))

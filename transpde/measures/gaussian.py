@@ -22,7 +22,7 @@ from transpde.checks import (
     same_size,
     single_case,
 )
-from transpde.fields import AffineField, VelocityField
+from transpde.fields import AffineField, VelocityField, quiet
 from transpde.measures.axes import (
     common_motion,
     common_motion_along,
@@ -176,6 +176,7 @@ class Gaussian(Measure):
             return np.where(steps[..., None, :] > 1, factor * scales, factor)
 
     @property
+    @quiet
     def covariance(self) -> Array:
         """The covariance, shape (..., d, d); `OverflowError` where a float cannot hold it."""
         with np.errstate(over="ignore", invalid="ignore"):
@@ -189,12 +190,14 @@ class Gaussian(Measure):
         return Sigma
 
     @property
+    @quiet
     def direction(self) -> Array:
         """The covariance over its trace, shape (..., d, d); zero for a point mass."""
         X = self._at_trace_one(self.factor)
         return X @ X.mT
 
     @property
+    @quiet
     def log_size(self) -> Array:
         """The logarithm of the trace of the covariance, shape (...)."""
         logs = self._logs()
@@ -213,6 +216,7 @@ class Gaussian(Measure):
         sizes, parts = lengths(self.factor), np.sqrt(_shares(self._logs()))
         return np.asarray(ratio(columns, sizes[..., None, :]) * parts[..., None, :])
 
+    @quiet
     def normalised(self) -> Gaussian:
         """Return the same Gaussian with a factor of Frobenius norm 1 and at most d columns.
 
@@ -226,6 +230,7 @@ class Gaussian(Measure):
             X = np.where(finite, U * sizes[..., None, :], np.nan)
         return Gaussian.trusted(self.mean, X, np.repeat(size[..., None], X.shape[-1], axis=-1))
 
+    @quiet
     def principal(self) -> Gaussian:
         """Return the same Gaussian in its principal axes: orthonormal columns, the longest first.
 
@@ -240,6 +245,7 @@ class Gaussian(Measure):
             self.mean, Y, np.where(finite[..., None], logs, np.nan), in_axes=True
         )
 
+    @quiet
     def prepared(self) -> Gaussian:
         """Return the same Gaussian as a flow begins with it: in its principal axes if thin."""
         s = self.log_scales
@@ -275,6 +281,7 @@ class Gaussian(Measure):
         """Raise unless a head has a field for this Gaussian."""
         head._check_gaussian(self)
 
+    @quiet
     def sample(self, n: int, seed: int | np.random.Generator) -> Particles:
         """Return `n` independent draws as particles of equal weight."""
         single_case("sample", "a single Gaussian", self.stack)
@@ -282,6 +289,7 @@ class Gaussian(Measure):
         X = self.scaled_factor
         return Particles(self.mean + generator("seed", seed).normal(size=(n, X.shape[1])) @ X.T)
 
+    @quiet
     def quadrature(self, nodes: int) -> Particles:
         """Return the tensor Gauss-Hermite rule of `nodes` points an axis as weighted particles.
 

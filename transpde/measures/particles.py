@@ -18,7 +18,7 @@ from transpde.checks import (
     same_size,
     single_case,
 )
-from transpde.fields import VelocityField, evaluated
+from transpde.fields import VelocityField, evaluated, quiet
 from transpde.measures.axes import lengths, ratio
 from transpde.measures.base import Measure
 from transpde.spaces import EUCLIDEAN, Space
@@ -151,11 +151,13 @@ class Particles(Measure):
         return np.take_along_axis(self.points, first[..., None, None], axis=-2)[..., 0, :]
 
     @property
+    @quiet
     def mean(self) -> Array:
         """The mean, shape (..., d)."""
         return (self.weights[..., None, :] @ self.points)[..., 0, :]
 
     @property
+    @quiet
     def log_size(self) -> Array:
         """The logarithm of the mean of |x|^2, shape (...)."""
         with np.errstate(all="ignore"):
@@ -167,11 +169,13 @@ class Particles(Measure):
             return np.asarray(2 * np.log(lengths(sizes, axis=-1)))
 
     @property
+    @quiet
     def covariance(self) -> Array:
         """The covariance, shape (..., d, d)."""
         centred = self.points - self.mean[..., None, :]
         return (centred.mT * self.weights[..., None, :]) @ centred
 
+    @quiet
     def sample(self, n: int, seed: int | np.random.Generator) -> Particles:
         """Return `n` independent draws as particles of equal weight."""
         single_case("sample", "a single cloud", self.stack)
