@@ -6,19 +6,16 @@ advance all cases that are stepped alike at once; an ended case leaves them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from transpde.checks import Array
-from transpde.measures import Measure
-from transpde.schedules import Schedule
-from transpde.stepping.ends import Ends
 from transpde.stepping.equation import FAST, LONG, Cases, Equation, State
 from transpde.stepping.explicit import Explicit
 from transpde.stepping.implicit import Implicit
-from transpde.stepping.options import Options
+from transpde.stepping.run import Run
 
 __all__ = ["Integration"]
 
@@ -33,54 +30,31 @@ LARGEST_STIFF = 200  # coordinates of a case for which a matrix of all derivativ
 SHORTEST = 1e-6  # relative tolerance of the shortest columns of a covariance
 
 
-class Integration:
-    """One integration: the cases still running, and what is recorded of all of them.
+class Integration(Run):
+    """One integration: the cases still running, and what is recorded of all of them."""
 
-    Args:
-        measure: the start; cases with NaN coordinates are left alone.
-        schedule: the parameters.
-        times: times to record, the first 0 and the last the horizon; None: the steps themselves.
-        horizon: the time at which every case ends at the latest, or inf.
-        options: how to step.
-        progress: called after each round of steps with the part of the work that is done.
-    """
-
-    def __init__(
-        self,
-        measure: Measure,
-        schedule: Schedule,
-        times: Array | None,
-        horizon: float,
-        options: Options,
-        progress: Callable[[float], Any] = lambda share: None,
-    ) -> None:
-        self.measure, self.options, self.progress = measure.prepared(), options, progress
-        self.times, self.horizon, self.schedule = times, horizon, schedule
-        start = self.measure.pack().reshape(int(np.prod(measure.stack)), -1)
-        count = len(start)
-        self.records = np.full((1 if times is None else len(times), *start.shape), np.nan)
-        self.records[0] = start
-        self.steps = [(0.0, start[0])]  # the steps of a first case, kept when no times are given
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        count = len(self.z)
         self.next_record = np.ones(count, dtype=int)
-        self.running = np.asarray(np.isfinite(start).all(axis=1))
+        self.running = np.asarray(np.isfinite(self.z).all(axis=1))
         if not self.running.any():
             raise ValueError(
                 "measure: no case has finite coordinates; nothing flows. Choose cases that have, "
                 "such as those of a path before their end."
             )
         self.graded = np.full(count, self.measure.in_axes)
-        self.stiff = np.full(count, options.method == "Rodas5P")
+        self.stiff = np.full(count, self.options.method == "Rodas5P")
         self.clocked = np.zeros(count, dtype=bool)
         self.taken, self.doubt = np.zeros(count, dtype=int), np.zeros(count)
-        self.equation = Equation(self.measure, schedule, options.how, horizon, count)
-        self.z = np.column_stack([start, np.zeros(count)])
-        self.goal = np.full(count, horizon)
+        how = self.options.how
+        self.equation = Equation(self.measure, self.schedule, how, self.horizon, count)
+        self.goal = np.full(count, self.horizon)
         self.slope, self.h = np.zeros_like(self.z), np.ones(count)
         self.last = np.array([np.zeros(count), np.ones(count)])  # the last steps, their errors
-        self.ends = Ends(self.measure, options, horizon, self.z)
         self.ends.stop[~self.running] = "undecided"
         # Where parameters depend on time, cases that share it share an evaluation.
-        self.together = not schedule.constant
+        self.together = not self.schedule.constant
         self._begin()
 
     # --- the start -------------------------------------------------------------------------------
