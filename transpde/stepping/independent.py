@@ -64,7 +64,7 @@ class Independent(Run):
                 cases = self._cases(row, True)
                 step = getattr(solver, "h_abs", solver.step_size)
                 solver = self._solver(cases, z[0], step)
-        now = cases.times(solver.y[-1:])
+        now = solver.y[-1:] * cases.unit
         self.ends.close(row, "undecided", now, solver.y[None, :-1])
 
     def _solver(self, cases: Cases, z: Array, first_step: float | None) -> Any:
@@ -81,17 +81,17 @@ class Independent(Run):
 
     def _record(self, cases: Cases, solver: Any, due: int) -> int:
         """Write down every requested time that the last step passed; return the next one."""
-        row, now = int(cases.rows[0]), float(cases.times(solver.y[-1:])[0])
+        row, now = int(cases.rows[0]), solver.y[-1] * cases.unit[0]
         if self.times is None:
             if row == 0:
-                self.steps.append((now, solver.y[:-1].copy()))
+                self.steps.append((float(now), solver.y[:-1].copy()))
             return due
         passed = int(np.searchsorted(self.times, now, side="right"))
         if passed <= due:
             return due
         path: Any = solver.dense_output()
         for j in range(due, passed):
-            target = float(cases.last(self.times[j : j + 1])[0])
+            target = self.times[j] / cases.unit[0]
             place = optimize.brentq(
                 lambda s, target=target: path(s)[-1] - target, solver.t_old, solver.t,
                 xtol=1e-15, rtol=1e-15,
@@ -100,7 +100,7 @@ class Independent(Run):
         return passed
 
     def _ended(self, cases: Cases, z: Array) -> bool:
-        now = cases.times(z[:, -1])
+        now = z[:, -1] * cases.unit
         if now[0] >= self.horizon:
             end = np.array([self.horizon])
             self.ends.close(cases.rows, "time", end, self.records[-1, cases.rows])

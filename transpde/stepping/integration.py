@@ -117,8 +117,6 @@ class Integration(Run):
         """Return the tolerance of each coordinate."""
         scale = np.maximum(np.abs(z), np.abs(new))
         scale *= self.options.rtol
-        if cases.any_clocked:  # an error of log(1 + theta) is a relative one of theta
-            scale[cases.clocked, -1] = np.minimum(scale[cases.clocked, -1], self.options.rtol)
         scale += self.options.atol
         if cases.graded:
             most = max(1.0, SHORTEST / self.options.rtol)
@@ -144,13 +142,8 @@ class Integration(Run):
 
     def _share_done(self) -> float:
         """Return the part of the work that is done, from 0 to 1, for a progress bar."""
-        shares = np.minimum(self._times(np.arange(len(self.z))) / self.horizon, 1.0)
+        shares = np.minimum(self.z[:, -1] * self.equation.unit / self.horizon, 1.0)
         return float(np.where(self.running, shares, 1.0).mean())
-
-    def _times(self, rows: Array) -> Array:
-        last = self.z[rows, -1]
-        theta = np.where(self.clocked[rows], np.expm1(last), last)
-        return np.asarray(theta * self.equation.unit[rows])
 
     def _step(self, cases: Cases) -> None:
         """Try one step of cases that are stepped alike, each of its own length."""
@@ -209,7 +202,7 @@ class Integration(Run):
         rows, new, unit = cases.rows, step.new, cases.unit
         landed = good & landing
         new[landed, -1] = (self.goal[rows] / unit)[landed]
-        now = np.where(landed, self.goal[rows], cases.times(new[:, -1]))
+        now = np.where(landed, self.goal[rows], new[:, -1] * unit)
         self._record(cases, step, good, now)
         some = rows[good]
         self.z[some], self.slope[some] = new[good], step.slope[good]
@@ -245,7 +238,7 @@ class Integration(Run):
         which = np.repeat(np.arange(len(due)), counts)
         first = np.repeat(np.cumsum(counts) - counts, counts)
         j = due[which] + np.arange(len(which)) - first
-        targets = cases.last(self.times[j], which)
+        targets = self.times[j] / cases.unit[which]
         polynomial = step.interpolant()
         if cases.clocked.any():
             states = polynomial.at_times(which, targets)
@@ -273,7 +266,7 @@ class Integration(Run):
         over = here & cases.clocked
         if over.any():
             some = np.flatnonzero(over)
-            targets = cases.last(self.goal[rows[some]], some)
+            targets = (self.goal[rows] / cases.unit)[some]
             self.z[rows[some]] = step.interpolant().at_times(some, targets)
             self.z[rows[some], -1] = targets
             if self.times is None and rows[some[0]] == 0:
@@ -291,7 +284,8 @@ class Integration(Run):
         spent &= self.running[rows]
         if spent.any():
             some = rows[spent]
-            self._close(some, "undecided", self._times(some), self.z[some, :-1])
+            now = self.z[some, -1] * self.equation.unit[some]
+            self._close(some, "undecided", now, self.z[some, :-1])
 
     def _close(self, rows: Array, why: str, end: Array, states: Array) -> None:
         if len(rows):
@@ -325,9 +319,9 @@ class Integration(Run):
         over &= ~cases.clocked & self.running[rows]
         if over.any():
             some = rows[over]
-            self.clocked[some], self.z[some, -1] = True, np.log1p(theta[over])
+            self.clocked[some] = True
             self._slopes_at(some)
-            self.h[some] *= np.exp(-self.z[some, -1]) / np.maximum(self.slope[some, -1], 1e-300)
+            self.h[some] /= np.maximum(self.slope[some, -1], 1e-300)
             self._changed = True
 
     def _doubt(self, cases: Cases, step: Any, good: Array) -> None:
