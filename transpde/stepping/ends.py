@@ -84,7 +84,7 @@ class Ends:
         if np.isinf(self.horizon):
             yield last & self._growing(state.measure, rows, now), "growth", now
         yield self._unresolved(state.cases, state.measure), "undecided", now
-        yield self._out_of_range(state.z, now / state.cases.unit), "undecided", now
+        yield self._out_of_range(state.z, now), "undecided", now
 
     def _exploding(self, rows: Array, now: Array, growth: Array, tail: Array) -> Array:
         since, grew = self.mark[:, rows]
@@ -123,9 +123,9 @@ class Ends:
         self.noise[cases.rows] = EPSILON / np.maximum(left, EPSILON)
         return np.asarray((grown > GROWN) & (left < UNRESOLVED))
 
-    def _out_of_range(self, z: Array, theta: Array) -> Array:
+    def _out_of_range(self, z: Array, now: Array) -> Array:
         large = ~(np.abs(z[:, :-1]).max(axis=1) < LARGEST)
-        return large | (theta > LATEST) if np.isinf(self.horizon) else large
+        return large | (z[:, -1] > LATEST) if np.isinf(self.horizon) else large
 
 
 def _steady(

@@ -8,8 +8,7 @@ time, as the algebraic decay of attention wants it. A size at most grows like $e
 blow-up time t* is reached only as $\tau \to \infty$: it is a number that the solver computes to
 its tolerance, not the moment at which a norm passes a threshold. What turns while it explodes may
 grow and shrink in turns: there the clock keeps a small share of the speed, else it would stand
-still to within rounding. The time of a case is one more coordinate of it: $\theta$, and on the
-clock $\log(1 + \theta)$, which there runs evenly while nothing grows.
+still to within rounding. The time of a case is one more coordinate of it.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class State(NamedTuple):
     Attributes:
         cases: which.
         measure: their measures.
-        z: their coordinates, (b, N + 1).
+        z: their coordinates and times, (b, N + 1).
         velocity: the derivatives of the coordinates in time, of the axes of `measure`.
         growth: that of the sizes, (b,).
         now: the times, (b,).
@@ -63,7 +62,7 @@ class Cases:
         single: whether they are one measure without a stack.
         graded: whether their coordinates are a scale for each principal axis.
         unit: the time scale of each, (b,).
-        clocked: which run on the clock; their last coordinate is log(1 + theta), (b,).
+        clocked: which run on the clock, (b,).
         attention: theirs, where it does not depend on time.
     """
 
@@ -77,21 +76,6 @@ class Cases:
 
     def __post_init__(self) -> None:
         self.any_clocked, self.all_clocked = bool(self.clocked.any()), bool(self.clocked.all())
-
-    def times(self, last: Array) -> Array:
-        """Return the times of last coordinates, (b,)."""
-        if not self.any_clocked:
-            return last * self.unit
-        return np.where(self.clocked, np.expm1(last), last) * self.unit
-
-    def last(self, times: Array, some: Any = slice(None)) -> Array:
-        """Return the last coordinates that the chosen cases have at times."""
-        theta = times / self.unit[some]
-        return np.where(self.clocked[some], np.log1p(theta), theta)
-
-    def last_speed(self, last: Array) -> Array:
-        """Return d(last coordinate) / d(theta)."""
-        return np.where(self.clocked, np.exp(-last), 1.0)
 
     def at(self, states: Array) -> Any:
         """Return the measures with coordinates (b, N)."""
@@ -157,8 +141,7 @@ class Equation:
     def state(self, cases: Cases, z: Array, slope: Array, now: Array) -> State:
         """Return how cases move whose states have the derivatives `slope`."""
         measure = cases.at(z[:, :-1])
-        pace = cases.last_speed(z[:, -1]) / slope[:, -1]
-        velocity = slope[:, :-1] * (pace / cases.unit)[:, None]
+        velocity = slope[:, :-1] / (slope[:, -1:] * cases.unit[:, None])
         given = velocity if measure.stack else velocity[0]
         return State(cases, measure, z, given, np.reshape(measure.growth(given), -1), now)
 
@@ -168,7 +151,7 @@ class Equation:
         The pace of a clock bends where the growth changes its sign, more sharply than differences
         could see: the pace is derived.
         """
-        pace = cases.last_speed(z[:, -1]) / slope[:, -1]
+        pace = 1 / slope[:, -1]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             values = slope * pace[:, None]
             found = self._derived(z, values, cases)
@@ -195,7 +178,6 @@ class Equation:
         b, M = z.shape
         J, growths, turnings = np.zeros((b, M, M)), np.zeros((b, M)), np.zeros((b, M))
         J[:, :-1, :-1] = found[0].reshape(b, M - 1, M - 1).mT * unit[:, None]
-        J[:, -1, -1] = np.where(cases.clocked, -np.exp(-z[:, -1]), 0.0)
         growths[:, :-1], turnings[:, :-1] = (unit * a.reshape(b, -1) for a in found[1:])
         return J, growths, turnings
 
@@ -217,10 +199,9 @@ class Equation:
         velocity = self.velocity(measure, z[:, -1], cases)
         out = np.empty(z.shape)
         np.multiply(velocity, unit[:, None], out=out[:, :-1])
+        out[:, -1] = 1.0
         if not cases.any_clocked:
-            out[:, -1] = 1.0
             return out, unit, unit
-        out[:, -1] = cases.last_speed(z[:, -1])
         return out, *self._growth(measure, velocity, cases)
 
     def _growth(self, measure: Any, velocity: Array, cases: Cases) -> tuple[Array, Array]:
@@ -229,17 +210,17 @@ class Equation:
         growth, turning = measure.growth(given), measure.turning(given)
         return np.reshape(growth, -1) * cases.unit, np.reshape(turning, -1) * cases.unit
 
-    def velocity(self, measure: Any, last: Array, cases: Cases) -> Array:
+    def velocity(self, measure: Any, theta: Array, cases: Cases) -> Array:
         """Return the derivatives (b, N) of the coordinates in time."""
         if cases.attention is not None:
             field = cases.attention.field(measure, self.how)
-            return measure.advect(field).reshape(len(last), -1)
-        return self._case_by_time(measure, cases.times(last), cases)
+            return measure.advect(field).reshape(len(theta), -1)
+        return self._case_by_time(measure, theta, cases)
 
-    def _case_by_time(self, measure: Any, times: Array, cases: Cases) -> Array:
+    def _case_by_time(self, measure: Any, theta: Array, cases: Cases) -> Array:
         """Return the velocities where parameters depend on time: at once for equal times."""
         rows = cases.rows
-        times = np.clip(times, self.since[rows], self.until[rows])
+        times = np.clip(theta * cases.unit, self.since[rows], self.until[rows])
         if not measure.stack:
             attention = self.schedule(float(times[0]))
             attention.check(measure)
@@ -254,23 +235,23 @@ class Equation:
         return velocity
 
     def _pace(
-        self, last: Array, growth: Array, turning: Array, cases: Cases
+        self, theta: Array, growth: Array, turning: Array, cases: Cases
     ) -> tuple[Array, Array, Array]:
         """Return d(clock) / d(theta) of each case, 1 for one without a clock, and its parts."""
         # Not the positive part of the growth but a smooth function above it: the steps of a
         # solver of high order live on derivatives. What turns fast grows and shrinks in turns,
         # and no clock can follow that from one time scale to the other.
-        base = np.exp(-np.maximum(last, 0.0))
+        base = 1 / (1 + np.maximum(theta, 0.0))
         size = np.hypot(growth, np.hypot(base, TURN * turning))
         value = cases.unit / self.horizon + base + (growth + size) / 2
         return value if cases.all_clocked else np.where(cases.clocked, value, 1.0), base, size
 
-    def _pace_change(self, last: Array, growth: Array, turning: Array, *changes: Any) -> Array:
+    def _pace_change(self, theta: Array, growth: Array, turning: Array, *changes: Any) -> Array:
         """Return the derivatives of the pace (b, N + 1) from those of growth and turning."""
         growths, turnings, cases = changes
-        _, base, size = self._pace(last, growth, turning, cases)
+        _, base, size = self._pace(theta, growth, turning, cases)
         by_growth, by_turning = (1 + growth / size) / 2, TURN**2 * turning / (2 * size)
         change = np.asarray(by_growth[:, None] * growths + by_turning[:, None] * turnings)
-        change[:, -1] -= np.where(last > 0, (1 + base / (2 * size)) * base, 0.0)
+        change[:, -1] -= np.where(theta > 0, (1 + base / (2 * size)) * base**2, 0.0)
         change[~cases.clocked] = 0.0
         return change

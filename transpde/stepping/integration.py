@@ -6,19 +6,16 @@ advance all cases that are stepped alike at once; an ended case leaves them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from transpde.checks import Array
-from transpde.measures import Measure
-from transpde.schedules import Schedule
-from transpde.stepping.ends import Ends
 from transpde.stepping.equation import FAST, LONG, Cases, Equation, State
 from transpde.stepping.explicit import Explicit
 from transpde.stepping.implicit import Implicit
-from transpde.stepping.options import Options
+from transpde.stepping.run import Run
 
 __all__ = ["Integration"]
 
@@ -33,54 +30,31 @@ LARGEST_STIFF = 200  # coordinates of a case for which a matrix of all derivativ
 SHORTEST = 1e-6  # relative tolerance of the shortest columns of a covariance
 
 
-class Integration:
-    """One integration: the cases still running, and what is recorded of all of them.
+class Integration(Run):
+    """One integration: the cases still running, and what is recorded of all of them."""
 
-    Args:
-        measure: the start; cases with NaN coordinates are left alone.
-        schedule: the parameters.
-        times: times to record, the first 0 and the last the horizon; None: the steps themselves.
-        horizon: the time at which every case ends at the latest, or inf.
-        options: how to step.
-        progress: called after each round of steps with the part of the work that is done.
-    """
-
-    def __init__(
-        self,
-        measure: Measure,
-        schedule: Schedule,
-        times: Array | None,
-        horizon: float,
-        options: Options,
-        progress: Callable[[float], Any] = lambda share: None,
-    ) -> None:
-        self.measure, self.options, self.progress = measure.prepared(), options, progress
-        self.times, self.horizon, self.schedule = times, horizon, schedule
-        start = self.measure.pack().reshape(int(np.prod(measure.stack)), -1)
-        count = len(start)
-        self.records = np.full((1 if times is None else len(times), *start.shape), np.nan)
-        self.records[0] = start
-        self.steps = [(0.0, start[0])]  # the steps of a first case, kept when no times are given
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        count = len(self.z)
         self.next_record = np.ones(count, dtype=int)
-        self.running = np.asarray(np.isfinite(start).all(axis=1))
+        self.running = np.asarray(np.isfinite(self.z).all(axis=1))
         if not self.running.any():
             raise ValueError(
                 "measure: no case has finite coordinates; nothing flows. Choose cases that have, "
                 "such as those of a path before their end."
             )
         self.graded = np.full(count, self.measure.in_axes)
-        self.stiff = np.full(count, options.method == "Rodas5P")
+        self.stiff = np.full(count, self.options.method == "Rodas5P")
         self.clocked = np.zeros(count, dtype=bool)
         self.taken, self.doubt = np.zeros(count, dtype=int), np.zeros(count)
-        self.equation = Equation(self.measure, schedule, options.how, horizon, count)
-        self.z = np.column_stack([start, np.zeros(count)])
-        self.goal = np.full(count, horizon)
+        how = self.options.how
+        self.equation = Equation(self.measure, self.schedule, how, self.horizon, count)
+        self.goal = np.full(count, self.horizon)
         self.slope, self.h = np.zeros_like(self.z), np.ones(count)
         self.last = np.array([np.zeros(count), np.ones(count)])  # the last steps, their errors
-        self.ends = Ends(self.measure, options, horizon, self.z)
         self.ends.stop[~self.running] = "undecided"
         # Where parameters depend on time, cases that share it share an evaluation.
-        self.together = not schedule.constant
+        self.together = not self.schedule.constant
         self._begin()
 
     # --- the start -------------------------------------------------------------------------------
@@ -143,8 +117,6 @@ class Integration:
         """Return the tolerance of each coordinate."""
         scale = np.maximum(np.abs(z), np.abs(new))
         scale *= self.options.rtol
-        if cases.any_clocked:  # an error of log(1 + theta) is a relative one of theta
-            scale[cases.clocked, -1] = np.minimum(scale[cases.clocked, -1], self.options.rtol)
         scale += self.options.atol
         if cases.graded:
             most = max(1.0, SHORTEST / self.options.rtol)
@@ -170,13 +142,8 @@ class Integration:
 
     def _share_done(self) -> float:
         """Return the part of the work that is done, from 0 to 1, for a progress bar."""
-        shares = np.minimum(self._times(np.arange(len(self.z))) / self.horizon, 1.0)
+        shares = np.minimum(self.z[:, -1] * self.equation.unit / self.horizon, 1.0)
         return float(np.where(self.running, shares, 1.0).mean())
-
-    def _times(self, rows: Array) -> Array:
-        last = self.z[rows, -1]
-        theta = np.where(self.clocked[rows], np.expm1(last), last)
-        return np.asarray(theta * self.equation.unit[rows])
 
     def _step(self, cases: Cases) -> None:
         """Try one step of cases that are stepped alike, each of its own length."""
@@ -235,7 +202,7 @@ class Integration:
         rows, new, unit = cases.rows, step.new, cases.unit
         landed = good & landing
         new[landed, -1] = (self.goal[rows] / unit)[landed]
-        now = np.where(landed, self.goal[rows], cases.times(new[:, -1]))
+        now = np.where(landed, self.goal[rows], new[:, -1] * unit)
         self._record(cases, step, good, now)
         some = rows[good]
         self.z[some], self.slope[some] = new[good], step.slope[good]
@@ -271,7 +238,7 @@ class Integration:
         which = np.repeat(np.arange(len(due)), counts)
         first = np.repeat(np.cumsum(counts) - counts, counts)
         j = due[which] + np.arange(len(which)) - first
-        targets = cases.last(self.times[j], which)
+        targets = self.times[j] / cases.unit[which]
         polynomial = step.interpolant()
         if cases.clocked.any():
             states = polynomial.at_times(which, targets)
@@ -299,7 +266,7 @@ class Integration:
         over = here & cases.clocked
         if over.any():
             some = np.flatnonzero(over)
-            targets = cases.last(self.goal[rows[some]], some)
+            targets = (self.goal[rows] / cases.unit)[some]
             self.z[rows[some]] = step.interpolant().at_times(some, targets)
             self.z[rows[some], -1] = targets
             if self.times is None and rows[some[0]] == 0:
@@ -317,7 +284,8 @@ class Integration:
         spent &= self.running[rows]
         if spent.any():
             some = rows[spent]
-            self._close(some, "undecided", self._times(some), self.z[some, :-1])
+            now = self.z[some, -1] * self.equation.unit[some]
+            self._close(some, "undecided", now, self.z[some, :-1])
 
     def _close(self, rows: Array, why: str, end: Array, states: Array) -> None:
         if len(rows):
@@ -351,9 +319,9 @@ class Integration:
         over &= ~cases.clocked & self.running[rows]
         if over.any():
             some = rows[over]
-            self.clocked[some], self.z[some, -1] = True, np.log1p(theta[over])
+            self.clocked[some] = True
             self._slopes_at(some)
-            self.h[some] *= np.exp(-self.z[some, -1]) / np.maximum(self.slope[some, -1], 1e-300)
+            self.h[some] /= np.maximum(self.slope[some, -1], 1e-300)
             self._changed = True
 
     def _doubt(self, cases: Cases, step: Any, good: Array) -> None:

@@ -7,7 +7,6 @@ evaluated twice a step, at the middles of the faces. Test tokens take the same s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,7 @@ from transpde.checks import Array
 from transpde.fields import VelocityField
 from transpde.kernels import EXACT
 from transpde.measures import FaceVelocities, Grid, Particles
-from transpde.schedules import Schedule
-from transpde.stepping.ends import Ends
-from transpde.stepping.options import Options
+from transpde.stepping.run import Run
 
 __all__ = ["METHOD", "FiniteVolumes"]
 
@@ -29,41 +26,22 @@ FEWEST_STEPS = 64  # with parameters in time, which may change while tokens are 
 HELD_BACK = 1e-6  # the most mass that the outer faces may hold back
 
 
-class FiniteVolumes:
-    """One integration of a grid, with what `flow` reads from an `Integration`.
+class FiniteVolumes(Run):
+    """One integration of a grid, or of one with test tokens.
+
+    A step ends at each time to record and at each jump of the parameters; of the options, the
+    tolerance of a stationary state alone has a part.
 
     Source: `gottlieb2001strong`.
-
-    Args:
-        measure: the start, a `Grid` or one with test tokens.
-        schedule: the parameters; a step ends at each of their jumps.
-        times: times to record, from 0; a step ends at each of them.
-        horizon: the last of the times.
-        options: the tolerance of a stationary state; no other has a part.
-        progress: called after each step with the part of the work that is done.
     """
 
-    def __init__(
-        self,
-        measure: Any,
-        schedule: Schedule,
-        times: Array | None,
-        horizon: float,
-        options: Options,
-        progress: Callable[[float], Any] = lambda share: None,
-    ) -> None:
-        if times is None:
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        if self.times is None:
             raise ValueError("time: must be finite for a Grid; got inf.")
-        self.measure, self.times, self.horizon = measure, times, horizon
-        self.options, self.progress = options, progress
-        self.schedule = schedule
         # Of a grid with test tokens, both parts.
-        self.grid: Grid = getattr(measure, "measure", measure)
-        self.tokens: Particles | None = getattr(measure, "tokens", None)
-        start = self._state()
-        self.records = np.full((len(times), 1, start.size), np.nan)
-        self.records[0, 0] = start
-        self.ends = Ends(measure, options, horizon, np.zeros((1, start.size + 1)))
+        self.grid: Grid = getattr(self.measure, "measure", self.measure)
+        self.tokens: Particles | None = getattr(self.measure, "tokens", None)
         self.stop, self.time, self.held_back, self.taken = "time", 0.0, 0.0, 0
 
     def to_the_end(self) -> FiniteVolumes:
