@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from transpde.checks import Array, case_axes, finite_array, frozen, same_size
+from transpde.checks import Array, Unchanging, case_axes, finite_array, frozen, number, same_size
 from transpde.measures import Gaussian, Measure, Particles
 
 __all__ = ["Law", "Trajectory"]
@@ -23,7 +23,7 @@ HAS = {
 }
 
 
-class Law(ABC):
+class Law(Unchanging, ABC):
     """What moves the measure of a path, by which the path goes on from any of its measures."""
 
     @abstractmethod
@@ -40,7 +40,7 @@ class Law(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory(Generic[M]):
+class Trajectory(Unchanging, Generic[M]):
     """A measure along depth.
 
     Attributes:
@@ -73,12 +73,10 @@ class Trajectory(Generic[M]):
 
         Beyond the end a single case raises `ValueError`; the cases of a stack are NaN.
         """
-        time = np.asarray(t)
         latest = np.inf if self.final.stack else self.end
-        if time.ndim or time.dtype.kind not in "iuf" or not 0 <= time <= latest:
-            end = "" if self.final.stack else f" and at most the end, {self.end:.12g}"
-            raise ValueError(f"t: must be a number of at least 0{end}; got {t!r}.")
-        t = float(t)
+        end = "" if self.final.stack else f" and at most the end, {self.end:.12g}"
+        wanted = f"a number of at least 0{end}"
+        t = number("t", t, wanted, lambda x: 0 <= x <= latest and x < np.inf)
         j = int(np.searchsorted(self.times, t, side="right")) - 1
         start = self.final.unpack(self.states[j])
         if t == self.times[j]:

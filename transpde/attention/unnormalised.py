@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import expit
@@ -53,7 +54,7 @@ class Sigmoid(Head):
 
     def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> PointwiseSum:
         """Return the weights that this head gives to the tokens of a measure."""
-        return _pointwise(self, measure, lambda scores: expit(scores + self.bias))
+        return _pointwise(self, measure, partial(_sigmoid, self.bias))
 
 
 class Unnormalized(Head):
@@ -109,7 +110,7 @@ class Linear(Head):
 
     def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> PointwiseSum:
         """Return the weights that this head gives to the tokens of a measure."""
-        return _pointwise(self, measure, lambda scores: scores)
+        return _pointwise(self, measure, _as_they_are)
 
     def _token_field(self, measure: Particles, how: Evaluation) -> AffineField:
         x = measure.points
@@ -133,3 +134,14 @@ class Linear(Head):
 def _pointwise(head: Head, measure: Particles, function: Callable[[Array], Array]) -> PointwiseSum:
     keys = matrix_product(measure.points, head.key)
     return PointwiseSum(head.query, None, keys, measure.weights, function)
+
+
+# Functions with names, for pickle.
+
+
+def _sigmoid(bias: float, scores: Array) -> Array:
+    return np.asarray(expit(scores + bias))
+
+
+def _as_they_are(scores: Array) -> Array:
+    return scores

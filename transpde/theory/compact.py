@@ -8,7 +8,7 @@ import numpy as np
 from scipy import integrate
 
 from transpde.attention import L2, Head, Linear, Masked, Sigmoid, Sinkhorn, Softmax, Unnormalized
-from transpde.checks import Array, positive_number
+from transpde.checks import Array, flag, positive_number
 from transpde.theory.head_sums import HeadSum, depths, head_sum, one_case
 
 __all__ = ["LipschitzBounds", "lipschitz_bounds", "stability_bound", "support_radius"]
@@ -280,7 +280,7 @@ def stability_bound(
     pieces = [_integral(rate, a, b) for a, b in zip([0.0, *ends[:-1]], ends, strict=True)]
     exponent = np.cumsum(pieces)[where].reshape(t.shape)
     with np.errstate(over="ignore"):
-        bound = exponent if log else np.exp(exponent)
+        bound = exponent if flag("log", log) else np.exp(exponent)
     return bound if bound.ndim else float(bound)
 
 

@@ -14,7 +14,15 @@ from numpy.polynomial import Chebyshev
 from scipy.integrate import solve_ivp
 from scipy.special import log_ndtr, ndtri_exp
 
-from transpde.checks import Array, finite_array, generator, positive_integer, positive_number
+from transpde.checks import (
+    Array,
+    finite_array,
+    generator,
+    increasing_times,
+    positive_integer,
+    positive_number,
+    same_size,
+)
 
 __all__ = ["cut_tilt", "departure_tilt", "line_flow", "line_velocity", "tilted_means"]
 
@@ -84,9 +92,11 @@ def departure_tilt(means: Any, tilts: Any, tolerance: float) -> float:
         >>> round(freezing.departure_tilt([1.0, 2.0, 2.0], [1.0, 2.0, 3.0], 0.1), 6)
         2.222222
     """
-    beta = finite_array("tilts", tilts, "m")
-    share = 1 - positive_number("tolerance", tolerance)
-    above = finite_array("means", means, "m") - share * beta
+    beta, m = finite_array("tilts", tilts, "m"), finite_array("means", means, "m")
+    same_size("means", len(m), "tilts", len(beta), "length")
+    if (np.diff(beta) <= 0).any():
+        raise ValueError(f"tilts: must be strictly increasing; got {beta}.")
+    above = m - (1 - _share(tolerance)) * beta
     if above[-1] >= 0:
         raise ValueError(f"tilts: must end beyond the departure; at {beta[-1]} it has not come.")
     if above.max() < 0:
@@ -94,6 +104,12 @@ def departure_tilt(means: Any, tilts: Any, tolerance: float) -> float:
     k = np.flatnonzero(above >= 0)[-1]
     part = above[k] / (above[k] - above[k + 1])
     return float(beta[k] + part * (beta[k + 1] - beta[k]))
+
+
+def _share(tolerance: Any) -> float:
+    if positive_number("tolerance", tolerance) >= 1:
+        raise ValueError(f"tolerance: must be below 1; got {tolerance!r}.")
+    return float(tolerance)
 
 
 def cut_tilt(log_n: float, tolerance: float) -> float:
@@ -118,7 +134,7 @@ def cut_tilt(log_n: float, tolerance: float) -> float:
         >>> round(freezing.cut_tilt(np.log(1e6), 0.1), 2)
         4.13
     """
-    log_n, eta = positive_number("log_n", log_n), positive_number("tolerance", tolerance)
+    log_n, eta = positive_number("log_n", log_n), _share(tolerance)
     largest = -float(ndtri_exp(np.log(np.log(2)) - log_n))
     c = np.linspace(-10.0, 10.0, 200_001)
     hazard = np.exp(-(c**2) / 2 - log_ndtr(c)) / np.sqrt(2 * np.pi)
@@ -145,7 +161,7 @@ def line_velocity(points: Any, nodes: int = 96) -> Array:
         >>> freezing.line_velocity([-1.0, 1.0]).round(6)
         array([-0.761594,  0.761594])
     """
-    x = finite_array("points", points, "n")
+    x, nodes = finite_array("points", points, "n"), positive_integer("nodes", nodes)
     r = positive_number("the largest of points", float(np.abs(x).max()))
 
     def tilted(c: Array) -> Array:
@@ -175,7 +191,7 @@ def line_flow(points: Any, times: Any) -> Array:
         array([[-1.   ,  1.   ],
                [-1.083,  1.083]])
     """
-    t = finite_array("times", times, "T")
+    t = increasing_times("times", times)
     start = finite_array("points", points, "n")
     path = solve_ivp(
         lambda _, x: line_velocity(x), (0.0, t[-1]), start, t_eval=t, rtol=1e-4, atol=1e-4
