@@ -105,13 +105,18 @@ pdf: $(INSTALLED) ## print the book: _build/transpde.pdf (needs TeX, and says wh
 	@$(STAGE) 'pdf' tools/pdf
 	@echo 'The book is printed: open _build/transpde.pdf'
 
+# NB and TITLE come from the command line as they were typed: to make and to the shell they are text.
+override NB := $(value NB)
+override TITLE := $(value TITLE)
+export NB TITLE
+
 notebook: $(INSTALLED) ## run one notebook in place: make notebook NB=book/gaussian/preservation.ipynb
-	@test -n '$(NB)' || { echo 'Say which one: make notebook NB=book/gaussian/preservation.ipynb' >&2; exit 1; }
-	@$(STAGE) '$(NB)' $(PY) tools/execute.py $(NB)
+	@test -n "$$NB" || { echo 'Say which one: make notebook NB=book/gaussian/preservation.ipynb' >&2; exit 1; }
+	@$(STAGE) "$$NB" $(PY) tools/execute.py "$$NB"
 
 chapter: $(INSTALLED) ## write a new chapter to fill in: make chapter NB=book/gaussian/name.ipynb TITLE='A title'
-	@test -n '$(NB)' && test -n '$(TITLE)' || { echo "Say which: make chapter NB=book/gaussian/name.ipynb TITLE='A title'" >&2; exit 1; }
-	@$(PY) tools/new_chapter.py '$(NB)' '$(TITLE)'
+	@test -n "$$NB" && test -n "$$TITLE" || { echo "Say which: make chapter NB=book/gaussian/name.ipynb TITLE='A title'" >&2; exit 1; }
+	@$(PY) tools/new_chapter.py "$$NB" "$$TITLE"
 
 lock: ## resolve again what pyproject.toml and package.json ask for (UPGRADE=1 takes newer releases)
 	@$(STAGE) 'lock' tools/lock $(if $(UPGRADE),--upgrade)

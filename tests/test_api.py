@@ -175,3 +175,14 @@ def test_the_pythons_that_are_named_are_those_that_are_tested():
     assert workflow["jobs"]["package"]["strategy"]["matrix"]["python"] == named
     assert project["requires-python"] == f">={named[0]}"
     assert f"Python {named[0]} to {named[-1]}" in (root / "README.md").read_text()
+
+
+def test_actions_of_others_are_pinned_by_commit():
+    """A tag can be moved to other code; a comment says which release a commit is."""
+    folder = PACKAGE.parent / ".github" / "workflows"
+    used = [line for path in folder.glob("*.yml") for line in path.read_text().splitlines()]
+    used = [line.split("uses: ")[1] for line in used if "uses: " in line]
+    others = [one for one in used if not one.startswith("./")]
+    assert others
+    pinned = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+    assert [one for one in others if not pinned.fullmatch(one)] == []

@@ -415,7 +415,11 @@ def test_a_missing_library_is_named(monkeypatch, module, progress):
         ),
         (lambda: random_tokens(2, 2, seed=0, law="cube"), ValueError, "law: must be one of ball"),
         (lambda: sweep(3, [1]), TypeError, "function: must be callable; got int"),
-        (lambda: sweep(len, [1], on_error="skip"), ValueError, "on_error: must be 'raise' or 'k"),
+        (
+            lambda: sweep(len, [1], on_error="skip"),
+            ValueError,
+            "on_error: must be one of raise, k",
+        ),
         *(
             (
                 lambda jobs=jobs: sweep(len, [1], jobs=jobs),

@@ -119,7 +119,7 @@ def test_panel_errors():
         plotting.plot_attention_matrices({}, TOKENS)
     with pytest.raises(ValueError, match="position: a masked field needs one"):
         plotting.plot_attention_fields(ZOO, TOKENS)
-    with pytest.raises(TypeError, match="attentions: must be Attention"):
+    with pytest.raises(TypeError, match=r"attentions\['x'\]: must be Attention"):
         plotting.plot_attention_fields({"x": 1}, TOKENS)
     with pytest.raises(ValueError, match="limit: must be a positive"):
         plotting.plot_attention_matrices(ZOO, TOKENS, limit=0.0)

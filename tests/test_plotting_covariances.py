@@ -108,9 +108,9 @@ def test_bad_panels_and_numbers_are_refused(axes):
         plotting.plot_discs({})
     with pytest.raises(ValueError, match="arcs: each must have the title"):
         plotting.plot_discs({"a": path}, axes=axes[:1], arcs={"b": np.eye(2)})
-    with pytest.raises(ValueError, match="expected: must hold at least one group"):
+    with pytest.raises(ValueError, match="expected: must hold at least one entry"):
         plotting.plot_agreement([], [], ax=axes[0])
-    with pytest.raises(ValueError, match="found: must be positive; got 0"):
+    with pytest.raises(ValueError, match=r"found\[0\]: must be positive; got 0"):
         plotting.plot_agreement([[1.0]], [[0.0]], ax=axes[0])
 
 

@@ -87,7 +87,9 @@ def test_slopes_are_grey_lines_with_their_slope():
     np.testing.assert_allclose(ax.lines[2].get_xydata(), [[1, 0.1], [2, 0.2]])
     assert [text.get_text() for text in ax.texts] == ["2", "1"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["data"]
-    with pytest.raises(ValueError, match="slopes: must have 0 < left < right and a positive"):
+    with pytest.raises(
+        ValueError, match=r"slopes\[1\]: must have 0 < left < right and a positive"
+    ):
         plotting.plot_slopes(ax, {1: (2.0, 2.0, 1.0)})
 
 
@@ -122,7 +124,7 @@ def test_poles_in_the_rectangle_and_the_ellipse_through_the_nearest():
     ("poles", "options", "message"),
     [
         ([], {}, "poles: must hold at least one"),
-        ([np.nan], {}, "points: every entry must be finite"),
+        ([np.nan], {}, "poles: every entry must be finite"),
         ([1j], {"width": 0.5}, r"width: must be at least 1, to show \[-1, 1\]; got 0.5"),
         ([1j], {"height": 0.0}, "height: must be .*positive"),
     ],

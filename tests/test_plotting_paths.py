@@ -180,7 +180,7 @@ def test_a_stack_of_clouds_is_drawn_case_by_case():
         ),
         (
             lambda: plotting.plot_snapshots({"a": path}, {"a": path}, styles={"a": HEAD}),
-            "clouds: .*" + case,
+            r"clouds\[.a.\]: .*" + case,
         ),
     ):
         with pytest.raises(ValueError, match=message):

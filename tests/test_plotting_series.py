@@ -72,7 +72,7 @@ def test_growth_draws_seeds_and_medians(ax):
     np.testing.assert_array_equal(ax.lines[3].get_ydata(), [1, 3, 5])
     np.testing.assert_array_equal(ax.lines[7].get_ydata(), [2, 6, 10])
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["softmax", "L2"]
-    with pytest.raises(ValueError, match="ratios of L2: its number of columns"):
+    with pytest.raises(ValueError, match=r"ratios\['L2'\]: its number of columns"):
         plotting.plot_growth([0, 1], {"L2": rows}, ax=ax)
 
 
@@ -118,7 +118,7 @@ def test_curves_have_one_entry_of_the_legend_each(axes):
     assert ax.lines[0].get_linewidth() == 3.0
     assert ax.get_ylabel() == "size"
     assert plotting.plot_attention_curves({"L2": ([0, 1], y)}, ax=axes[1]).get_legend() is None
-    with pytest.raises(ValueError, match="y of L2: its length"):
+    with pytest.raises(ValueError, match=r"y of curves\['L2'\]: its length"):
         plotting.plot_attention_curves({"L2": ([0, 1, 2], y)}, ax=ax)
 
 

@@ -9,12 +9,12 @@ import base64
 import io
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import nbformat
 import numpy as np
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from PIL import Image, ImageChops
 
 TIMEOUT = 120  # seconds a cell
@@ -92,9 +92,11 @@ def normalise(notebook: Any) -> None:
             output["data"]["image/png"] = lighter(png)
 
 
-def execute(path: Path) -> None:
+def execute(given: str) -> None:
     """Run one notebook in its own folder and write it back."""
-    notebook = nbformat.read(path, as_version=4)
+    import notebooks  # beside this file
+
+    path, notebook = notebooks.read(given)
     client = NotebookClient(
         notebook,
         timeout=TIMEOUT,
@@ -102,15 +104,18 @@ def execute(path: Path) -> None:
         coalesce_streams=True,  # else each run cuts what is printed at other places
         resources={"metadata": {"path": str(path.parent)}},
     )
-    client.execute()
+    try:
+        client.execute()
+    except (CellExecutionError, CellTimeoutError) as error:
+        raise SystemExit(f"{given}: {error}\nThe file is as it was.") from None
     check(notebook)
     normalise(notebook)
     nbformat.validate(notebook)
-    nbformat.write(notebook, path)
-    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+    notebooks.write(notebook, path)
+    print(f"{given}: {path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":
     os.environ.pop("MPLBACKEND", None)  # in a kernel it would switch off the inline figures
     for argument in sys.argv[1:]:
-        execute(Path(argument))
+        execute(argument)

@@ -6,9 +6,7 @@ It runs as it is. What it lacks until you have written it, `pytest tests/test_bo
 """
 
 import sys
-from pathlib import Path
 
-import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -173,11 +171,12 @@ def chapter(name: str, title: str) -> NotebookNode:
 
 if __name__ == "__main__":
     import colab  # beside this file
+    import notebooks
 
-    path, title = Path(sys.argv[1]), sys.argv[2]
-    if path.exists():
-        raise SystemExit(f"{path} exists already")
+    if len(sys.argv) != 3:
+        raise SystemExit('say which: python tools/new_chapter.py book/PART/NAME.ipynb "Title"')
+    path, title = notebooks.chapter_path(sys.argv[1]), notebooks.title_of(sys.argv[2])
     notebook = chapter(path.stem, title)
     notebook.cells.insert(1, colab.cell(path))
-    nbformat.write(notebook, path)
+    notebooks.write(notebook, notebooks.ROOT / path)
     print(f"{path} is written: list it in _toc.yml, then `make notebook NB={path}`")

@@ -1,12 +1,15 @@
-"""Validators: each returns the cleaned, read-only array or raises `ValueError`.
+"""Validators: each returns the cleaned value, or raises `ValueError` or `TypeError`.
 
 A message names the argument, the requirement, what came, and what to do. Input is copied, never
-changed.
+changed, and arrays are read-only. No other module turns what a caller gives into an array or a
+number: what one of these refuses, all refuse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import numbers
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,33 +17,47 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Array",
+    "Unchanging",
     "case_axes",
+    "choice",
     "covariance_matrix",
     "definite_matrix",
     "finite_array",
+    "flag",
+    "function",
     "increasing_times",
+    "known_covariances",
+    "mapping",
     "number",
+    "of_kind",
+    "plain_array",
     "positive_integer",
     "positive_number",
     "probability_weights",
+    "real_array",
+    "refuse_masked",
     "same_size",
     "single_case",
     "symmetric_matrix",
+    "text",
 ]
 
 Array = NDArray[Any]
 
+LARGEST = 1 << 63  # no array has as many entries
+LEAST = float(np.finfo(float).tiny)
 
-def finite_array(name: str, value: Any, shape: str) -> Array:
-    """Return `value` as a read-only float array of the given shape.
+
+def real_array(name: str, value: Any, shape: str = "...") -> Array:
+    """Return `value` as a read-only float array of the given shape; NaN and infinity pass.
 
     Args:
         name: the argument's name, for the message.
-        value: anything array-like.
+        value: anything array-like; no masked entries, truth values, texts, times or objects.
         shape: axis names such as ``"n d"``; a leading ``...`` allows any number of leading axes.
 
     Raises:
-        ValueError: entries that are not real and finite, a wrong number of axes, an empty axis.
+        ValueError: entries that are not real, a wrong number of axes, an empty axis.
     """
     array = _real(name, value)
     axes = shape.split()
@@ -53,27 +70,73 @@ def finite_array(name: str, value: Any, shape: str) -> Array:
             f"{name}: must have at least one entry along each axis ({', '.join(axes)}); "
             f"got shape {array.shape}."
         )
+    return frozen(array)
+
+
+def finite_array(name: str, value: Any, shape: str) -> Array:
+    """Return `value` as a read-only float array of the given shape, all entries finite.
+
+    Args:
+        name: the argument's name, for the message.
+        value: anything array-like.
+        shape: as for `real_array`.
+
+    Raises:
+        ValueError: entries that are not real and finite, a wrong number of axes, an empty axis.
+    """
+    array = real_array(name, value, shape)
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(
             f"{name}: every entry must be finite; got {array[where]} at index {where}. "
             "Remove or replace it first."
         )
-    return frozen(array)
+    return array
+
+
+def plain_array(name: str, value: Any, kinds: str = "iuf") -> Array:
+    """Return `value` as a plain array, no subclass, whose entries are of the kinds of numpy.
+
+    Raises:
+        ValueError: masked entries, also inside of a sequence; a ragged sequence; another kind.
+    """
+    wanted = {"iuf": "real numbers", "b": "truth values"}.get(kinds, "numbers")
+    refuse_masked(name, value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: must be an array of {wanted}; got {_shown(value)}.") from error
+    # Among numbers numpy takes a truth value for one; alone they are an array of their own kind.
+    if "b" not in kinds and _holds(value, lambda one: isinstance(one, bool | np.bool_)):
+        raise ValueError(f"{name}: must be an array of {wanted}; got a truth value in it.")
+    if array.dtype.kind not in kinds:
+        raise ValueError(
+            f"{name}: must be an array of {wanted}; got entries of type {array.dtype}."
+        )
+    return array
+
+
+def refuse_masked(name: str, value: Any) -> None:
+    """Raise `ValueError` for an array with a mask, or a sequence that holds one."""
+    if _holds(value, lambda one: isinstance(one, np.ma.MaskedArray)):
+        raise ValueError(f"{name}: must hold no masked entries; fill or drop them first.")
+
+
+def _holds(value: Any, found: Callable[[Any], bool]) -> bool:
+    """Return whether a value, or one inside of a sequence, is what is looked for."""
+    if isinstance(value, list | tuple):
+        return any(_holds(one, found) for one in value)
+    return found(value)
 
 
 def _real(name: str, value: Any) -> Array:
-    if isinstance(value, np.ma.MaskedArray):
-        raise ValueError(f"{name}: must hold no masked entries; fill or drop them first.")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name}: must be an array of real numbers; got {value!r}.") from error
-    if array.dtype.kind not in "iuf":
-        raise ValueError(
-            f"{name}: must be an array of real numbers; got entries of type {array.dtype}."
-        )
-    return np.array(array, dtype=np.float64)
+    return np.array(plain_array(name, value), dtype=np.float64)
+
+
+def _shown(value: Any) -> str:
+    """Return the text of what came, a long one cut short."""
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 def frozen(array: Array) -> Array:
@@ -82,16 +145,37 @@ def frozen(array: Array) -> Array:
     return array
 
 
+class Unchanging:
+    """What holds arrays that do not change: copies, also by pickle, hold read-only ones, too."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what pickle or a copy has kept; numpy keeps no flags of arrays."""
+        for value in state.values():
+            for one in value if isinstance(value, tuple) else (value,):
+                if isinstance(one, np.ndarray):
+                    frozen(one)
+        vars(self).update(state)
+
+
 def generator(name: str, seed: Any) -> np.random.Generator:
     """Return the generator of a seed (an integer >= 0, several, or a generator), or raise."""
-    try:
-        if seed is None:
-            raise TypeError("no seed")
-        return np.random.default_rng(seed)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name}: must be an integer of at least 0 or a numpy Generator; got {seed!r}."
-        ) from error
+    known = np.random.Generator | np.random.SeedSequence | np.random.BitGenerator
+    several = seed if isinstance(seed, list | tuple) and seed else [seed]
+    if isinstance(seed, known) or all(_is_number(one, whole=True) for one in several):
+        with suppress(ValueError):
+            return np.random.default_rng(seed)
+    raise ValueError(
+        f"{name}: must be an integer of at least 0 or a numpy Generator; got {_shown(seed)}."
+    )
+
+
+def _is_number(value: Any, *, whole: bool = False) -> bool:
+    """Return whether a value is one real number, or an integer: no truth value, text or time."""
+    if isinstance(value, bool | np.bool_ | np.timedelta64 | np.ma.MaskedArray):
+        return False
+    if isinstance(value, np.ndarray):
+        return value.ndim == 0 and value.dtype.kind in ("iu" if whole else "iuf")
+    return isinstance(value, numbers.Integral if whole else numbers.Real)
 
 
 def same_size(name: str, size: int, other_name: str, other_size: int, axis: str) -> None:
@@ -107,8 +191,8 @@ def points_of(name: str, value: Any, owner: str, dimension: int) -> Array:
 
     NaN passes: a solver tries such points, and then shortens its step.
     """
-    array = value if isinstance(value, np.ndarray) and value.dtype == np.float64 else None
-    array = _real(name, value) if array is None else array
+    as_it_is = type(value) is np.ndarray and value.dtype == np.float64  # a subclass may hide some
+    array = value if as_it_is else _real(name, value)
     if array.ndim == 0:
         raise ValueError(f"{name}: must have shape (n, d) or (d,); got a single number.")
     same_size(name, array.shape[-1], owner, dimension, "dimension")
@@ -180,6 +264,18 @@ def covariance_matrix(name: str, value: Any) -> Array:
     return matrix
 
 
+def known_covariances(name: str, value: Any) -> Array:
+    """Return covariances (..., d, d) as they came; those that are NaN throughout stay NaN.
+
+    A flow leaves NaN after a case's own end. Everything else must be a covariance.
+    """
+    array = real_array(name, value, "... d d")
+    same_size(name, array.shape[-1], "its rows", array.shape[-2], "number of columns")
+    missing = np.isnan(array).all(axis=(-2, -1), keepdims=True)
+    covariance_matrix(name, np.where(missing, np.eye(array.shape[-1]), array))
+    return array
+
+
 def definite_matrix(name: str, value: Any) -> Array:
     """Return a symmetric positive definite matrix (d, d), or raise `ValueError`."""
     matrix = symmetric_matrix(name, finite_array(name, value, "d d"))
@@ -190,7 +286,13 @@ def definite_matrix(name: str, value: Any) -> Array:
 
 
 def number(
-    name: str, value: Any, allowed: str, holds: Callable[[Any], bool], *, whole: bool = False
+    name: str,
+    value: Any,
+    allowed: str,
+    holds: Callable[[Any], bool],
+    *,
+    whole: bool = False,
+    most: float = LARGEST,
 ) -> Any:
     """Return a float, or an int where it must be `whole`, for which `holds`, or raise.
 
@@ -199,28 +301,33 @@ def number(
         value: what came; no truth value and no text is a number.
         allowed: what it must be, for the message, such as "a positive number".
         holds: whether a number is allowed; it is given NaN for what is no number.
-        whole: only integers are numbers.
+        whole: only integers are numbers, and only below `most`.
+        most: what an integer must be below.
 
     Raises:
         ValueError: no number, or one that is not allowed.
     """
-    text_or_truth = isinstance(value, str | bool | np.bool_)
-    try:
-        if text_or_truth or (whole and not isinstance(value, int | np.integer)):
-            found: Any = np.nan
-        else:
+    found: Any = np.nan
+    if _is_number(value, whole=whole):
+        with suppress(OverflowError):
             found = int(value) if whole else float(value)
-    except (TypeError, ValueError, OverflowError):
-        found = np.nan
     if not holds(found):
-        raise ValueError(f"{name}: must be {allowed}; got {value!r}.")
+        raise ValueError(f"{name}: must be {allowed}; got {_shown(value)}.")
+    if whole and abs(found) >= most:
+        raise ValueError(f"{name}: must be below 2^63; got {_shown(value)}.")
     return found
 
 
 def positive_number(name: str, value: Any, *, infinite: bool = False) -> float:
-    """Return a float that is > 0 (and finite unless `infinite`), or raise `ValueError`."""
+    """Return a float that is > 0 (and finite unless `infinite`), or raise `ValueError`.
+
+    Numbers under 2.3e-308 have lost digits and no finite inverse: they do not count as positive.
+    """
     allowed = "a positive number" if infinite else "a positive finite number"
-    return number(name, value, allowed, lambda x: x > 0 and (infinite or x < np.inf))
+    found: float = number(name, value, allowed, lambda x: x > 0 and (infinite or x < np.inf))
+    if found < LEAST:
+        raise ValueError(f"{name}: must be {allowed} of at least {LEAST:.3g}; got {found!r}.")
+    return found
 
 
 def positive_integer(name: str, value: Any) -> int:
@@ -233,8 +340,51 @@ def increasing_times(name: str, value: Any) -> Array:
     times = finite_array(name, value, "T")
     if times[0] != 0:
         raise ValueError(f"{name}: an array of times must start at 0; got {times[0]}.")
-    if times.size < 2 or (np.diff(times) <= 0).any():
+    if times.size < 2 or (np.diff(times) < LEAST).any():
         raise ValueError(
-            f"{name}: must be strictly increasing with at least two entries; got {value!r}."
+            f"{name}: must be strictly increasing with at least two entries; got {_shown(value)}."
         )
     return times
+
+
+def of_kind(name: str, value: Any, kind: Any, wanted: str = "") -> Any:
+    """Return `value`, or raise `TypeError` if it is not of the kind, or of one of several."""
+    if not isinstance(value, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        wanted = wanted or " or ".join(one.__name__ for one in kinds)
+        came = type(value).__name__
+        if isinstance(value, type):
+            came = f"the class {value.__name__}. Give an instance of it"
+        raise TypeError(f"{name}: must be {wanted}; got {came}.")
+    return value
+
+
+def choice(name: str, value: Any, known: Iterable[str], owner: str = "") -> str:
+    """Return a text that is one of the known ones, or raise `ValueError`."""
+    known = list(known)
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name}: must be one of {', '.join(known)}{owner}; got {_shown(value)}.")
+    return value
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return a truth value, or raise `TypeError`."""
+    return bool(of_kind(name, value, (bool, np.bool_), "True or False"))
+
+
+def text(name: str, value: Any) -> str:
+    """Return a text, or raise `TypeError`."""
+    return str(of_kind(name, value, str, "a text"))
+
+
+def mapping(name: str, value: Any) -> Any:
+    """Return what gives values by name, or raise `TypeError`."""
+    return of_kind(name, value, Mapping, "a dictionary")
+
+
+def function(name: str, value: Any) -> Any:
+    """Return something that can be called and is no class, or raise `TypeError`."""
+    if isinstance(value, type) or not callable(value):
+        came = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise TypeError(f"{name}: must be a function; got {came}.")
+    return value

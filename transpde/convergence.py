@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from transpde.checks import Array, finite_array, same_size
+from transpde.checks import Array, finite_array, plain_array, same_size
 
 __all__ = ["SeedOrder", "bernstein_parameter", "fitted_order", "positive_array", "seed_order"]
 
@@ -67,6 +67,8 @@ def seed_order(x: Any, samples: Any) -> SeedOrder:
     errors = finite_array("samples", samples, "S N")
     if len(errors) < 2:
         raise ValueError(f"samples: must have at least two seeds; got {len(errors)}.")
+    if errors.min() <= 0:
+        raise ValueError(f"samples: must be positive; got {errors.min()}.")
     orders = np.array([fitted_order(x, row) for row in errors])
     return SeedOrder(float(orders.mean()), float(orders.std(ddof=1) / np.sqrt(len(orders))))
 
@@ -91,7 +93,9 @@ def bernstein_parameter(points: Any) -> Array:
         >>> float(bernstein_parameter(0.75j))
         2.0
     """
-    z = np.asarray(points, dtype=complex)
+    z = plain_array("points", points, "iufc").astype(complex)
+    if not z.size:
+        raise ValueError("points: must hold at least one; got none.")
     if not np.isfinite(z).all():
         raise ValueError(f"points: every entry must be finite; got {z}.")
     root = np.sqrt(z - 1) * np.sqrt(z + 1)  # of z, at infinity: no cut off [-1, 1]

@@ -13,8 +13,8 @@ import numpy as np
 
 from transpde.checks import (
     Array,
-    covariance_matrix,
     finite_array,
+    known_covariances,
     positive_integer,
     positive_number,
     same_size,
@@ -28,7 +28,9 @@ __all__ = [
     "disc_coordinates",
     "disc_covariances",
     "disc_gaussians",
+    "disc_places",
     "isotropic_directions",
+    "plane_coordinates",
     "symmetric_coordinates",
     "unit_trace_matrices",
 ]
@@ -69,9 +71,13 @@ def cone_coordinates(covariances: Any) -> Array:
         >>> cone_coordinates([[3.0, 0.5], [0.5, 1.0]])
         array([2., 1., 4.])
     """
-    Sigma = np.asarray(covariances, dtype=np.float64)
-    same_size("covariances", Sigma.shape[-1] if Sigma.ndim else 0, "the plane", 2, "dimension")
-    covariance_matrix("covariances", np.where(np.isnan(Sigma), 0.0, Sigma))
+    return plane_coordinates("covariances", covariances)
+
+
+def plane_coordinates(name: str, covariances: Any) -> Array:
+    """Return (u, w, v), shape (..., 3), of covariances of the plane under the name of a caller."""
+    Sigma = known_covariances(name, covariances)
+    same_size(name, Sigma.shape[-1], "the plane", 2, "dimension")
     return symmetric_coordinates(Sigma)
 
 
@@ -92,9 +98,14 @@ def disc_coordinates(covariances: Any) -> Array:
         >>> disc_coordinates([[4.0, 0.0], [0.0, 0.0]])
         array([1., 0.])
     """
-    uwv = cone_coordinates(covariances)
+    return disc_places("covariances", covariances)
+
+
+def disc_places(name: str, covariances: Any) -> Array:
+    """Return (u, w)/v, shape (..., 2), of covariances of the plane under the name of a caller."""
+    uwv = plane_coordinates(name, covariances)
     if (uwv[..., 2] == 0).any():
-        raise ValueError("covariances: a zero matrix has no direction; got a trace of 0.")
+        raise ValueError(f"{name}: a zero matrix has no direction; got a trace of 0.")
     return uwv[..., :2] / uwv[..., 2:]
 
 

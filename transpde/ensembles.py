@@ -16,7 +16,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from transpde.checks import Array, finite_array, frozen, positive_integer, positive_number
+from transpde.checks import (
+    Array,
+    choice,
+    flag,
+    frozen,
+    number,
+    of_kind,
+    plain_array,
+    positive_integer,
+    positive_number,
+)
 from transpde.kernels import one_blas_thread
 from transpde.measures import Gaussian, Particles
 from transpde.progress import bar
@@ -48,6 +58,14 @@ class Parameters(NamedTuple):
     key: Array
     value: Array
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell pickle how to make them again, read-only as they are."""
+        return _parameters_again, tuple(self)
+
+
+def _parameters_again(*matrices: Array) -> Parameters:
+    return Parameters(*map(frozen, matrices))
+
 
 # --- seeds ---------------------------------------------------------------------------------------
 
@@ -74,19 +92,17 @@ def case_seed(seed: Seed, case: int) -> np.random.SeedSequence:
         array([39, 63, 78])
     """
     root = _sequence(seed)
-    if isinstance(case, bool) or not isinstance(case, int | np.integer) or case < 0:
-        raise ValueError(f"case: must be an integer of at least 0; got {case!r}.")
-    return np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, int(case)))
+    i = number("case", case, "an integer of at least 0", lambda n: n >= 0, whole=True)
+    return np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, i))
 
 
 def _sequence(seed: Any) -> np.random.SeedSequence:
     if isinstance(seed, np.random.SeedSequence):
         return seed
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(
-            f"seed: must be an integer of at least 0 or a numpy SeedSequence; got {seed!r}."
-        )
-    return np.random.SeedSequence(int(seed))
+    known = "an integer of at least 0 or a numpy SeedSequence"
+    return np.random.SeedSequence(
+        number("seed", seed, known, lambda n: n >= 0, whole=True, most=np.inf)
+    )
 
 
 def _stream(seed: Seed, name: str) -> np.random.Generator:
@@ -167,8 +183,7 @@ def _law(
     """Return the draw of a law for matrices of one shape."""
     m, n = positive_integer("rows", rows), positive_integer("columns", columns)
     s = positive_number("scale", scale)
-    if law not in LAWS:
-        raise ValueError(f"{name}: must be one of {', '.join(LAWS)}; got {law!r}.")
+    choice(name, law, LAWS)
     if law in SQUARE_LAWS and m != n:
         raise ValueError(f"{name}: {law!r} is for square matrices; got shape ({m}, {n}).")
     return lambda rng: s * LAWS[law](rng, m, n)
@@ -253,6 +268,7 @@ def random_head(
     d = positive_integer("d", d)
     k = d if k is None else positive_integer("k", k)
     V = _law("value", value, d, d, positive_number("value_scale", value_scale))
+    choice("key", key, ("free", "equal", "opposite"))
     if signature is None:
         Q, K = _each_query_and_key(d, k, law, key, scale, cases, seed)
     else:
@@ -261,6 +277,7 @@ def random_head(
                 "signature: needs k = d and no `key`, since it makes the key; "
                 f"got k = {k} and key = {key!r}."
             )
+        choice("law", law, LAWS)
         counts = _signature(signature, d)
         s = positive_number("scale", scale)
         A = _each(cases, seed, lambda one: s * _of_signature(_stream(one, "score"), *counts, d))
@@ -275,13 +292,11 @@ def _each_query_and_key(
     Q = _each(cases, seed, lambda one: draw(_stream(one, "query")))
     if key == "free":
         return Q, _each(cases, seed, lambda one: draw(_stream(one, "key")))
-    if key not in ("equal", "opposite"):
-        raise ValueError(f"key: must be one of free, equal, opposite; got {key!r}.")
     return Q, frozen(Q.copy() if key == "equal" else -Q)
 
 
 def _signature(signature: Any, d: int) -> tuple[int, int]:
-    counts = np.asarray(signature)
+    counts = plain_array("signature", signature)
     whole = counts.shape == (2,) and counts.dtype.kind in "iu" and counts.min() >= 0
     if not whole or counts.sum() > d:
         raise ValueError(
@@ -342,9 +357,7 @@ def random_gaussians(
     if trace is not None:
         size = np.sqrt((X**2).sum(axis=(-2, -1), keepdims=True))
         X = X / size * np.sqrt(positive_number("trace", trace))
-    spread = finite_array("mean_scale", mean_scale, "...")
-    if spread.ndim or spread < 0:
-        raise ValueError(f"mean_scale: must be a number of at least 0; got {mean_scale!r}.")
+    spread = number("mean_scale", mean_scale, "a number of at least 0", lambda x: 0 <= x < np.inf)
     m = _each(cases, seed, lambda one: spread * _stream(one, "mean").normal(size=d))
     return Gaussian(m, X)
 
@@ -377,8 +390,7 @@ def random_tokens(
         True
     """
     n, d, s = positive_integer("n", n), positive_integer("d", d), positive_number("scale", scale)
-    if law not in ("ball", "sphere", "gaussian"):
-        raise ValueError(f"law: must be one of ball, sphere, gaussian; got {law!r}.")
+    choice("law", law, ("ball", "sphere", "gaussian"))
     x = _stream(seed, "direction").normal(size=(n, d))
     if law != "gaussian":
         x = x / np.linalg.norm(x, axis=1, keepdims=True)
@@ -469,14 +481,16 @@ def sweep(
     """
     if not callable(function):
         raise TypeError(f"function: must be callable; got {type(function).__name__}.")
-    if on_error not in ("raise", "keep"):
-        raise ValueError(f"on_error: must be 'raise' or 'keep'; got {on_error!r}.")
+    choice("on_error", on_error, ("raise", "keep"))
+    of_kind("cases", cases, Iterable, "several cases")
+    if isinstance(cases, str | bytes):
+        raise TypeError(f"cases: must be several cases, not one text; got {cases!r}.")
     if jobs is not None:
         jobs = _number_of_jobs(jobs)
     calls = list(_calls(cases, seed))
     results: list[Any] = []
     # One thread for back-ends whose workers are threads of this process, too.
-    with one_blas_thread(), bar(progress, "sweep", len(calls)) as show:
+    with one_blas_thread(), bar(flag("progress", progress), "sweep", len(calls)) as show:
         values = _values(function, calls, jobs)
         try:
             for result in values:
@@ -492,10 +506,9 @@ def sweep(
 
 
 def _number_of_jobs(jobs: Any) -> int:
-    whole = isinstance(jobs, int | np.integer) and not isinstance(jobs, bool)
-    if not whole or not (jobs == -1 or jobs > 0):
-        raise ValueError(f"jobs: must be a positive integer or -1 for one a core; got {jobs!r}.")
-    return int(jobs)
+    known = "a positive integer or -1 for one a core"
+    count: int = number("jobs", jobs, known, lambda n: n == -1 or n > 0, whole=True)
+    return count
 
 
 def _calls(cases: Iterable[Any], seed: Seed | None) -> Iterator[tuple[Any, ...]]:

@@ -6,12 +6,12 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from transpde.checks import Array, finite_array, frozen, points_of, same_size
+from transpde.checks import Array, Unchanging, finite_array, frozen, points_of, same_size
 
 __all__ = [
     "AffineField",
@@ -49,7 +49,7 @@ def quick(function: F) -> F:
 VelocityField = Callable[..., Array]
 
 
-class Field(ABC):
+class Field(Unchanging, ABC):
     """A velocity field that tells apart points from outside, which are checked, and its own."""
 
     @abstractmethod
@@ -126,6 +126,18 @@ class Motion(NamedTuple):
     # log scales, of shapes (..., N, d) and (..., N, d, r); None where nobody has written them.
     along: Callable[[Array, Array, Array], tuple[Array, Array]] | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell pickle how to make it again: the part that is left is a number then."""
+        return _motion_again, (*self[:4], self.left())
+
+
+def _motion_again(m: Array, X: Array, drift: Array, turn: Array, left: Any) -> Motion:
+    return Motion(frozen(m), frozen(X), frozen(drift), frozen(turn), partial(_known, left))
+
+
+def _known(value: Any) -> Any:
+    return value
+
 
 class AffineField(Field):
     r"""Affine velocity field $x \mapsto Bx + c$.
@@ -178,6 +190,10 @@ class AffineField(Field):
         field = object.__new__(cls)
         vars(field).update(_make=make, motion=motion)
         return field
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickle keeps: the linear part and the offset, and not how they are made."""
+        return {"_both": self._both, "motion": self.motion}
 
     _make: Callable[[], tuple[Array, Array]]
 

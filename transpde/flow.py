@@ -9,7 +9,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from transpde.attention import Attention
-from transpde.checks import Array, frozen, increasing_times, positive_integer, positive_number
+from transpde.checks import (
+    LEAST,
+    Array,
+    choice,
+    flag,
+    frozen,
+    increasing_times,
+    of_kind,
+    positive_integer,
+    positive_number,
+)
 from transpde.fields import quiet
 from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
@@ -112,15 +122,14 @@ def flow(
         stationary,
         _budget(budget, horizon),
         # Sums over tokens are ten times as accurate as the steps.
-        evaluation(kernel, rtol / 10, "kernel").remembering(),
+        evaluation(kernel, max(rtol / 10, LEAST), "kernel").remembering(),
     )
-    with bar(progress, "flow") as show:
+    with bar(flag("progress", progress), "flow") as show:
         return _integrated(measure, Flowing(schedule, options), times, horizon, show)
 
 
 def _check_measure(measure: Any) -> None:
-    if not isinstance(measure, Measure):
-        raise TypeError(f"measure: must be a measure; got {type(measure).__name__}.")
+    of_kind("measure", measure, Measure, "a measure")
 
 
 def _budget(budget: int | None, horizon: float) -> int:
@@ -134,12 +143,7 @@ def _method_for(measure: Measure, method: str | None) -> str:
     methods = list(SCHEMES[measure.scheme])
     if method is None:
         return methods[0]
-    if method not in methods:
-        raise ValueError(
-            f"method: must be one of {', '.join(methods)} for {type(measure).__name__}; "
-            f"got {method!r}."
-        )
-    return method
+    return choice("method", method, methods, f" for {type(measure).__name__}")
 
 
 @dataclass(frozen=True)
@@ -332,7 +336,7 @@ def _layer_attentions(attention: Any, depth: int, step: float) -> list[Attention
 
 
 def _requested_times(time: Any) -> tuple[Array | None, float]:
-    if np.ndim(time) == 0:
+    if not isinstance(time, list | tuple | range) and np.ndim(time) == 0:
         horizon = positive_number("time", time, infinite=True)
         return (None if np.isinf(horizon) else np.linspace(0.0, horizon, RECORDS)), horizon
     times = increasing_times("time", time)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from transpde.attention import Attention
-from transpde.checks import Array, finite_array, frozen
+from transpde.checks import Array, Unchanging, finite_array, frozen, of_kind
 from transpde.measures import Measure
 
 __all__ = ["Schedule", "checked_attention"]
 
 
-class Schedule:
+class Schedule(Unchanging):
     r"""Parameters in time: $t \mapsto$ attention, continuous but for declared jumps.
 
     A flow is stepped to each jump exactly, and between two jumps it sees the limits from inside.
@@ -66,14 +67,33 @@ class Schedule:
         if self.constant:
             return self
         later = self.jumps[self.jumps > since] - since
-        return Schedule(lambda t: self(since + t), later if len(later) else ())
+        return Schedule(partial(_later, self, since), later if len(later) else ())
 
     def select(self, stack: tuple[int, ...], index: Any) -> Schedule:
         """Return the schedule of the chosen cases, counted along the flattened stack."""
         if self.constant:
             return Schedule(self(0.0).select(stack, index))
         jumps = self.jumps if len(self.jumps) else ()
-        return Schedule(lambda t: self(t).select(stack, index), jumps)
+        return Schedule(partial(_selected, self, stack, index), jumps)
+
+
+# Functions with names, for pickle: what a path remembers travels between processes.
+
+
+def _later(schedule: Schedule, since: float, t: float) -> Attention:
+    return schedule(since + t)
+
+
+def _selected(schedule: Schedule, stack: tuple[int, ...], index: Any, t: float) -> Attention:
+    return schedule(t).select(stack, index)
+
+
+def _constant(attention: Attention, t: float) -> Attention:
+    return attention
+
+
+def _piece(pieces: list[Attention], jumps: Array, t: float) -> Attention:
+    return pieces[int(np.searchsorted(jumps, t, side="right"))]
 
 
 def _lookup(attention: Any, jumps: Array) -> Callable[[float], Any]:
@@ -82,7 +102,7 @@ def _lookup(attention: Any, jumps: Array) -> Callable[[float], Any]:
             raise ValueError(
                 f"jumps: one attention has none; got {len(jumps)}. Give a sequence of attentions."
             )
-        return lambda t: attention
+        return partial(_constant, attention)
     if isinstance(attention, Sequence) and not isinstance(attention, str):
         pieces = [checked_attention(one) for one in attention]
         if len(pieces) != len(jumps) + 1:
@@ -90,21 +110,19 @@ def _lookup(attention: Any, jumps: Array) -> Callable[[float], Any]:
                 "attention: a sequence must hold one attention more than there are jumps, "
                 f"{len(jumps) + 1}; got {len(pieces)}."
             )
-        return lambda t: pieces[int(np.searchsorted(jumps, t, side="right"))]
+        return partial(_piece, pieces, jumps)
     # A field is callable too, but of points: it is refused by its type, not called with a time.
-    if not callable(attention) or hasattr(attention, "linear"):
+    # A class would be made an attention by a call with a time; it is refused, too.
+    if isinstance(attention, type) or not callable(attention) or hasattr(attention, "linear"):
         checked_attention(attention)
     return attention
 
 
 def checked_attention(value: Any) -> Attention:
     """Return an attention, or raise `TypeError`."""
-    if not isinstance(value, Attention):
-        raise TypeError(
-            "attention: must be an attention, a Schedule or a callable t -> attention; "
-            f"got {type(value).__name__}."
-        )
-    return value
+    wanted = "an attention, a Schedule or a callable t -> attention"
+    found: Attention = of_kind("attention", value, Attention, wanted)
+    return found
 
 
 def _checked_jumps(jumps: Any) -> Array:

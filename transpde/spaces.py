@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, finite_array, frozen, positive_number, same_size
+from transpde.checks import Array, Unchanging, finite_array, frozen, positive_number, same_size
 
 __all__ = ["EUCLIDEAN", "Euclidean", "Space", "Sphere"]
 
 ON_SPACE = 1e-8  # how far tokens may be off, in units of the radius
 
 
-class Space(ABC):
+class Space(Unchanging, ABC):
     """A subset of R^d in which tokens stay."""
 
     @abstractmethod

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from transpde.checks import Array, case_axes, finite_array, frozen, same_size
+from transpde.checks import Array, Unchanging, case_axes, finite_array, frozen, number, same_size
 from transpde.fields import quiet
 from transpde.measures import Gaussian, Grid, Measure, Particles
 
@@ -32,7 +32,7 @@ def _rounded_up(times: Any) -> Any:
     return times + ROUNDING * np.spacing(times, where=np.isfinite(times), out=np.zeros_like(times))
 
 
-class Law(ABC):
+class Law(Unchanging, ABC):
     """What moves the measure of a path, by which the path goes on from any of its measures."""
 
     @abstractmethod
@@ -49,7 +49,7 @@ class Law(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory(Generic[M]):
+class Trajectory(Unchanging, Generic[M]):
     """A measure along depth.
 
     Attributes:
@@ -84,12 +84,14 @@ class Trajectory(Generic[M]):
         Beyond the end a single case raises `ValueError`; the cases of a stack are NaN. A time
         within rounding of a recorded one, or of an end, is that one.
         """
-        time = np.asarray(t)
         latest = np.inf if self.final.stack else self.end
-        if time.ndim or time.dtype.kind not in "iuf" or not 0 <= time <= _rounded_up(latest):
-            end = "" if self.final.stack else f" and at most the end, {self.end!r}"
-            raise ValueError(f"t: must be a number of at least 0{end}; got {t!r}.")
-        t = min(float(t), float(np.max(latest)))
+        last, end = (
+            _rounded_up(latest),
+            "" if self.final.stack else f" and at most the end, {self.end!r}",
+        )
+        wanted = f"a number of at least 0{end}"
+        t = number("t", t, wanted, lambda x: 0 <= x <= last and x < np.inf)
+        t = min(t, float(np.max(latest)))
         j = int(np.searchsorted(self.times, _rounded_up(t), side="right")) - 1
         start = self.final.unpack(self.states[j])
         if _rounded_up(self.times[j]) >= t:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from transpde.checks import Array, same_size
+from transpde.checks import Array, Unchanging, same_size
 from transpde.fields import AffineField, CalledField, Field, VelocityField, quick, quiet
 from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
@@ -15,7 +15,7 @@ from transpde.measures import Measure, Particles
 __all__ = ["Attention", "WithFeedForward"]
 
 
-class Attention(ABC):
+class Attention(Unchanging, ABC):
     """A map from a measure to a velocity field: `attention(measure)(x)`."""
 
     @quick

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.special import expit
@@ -54,7 +54,7 @@ class Sigmoid(Head):
 
     def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> PointwiseSum:
         """Return the weights that this head gives to the tokens of a measure."""
-        return _pointwise(self, measure, lambda scores: expit(scores + self.bias))
+        return _pointwise(self, measure, partial(_sigmoid, self.bias))
 
 
 class Unnormalized(Head):
@@ -110,7 +110,7 @@ class Linear(Head):
 
     def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> PointwiseSum:
         """Return the weights that this head gives to the tokens of a measure."""
-        return _pointwise(self, measure, lambda scores: scores)
+        return _pointwise(self, measure, _as_they_are)
 
     def _token_field(self, measure: Particles, how: Evaluation) -> AffineField:
         x, exponent = _of_order_one(measure.points)
@@ -163,3 +163,14 @@ def _of_order_one(array: Array) -> tuple[Array, Array]:
 def _pointwise(head: Head, measure: Particles, function: Callable[[Array], Array]) -> PointwiseSum:
     keys = matrix_product(measure.points, head.key)
     return PointwiseSum(head.query, None, keys, measure.weights, function)
+
+
+# Functions with names, for pickle.
+
+
+def _sigmoid(bias: float, scores: Array) -> Array:
+    return np.asarray(expit(scores + bias))
+
+
+def _as_they_are(scores: Array) -> Array:
+    return scores

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.interpolate import make_interp_spline
 
-from transpde.checks import Array, finite_array
+from transpde.attention import Attention
+from transpde.checks import Array, finite_array, function, of_kind
 from transpde.energy.scores import number
 from transpde.fields import evaluated
 from transpde.measures import Particles
@@ -45,6 +46,8 @@ def energy_residual(
         ...                 lambda mu: -twisted_dissipation(mu, A)) < 1e-6
         True
     """
+    of_kind("path", path, Trajectory)
+    energy, rate = function("energy", energy), function("rate", rate)
     if len(path) < 16:
         raise ValueError(f"path: must have at least 16 recorded times; got {len(path)}.")
     E, r = (
@@ -86,7 +89,7 @@ def wasserstein_gradient(measure: Particles, energy: Callable[[Any], Any]) -> Ar
         array([[-1.],
                [ 1.]])
     """
-    w = _weighted(measure)
+    w, energy = _weighted(measure), function("energy", energy)
 
     def height(x: Array) -> Array:
         E = finite_array("energy", energy(measure.at(x)), "...")
@@ -134,6 +137,7 @@ def gradient_defect(measure: Particles, attention: Any) -> Any:
         True
     """
     w = _weighted(measure)
+    of_kind("attention", attention, Attention).check(measure)
 
     def momenta(x: Array) -> Array:
         moved = measure.at(x)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from transpde.attention import Sinkhorn, Unnormalized
-from transpde.checks import Array, positive_number
+from transpde.checks import Array, flag, positive_number
 from transpde.energy.scores import Tokens, factor_of, kinetic, mean_of, number, score_of
 from transpde.kernels import Evaluation, SoftmaxSum, potential
 from transpde.measures import Gaussian, Particles
@@ -84,7 +84,7 @@ def interaction_dissipation(measure: Tokens, score: Any, *, normalised: bool = T
         0.253125
     """
     A = score_of(measure, score)
-    if not normalised:
+    if not flag("normalised", normalised):
         return kinetic(measure, _unnormalised(A))
     if isinstance(measure, Gaussian):
         return _softmax_dissipation(measure, A)

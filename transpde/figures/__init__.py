@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transpde.checks import flag, of_kind, text
 from transpde.records import FigureData
-from transpde.records.record import nearest_names, write
+from transpde.records.record import checked_formats, folder_of, nearest_names, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,7 +74,7 @@ def describe(name: str) -> str:
     Raises:
         ValueError: an unknown name; the message has the nearest names.
     """
-    if name not in FIGURES:
+    if text("name", name) not in FIGURES:
         raise ValueError(f"name: no figure is called {name!r}; {nearest_names(name, names())}")
     return FIGURES[name][1]
 
@@ -112,35 +113,49 @@ def draw(name: str, data: FigureData | None = None, figure: Figure | None = None
     Example:
         >>> figure = figures.draw("trad_explosion")  # doctest: +SKIP
     """
+    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
+
     module = _module(name)
+    if data is not None:
+        of_kind("data", data, FigureData)
+    if figure is not None:
+        of_kind("figure", figure, Figure)
     data = module.data(name) if data is None else data
     if figure is None:
-        from matplotlib import pyplot as plt
-
         figure = plt.figure(figsize=module.SIZE, layout="constrained")
     module.draw(name, data, figure)
     return figure
 
 
 def make(
-    name: str, out: str | Path = "figures-out", format: str | Sequence[str] = "png"
+    name: str,
+    out: str | Path = "figures-out",
+    format: str | Sequence[str] = "png",
+    *,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Compute and draw a figure, and write the picture, NAME.npz and the manifest NAME.json.
+
+    All files come into the folder together, when all are written.
 
     Args:
         name: of the figure.
         out: the folder to write to, made if it is missing.
         format: one or several of "png", "pdf", "svg".
+        overwrite: replace files that are there. A link is replaced, too: what it leads to stays.
 
     Returns:
         The files written.
 
     Raises:
-        ValueError: an unknown name or format.
-        OSError: the folder cannot be written to.
+        ValueError: an unknown name or format, an empty `out`.
+        FileExistsError: a file is there already, and is not to be overwritten.
+        OSError: the folder cannot be written to, or is full.
 
     Example:
         >>> figures.make("trad_explosion", out="figures-out", format="pdf")  # doctest: +SKIP
     """
-    formats = [format] if isinstance(format, str) else list(format)
-    return write(name, describe(name), _module(name), Path(out), formats)
+    line, formats = describe(name), checked_formats(format)
+    folder, replace = folder_of("out", out), flag("overwrite", overwrite)
+    return write(name, line, _module(name), folder, formats, replace)

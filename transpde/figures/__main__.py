@@ -9,7 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from transpde import figures
-from transpde.records.record import FORMATS, make_writable
+from transpde.records.record import (
+    FORMATS,
+    checked_formats,
+    folder_of,
+    make_writable,
+    paths_of,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,18 +32,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if find_spec("matplotlib") is None:
             raise OSError("drawing needs matplotlib: pip install transpde[plot]")
-        make_writable(given.out)
-        _make(wanted, given.out, given.format or ["png"])
+        out = folder_of("out", given.out)
+        make_writable(out)
+        _make(wanted, out, checked_formats(given.format or ["png"]), given.overwrite)
     except (ValueError, OSError) as error:
         print(f"transpde.figures: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
     return 0
 
 
-def _make(wanted: list[str], out: Path, formats: list[str]) -> None:
-    """Make figures, and say of each at once what was written: the progress that is to be seen."""
+def _make(wanted: list[str], out: Path, formats: list[str], overwrite: bool) -> None:
+    """Make figures, and say of each at once what was written: the progress that is to be seen.
+
+    A figure whose files are all there is kept, so that a run that was stopped goes on.
+    """
     for name in wanted:
-        files = figures.make(name, out, formats)
+        files = paths_of(name, out, formats)
+        if not overwrite and all(path.is_file() for path in files):
+            print(f"{name}: kept, {files[-1]} is there already", flush=True)
+            continue
+        figures.make(name, out, formats, overwrite=overwrite)
         print(f"{name}: {', '.join(str(path) for path in files)}", flush=True)
 
 
@@ -51,7 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", metavar="NAME", action="append", default=[], help="make this one (repeatable)"
     )
-    parser.add_argument("--out", type=Path, default=Path("figures-out"), help="where to write")
+    parser.add_argument("--out", default="figures-out", help="where to write")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="make again what is there, and replace it"
+    )
     parser.add_argument(
         "--format", choices=FORMATS, action="append", help="of the pictures (repeatable)"
     )

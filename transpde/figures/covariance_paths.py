@@ -34,7 +34,16 @@ import numpy as np
 from scipy import integrate
 
 import transpde as tp
-from transpde.checks import Array
+from transpde.checks import (
+    Array,
+    covariance_matrix,
+    finite_array,
+    flag,
+    increasing_times,
+    of_kind,
+    positive_number,
+    same_size,
+)
 from transpde.disc import axis_angles, symmetric_coordinates, unit_trace_matrices
 
 __all__ = ["RTOL", "Paths", "by_arc_length", "clock_ticks", "planar_paths", "velocity"]
@@ -130,6 +139,8 @@ def planar_paths(
         physical: the places are physical times; for flows that are not stiff and do not blow up.
 
     Raises:
+        TypeError: another attention.
+        ValueError: starts that are no covariances of the plane, places that do not increase.
         RuntimeError: the solver fails.
 
     Example:
@@ -139,7 +150,10 @@ def planar_paths(
         >>> planar_paths(head, np.eye(2)[None] / 2, np.array([0.0, 40.0])).blowup_times
         array([1.])
     """
-    rate = _rate(attention, physical)
+    rate = _rate(attention, flag("physical", physical))
+    starts = covariance_matrix("starts", finite_array("starts", starts, "n d d"))
+    same_size("starts", starts.shape[-1], "the plane", 2, "dimension")
+    places, rtol = increasing_times("places", places), positive_number("rtol", rtol)
     (u, w, size), n = symmetric_coordinates(starts).T, len(starts)
     first = [u / size, w / size, np.log(size), np.log(np.linalg.det(starts)), np.zeros(n)]
     share = rtol / np.sqrt(5 * n)
@@ -196,7 +210,8 @@ def _response(attention: Any) -> tuple[Response, Array]:
     """Return C as a function of direction, log size and log determinant; C -> B as (4, 3)."""
     if isinstance(attention, tp.MultiHead):
         return _softmax(attention), np.sum([_linear(head) for head in attention.heads], axis=0)
-    kinds = {tp.Softmax: _softmax, tp.L2: _l2, tp.Sinkhorn: _sinkhorn}
+    kinds: dict[type, Any] = {tp.Softmax: _softmax, tp.L2: _l2, tp.Sinkhorn: _sinkhorn}
+    of_kind("attention", attention, tuple(kinds))
     return kinds[type(attention)](attention), _linear(attention)
 
 

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
+import threadpoolctl
 
 from transpde.checks import Array
 
@@ -117,7 +117,13 @@ def in_threads(
 
 
 class _Narrow:
-    """How many callers hold BLAS to one thread: the first narrows it, the last gives it back."""
+    """How many callers hold BLAS to one thread: the first narrows it, the last gives it back.
+
+    OpenBLAS has one number of threads for the whole process. threadpoolctl lets one Python thread
+    at a time change it, the first that did, until that one ends; and what another asks for is
+    dropped in silence. Here the thread that gives back may not be the one that narrowed, and
+    afterwards the number is free for all: each change begins and ends with nobody in control.
+    """
 
     def __init__(self) -> None:
         self.lock, self.holders = Lock(), 0
@@ -126,17 +132,38 @@ class _Narrow:
     def take(self) -> None:
         with self.lock:
             if not self.holders:
+                _free()
                 self.limiter = _pools().limit(limits=1, user_api="blas")
             self.holders += 1
 
     def give_back(self) -> None:
         with self.lock:
-            self.holders -= 1
+            self.holders = max(0, self.holders - 1)  # one from before a fork is no longer counted
             if not self.holders:
-                self.limiter.restore_original_limits()
+                self._restore()
+
+    def after_fork(self) -> None:
+        """Forget the callers of the parent: their threads do not run in the child."""
+        self.lock, self.holders = Lock(), 0
+        self._restore()
+
+    def _restore(self) -> None:
+        limiter, self.limiter = self.limiter, None
+        if limiter is not None:
+            _free()
+            limiter.restore_original_limits()
+            _free()
+
+
+def _free() -> None:
+    """Let any thread change the number of threads of BLAS; older threadpoolctl always does."""
+    if hasattr(threadpoolctl.OpenBLASController, "clear_controlling_thread"):
+        threadpoolctl.OpenBLASController.clear_controlling_thread(force=True)
 
 
 _narrow = _Narrow()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_narrow.after_fork)
 
 
 @contextmanager
@@ -167,5 +194,5 @@ def narrow_blas() -> bool:
 
 
 @cache
-def _pools() -> ThreadpoolController:
-    return ThreadpoolController()
+def _pools() -> Any:
+    return threadpoolctl.ThreadpoolController()

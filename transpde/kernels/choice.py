@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from transpde.checks import Array, positive_number
+from transpde.checks import Array, choice, positive_number
 
 __all__ = ["EXACT", "KERNEL_METHODS", "Evaluation", "Memory", "evaluation"]
 
@@ -20,6 +20,10 @@ class Memory:
 
     def __init__(self) -> None:
         self._known: WeakKeyDictionary[Any, Array] = WeakKeyDictionary()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell pickle to begin anew: it only saves iterations."""
+        return Memory, ()
 
     def recall(self, head: Any, shape: tuple[int, ...]) -> Array:
         """Return what a head left, if it was for clouds of this shape, else zeros."""
@@ -53,6 +57,5 @@ def evaluation(method: Any, tol: Any, name: str = "method") -> Evaluation:
     Raises:
         ValueError: an unknown method, a tolerance that is not positive.
     """
-    if method not in KERNEL_METHODS:
-        raise ValueError(f"{name}: must be one of {', '.join(KERNEL_METHODS)}; got {method!r}.")
+    choice(name, method, KERNEL_METHODS)
     return Evaluation(method, positive_number("tol", tol))

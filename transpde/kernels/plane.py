@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transpde.checks import Array
+from transpde.checks import Array, Unchanging
 from transpde.kernels.sums import TokenSum
 
 __all__ = ["PlaneSum"]
@@ -16,7 +16,7 @@ LOST = 1e-250  # a sum so small, relative to its largest possible term, may have
 
 
 @dataclass(frozen=True, eq=False)
-class PlaneSum:
+class PlaneSum(Unchanging):
     r"""Sums over the tokens y of a tensor grid of the plane.
 
     A weight $e^{\langle\xi, y\rangle + b(y)}$ has a factor for each axis: a target needs

@@ -21,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import logsumexp
 
-from transpde.checks import Array
+from transpde.checks import Array, Unchanging
 from transpde.kernels.blocks import (
     MOST_THREADS,
     CausalOrder,
@@ -43,7 +43,7 @@ LOST = 1e-200  # a sum that small, relative to its bound, may have lost terms
 
 
 @dataclass(frozen=True, eq=False)
-class TokenSum(ABC):
+class TokenSum(Unchanging, ABC):
     """Weighted sums over n tokens: query M (..., k, d), shift z (..., k), keys (..., n, k).
 
     No shift is a shift of zero.

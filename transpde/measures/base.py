@@ -12,14 +12,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from transpde.checks import Array
+from transpde.checks import Array, Unchanging
 from transpde.fields import VelocityField
 from transpde.spaces import EUCLIDEAN, Space
 
 __all__ = ["Measure"]
 
 
-class Measure(ABC):
+class Measure(Unchanging, ABC):
     """A probability measure with coordinates that a velocity field can move."""
 
     scheme: str = "coordinates"  # how `flow` steps it

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from transpde.checks import Array, finite_array, frozen, generator, positive_integer, same_size
+from transpde.checks import function as a_function
 from transpde.fields import VelocityField
 from transpde.measures.base import Measure
 from transpde.measures.gaussian import Gaussian
@@ -104,7 +105,7 @@ class Grid(Measure):
             >>> tp.Grid.from_density(np.linspace(0.0, 1.0, 3), lambda x: 2 * x[:, 0]).density
             array([0.5, 1.5])
         """
-        axes = _checked_edges(edges)
+        axes, _ = _checked_edges(edges), a_function("function", function)
         z, w = np.polynomial.legendre.leggauss(NODES)
         nodes = [(_centres(e)[:, None] + np.diff(e)[:, None] * z / 2).ravel() for e in axes]
         values = finite_array("function", function(_points(nodes)), "n")

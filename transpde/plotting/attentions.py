@@ -12,7 +12,16 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import MaxNLocator
 
 from transpde.attention import Attention, Masked
-from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
+from transpde.checks import (
+    Array,
+    finite_array,
+    function,
+    mapping,
+    of_kind,
+    positive_integer,
+    positive_number,
+    same_size,
+)
 from transpde.measures import Particles
 from transpde.plotting.measures import plot_particles
 from transpde.plotting.paths import plot_flow
@@ -23,8 +32,11 @@ from transpde.plotting.styles import (
     SIGNED,
     attention_style,
     axes_on,
-    of_kind,
+    drawing,
+    each,
+    finite_number,
     one_cloud,
+    one_path,
     one_space,
     plane_axes,
 )
@@ -43,6 +55,7 @@ PANEL = 2.1  # inches a panel, wide and high
 SPEED = LinearSegmentedColormap.from_list("speed", plt.get_cmap("YlGnBu")(np.linspace(0, 0.68)))
 
 
+@drawing()
 def plot_attention_matrix(
     matrix: Any, *, ax: Axes | None = None, colorbar: bool = False, cmap: str | None = None
 ) -> Axes:
@@ -60,13 +73,11 @@ def plot_attention_matrix(
     Example:
         >>> ax = plot_attention_matrix(attention.matrix(tokens), colorbar=True)  # doctest: +SKIP
     """
-    matrix = np.asarray(matrix)
-    if matrix.ndim == 3:
+    P = finite_array("matrix", matrix, "... n n")
+    if P.ndim > 2:
         raise ValueError(
-            f"matrix: must have shape (n, n); got shape {matrix.shape}. "
-            "Choose a head first: matrix[0]."
+            f"matrix: must have shape (n, n); got shape {P.shape}. Choose a head first: matrix[0]."
         )
-    P = finite_array("matrix", matrix, "n n")
     same_size("matrix", P.shape[1], "its rows", P.shape[0], "number of columns")
     ax = axes_on(ax)
     low, high = float(P.min()), float(np.abs(P).max())
@@ -87,6 +98,7 @@ def plot_attention_matrix(
     return ax
 
 
+@drawing(field=function)
 def plot_field(
     field: Callable[[Array], Array],
     *,
@@ -116,12 +128,9 @@ def plot_field(
     """
     sides = []
     for name, limits in (("xlim", xlim), ("ylim", ylim)):
-        low, high = np.ravel(finite_array(name, limits, "2"))
-        if not low < high:
-            raise ValueError(f"{name}: must be (low, high) with low < high; got {limits!r}.")
-        sides.append(np.linspace(low, high, positive_integer("count", count)))
+        sides.append(np.linspace(*_ends(name, limits), positive_integer("count", count)))
     points = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
-    velocity = np.asarray(field(points))
+    velocity = finite_array("field", field(points), "...")
     if velocity.shape != points.shape:
         raise ValueError(
             f"field: must return one velocity a point, shape {points.shape}; "
@@ -134,6 +143,7 @@ def plot_field(
     return ax
 
 
+@drawing()
 def plot_attention_matrices(
     attentions: Mapping[str, Attention],
     tokens: Particles,
@@ -162,6 +172,7 @@ def plot_attention_matrices(
         >>> axes = plot_attention_matrices({"softmax": head}, tokens)  # doctest: +SKIP
     """
     one_cloud("tokens", tokens)
+    each("attentions", attentions, _an_attention)
     matrices = {name: _one_matrix(head.matrix(tokens)) for name, head in attentions.items()}
     figure, axes = _panels("attentions", list(matrices), columns)
     largest = max(float(np.abs(P).max()) for P in matrices.values())
@@ -178,6 +189,7 @@ def plot_attention_matrices(
     return axes
 
 
+@drawing(position=finite_number)
 def plot_attention_fields(
     attentions: Mapping[str, Attention],
     tokens: Particles,
@@ -212,9 +224,10 @@ def plot_attention_fields(
         >>> axes = plot_attention_fields({"softmax": head}, tokens)  # doctest: +SKIP
     """
     one_cloud("tokens", tokens)
+    each("attentions", attentions, _an_attention)
+    side = [np.linspace(*_ends(name, ends), 61) for name, ends in (("xlim", xlim), ("ylim", ylim))]
     fields = {name: _field(head, tokens, position) for name, head in attentions.items()}
     figure, axes = _panels("attentions", list(fields), columns)
-    side = [np.linspace(*ends, 61) for ends in (xlim, ylim)]
     points = np.stack(np.meshgrid(*side), axis=-1)
     speeds = [_speed(field(points.reshape(-1, 2))).reshape(61, 61) for field in fields.values()]
     largest = max(float(speed.max()) for speed in speeds)
@@ -230,6 +243,7 @@ def plot_attention_fields(
     return axes
 
 
+@drawing(trajectories=mapping)
 def plot_attention_flows(
     trajectories: Mapping[str, Trajectory], attentions: Mapping[str, Attention]
 ) -> Any:
@@ -251,12 +265,26 @@ def plot_attention_flows(
     """
     if missing := [name for name in trajectories if name not in attentions]:
         raise ValueError(f"attentions: must hold every name of trajectories; {missing} missing.")
+    each("trajectories", trajectories, one_path)
+    each("attentions", attentions, _an_attention)
     _, axes = _panels("trajectories", list(trajectories))
     first = next(iter(trajectories.values())).final.space
     for ax, (name, path) in zip(axes, trajectories.items(), strict=True):
         one_space("trajectories", path.final.space, "the first", first)
         plot_flow(path, ax=ax, color=attention_style(attentions[name])["color"])
     return axes
+
+
+def _ends(name: str, limits: Any) -> tuple[float, float]:
+    """Return the two ends of an axis, low before high."""
+    ends = finite_array(name, limits, "2")
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise ValueError(f"{name}: must be (low, high) with low < high; got {limits!r}.")
+    return float(ends[0]), float(ends[1])
+
+
+def _an_attention(name: str, value: Any) -> None:
+    of_kind(name, value, Attention)
 
 
 def _panels(argument: str, names: list[str], columns: int = 4) -> tuple[Any, Any]:
@@ -295,7 +323,7 @@ def _one_matrix(matrix: Array) -> Array:
 
 def _field(head: Attention, tokens: Particles, position: float | None) -> Callable[[Array], Array]:
     """Return the field on points alone, a masked one at one position."""
-    field = of_kind("attentions", head, Attention)(tokens)
+    field = head(tokens)
     if not isinstance(head, Masked):
         return field
     if position is None:

@@ -11,17 +11,28 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
-from transpde.checks import Array, finite_array, positive_number, same_size, symmetric_matrix
-from transpde.disc import cone_coordinates, disc_coordinates
+from transpde.checks import (
+    Array,
+    finite_array,
+    mapping,
+    of_kind,
+    positive_number,
+    same_size,
+    symmetric_matrix,
+)
+from transpde.disc import cone_coordinates, disc_places, plane_coordinates
 from transpde.measures import Gaussian
 from transpde.plotting.styles import (
     GREY,
     INK,
     SEQUENCE,
+    SHARED,
     SIGNED,
     axes_3d,
     axes_on,
     coloured_lines,
+    drawing,
+    each,
     last_finite,
     note,
     one_each,
@@ -41,6 +52,7 @@ __all__ = [
 CIRCLE = np.linspace(0.0, 2 * np.pi, 181)
 
 
+@drawing()
 def plot_cone(
     covariances: Any,
     *,
@@ -64,7 +76,7 @@ def plot_cone(
     Example:
         >>> ax = plot_cone(path.covariances)  # doctest: +SKIP
     """
-    paths, numbers = _paths("covariances", cone_coordinates(covariances), values)
+    paths, numbers = _paths("covariances", plane_coordinates("covariances", covariances), values)
     axes: Any = axes_3d(ax)
     top = np.nanmax(paths[..., 2]) if height is None else positive_number("height", height)
     _draw_cone(axes, float(top))
@@ -76,6 +88,7 @@ def plot_cone(
     return axes
 
 
+@drawing()
 def plot_limit_lines(
     panels: dict[str, Any], direction: Any, *, height: float | None = None, **lines: Any
 ) -> Array:
@@ -101,9 +114,11 @@ def plot_limit_lines(
     u = finite_array("direction", direction, "d")
     same_size("direction", len(u), "the plane", 2, "dimension")
     positive_number("direction's length", float(np.linalg.norm(u)))
+    each("panels", panels, _plane_paths)
     solid = {"projection": "3d"}
     axes = row_of_axes(len(panels), 4.5, 4.2, subplot_kw=solid, layout=None)
-    traces = np.trace(np.asarray(next(iter(panels.values())))[-1], axis1=-2, axis2=-1)
+    first = cone_coordinates(next(iter(panels.values())))
+    traces = first[-1, ..., 2]
     for ax, (title, S) in zip(axes, panels.items(), strict=True):
         plot_cone(S, ax=ax, **{"values": traces.ravel(), "height": height} | lines)
         ray = np.outer(u, u) / (u @ u) * ax.get_zlim()[1]
@@ -134,6 +149,7 @@ def _draw_cone(ax: Any, top: float) -> None:
     ax.grid(False)
 
 
+@drawing()
 def plot_disc(
     directions: Any,
     *,
@@ -165,7 +181,7 @@ def plot_disc(
     Example:
         >>> ax = plot_disc(path.directions)  # doctest: +SKIP
     """
-    paths, numbers = _paths("directions", disc_coordinates(directions), values)
+    paths, numbers = _paths("directions", disc_places("directions", directions), values)
     ax = axes_on(ax)
     ax.add_patch(Circle((0, 0), 1.0, fill=False, edgecolor="black", linewidth=0.7, zorder=2))
     curves = np.swapaxes(paths, 0, 1)
@@ -176,6 +192,7 @@ def plot_disc(
     return ax
 
 
+@drawing(arcs=mapping)
 def plot_discs(
     panels: dict[str, Any],
     *,
@@ -203,6 +220,11 @@ def plot_discs(
     stray = [title for title in arcs or {} if title not in panels]
     if stray:
         raise ValueError(f"arcs: each must have the title of a panel; got {stray[0]!r}.")
+    each("panels", panels, _plane_paths)
+    if arcs:
+        each("arcs", arcs, _plane_form)
+    if axes is not None:
+        each("axes", axes.tolist() if isinstance(axes, np.ndarray) else axes, SHARED["ax"])
     drawn = row_of_axes(len(panels), 3.2, 3.5) if axes is None else list(axes)
     same_size("axes", len(drawn), "panels", len(panels), "length")
     options: dict[str, Any] = {"annotate": False, "linewidths": 1.1, "size": 14.0}
@@ -217,6 +239,7 @@ def plot_discs(
     return drawn
 
 
+@drawing()
 def plot_arc(matrix: Any, *, ax: Axes | None = None) -> Axes:
     r"""Mark beside the circle of a disc the directions u with $u^\top Cu > 0$.
 
@@ -232,8 +255,7 @@ def plot_arc(matrix: Any, *, ax: Axes | None = None) -> Axes:
     Example:
         >>> ax = plot_arc([[1.0, 0.0], [0.0, -1.0]])  # doctest: +SKIP
     """
-    C = symmetric_matrix("matrix", matrix)
-    same_size("matrix", len(C), "the plane", 2, "dimension")
+    C = _plane_form("matrix", matrix)
     ax = axes_on(ax)
     angle = np.linspace(0.0, 2 * np.pi, 1441)
     u, w = np.cos(angle), np.sin(angle)
@@ -243,6 +265,7 @@ def plot_arc(matrix: Any, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@drawing()
 def plot_disc_map(
     covariances: Any, values: Any, *, limit: float | None = None, ax: Axes | None = None
 ) -> Axes:
@@ -263,7 +286,7 @@ def plot_disc_map(
     Example:
         >>> ax = plot_disc_map(disc_covariances(9, 36), values)  # doctest: +SKIP
     """
-    uw = disc_coordinates(finite_array("covariances", covariances, "R S 2 2"))
+    uw = disc_places("covariances", finite_array("covariances", covariances, "R S 2 2"))
     z = finite_array("values", values, "R S")
     for axis, name in enumerate(("rings", "rays")):
         same_size("values", z.shape[axis], "covariances", uw.shape[axis], f"number of {name}")
@@ -279,6 +302,7 @@ def plot_disc_map(
     return ax
 
 
+@drawing()
 def plot_starts(
     starts: Gaussian,
     values: Any,
@@ -308,18 +332,31 @@ def plot_starts(
     Example:
         >>> ax = plot_starts(disc_gaussians(9), range(45))  # doctest: +SKIP
     """
+    cases = disc_places("starts", of_kind("starts", starts, Gaussian).covariance).size // 2
+    numbers = one_each(finite_array("values", values, "... N").ravel(), "starts", cases)
+    marks = [
+        (_directions(name, given), look)
+        for name, given, look in (("stars", stars, ("*", 13)), ("squares", squares, ("s", 6)))
+    ]
+    curve = None if boundary is None else disc_places("boundary", boundary)
     style: dict[str, Any] = {"size": 12.0, "annotate": False} | points
-    ax = plot_disc(starts.covariance[None], values=values, ax=ax, **style)
+    ax = plot_disc(starts.covariance[None], values=numbers, ax=ax, **style)
     if label:
         plt.colorbar(ax.collections[-1], ax=ax, label=label, shrink=0.8)
-    if boundary is not None:
-        ax.plot(*disc_coordinates(boundary).T, color=INK, linewidth=1.6, zorder=4)
-    for directions, marker, size in ((stars, "*", 13), (squares, "s", 6)):
-        if directions is not None:
-            u = finite_array("directions", directions, "k d")
-            ends = disc_coordinates(u[:, :, None] * u[:, None, :])
-            ax.plot(*ends.T, marker, color=INK, markersize=size, zorder=5, clip_on=False)
+    if curve is not None:
+        ax.plot(*curve.T, color=INK, linewidth=1.6, zorder=4)
+    for ends, (marker, size) in marks:
+        ax.plot(*ends.T, marker, color=INK, markersize=size, zorder=5, clip_on=False)
     return ax
+
+
+def _directions(name: str, given: Any) -> Array:
+    """Return the places (k, 2) on the circle of directions u (k, 2); none for None."""
+    if given is None:
+        return np.empty((0, 2))
+    u = finite_array(name, given, "k d")
+    same_size(name, u.shape[-1], "the plane", 2, "dimension")
+    return disc_places(name, u[:, :, None] * u[:, None, :])
 
 
 def disc_frame(ax: Axes, annotate: bool) -> None:
@@ -336,6 +373,19 @@ def disc_frame(ax: Axes, annotate: bool) -> None:
         note(ax, "isotropic", (0, 0), (4, 4), zorder=4)
 
 
+def _plane_paths(name: str, value: Any) -> None:
+    """Raise unless a value is one path or several of covariances of the plane."""
+    if plane_coordinates(name, value).ndim < 2:
+        raise ValueError(f"{name}: must have shape (T, ..., 2, 2); got a single matrix.")
+
+
+def _plane_form(name: str, value: Any) -> Array:
+    """Return a symmetric matrix (2, 2), or raise."""
+    C = symmetric_matrix(name, finite_array(name, value, "d d"))
+    same_size(name, len(C), "the plane", 2, "dimension")
+    return C
+
+
 def _paths(name: str, coordinates: Array, values: Any) -> tuple[Array, Array]:
     """Return paths (T, B, k) and one number each: the given one, or the initial w."""
     if coordinates.ndim < 2:
@@ -343,7 +393,8 @@ def _paths(name: str, coordinates: Array, values: Any) -> tuple[Array, Array]:
     paths = coordinates.reshape(len(coordinates), -1, coordinates.shape[-1])
     if values is None:
         return paths, paths[0, :, 1]
-    return paths, one_each(np.ravel(values), name, paths.shape[1], "number of paths")
+    numbers = finite_array("values", values, "... N").ravel()
+    return paths, one_each(numbers, name, paths.shape[1], "number of paths")
 
 
 def _colours(numbers: Array) -> Array:

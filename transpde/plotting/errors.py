@@ -11,9 +11,21 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from transpde.checks import Array, positive_number
+from transpde.checks import Array, mapping, of_kind, plain_array, positive_number, same_size
+from transpde.checks import function as a_function
 from transpde.convergence import bernstein_parameter, fitted_order, positive_array
-from transpde.plotting.styles import GREY, INK, SIGNED, STYLES, axes_on, note, seed_rows
+from transpde.plotting.styles import (
+    GREY,
+    INK,
+    SIGNED,
+    STYLES,
+    axes_on,
+    drawing,
+    each,
+    finite_number,
+    note,
+    seed_rows,
+)
 
 __all__ = ["plot_convergence", "plot_poles", "plot_rates", "plot_samples", "plot_slopes"]
 
@@ -21,6 +33,7 @@ POLE = "#D55E00"
 MESH = (121, 161)  # points up and across: even numbers of cells, so that poles on axes stand out
 
 
+@drawing()
 def plot_convergence(
     x: Any,
     errors: Any,
@@ -79,6 +92,7 @@ def slope_triangle(ax: Axes, x: Any, errors: Any, order: float) -> None:
     note(ax, "1", below, (0, -4), ha="center", va="top")
 
 
+@drawing()
 def plot_samples(
     x: Any,
     samples: Any,
@@ -105,7 +119,8 @@ def plot_samples(
     Example:
         >>> ax = plot_samples([10, 20], [[0.3, 0.2], [0.2, 0.1]])  # doctest: +SKIP
     """
-    errors = positive_array("samples", seed_rows("samples", samples, np.ravel(x)), "S N")
+    numbers = positive_array("x", x)
+    errors = positive_array("samples", seed_rows("samples", samples, numbers), "S N")
     ax, style = axes_on(ax), {"color": INK} | lines
     dots: dict[str, Any] = {"alpha": 0.4, "markersize": 6, "markeredgewidth": 0, "zorder": 1}
     ax.plot(x, errors.T, ".", color=style["color"], label="_seeds", **dots)
@@ -115,6 +130,7 @@ def plot_samples(
     return ax
 
 
+@drawing(errors=mapping)
 def plot_rates(
     x: Any,
     errors: dict[str, Any],
@@ -140,6 +156,10 @@ def plot_rates(
     Example:
         >>> ax = plot_rates([10, 20], {"d = 1": [[0.3, 0.2], [0.2, 0.1]]})  # doctest: +SKIP
     """
+    numbers = positive_array("x", x)
+    each("errors", errors, lambda name, rows: positive_array(name, rows, "S N"))
+    for name, rows in errors.items():
+        seed_rows(f"errors[{name!r}]", rows, numbers)
     ax = axes_on(ax)
     colors = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(errors)))
     for color, (name, samples) in zip(colors, errors.items(), strict=True):
@@ -154,6 +174,7 @@ def plot_rates(
     return ax
 
 
+@drawing()
 def plot_slopes(ax: Axes, slopes: dict[float, tuple[float, float, float]]) -> Axes:
     """Draw grey lines of given slopes on logarithmic axes, each with its slope beside it.
 
@@ -167,11 +188,15 @@ def plot_slopes(ax: Axes, slopes: dict[float, tuple[float, float, float]]) -> Ax
     Example:
         >>> ax = plot_slopes(ax, {2: (10, 100, 1e-3)})  # doctest: +SKIP
     """
-    for slope, (left, right, start) in slopes.items():
-        if not (0 < left < right and start > 0):
+    for slope, interval in slopes.items():
+        finite_number("slopes", slope)
+        name = f"slopes[{slope!r}]"
+        three = [positive_number(name, one) for one in of_kind(name, interval, (tuple, list))]
+        if len(three) != 3 or not three[0] < three[1]:
             raise ValueError(
-                f"slopes: must have 0 < left < right and a positive value; got {slopes[slope]}."
+                f"{name}: must have 0 < left < right and a positive value; got {interval}."
             )
+        left, right, start = three
         end = start * (right / left) ** slope
         ax.plot([left, right], [start, end], color=GREY, linewidth=1.0, label="_slope")
         middle = (np.sqrt(left * right), np.sqrt(start * end))
@@ -179,6 +204,7 @@ def plot_slopes(ax: Axes, slopes: dict[float, tuple[float, float, float]]) -> Ax
     return ax
 
 
+@drawing(function=a_function)
 def plot_poles(
     function: Callable[[Array], Any],
     poles: Any,
@@ -204,16 +230,21 @@ def plot_poles(
     Example:
         >>> ax = plot_poles(lambda z: 1 / (1 + z**2), [1j, -1j])  # doctest: +SKIP
     """
-    poles = np.ravel(np.asarray(poles, dtype=complex))
+    poles = np.ravel(plain_array("poles", poles, "iufc").astype(complex))
     if not poles.size:
         raise ValueError("poles: must hold at least one; got none.")
+    if not np.isfinite(poles).all():
+        raise ValueError(f"poles: every entry must be finite; got {poles}.")
     if positive_number("width", width) < 1:
         raise ValueError(f"width: must be at least 1, to show [-1, 1]; got {width}.")
     positive_number("height", height)
     ax = axes_on(ax)
     y, x = (np.linspace(-s, s, n + 1) for s, n in zip((height, width), MESH, strict=True))
     with np.errstate(divide="ignore"):
-        size = np.log10(np.abs(function(x + 1j * y[:, None])))
+        z = x + 1j * y[:, None]
+        found = plain_array("function", function(z), "iufc")
+        same_size("function", found.size, "its argument", z.size, "number of values")
+        size = np.log10(np.abs(found)).reshape(z.shape)
     levels = np.linspace(-1, 1, 21)
     ax.contourf(x, y, np.clip(size, -0.99, 0.99), levels=levels, cmap=f"{SIGNED}_r")
     rho = bernstein_parameter(poles).min()

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from transpde.checks import Array, finite_array, positive_integer, positive_number, same_size
+from transpde.checks import (
+    Array,
+    finite_array,
+    of_kind,
+    positive_integer,
+    positive_number,
+    same_size,
+)
+from transpde.convergence import positive_array
 from transpde.measures import Gaussian, Grid, Particles
 from transpde.plotting.styles import (
     AMOUNT,
@@ -20,8 +28,9 @@ from transpde.plotting.styles import (
     SEQUENCE,
     axes_on,
     coloured_lines,
+    drawing,
+    each,
     in_the_plane,
-    of_kind,
     one_cloud,
     one_each,
     one_space,
@@ -37,6 +46,7 @@ LEVEL = 2.0  # of ellipses, in standard deviations
 CIRCLE = np.linspace(0.0, 2 * np.pi, 181)
 
 
+@drawing()
 def plot_particles(
     particles: Particles,
     *,
@@ -76,6 +86,7 @@ def plot_particles(
     return ax
 
 
+@drawing()
 def plot_density(
     grid: Grid, *, ax: Axes | None = None, color: Any = INK, fill: float = 0.2, **artist: Any
 ) -> Axes:
@@ -111,6 +122,7 @@ def plot_density(
     return ax
 
 
+@drawing()
 def plot_histograms(clouds: Sequence[Particles], density: Grid, edges: Any) -> Any:
     """Draw tokens of the line as histograms, each beside the density that they stand for.
 
@@ -127,12 +139,17 @@ def plot_histograms(clouds: Sequence[Particles], density: Grid, edges: Any) -> A
         >>> axes = plot_histograms([tokens], grid, np.linspace(-1, 1, 21))  # doctest: +SKIP
     """
     of_kind("density", density, Grid)
+    same_size("density", density.dimension, "the line", 1, "dimension")
+    each("clouds", clouds, one_cloud)
+    bars = finite_array("edges", edges, "n")
+    if len(bars) < 2 or (np.diff(bars) <= 0).any():
+        raise ValueError(f"edges: must increase, with at least two entries; got {edges!r}.")
     axes = row_of_axes(len(clouds), 2.8, 2.8, sharey=True)
     for ax, cloud in zip(axes, clouds, strict=True):
         same_size("clouds", one_cloud("clouds", cloud).dimension, "the line", 1, "dimension")
         one_space("clouds", cloud.space, "density", density.space)
         ax.hist(
-            cloud.points[:, 0], edges, weights=cloud.weights, density=True, color=BARS, alpha=0.6
+            cloud.points[:, 0], bars, weights=cloud.weights, density=True, color=BARS, alpha=0.6
         )
         plot_density(density, ax=ax, fill=0)
         ax.set(title=f"$n = {len(cloud.points)}$", xlabel="token")
@@ -140,6 +157,7 @@ def plot_histograms(clouds: Sequence[Particles], density: Grid, edges: Any) -> A
     return axes
 
 
+@drawing()
 def plot_ellipse(
     gaussian: Gaussian,
     *,
@@ -174,8 +192,8 @@ def plot_ellipse(
             "Use plot_ellipses, or choose a case: gaussian[0]."
         )
     ax = axes_on(ax)
-    for level in finite_array("levels", levels, "n"):
-        x, y = outline(gaussian, positive_number("levels", level)).T
+    for level in positive_array("levels", levels):
+        x, y = outline(gaussian, level).T
         marker = "." if len(x) == 1 else None
         ax.plot(x, y, **{"color": color, "linewidth": 1.2, "marker": marker} | lines)
         if fill:
@@ -184,6 +202,7 @@ def plot_ellipse(
     return ax
 
 
+@drawing()
 def plot_ellipses(
     gaussians: Gaussian | Trajectory | Sequence[Gaussian],
     *,
@@ -237,9 +256,8 @@ def cases_of(gaussians: Any) -> tuple[list[Gaussian], Array]:
                 f"{gaussians.final.stack}. Draw a time of it: path[i], or all by plot_disc."
             )
         return [gaussians[i] for i in range(len(gaussians))], gaussians.times
-    cases = gaussians if isinstance(gaussians, Sequence) else [gaussians]
-    for case in cases:
-        in_the_plane("gaussians", case)
+    cases = [gaussians] if isinstance(gaussians, Gaussian) else gaussians
+    each("gaussians", cases, in_the_plane)
     singles = [c[i] if c.stack else c for c in cases for i in np.ndindex(c.stack)]
     return singles, np.arange(len(singles), dtype=float)
 

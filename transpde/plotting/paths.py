@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from scipy.spatial import ConvexHull, QhullError
 
-from transpde.checks import finite_array, same_size
+from transpde.checks import finite_array, mapping, of_kind, same_size
 from transpde.measures import Gaussian, Particles
 from transpde.plotting.measures import plot_ellipse, plot_ellipses, plot_particles
 from transpde.plotting.styles import (
@@ -18,15 +19,16 @@ from transpde.plotting.styles import (
     INK,
     SEQUENCE,
     STYLES,
-    attention_style,
     axes_on,
     coloured_lines,
+    drawing,
+    each,
     last_finite,
-    of_kind,
     one_each,
     one_path,
     one_space,
     plane_axes,
+    style_of,
 )
 from transpde.trajectories import Trajectory
 
@@ -35,6 +37,7 @@ __all__ = ["plot_flow", "plot_hulls", "plot_layers", "plot_paths", "plot_snapsho
 MANY_LAYERS = 32  # beyond, dots at every layer would hide the paths
 
 
+@drawing()
 def plot_flow(
     trajectory: Trajectory, *, ax: Axes | None = None, color: Any = INK, shown: int = 9
 ) -> Axes:
@@ -57,6 +60,7 @@ def plot_flow(
         >>> ax = plot_flow(tp.flow(tokens, attention, 1.0))  # doctest: +SKIP
     """
     one_path("trajectory", trajectory)
+    of_kind("trajectory.final", trajectory.final, (Particles, Gaussian))
     ax = axes_on(ax)
     if isinstance(trajectory.final, Gaussian):
         plot_ellipses(trajectory, shown=shown, ax=ax)
@@ -87,6 +91,7 @@ def _draw_ends(
     ax.scatter(ends[:, 0], ends[:, 1], s=14, color=color, linewidths=0, zorder=zorder + 1)
 
 
+@drawing(clouds=mapping, ellipses=mapping)
 def plot_snapshots(
     clouds: dict[str, Trajectory], ellipses: dict[str, Trajectory], *, styles: dict[str, Any]
 ) -> Any:
@@ -106,6 +111,8 @@ def plot_snapshots(
     Example:
         >>> axes = plot_snapshots(clouds, ellipses, styles=heads)  # doctest: +SKIP
     """
+    each("clouds", clouds, _path_of(Particles))
+    each("ellipses", ellipses, _path_of(Gaussian))
     if list(clouds) != list(ellipses):
         raise ValueError(
             f"ellipses: must have the names of clouds, {list(clouds)}; got {list(ellipses)}."
@@ -113,18 +120,26 @@ def plot_snapshots(
     for name, cloud in clouds.items():
         if not np.array_equal(cloud.times, ellipses[name].times):
             raise ValueError(f"ellipses: the times of {name!r} must be those of its cloud.")
-        one_path("clouds", cloud)
+    if bare := [name for name in clouds if name not in styles]:
+        raise ValueError(f"styles: must have an attention for every name; none for {bare}.")
+    colors = {name: style_of("styles", styles[name])["color"] for name in clouds}
     columns = max(len(path) for path in clouds.values())
     figure = plt.figure(figsize=(2.6 * columns, 2.1 * len(clouds)), layout="constrained")
     axes = figure.subplots(len(clouds), columns, sharex=True, sharey=True, squeeze=False)
     for row, (name, cloud) in zip(axes, clouds.items(), strict=True):
         for j, ax in enumerate(row):
-            plot_particles(cloud[j], ax=ax, size=3.0, color=attention_style(styles[name])["color"])
+            plot_particles(cloud[j], ax=ax, size=3.0, color=colors[name])
             plot_ellipse(ellipses[name][j], ax=ax, color="black")
             ax.set_title(f"{name}, depth {cloud.times[j]:g}", fontsize="medium")
     return axes
 
 
+def _path_of(kind: type) -> Callable[[str, Any], None]:
+    """Return the check that a value is the trajectory of one measure of a kind."""
+    return lambda name, path: of_kind(f"{name}.final", one_path(name, path).final, kind)
+
+
+@drawing()
 def plot_paths(
     paths: Any, *, ax: Axes | None = None, color: Any = INK, ends: bool = True, **lines: Any
 ) -> Axes:
@@ -154,6 +169,7 @@ def plot_paths(
     return ax
 
 
+@drawing()
 def plot_layers(
     stack: Trajectory, flow: Trajectory | None = None, *, ax: Axes | None = None
 ) -> Axes:
@@ -186,6 +202,7 @@ def plot_layers(
     return plot_particles(end, ax=ax, color=color, size=14)
 
 
+@drawing()
 def plot_hulls(
     paths: Any, *, values: Any = None, label: str = "", ax: Axes | None = None, **lines: Any
 ) -> Axes:

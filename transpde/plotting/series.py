@@ -8,9 +8,18 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from transpde.checks import Array, finite_array, same_size
+from transpde.checks import Array, finite_array, mapping, of_kind, real_array, same_size
 from transpde.convergence import positive_array
-from transpde.plotting.styles import GREY, INK, attention_style, axes_on, seed_rows
+from transpde.plotting.styles import (
+    GREY,
+    INK,
+    axes_on,
+    color_of,
+    drawing,
+    each,
+    seed_rows,
+    style_of,
+)
 
 __all__ = [
     "plot_agreement",
@@ -22,6 +31,7 @@ __all__ = [
 ]
 
 
+@drawing()
 def plot_series(
     x: Any,
     series: dict[str, Any],
@@ -51,14 +61,16 @@ def plot_series(
     Example:
         >>> ax = plot_series([1, 2], {"data": [3.0, 4.0]}, log="y")  # doctest: +SKIP
     """
-    if log not in ("", "x", "y", "xy"):
-        raise ValueError(f"log: must be '', 'x', 'y' or 'xy'; got {log!r}.")
+    _check_log(log)
+    each("series", series, lambda name, values: _columns(name, x, values))
+    if styles:
+        each("styles", styles, lambda name, look: _check_look(name, look, 2))
     if unknown := sorted(set(styles or {}) - set(series)):
         raise ValueError(f"styles: must have names of series, {list(series)}; got {unknown}.")
     ax = axes_on(ax)
     for name, values in series.items():
         color, form = (styles or {}).get(name, (INK, "-"))
-        for i, column in enumerate(_columns(name, *(values if _is_pair(values) else (x, values)))):
+        for i, column in enumerate(_columns(name, x, values)):
             label = name if i == 0 else f"_{name}"
             ax.plot(*column, form, color=color, markersize=4.5, linewidth=1.0, label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel)
@@ -74,12 +86,31 @@ def _is_pair(values: Any) -> bool:
 
 
 def _columns(name: str, x: Any, values: Any) -> list[tuple[Array, Array]]:
-    x, y = finite_array("x", x, "N"), np.asarray(values)
-    y = finite_array(f"series[{name!r}]", y[:, None] if y.ndim == 1 else y, "N m")
-    same_size(f"series[{name!r}]", len(y), "x", len(x), "length")
-    return [(x, column) for column in y.T]
+    """Return x and y of each line of a series, which may be a pair (x, values)."""
+    own = _is_pair(values)
+    place = finite_array(name, values[0], "N") if own else finite_array("x", x, "N")
+    y = finite_array(name, values[1] if own else values, "...")
+    if y.ndim not in (1, 2):
+        raise ValueError(f"{name}: must have shape (N) or (N, m); got shape {y.shape}.")
+    same_size(name, len(y), "x", len(place), "length")
+    return [(place, column) for column in y.reshape(len(y), -1).T]
 
 
+def _check_log(log: Any) -> None:
+    if not isinstance(log, str) or log not in ("", "x", "y", "xy"):
+        raise ValueError(f"log: must be '', 'x', 'y' or 'xy'; got {log!r}.")
+
+
+def _check_look(name: str, look: Any, count: int) -> None:
+    """Raise unless a look is a colour, and as many texts as are wanted, for line and marks."""
+    rest = look[1:] if isinstance(look, tuple | list) and len(look) == count else None
+    if rest is None or not all(isinstance(one, str) for one in rest):
+        wanted = ("a colour and a format", "a colour, a line style and a marker")[count - 2]
+        raise ValueError(f"{name}: must be {wanted}; got {look!r}.")
+    color_of(name, look[0])
+
+
+@drawing(lines=mapping, points=mapping)
 def plot_comparison(
     x: Any,
     lines: dict[str, Any],
@@ -110,8 +141,13 @@ def plot_comparison(
         >>> look = {"field": ("black", "-", "o")}
         >>> ax = plot_comparison([1, 2], {"field": [1, 2]}, {}, looks=look)  # doctest: +SKIP
     """
+    _check_log(log)
+    for argument, values in (("lines", lines), ("points", points)):
+        if values:
+            each(argument, values, lambda name, one: _columns(name, x, one))
     if bare := sorted({*lines, *points} - set(looks)):
         raise ValueError(f"looks: must have a look for every name; none for {bare}.")
+    each("looks", looks, lambda name, look: _check_look(name, look, 3))
     marks = {f"_{name}" if name in lines else name: name for name in points}
     series = {**lines, **{key: points[name] for key, name in marks.items()}}
     styles = {name: (looks[name][0], looks[name][1]) for name in lines}
@@ -127,6 +163,7 @@ def plot_comparison(
     return ax
 
 
+@drawing()
 def plot_attention_curves(
     curves: dict[Any, tuple[Any, Any]],
     *,
@@ -151,11 +188,11 @@ def plot_attention_curves(
     Example:
         >>> ax = plot_attention_curves({"L2": ([0, 1], [1.0, 2.0])})  # doctest: +SKIP
     """
+    each("curves", curves, _pair)
     ax = axes_on(ax)
     for attention, (x, y) in curves.items():
-        look: dict[str, Any] = attention_style(attention) | {"linewidth": 1.0} | lines
+        look: dict[str, Any] = style_of("curves", attention) | {"linewidth": 1.0} | lines
         depth, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-        same_size(f"y of {look['label']}", len(values), "x", len(depth), "length")
         drawn = ax.plot(depth, values, **look)
         for line in drawn[1:]:
             line.set_label(f"_{look['label']}")
@@ -165,6 +202,18 @@ def plot_attention_curves(
     return ax
 
 
+def _pair(name: str, curve: Any) -> None:
+    """Raise unless a curve is a pair of x and y, of one length; NaN may be in it."""
+    if not isinstance(curve, tuple | list) or len(curve) != 2:
+        raise ValueError(f"{name}: must be a pair (x, y); got {curve!r}.")
+    x, y = (real_array(f"{axis} of {name}", one) for axis, one in zip("xy", curve, strict=True))
+    for axis, one in (("x", x), ("y", y)):
+        if one.ndim not in (1, 2):
+            raise ValueError(f"{axis} of {name}: must have one or two axes; got {one.ndim}.")
+    same_size(f"y of {name}", len(y), "x", len(x), "length")
+
+
+@drawing()
 def plot_growth(times: Any, ratios: dict[Any, Any], *, ax: Axes | None = None) -> Axes:
     """Draw ratios of distances along depth: a thin line a seed, a thick one for their median.
 
@@ -180,15 +229,18 @@ def plot_growth(times: Any, ratios: dict[Any, Any], *, ax: Axes | None = None) -
     Example:
         >>> ax = plot_growth([0, 1], {"Softmax": [[1.0, 2.0], [1.0, 1.5]]})  # doctest: +SKIP
     """
-    ax, t = axes_on(ax), finite_array("times", times, "N")
+    t = finite_array("times", times, "N")
+    each("ratios", ratios, lambda name, values: seed_rows(name, values, t, "times"))
+    styles = {attention: style_of("ratios", attention) for attention in ratios}
+    ax = axes_on(ax)
     for attention, values in ratios.items():
-        style = attention_style(attention)
-        plot_seeds(ax, t, f"ratios of {style['label']}", values, **style)
+        plot_seeds(ax, t, "ratios", values, **styles[attention])
     ax.set(xlabel="depth $t$", ylabel="distance, relative to depth 0")
     ax.legend(frameon=False)
     return ax
 
 
+@drawing(samples=mapping)
 def plot_medians(
     x: Any, samples: dict[str, Any], *, colors: Sequence[Any], ax: Axes | None = None
 ) -> Axes:
@@ -207,6 +259,8 @@ def plot_medians(
         >>> ax = plot_medians([0, 1], {"a": [[0, 1], [0, 2]]}, colors=["k"])  # doctest: +SKIP
     """
     t: Array = finite_array("x", x, "N")
+    each("samples", samples, lambda name, values: seed_rows(name, values, t))
+    each("colors", colors, color_of)
     same_size("colors", len(colors), "samples", len(samples), "length")
     ax = axes_on(ax)
     for color, (name, values) in zip(colors, samples.items(), strict=True):
@@ -222,6 +276,7 @@ def plot_seeds(ax: Axes, x: Array, name: str, values: Any, **style: Any) -> None
     ax.plot(x, np.median(rows, axis=0), **{"linewidth": 2.2} | style)
 
 
+@drawing()
 def plot_agreement(
     expected: Sequence[Any],
     found: Sequence[Any],
@@ -246,9 +301,10 @@ def plot_agreement(
     Example:
         >>> ax = plot_agreement([[1.0, 2.0]], [[1.0, 2.1]])  # doctest: +SKIP
     """
+    each("expected", expected, positive_array)
+    of_kind("found", found, (list, tuple), "a list")
     same_size("found", len(found), "expected", len(expected), "length")
-    if not len(expected):
-        raise ValueError("expected: must hold at least one group; got none.")
+    each("found", found, positive_array)
     pairs, ax = [], axes_on(ax)
     for group, other in zip(expected, found, strict=True):
         pairs.append((positive_array("expected", group), positive_array("found", other)))

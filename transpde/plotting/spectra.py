@@ -7,9 +7,18 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from transpde.checks import Array, finite_array, same_size
+from transpde.checks import Array, finite_array, mapping, plain_array, real_array, same_size
 from transpde.convergence import positive_array
-from transpde.plotting.styles import GREY, STYLES, axes_on, row_of_axes, seed_rows
+from transpde.plotting.styles import (
+    GREY,
+    STYLES,
+    axes_on,
+    color_of,
+    drawing,
+    each,
+    row_of_axes,
+    seed_rows,
+)
 from transpde.spectra.limit_rank import decay_slopes
 
 __all__ = ["plot_decay", "plot_dimensions", "plot_spectrum"]
@@ -17,6 +26,7 @@ __all__ = ["plot_decay", "plot_dimensions", "plot_spectrum"]
 STAYS, VANISHES = STYLES["Softmax"]["color"], STYLES["L2"]["color"]
 
 
+@drawing(samples=mapping)
 def plot_dimensions(
     dimensions: Any,
     samples: dict[str, Any],
@@ -44,24 +54,22 @@ def plot_dimensions(
         >>> looks = {"a": {"color": "k", "label": "a"}}
         >>> ax = plot_dimensions([2, 4], {"a": [[1, 2]]}, looks=looks)  # doctest: +SKIP
     """
-    ax, d = axes_on(ax), finite_array("dimensions", dimensions, "N")
+    d = finite_array("dimensions", dimensions, "N")
     if not (d > 0).all():
         raise ValueError(f"dimensions: must be positive, for a logarithmic axis; got {d.min():g}.")
+    each("samples", samples, lambda name, rows: seed_rows(name, rows, d, "dimensions"))
+    heights = [_height(law, d) for law in _listed("laws", laws)]
     if bare := sorted(set(samples) - set(looks)):
         raise ValueError(f"looks: must have a look for every name; none for {bare}.")
+    each("looks", looks, _check_look)
+    ax = axes_on(ax)
     for i, (name, values) in enumerate(samples.items()):
         rows = seed_rows(f"samples[{name!r}]", values, d, "dimensions")
         x = d * 1.07 ** (i - (len(samples) - 1) / 2)
         color = looks[name]["color"]
         ax.plot(x, rows.T, ".", markersize=3, alpha=0.5, color=color, label="_draws")
         ax.plot(x, rows.mean(axis=0), linewidth=2, **looks[name])
-    for law in laws:
-        height = np.atleast_1d(finite_array("laws", law, "..."))
-        if height.shape not in ((1,), d.shape):
-            raise ValueError(
-                f"laws: each must be a number or an array {d.shape}; got {height.shape}."
-            )
-        height = np.broadcast_to(height, d.shape)
+    for height in heights:
         ax.plot(d, height, color=GREY, linewidth=5, alpha=0.4, zorder=0, label="_law")
     ax.set_xscale("log", base=2)
     ax.set_xticks(list(d), [f"{n:g}" for n in d])
@@ -71,6 +79,23 @@ def plot_dimensions(
     return ax
 
 
+def _listed(name: str, values: Any) -> Any:
+    return values if isinstance(values, tuple | list) else list(real_array(name, values, "n"))
+
+
+def _check_look(name: str, look: Any) -> None:
+    color_of(name, mapping(name, look).get("color"))
+
+
+def _height(law: Any, d: Array) -> Array:
+    """Return a prediction at each dimension."""
+    height = np.atleast_1d(finite_array("laws", law, "..."))
+    if height.shape not in ((1,), d.shape):
+        raise ValueError(f"laws: each must be a number or an array {d.shape}; got {height.shape}.")
+    return np.broadcast_to(height, d.shape)
+
+
+@drawing()
 def plot_spectrum(
     eigenvalues: Any, law: Any, *, color: Any, label: str, ax: Axes | None = None, bins: int = 30
 ) -> Axes:
@@ -91,9 +116,12 @@ def plot_spectrum(
         >>> law = ([-1.0, 1.0], [0.5, 0.5])
         >>> ax = plot_spectrum([0.1, 0.2], law, color="k", label="a")  # doctest: +SKIP
     """
-    ax, values = axes_on(ax), finite_array("eigenvalues", eigenvalues, "N")
+    values = finite_array("eigenvalues", eigenvalues, "N")
+    if not isinstance(law, tuple | list) or len(law) != 2:
+        raise ValueError(f"law: must be a pair of arrays; got {law!r}.")
     x, height = finite_array("law[0]", law[0], "M"), finite_array("law[1]", law[1], "M")
     same_size("law[0]", len(x), "law[1]", len(height), "length")
+    ax = axes_on(ax)
     look: dict[str, Any] = {"histtype": "stepfilled", "alpha": 0.25, "color": color}
     ax.hist(values, bins, density=True, **look)
     ax.plot(x, height, color=color, label=label)
@@ -102,6 +130,7 @@ def plot_spectrum(
     return ax
 
 
+@drawing()
 def plot_decay(times: Any, eigenvalues: Any, stays: Any) -> Array:
     r"""Draw eigenvalues along depth, and beside them their slopes $-d\log\lambda/d\log t$.
 
@@ -121,11 +150,14 @@ def plot_decay(times: Any, eigenvalues: Any, stays: Any) -> Array:
     """
     t, values = positive_array("times", times), positive_array("eigenvalues", eigenvalues, "T d")
     same_size("eigenvalues", len(values), "times", len(t), "length")
-    same_size("stays", len(stays), "eigenvalues", values.shape[1], "number of columns")
+    known = plain_array("stays", stays, "b")
+    if known.ndim != 1:
+        raise ValueError(f"stays: must have shape (d); got shape {known.shape}.")
+    same_size("stays", len(known), "eigenvalues", values.shape[1], "number of columns")
     left, right = (axes_on(ax) for ax in row_of_axes(2, 4.5, 3.4))
     slopes = decay_slopes(t, np.log(values))
     middle = np.sqrt(t[1:] * t[:-1])
-    for i, stay in enumerate(stays):
+    for i, stay in enumerate(known):
         look: dict[str, Any] = {"color": STAYS if stay else VANISHES, "linewidth": 1.4}
         look["linestyle"] = "-" if stay else "--"
         left.loglog(t, values[:, i], **look)

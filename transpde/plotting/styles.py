@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import Colormap, is_color_like
 
 from transpde.attention import Attention, WithFeedForward
-from transpde.checks import Array, finite_array, same_size
+from transpde.checks import (
+    Array,
+    finite_array,
+    flag,
+    mapping,
+    number,
+    of_kind,
+    positive_integer,
+    positive_number,
+    same_size,
+    text,
+)
 from transpde.measures import Gaussian, Particles
 from transpde.trajectories import Trajectory
 
@@ -56,15 +72,107 @@ def attention_style(attention: Any) -> dict[str, Any]:
         >>> attention_style("Softmax")["color"]
         '#0072B2'
     """
+    return style_of("attention", attention)
+
+
+def style_of(argument: str, attention: Any) -> dict[str, Any]:
+    """Return what `attention_style` does, for an argument of that name."""
     if isinstance(attention, WithFeedForward):
-        return attention_style(attention.attention)
+        return style_of(argument, attention.attention)
     if isinstance(attention, Attention):
         attention = type(attention)
     is_attention = isinstance(attention, type) and issubclass(attention, Attention)
-    name = attention.__name__ if isinstance(attention, type) else str(attention)
-    if name not in STYLES and not is_attention:
-        raise ValueError(f"attention: must be one of {', '.join(STYLES)}; got {name!r}.")
+    name = attention.__name__ if is_attention else attention
+    if not is_attention and not (isinstance(attention, str) and attention in STYLES):
+        raise ValueError(
+            f"{argument}: must be one of {', '.join(STYLES)}, or an attention; got {attention!r}."
+        )
     return dict(STYLES.get(name, {"color": INK, "linestyle": (0, (1, 2)), "label": name.lower()}))
+
+
+# --- the arguments that drawings share -----------------------------------------------------------
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def drawing(**kinds: Callable[[str, Any], Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Check, before anything is drawn, the arguments that drawings share, each by its name.
+
+    Args:
+        **kinds: checks of other arguments, or in place of those of `SHARED`. What stands at its
+            default is not looked at.
+    """
+    checks = SHARED | kinds
+
+    def decorated(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def checked(*given: P.args, **options: P.kwargs) -> R:
+            for name, value in signature.bind(*given, **options).arguments.items():
+                known = signature.parameters[name]
+                if name in checks and known.kind not in REST and value is not known.default:
+                    checks[name](name, value)
+            return function(*given, **options)
+
+        return checked
+
+    return decorated
+
+
+def color_of(name: str, value: Any) -> None:
+    """Raise unless a value is a colour, or a number or colour for each of several things."""
+    if is_color_like(value):
+        return
+    if isinstance(value, str | bytes) or value is None:
+        raise ValueError(f"{name}: must be a colour of matplotlib; got {value!r}.")
+    if isinstance(value, list | tuple) and value and all(is_color_like(one) for one in value):
+        return
+    finite_array(name, value, "... n")
+
+
+def _colour_map(name: str, value: Any) -> None:
+    if not isinstance(value, Colormap) and not (isinstance(value, str) and value in colormaps):
+        raise ValueError(f"{name}: must be a colour map of matplotlib; got {value!r}.")
+
+
+def _share(name: str, value: Any) -> None:
+    number(name, value, "a number from 0 to 1", lambda x: 0 <= x <= 1)
+
+
+def finite_number(name: str, value: Any) -> float:
+    """Return a finite float, or raise `ValueError`."""
+    found: float = number(name, value, "a finite number", np.isfinite)
+    return found
+
+
+def _axes(name: str, value: Any) -> None:
+    of_kind(name, value, Axes, "axes of matplotlib")
+
+
+REST = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+SHARED: dict[str, Callable[[str, Any], Any]] = (
+    {"ax": _axes, "color": color_of, "cmap": _colour_map, "fill": _share, "order": finite_number}
+    | dict.fromkeys(("annotate", "colorbar", "ends"), flag)
+    | dict.fromkeys(("bins", "columns", "count", "shown"), positive_integer)
+    | dict.fromkeys(("height", "limit", "size", "width"), positive_number)
+    | dict.fromkeys(("label", "title", "xlabel", "ylabel"), text)
+    | dict.fromkeys(
+        ("attentions", "curves", "looks", "panels", "ratios", "series", "slopes", "styles"),
+        mapping,
+    )
+)
+
+
+def each(name: str, values: Any, check: Callable[[str, Any], Any]) -> None:
+    """Check each entry of a mapping or a sequence, which must have at least one."""
+    if not isinstance(values, dict):
+        values = dict(enumerate(of_kind(name, values, (list, tuple), "a list")))
+    if not values:
+        raise ValueError(f"{name}: must hold at least one entry; got none.")
+    for key, value in values.items():
+        check(f"{name}[{key!r}]", value)
 
 
 def axes_on(ax: Axes | None) -> Axes:
@@ -136,13 +244,6 @@ def axes_3d(ax: Any) -> Any:
             'Make it by figure.add_subplot(projection="3d").'
         )
     return ax
-
-
-def of_kind(name: str, value: Any, kind: type) -> Any:
-    """Return `value`, or raise `TypeError` if it is not of the kind."""
-    if not isinstance(value, kind):
-        raise TypeError(f"{name}: must be {kind.__name__}; got {type(value).__name__}.")
-    return value
 
 
 def one_cloud(name: str, value: Any) -> Any:

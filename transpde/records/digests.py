@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, positive_integer
+from transpde.checks import Array, plain_array, positive_integer
 
 __all__ = ["digest"]
 
@@ -37,7 +37,7 @@ def digest(*arrays: Any, digits: int = 6) -> str:
         raise ValueError(f"digits: must be at most 9; got {digits}.")
     total = hashlib.sha256()
     for array in arrays:
-        values = np.asarray(array, dtype=np.float64)
+        values = plain_array("arrays", array, "biuf").astype(np.float64)
         finite = np.abs(values[np.isfinite(values)])
         scale = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
         # Rounded first to 12 decimals: an entry at the middle of two roundings, common among

@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from transpde.checks import Array
+from transpde.checks import Array, of_kind, positive_integer
 from transpde.records.record import FigureData
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def outline(data: FigureData) -> list[Array]:
         >>> [part.shape for part in outline(figures.data("trad_rank_1"))]
         [(100, 2, 2), (100, 2, 2), (32, 2, 2), (100,)]
     """
+    of_kind("data", data, FigureData)
     parts: list[Array] = []
     for array in data.arrays.values():
         is_paths = array.ndim > 2
@@ -70,8 +71,13 @@ def picture(figure: Figure, *, dpi: int = 100, colours: int = 128) -> Picture:
         Picture()
     """
     from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
     from PIL import Image, ImageOps
 
+    of_kind("figure", figure, Figure)
+    dpi, colours = positive_integer("dpi", dpi), positive_integer("colours", colours)
+    if not 2 <= colours <= 256:
+        raise ValueError(f"colours: must be from 2 to 256; got {colours}.")
     drawn, packed = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=dpi)
     plt.close(figure)

@@ -7,18 +7,29 @@ import json
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array
+from transpde.checks import Array, choice, of_kind, text
 from transpde.records.digests import digest
 
-__all__ = ["FORMATS", "FigureData", "load", "make_writable", "nearest_names", "write"]
+__all__ = [
+    "FORMATS",
+    "FigureData",
+    "checked_formats",
+    "folder_of",
+    "load",
+    "make_writable",
+    "nearest_names",
+    "paths_of",
+    "write",
+]
 
 FORMATS = ("png", "pdf", "svg")
 
@@ -59,33 +70,85 @@ def load(name: str, folder: str | Path) -> FigureData:
     Raises:
         FileNotFoundError: NAME.npz or NAME.json is not there.
     """
-    manifest = json.loads((Path(folder) / f"{name}.json").read_text(encoding="utf-8"))
-    with np.load(Path(folder) / f"{name}.npz") as stored:
+    place = folder_of("folder", folder)
+    manifest = json.loads((place / f"{text('name', name)}.json").read_text(encoding="utf-8"))
+    with np.load(place / f"{name}.npz") as stored:
         arrays = dict(stored)
     kept = ("numbers", "parameters", "seed", "scheme", "horizon")
     return FigureData(arrays, **{key: manifest[key] for key in kept})
 
 
+def folder_of(name: str, value: Any) -> Path:
+    """Return the path of a folder, or raise unless it is a text or path that is not empty."""
+    of_kind(name, value, (str, PurePath), "the path of a folder")
+    if not str(value):
+        raise ValueError(f"{name}: must name a folder; got an empty text. Use '.' for this one.")
+    return Path(value)
+
+
+def paths_of(name: str, out: Path, formats: Iterable[str]) -> list[Path]:
+    """Return the files of a figure, the manifest last."""
+    return [out / f"{name}.{end}" for end in (*dict.fromkeys(formats), "npz", "json")]
+
+
+def checked_formats(formats: Any) -> list[str]:
+    """Return the formats of pictures, each once."""
+    several = list(formats) if isinstance(formats, list | tuple) else [formats]
+    if not several:
+        raise ValueError(f"format: must be at least one of {', '.join(FORMATS)}; got none.")
+    return list(dict.fromkeys(choice("format", one, FORMATS) for one in several))
+
+
 def write(
-    name: str, description: str, module: Any, out: Path, formats: Iterable[str]
+    name: str,
+    description: str,
+    module: Any,
+    out: Path,
+    formats: Iterable[str],
+    overwrite: bool = False,
 ) -> list[Path]:
-    """Compute, draw and write one figure; return the files."""
-    formats = list(dict.fromkeys(formats))
-    for wanted in formats:
-        if wanted not in FORMATS:
-            raise ValueError(f"format: must be one of {', '.join(FORMATS)}; got {wanted!r}.")
+    """Compute, draw and write one figure; return the files.
+
+    They are written in a folder of their own inside of `out`, and moved when all are there: what
+    fails on the way leaves nothing behind, and a link is replaced, not followed.
+    """
+    paths = paths_of(name, out, formats)
     make_writable(out)
+    there = [path.name for path in paths if path.is_symlink() or path.exists()]
+    if there and not overwrite:
+        raise FileExistsError(
+            f"out: the folder {str(out)!r} holds {', '.join(there)} already. Choose another, or "
+            "say overwrite=True (--overwrite)."
+        )
     data, computing = _timed(lambda: module.data(name))
-    pictures = [out / f"{name}.{wanted}" for wanted in formats]
-    _, drawing = _timed(lambda: _save(name, data, module, pictures))
-    np.savez_compressed(out / f"{name}.npz", **data.arrays)
-    manifest = _manifest(name, description, data) | {
-        "seconds": {"data": computing, "drawing": drawing},
-        "files": [path.name for path in pictures] + [f"{name}.npz"],
-    }
-    text = json.dumps(manifest, indent=2, ensure_ascii=False, default=_plain) + "\n"
-    (out / f"{name}.json").write_text(text, encoding="utf-8")
-    return [*pictures, out / f"{name}.npz", out / f"{name}.json"]
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=out) as made:
+        new = [Path(made) / path.name for path in paths]
+        _, drawing = _timed(lambda: _save(name, data, module, new[:-2]))
+        with _named(paths[-2]):
+            np.savez_compressed(new[-2], **data.arrays)
+        manifest = _manifest(name, description, data) | {
+            "seconds": {"data": computing, "drawing": drawing},
+            "files": [path.name for path in paths[:-1]],
+        }
+        written = json.dumps(manifest, indent=2, ensure_ascii=False, default=_plain) + "\n"
+        with _named(paths[-1]):
+            new[-1].write_text(written, encoding="utf-8")
+        for here, path in zip(new, paths, strict=True):
+            with _named(path):
+                here.replace(path)
+    return paths
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file that cannot be written, and say what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"out: cannot write {str(path)!r} ({error.strerror}); no file was left half written. "
+            "Make room there, or choose another folder by --out."
+        ) from error
 
 
 def make_writable(out: Path) -> None:
@@ -121,7 +184,8 @@ def _save(name: str, data: FigureData, module: Any, pictures: list[Path]) -> Non
         module.draw(name, data, figure)
         for path in pictures:
             undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(path.suffix)
-            figure.savefig(path, dpi=200, metadata=undated)
+            with _named(path.parent.parent / path.name):
+                figure.savefig(path, dpi=200, metadata=undated)
 
 
 def _manifest(name: str, description: str, data: FigureData) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, covariance_matrix, frozen
+from transpde.checks import Array, frozen, known_covariances
 from transpde.measures import Gaussian
 
 __all__ = ["effective_rank", "log_condition_number", "log_spectrum", "participation_ratio"]
@@ -43,22 +43,14 @@ def log_spectrum(covariance: Any) -> Array:
         axes = covariance.principal()
         logs = np.where((axes.factor != 0).any(axis=-2), axes.log_scales, -np.inf)
         return frozen(-np.sort(-logs, axis=-1))
-    given = np.asarray(covariance)
-    known: Any = np.True_
-    if given.dtype.kind == "f" and given.ndim > 1:
-        known = np.isfinite(given).all(axis=(-2, -1))
-    # A flow leaves NaN after a case's own end; everything else must be a covariance.
-    held = given if np.all(known) else np.where(_is_nan(given), np.eye(given.shape[-1]), given)
-    values = np.linalg.eigvalsh(covariance_matrix("covariance", held))[..., ::-1]
+    given = known_covariances("covariance", covariance)
+    known = np.asarray(np.isfinite(given).all(axis=(-2, -1)))
+    held = np.where(known[..., None, None], given, np.eye(given.shape[-1]))
+    values = np.linalg.eigvalsh(held)[..., ::-1]
     floor = values.shape[-1] * np.finfo(float).eps * values[..., :1]
     with np.errstate(divide="ignore"):
         logs = np.log(np.where(values > floor, values, 0.0))
     return frozen(np.where(known[..., None], logs, np.nan))
-
-
-def _is_nan(matrices: Array) -> Array:
-    """Return which matrices of a stack are NaN throughout, (..., 1, 1)."""
-    return np.asarray(np.isnan(matrices).all(axis=(-2, -1), keepdims=True))
 
 
 def _shares(covariance: Any) -> tuple[Array, Array]:

@@ -14,7 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, frozen, increasing_times, positive_number
+from transpde.checks import (
+    Array,
+    Unchanging,
+    frozen,
+    increasing_times,
+    positive_number,
+    real_array,
+)
 from transpde.measures import Gaussian
 from transpde.trajectories import Trajectory
 
@@ -22,7 +29,7 @@ __all__ = ["LimitRank", "decay_slopes", "decide_decay", "decide_rank"]
 
 
 @dataclass(frozen=True, eq=False)
-class LimitRank:
+class LimitRank(Unchanging):
     """The rank of the limit of a covariance, as far as the decay of its eigenvalues decides it.
 
     Attributes:
@@ -149,7 +156,7 @@ def decide_decay(
         1
     """
     times = increasing_times("times", times)
-    logs = np.asarray(log_eigenvalues, dtype=np.float64)
+    logs = real_array("log_eigenvalues", log_eigenvalues)
     if logs.ndim < 2 or len(logs) != len(times):
         raise ValueError(
             f"log_eigenvalues: must have shape ({len(times)}, ..., d), a row for each time; "

@@ -40,10 +40,10 @@ class Polynomial:
 
     def at_times(self, rows: Array, times: Array) -> Array:
         """Return the states of cases `rows` where their last coordinate, increasing, is a time."""
-        return self.at(rows, self._places(rows, times))
+        return self.at(rows, self.places(rows, times))
 
-    def _places(self, rows: Array, times: Array) -> Array:
-        """Return x at which the last coordinate is the time, by Newton between brackets."""
+    def places(self, rows: Array, times: Array) -> Array:
+        """Return x at which the last coordinate is a time, by Newton between brackets."""
         powers = self.parts[:, rows, -1].T @ _in_powers(self.factors)
         powers[:, 0] += self.start[rows, -1] - times
         slopes = powers[:, 1:] * np.arange(1, powers.shape[1])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from transpde.checks import Array
+from transpde.kernels.blocks import slices
 from transpde.stepping.equation import FAST, LONG, Cases, Equation, State
 from transpde.stepping.explicit import Explicit
 from transpde.stepping.implicit import Implicit
@@ -27,6 +28,7 @@ FIRST_DOUBT = 20  # steps before a case is asked whether it is stiff
 # many steps; the share of them that tells a stiff case.
 AT_BORDER, MEMORY, SURE = 0.4, 0.05, 0.6
 LARGEST_STIFF = 200  # coordinates of a case for which a matrix of all derivatives is worth it
+AT_ONCE = 1 << 20  # numbers of the records that are written at once
 SHORTEST = 1e-6  # relative tolerance of the shortest columns of a covariance
 
 
@@ -241,11 +243,14 @@ class Integration(Run):
         targets = self.times[j] / cases.unit[which]
         polynomial = step.interpolant()
         if cases.clocked.any():
-            states = polynomial.at_times(which, targets)
+            x = polynomial.places(which, targets)
         else:
             x = (targets - step.z[which, -1]) / (step.new[which, -1] - step.z[which, -1])
-            states = polynomial.at(which, np.clip(x, 0.0, 1.0))
-        self.records[j, cases.rows[which]] = states[:, :-1]
+            x = np.clip(x, 0.0, 1.0)
+        # Some at a time: a step may pass all records, which then would be held twice.
+        for some in slices(0, len(which), max(1, AT_ONCE // step.z.shape[1])):
+            states = polynomial.at(which[some], x[some])
+            self.records[j[some], cases.rows[which[some]]] = states[:, :-1]
         self.next_record[cases.rows] = np.maximum(due, np.where(good, passed, due))
 
     # --- jumps of the parameters -----------------------------------------------------------------

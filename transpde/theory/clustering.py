@@ -79,8 +79,10 @@ def clusters(points: Any, distance: float) -> Array:
         >>> sorted(clusters([0.0, 1.0, 0.1], 0.2).tolist())
         [0, 0, 1]
     """
-    array = np.asarray(points, dtype=np.float64)
-    array = finite_array("points", array[:, None] if array.ndim == 1 else array, "n d")
+    array = finite_array("points", points, "...")
+    if array.ndim not in (1, 2):
+        raise ValueError(f"points: must have shape (n, d) or (n,); got shape {array.shape}.")
+    array = array.reshape(len(array), -1)
     step = positive_number("distance", distance)
     if len(array) == 1:
         return np.zeros(1, dtype=int)

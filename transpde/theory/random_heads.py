@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, finite_array, positive_number
+from transpde.checks import Array, finite_array, number, positive_number
 
 __all__ = ["score_density", "score_edge", "typical_blowup_time", "typical_ranks"]
 
@@ -152,11 +152,8 @@ def typical_ranks(time: float, ratio: float = 1.0, heads: float = 1.0) -> tuple[
     """
     c, q = _one_interval(ratio, heads)
     edge = score_edge(ratio, heads)
-    known = isinstance(time, int | float | np.integer | np.floating)
-    if isinstance(time, bool) or not known or not 0 <= time <= 1 / edge:
-        raise ValueError(
-            f"time: must be from 0 to the typical blow-up time {1 / edge:.6g}; got {time!r}."
-        )
+    wanted = f"a number from 0 to the typical blow-up time {1 / edge:.6g}"
+    time = number("time", time, wanted, lambda t: 0 <= t <= 1 / edge)
     # Angles resolve the root edges, and their squares the pole that meets the upper one.
     s, w = _rule()
     angles = np.pi * ((1 + s) / 2) ** 2

@@ -11,8 +11,9 @@ import numpy as np
 from scipy.special import expit
 
 from transpde.attention import L2, Head, Linear, Sigmoid, Sinkhorn, Softmax, Unnormalized
-from transpde.checks import Array
+from transpde.checks import Array, of_kind, same_size, single_case
 from transpde.measures import Particles
+from transpde.theory.head_sums import one_case
 
 __all__ = ["small_token_terms"]
 
@@ -48,6 +49,10 @@ def small_token_terms(head: Head, tokens: Particles) -> tuple[Array, Array]:
             "head: must be a softmax, L2, Sinkhorn, sigmoid, linear or unnormalised head; "
             f"got {type(head).__name__}."
         )
+    of_kind("tokens", tokens, Particles)
+    same_size("tokens", tokens.dimension, "the head", head.dimension, "dimension")
+    single_case("small_token_terms", "a single cloud", tokens.stack)
+    one_case("head", head.query, head.key, head.value)
     x, w, m, S = tokens.points, tokens.weights, tokens.mean, tokens.covariance
     A = head.key.T @ head.query
     tilted, pulled = x @ (S @ A).T, x @ ((S + np.outer(m, m)) @ A).T

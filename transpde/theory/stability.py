@@ -10,7 +10,7 @@ from scipy import integrate
 from scipy.special import logsumexp
 
 from transpde.attention import L2, Sigmoid, Sinkhorn, Softmax
-from transpde.checks import Array, positive_number
+from transpde.checks import Array, flag, positive_number
 from transpde.theory.compact import (
     HeadNorms,
     LipschitzBounds,
@@ -172,11 +172,11 @@ def stability_bound(
     if split is None:
         exponent = _together(parts, growth, R, ends, q)
     else:
-        exponent = _split(split, growth, R, ends, backward)
+        exponent = _split(split, growth, R, ends, flag("backward", backward))
     if exponent is None:
         return None
     with np.errstate(over="ignore"):
-        bound = (exponent if log else np.exp(exponent))[where].reshape(t.shape)
+        bound = (exponent if flag("log", log) else np.exp(exponent))[where].reshape(t.shape)
     return bound if bound.ndim else float(bound)
 
 

@@ -10,7 +10,15 @@ from scipy.integrate import simpson
 from scipy.special import gammaln
 
 from transpde.attention import Attention
-from transpde.checks import Array, frozen, generator, positive_integer, positive_number
+from transpde.checks import (
+    Array,
+    flag,
+    frozen,
+    generator,
+    of_kind,
+    positive_integer,
+    positive_number,
+)
 from transpde.measures import Particles
 from transpde.theory.compact import lipschitz_bounds, support_radius
 
@@ -53,8 +61,8 @@ def picard_iterates(
         >>> theory.picard_iterates(tp.Particles([[1.0]]), one, 1.0, steps=1, count=2)[:, -1, 0, 0]
         array([1. , 2. , 2.5])
     """
-    if not isinstance(measure, Particles):
-        raise TypeError(f"measure: must be Particles; got {type(measure).__name__}.")
+    of_kind("measure", measure, Particles)
+    of_kind("attention", attention, Attention).check(measure)
     steps, count = positive_integer("steps", steps), positive_integer("count", count)
     h = positive_number("time", time) / steps
     curves = [np.repeat(measure.points[None], steps + 1, axis=0)]
@@ -109,7 +117,7 @@ def picard_bound(
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         powers = np.where(k > 0, k * np.log(rate), 0.0)
         logs = exponent + powers - gammaln(k + 1)
-        return frozen(logs if log else np.exp(logs))
+        return frozen(logs if flag("log", log) else np.exp(logs))
 
 
 def steepest_pair(
@@ -140,7 +148,8 @@ def steepest_pair(
         >>> 1.9 < theory.steepest_pair(linear, radius=1.0) <= 2.0
         True
     """
-    R, rng, d = positive_number("radius", radius), generator("seed", seed), attention.dimension
+    d = of_kind("attention", attention, Attention).dimension
+    R, rng = positive_number("radius", radius), generator("seed", seed)
     moves = np.exp(-rng.uniform(0, 5, size=positive_integer("steps", steps)))
     spread = np.append(np.full(4 * d, R), LOGITS / 2)
     tries = spread * rng.normal(size=(DRAWS, 4 * d + 1))

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 
+from transpde.checks import function, positive_integer
 from transpde.records import digest
 from transpde.widgets import live, page, pictures
 from transpde.widgets.labels import named
@@ -74,8 +75,9 @@ class Explorer:
         digits: int = 6,
         **sliders: Slider,
     ) -> None:
-        if not callable(draw):
-            raise TypeError(f"draw: must be a function; got {type(draw).__name__}.")
+        function("draw", draw)
+        if positive_integer("digits", digits) > 9:
+            raise ValueError(f"digits: must be at most 9; got {digits}.")
         self.layout, self._draw = laid_out(alt, caption, size, sliders), draw
         stops = self.layout.stops
         start = stops.index(tuple(self.layout.start.values()))

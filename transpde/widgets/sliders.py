@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
-from transpde.checks import positive_number
+from transpde.checks import positive_number, refuse_masked
 from transpde.widgets.labels import text
 
 __all__ = ["Layout", "Slider", "laid_out"]
@@ -77,6 +77,8 @@ def _stops(values: Sequence[Any]) -> tuple[Any, ...]:
     """Return the stops as plain Python numbers or names, or raise."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise TypeError(f"values: must be a list of numbers or of names; got {values!r}.")
+    if not isinstance(values, range):
+        refuse_masked("values", values)
     stops = tuple(map(_plain, values))
     if len(stops) < 2:
         raise ValueError(f"values: a slider needs at least two stops; got {len(stops)}.")
@@ -113,7 +115,10 @@ class Layout(NamedTuple):
 def laid_out(alt: Any, caption: Any, size: Any, sliders: Mapping[str, Any]) -> Layout:
     """Return the layout, or raise where a part of it is not what it must be."""
     _check_words("alt: must say in words what the picture shows", alt)
-    _check_words("caption: must be a line of text", caption or "none")
+    _check_words(
+        "caption: must be a line of text",
+        "none" if isinstance(caption, str) and not caption else caption,
+    )
     _check_sliders(sliders)
     if not isinstance(size, Sequence) or len(size) != 2:
         raise ValueError(f"size: must be a width and a height in inches; got {size!r}.")
