@@ -310,6 +310,9 @@ def test_a_covariance_at_rest_is_its_own_limit(seed, d, log_size):
     assert theory.blowup_time(head, start) == np.inf
     assert theory.growth_bound(head, start) == 0
     S = X @ X.T * np.exp(log_size)
+    for t in (1.0, 1e10):
+        still = theory.closed_form_covariance(head, start, t * np.exp(-log_size))
+        np.testing.assert_allclose(still, S, rtol=1e-9, atol=1e-9 * np.abs(S).max())
     np.testing.assert_allclose(
         theory.limit_covariance(head, start), S, rtol=1e-9, atol=1e-9 * np.abs(S).max()
     )

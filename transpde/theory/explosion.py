@@ -88,12 +88,12 @@ def blowup_time(attention: Any, gaussian: Gaussian) -> Any:
     parts = matched(attention, gaussian)
     found = scores(parts, gaussian)
     if found is not None and parts is not None and not parts.linear.any():
-        times = _softmax_time(found, gaussian)
+        times = softmax_time(found, gaussian)
         return times if gaussian.stack else float(times)
     return _by_case(_blowup_time, attention, gaussian)
 
 
-def _softmax_time(found: Scores, gaussian: Gaussian) -> Array:
+def softmax_time(found: Scores, gaussian: Gaussian) -> Array:
     r"""Return the inverse of the largest eigenvalue of $X_0^\top(A + A^\top)X_0$, or inf."""
     view = seen(found, gaussian)
     Y = view.axes.factor
@@ -201,7 +201,7 @@ def _blowup_time(parts: HeadSum, gaussian: Gaussian) -> float | None:
     found = scores(parts, gaussian)
     if found is not None:
         if not parts.linear.any():
-            return float(_softmax_time(found, gaussian))
+            return float(softmax_time(found, gaussian))
         A = found.matrix
         if not np.abs(gaussian.log_size) < WIDEST:
             return None if gaussian.factor.any() else np.inf

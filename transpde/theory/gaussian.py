@@ -10,14 +10,16 @@ from transpde.attention import L2
 from transpde.checks import Array
 from transpde.measures import Gaussian
 from transpde.theory import one_key, riccati
+from transpde.theory.explosion import softmax_time
 from transpde.theory.head_sums import (
     ROUNDING,
     HeadSum,
+    Scores,
     depths,
     gram,
     matched,
-    scalar_softmax,
     scalar_value,
+    scores,
 )
 
 __all__ = ["closed_form_covariance"]
@@ -44,7 +46,8 @@ def closed_form_covariance(attention: Any, gaussian: Gaussian, time: Any) -> Any
 
     Returns:
         Covariances (..., d, d), with a leading axis T for an array of times; NaN after the blow-up
-        of a case of a stack. None for other attentions.
+        of a case of a stack, and where the part that explodes is too small beside the others for
+        its digits to be kept. None for other attentions.
 
     Raises:
         ValueError: a time at or after the blow-up of a single Gaussian (the message says when),
@@ -63,35 +66,42 @@ def closed_form_covariance(attention: Any, gaussian: Gaussian, time: Any) -> Any
                [0.        , 0.66666667]])
     """
     parts, t = matched(attention, gaussian), depths(time)
-    A = scalar_softmax(parts, gaussian)
-    if parts is not None and A is None:
+    found = scores(parts, gaussian)
+    if parts is not None and found is None:
         return _one_key_covariance(parts, gaussian, t)
-    if parts is None or A is None:
+    if parts is None or found is None:
         return None
-    values = [_covariance(parts, A, gaussian, float(one)) for one in t.ravel()]
+    values = [_covariance(parts, found, gaussian, float(one)) for one in t.ravel()]
     return np.array(values).reshape(t.shape + values[0].shape)
 
 
-def _covariance(parts: HeadSum, A: Array, gaussian: Gaussian, t: float) -> Array:
+def _covariance(parts: HeadSum, found: Scores, gaussian: Gaussian, t: float) -> Array:
+    A = found.matrix
     X, stack, d = gaussian.scaled_factor, gaussian.stack, gaussian.dimension
     if not parts.linear.any():
+        end = softmax_time(found, gaussian)
+        if not stack and t >= end:
+            raise _too_late(t, float(end))
         values, U = np.linalg.eigh(gram(X, A))
-        floor = ROUNDING * X.shape[-1] * np.abs(values).max(axis=-1, keepdims=True)
+        noise = np.linalg.norm(
+            np.ldexp(found.noise, found.exponent[..., None, None]), axis=(-2, -1)
+        )
+        floor = (2 * ROUNDING * d * noise * np.square(X).sum(axis=(-2, -1)))[..., None]
         left = 1 - t * np.where(np.abs(values) > floor, values, 0.0)
-        blown = left.min(axis=-1) <= 0
-        if blown.any() and not stack:
-            raise _too_late(t, t / (1 - left.min()))
-        Y = (X @ U) / np.sqrt(np.where(left > 0, left, np.nan))[..., None, :]
-        return np.where(blown[..., None, None], np.nan, Y @ Y.mT)
+        lost = (t > 1e-6 * end) & (values[..., -1] <= floor[..., 0])
+        ended = (t >= end) | lost
+        left = np.where(ended[..., None], np.nan, np.maximum(left, np.finfo(float).tiny))
+        Y = (X @ U) / np.sqrt(left)[..., None, :]
+        return np.asarray(Y @ Y.mT)
     Sigma = np.full((*stack, d, d), np.nan)
     C = np.broadcast_to(A + A.mT, Sigma.shape)
     W = np.broadcast_to(parts.linear, Sigma.shape)
     for i in np.ndindex(stack):
-        end = riccati.blowup(X[i], C[i], W[i], horizon=t)
-        if end == np.inf:
+        last = riccati.blowup(X[i], C[i], W[i], horizon=t)
+        if last == np.inf:
             Sigma[i] = riccati.covariance(X[i], C[i], W[i], t)
         elif not stack:
-            raise _too_late(t, end)
+            raise _too_late(t, last)
     return Sigma
 
 
