@@ -87,7 +87,8 @@ class Trajectory(Generic[M]):
         time = np.asarray(t)
         latest = np.inf if self.final.stack else self.end
         if time.ndim or time.dtype.kind not in "iuf" or not 0 <= time <= _rounded_up(latest):
-            end = "" if self.final.stack else f" and at most the end, {self.end!r}"
+            last = str(self.end).removesuffix(".0")
+            end = "" if self.final.stack else f" and at most the end, {last}"
             raise ValueError(f"t: must be a number of at least 0{end}; got {t!r}.")
         t = min(float(t), float(np.max(latest)))
         j = int(np.searchsorted(self.times, _rounded_up(t), side="right")) - 1
