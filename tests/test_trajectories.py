@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import transpde as tp
+from transpde.stepping import SCHEMES
 
 ONE = np.eye(1)
 HEAD = tp.Softmax(ONE, ONE, -ONE)
@@ -87,3 +88,32 @@ def test_several_records_of_a_grid_are_no_measure():
     with pytest.raises(TypeError, match=r"several times of a Grid .* path\.densities\[i\]"):
         path[0:2]
     assert np.array_equal(path[1].density, path.densities[1])
+
+
+# --- the ends of a path, by every method ---------------------------------------------------------
+
+EVERY_METHOD = pytest.mark.parametrize("method", SCHEMES["coordinates"])
+
+
+@EVERY_METHOD
+def test_parameters_are_never_asked_beyond_the_depth(method):
+    """Four layers as a list: an index beyond the last one would raise."""
+    eye, asked = np.eye(2), []
+    heads = [tp.Softmax(eye, eye, v * eye) for v in (-0.5, -0.3, -0.2, -0.1)]
+
+    def layer(t):
+        asked.append(t)
+        return heads[int(4 * t)]
+
+    path = tp.flow(tp.Particles(eye), layer, 0.999, method=method)
+    assert path.stop == "time"
+    assert max(asked) <= 0.999
+
+
+@EVERY_METHOD
+@pytest.mark.parametrize("points", [[[0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
+def test_what_does_not_move_stays_where_it_is(method, points):
+    eye = np.eye(2)
+    path = tp.flow(tp.Particles(points), tp.Softmax(eye, eye, eye), 1.0, method=method)
+    assert path.stop == "time"
+    assert np.abs(path.points).max() <= 1e-30  # of implicit methods, what linear solvers leave

@@ -85,12 +85,11 @@ class Trajectory(Unchanging, Generic[M]):
         within rounding of a recorded one, or of an end, is that one.
         """
         latest = np.inf if self.final.stack else self.end
-        last, end = (
-            _rounded_up(latest),
-            "" if self.final.stack else f" and at most the end, {self.end!r}",
-        )
-        wanted = f"a number of at least 0{end}"
-        t = number("t", t, wanted, lambda x: 0 <= x <= last and x < np.inf)
+        last = str(self.end).removesuffix(".0")
+        wanted = "a number of at least 0"
+        if not self.final.stack:
+            wanted += f" and at most the end, {last}"
+        t = number("t", t, wanted, lambda x: 0 <= x <= _rounded_up(latest) and x < np.inf)
         t = min(t, float(np.max(latest)))
         j = int(np.searchsorted(self.times, _rounded_up(t), side="right")) - 1
         start = self.final.unpack(self.states[j])
