@@ -292,7 +292,12 @@ COVARIANCES = GAUSSIAN_PATH.covariances
 MEASURE = of(instance_of())
 PARTICLES = of(instance_of(GAUSSIAN, GRID))
 TOKENS_OR_GAUSSIAN = of(instance_of(GRID))
+# A case of a stack after its end, and a covariance that is larger than floats.
+ENDED = tp.flow(tp.Gaussian([0.0, 0.0], np.stack([I2, 3 * I2])), tp.Softmax(I2, I2, I2), [0, 0.2])
+HUGE = tp.Gaussian([0.0, 0.0], I2, log_scale=2000.0)
 A_GAUSSIAN, MAYBE_GAUSSIAN = (of(instance_of(TOKENS, GRID, none=n)) for n in (False, True))
+A_KNOWN_GAUSSIAN = of(instance_of(TOKENS, GRID, ENDED[1]))
+A_SMALL_GAUSSIAN = of(instance_of(TOKENS, GRID, ENDED[1], HUGE))
 A_GRID = of(instance_of(TOKENS, GAUSSIAN))
 ATTENTION = of(instance_of(TOKENS, tp.AffineField(I2)))
 PLANAR_HEAD = of(instance_of(TOKENS, tp.Linear(I2, I2, I2)))
@@ -488,7 +493,7 @@ ROWS: dict[str, dict[str, Argument]] = {
         "energy": of(callable_like("1", np.nan, None))(energy),
         "rate": of(callable_like("1", np.nan, None))(lambda mu: 0.0),
     },
-    "energy.twisted_curvatures": {"gaussian": A_GAUSSIAN(GAUSSIAN), "score": NUMBERS(I2)},
+    "energy.twisted_curvatures": {"gaussian": A_SMALL_GAUSSIAN(GAUSSIAN), "score": NUMBERS(I2)},
     "energy.wasserstein_gradient": {
         "measure": PARTICLES(TOKENS),
         "energy": of(callable_like("1", np.nan, None, [1.0, 2.0]))(energy),
@@ -499,7 +504,7 @@ ROWS: dict[str, dict[str, Argument]] = {
         "mobility": MAYBE_NUMBERS(I2),
     },
     "energy.bures_geodesic": {
-        "gaussian": A_GAUSSIAN(GAUSSIAN), "other": A_GAUSSIAN(GAUSSIAN),
+        "gaussian": A_SMALL_GAUSSIAN(GAUSSIAN), "other": A_SMALL_GAUSSIAN(GAUSSIAN),
         "s": of(array_like(least=0.0))([0.0, 0.5]),
     },
     # ensembles
@@ -560,11 +565,13 @@ ROWS: dict[str, dict[str, Argument]] = {
     "theory.steepest_pair": {
         "attention": ATTENTION(HEAD), "radius": POSITIVE(1.0), "seed": SEED(0), "steps": WHOLE(2),
     },
-    "theory.blowup_time": {"attention": ATTENTION(HEAD), "gaussian": A_GAUSSIAN(GAUSSIAN)},
+    "theory.blowup_time": {"attention": ATTENTION(HEAD), "gaussian": A_KNOWN_GAUSSIAN(GAUSSIAN)},
     "theory.closed_form_covariance": {
-        "attention": ATTENTION(HEAD), "gaussian": A_GAUSSIAN(GAUSSIAN), "time": DEPTHS([0.0, 0.1]),
+        "attention": ATTENTION(HEAD), "gaussian": A_KNOWN_GAUSSIAN(GAUSSIAN),
+        "time": DEPTHS([0.0, 0.1]),
     },
-    "theory.limit_covariance": {"attention": ATTENTION(HEAD), "gaussian": A_GAUSSIAN(GAUSSIAN)},
+    "theory.limit_covariance": {"attention": ATTENTION(HEAD),
+        "gaussian": A_KNOWN_GAUSSIAN(GAUSSIAN)},
     "theory.stationary_rank_bound": {"attention": ATTENTION(HEAD)},
     "theory.growth_bound": {"attention": ATTENTION(HEAD), "gaussian": MAYBE_GAUSSIAN(GAUSSIAN)},
     "theory.variance": {

@@ -150,7 +150,9 @@ def test_command_lists_figures(capsys):
 
 def test_command_all_makes_each_once_and_says_what(tmp_path, monkeypatch, capsys):
     calls = []
-    monkeypatch.setattr(figures, "make", lambda *given: calls.append(given) or [tmp_path / "x"])
+    monkeypatch.setattr(
+        figures, "make", lambda *given, **_: calls.append(given) or [tmp_path / "x"]
+    )
     assert main(["--all", "--out", str(tmp_path)]) == 0
     assert calls == [(name, tmp_path, ["png"]) for name in figures.names()]
     assert f"trad_explosion: {tmp_path / 'x'}" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What a flow needs beside what it returns: a fixed number of states, whatever it records."""
+"""What a flow needs beside what it returns: a fixed number of states."""
 
 import tracemalloc
 

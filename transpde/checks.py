@@ -23,6 +23,7 @@ __all__ = [
     "covariance_matrix",
     "definite_matrix",
     "finite_array",
+    "finite_cases",
     "flag",
     "function",
     "increasing_times",
@@ -235,6 +236,17 @@ def single_case(task: str, wanted: str, stack: tuple[int, ...]) -> None:
         raise ValueError(
             f"{task} needs {wanted}; got a stack of shape {stack}. "
             "Choose a case first: measure[0]."
+        )
+
+
+def finite_cases(name: str, measure: Any) -> None:
+    """Raise `ValueError` for a measure, or a stack with a case, that is NaN after its own end."""
+    known = np.isfinite(measure.pack()).all(axis=-1)
+    if not known.all():
+        case = f" in case {tuple(np.argwhere(~known)[0].tolist())}" if measure.stack else ""
+        raise ValueError(
+            f"{name}: must have finite coordinates; got NaN{case}, as a path has after the end of "
+            "a case. Choose cases that have not ended."
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, finite_array, same_size
+from transpde.checks import Array, finite_array, finite_cases, same_size
 from transpde.energy.scores import Tokens, factor_of, mobility_of, number, score_of
 from transpde.fields import AffineField
 from transpde.measures import Gaussian
@@ -111,6 +111,8 @@ def twisted_curvatures(gaussian: Gaussian, score: Any) -> Array:
     """
     if not isinstance(gaussian, Gaussian):
         raise TypeError(f"gaussian: must be a Gaussian; got {type(gaussian).__name__}.")
+    finite_cases("gaussian", gaussian)
+    factor_of(gaussian, "gaussian")  # which says where it is too large
     A, d = score_of(gaussian, score)[..., None, :, :], gaussian.dimension
     sizes = np.trace(gaussian.covariance, axis1=-2, axis2=-1)[..., None]
     S = (gaussian.covariance / np.where(sizes > 0, sizes, 1.0)[..., None])[..., None, :, :]
@@ -189,6 +191,7 @@ def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: Any) -> Gaussian:
     for name, measure in (("gaussian", gaussian), ("other", other)):
         if not isinstance(measure, Gaussian):
             raise TypeError(f"{name}: must be a Gaussian; got {type(measure).__name__}.")
+        finite_cases(name, measure)
     same_size("other", other.dimension, "gaussian", gaussian.dimension, "dimension")
     if gaussian.stack != other.stack:
         raise ValueError(f"other: must be a stack of shape {gaussian.stack}; got {other.stack}.")
@@ -196,7 +199,7 @@ def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: Any) -> Gaussian:
     if s.min() < 0 or s.max() > 1:
         raise ValueError(f"s: must be in [0, 1]; got {s.min()} to {s.max()}.")
     s = s.reshape(s.shape + (1,) * (len(gaussian.stack) + 1))
-    X, Y = (factor_of(measure) for measure in (gaussian, other))
+    X, Y = factor_of(gaussian, "gaussian"), factor_of(other, "other")
     width = max(X.shape[-1], Y.shape[-1])
     X, Y = (np.pad(F, [(0, 0)] * (F.ndim - 1) + [(0, width - F.shape[-1])]) for F in (X, Y))
     P, _, Rt = np.linalg.svd(X.mT @ Y)

@@ -37,12 +37,17 @@ def mobility_of(measure: Tokens, mobility: Any) -> Array:
     return M
 
 
-def factor_of(measure: Any) -> Array:
-    """Return X with covariance X X^T."""
+def factor_of(measure: Any, name: str = "measure") -> Array:
+    """Return X with covariance X X^T, or raise `ValueError` where floats cannot hold it."""
     if isinstance(measure, Particles):
         centred = measure.points - measure.mean[..., None, :]
         return (np.sqrt(measure.weights)[..., None] * centred).mT
     X: Array = measure.scaled_factor
+    if np.isinf(X).any():
+        raise ValueError(
+            f"{name}: must have a covariance within the range of floats; got one of log size "
+            f"{np.max(measure.log_size):.6g}. Take a smaller `log_scale`."
+        )
     return X
 
 

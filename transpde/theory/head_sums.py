@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from transpde.attention import Attention, Head, Linear, Masked, MultiHead, Softmax, WithFeedForward
-from transpde.checks import Array, finite_array, same_size
+from transpde.checks import Array, finite_array, finite_cases, same_size
 from transpde.fields import AffineField
 from transpde.measures import Gaussian
 
@@ -77,6 +77,7 @@ def matched(attention: Any, gaussian: Any) -> HeadSum | None:
     if not isinstance(gaussian, Gaussian):
         raise TypeError(f"gaussian: must be a Gaussian; got {type(gaussian).__name__}.")
     parts = head_sum(attention)
+    finite_cases("gaussian", gaussian)
     same_size("gaussian", gaussian.dimension, "the attention", attention.dimension, "dimension")
     for head in () if parts is None else parts.heads:
         if isinstance(head, Head):
