@@ -58,6 +58,7 @@ FIGURE_SETTINGS = {
     "image": {"alt": "Three grey squares, each lighter than the one to its left."},
     "figure": {"caption": "Three greys.", "name": "fig-greys"},
 }
+FIGURE_METADATA = {"mystnb": FIGURE_SETTINGS, "tags": ["hide-input"]}
 
 STATEMENT = """## The answer
 
@@ -159,7 +160,7 @@ def sample() -> NotebookNode:
     counted = [new_code_cell(f"value = {k}\nprint(value)") for k in range(10)]
     cells = [
         new_markdown_cell(OPENING),
-        new_code_cell(FIGURE, metadata={"mystnb": copy.deepcopy(FIGURE_SETTINGS)}),
+        new_code_cell(FIGURE, metadata=copy.deepcopy(FIGURE_METADATA)),
         new_markdown_cell(filler),
         *counted,
         new_markdown_cell(STATEMENT),
@@ -327,11 +328,6 @@ def lose_outputs_field(notebook: NotebookNode) -> None:
     del notebook.cells[3]["outputs"]
 
 
-def lengthen_all_cells(notebook: NotebookNode) -> None:
-    for cell in notebook.cells[3:13]:
-        cell.source = "\n".join(f"x{k} = {k}" for k in range(12))
-
-
 def untag_all(notebook: NotebookNode) -> None:
     for _, cell in contract.code_cells(notebook):
         cell.metadata.pop("tags", None)
@@ -394,9 +390,9 @@ VIOLATIONS: dict[str, tuple[Callable[[NotebookNode], None], str]] = {
         "prints an absolute path",
     ),
     # code
-    "long cell": (code("\n".join(["x = 1"] * 26)), "26 lines, at most 25"),
+    "long cell": (code("\n".join(["x = 1"] * 51)), "51 lines, at most 50"),
     "empty cell": (code(""), "empty"),
-    "long median": (lengthen_all_cells, "median code cell of 12 lines"),
+    "long cell in sight": (code("\n".join(["x = 1"] * 9)), "shows 9 lines, at most 8"),
     "does not compile": (code("value = ("), "does not compile"),
     "legacy seed": (code("np.random.seed(0)"), "legacy random numbers"),
     "legacy draw": (code("x = np.random.randn(3)"), "legacy random numbers"),

@@ -8,6 +8,27 @@ function reach() {
 }
 addEventListener("load", () => new ResizeObserver(reach).observe(document.body));
 
+// A displayed formula that is too wide for its line is set smaller, down to two thirds; a wider one
+// scrolls in its box.
+const LEAST = 0.66;
+function fit() {
+  for (const formula of document.querySelectorAll('mjx-container[display="true"]')) {
+    formula.dataset.size ??= parseFloat(formula.style.fontSize) || 100;
+    formula.style.fontSize = `${formula.dataset.size}%`;
+    const room = formula.clientWidth / formula.scrollWidth;
+    if (room < 1) formula.style.fontSize = `${formula.dataset.size * Math.max(LEAST, 0.99 * room)}%`;
+  }
+}
+addEventListener("load", async () => {
+  await window.MathJax?.startup?.promise;
+  let wide = 0; // a smaller formula is also less high: only a new width counts
+  new ResizeObserver(([page]) => {
+    if (page.contentRect.width !== wide) fit();
+    wide = page.contentRect.width;
+  }).observe(document.querySelector(".bd-article") ?? document.body);
+  for (const fold of document.querySelectorAll("details")) fold.addEventListener("toggle", fit);
+});
+
 // A comma or a full stop stays on the line of the formula before it.
 function hold() {
   for (const formula of document.querySelectorAll(".bd-article span.math")) {
@@ -25,3 +46,26 @@ addEventListener("DOMContentLoaded", hold);
 
 // A search shows the lines that it found by reading the pages, which a browser refuses from disk.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
+// One button for a page's folded cells, under the title; the notebook shows them always.
+function foldAll() {
+  const cells = [...document.querySelectorAll("details.hide.above-input")];
+  const title = document.querySelector(".bd-article h1");
+  if (cells.length === 0 || title === null) return;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "all-code";
+  const say = () => {
+    const shown = cells.every(cell => cell.open);
+    button.textContent = shown ? "Hide all code" : "Show all code";
+    return shown;
+  };
+  button.addEventListener("click", () => {
+    const shown = say();
+    for (const cell of cells) cell.open = !shown;
+  });
+  for (const cell of cells) cell.addEventListener("toggle", say);
+  say();
+  title.after(button);
+}
+addEventListener("DOMContentLoaded", foldAll);

@@ -1,11 +1,14 @@
 """What is wrong with a page open in a browser, as sentences; an empty list when it is sound."""
 
+import io
 import json
 from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 from checks import ROOT, raw_markup
+from PIL import Image
 from playwright.sync_api import Page
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
@@ -47,14 +50,15 @@ UNFOLD = """() => {
 STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
 
 
-def visit(page: Page, address: str) -> None:
+def visit(page: Page, address: str, unfold: bool = True) -> None:
     """Open a page, unfolded, and wait until it leads no further, is typeset, and stands still."""
     page.goto(address)
     page.locator("main").wait_for(state="attached")  # a redirection has none
     page.wait_for_load_state("load")
     page.add_style_tag(content=STILL)
     page.evaluate("window.MathJax?.startup?.promise?.then(() => null)")
-    page.evaluate(UNFOLD)
+    if unfold:
+        page.evaluate(UNFOLD)
 
 
 UNRENDERED = """() => {
@@ -205,3 +209,83 @@ def theme(page: Page, name: str) -> None:
 def parted(page: Page) -> list[str]:
     """Formulas whose comma or full stop stands on the next line."""
     return page.evaluate(PARTED)
+
+
+# Both boxes of a displayed formula, and what they hold, let through or cut off; never a scrollbar.
+DISPLAYS = "div.math, mjx-container[display='true']"
+BOXES = """() => [...document.querySelectorAll("mjx-container[display='true']")].map(e => {
+  const box = e.closest('div.math').getBoundingClientRect();
+  return [box.left, box.top + scrollY, box.right, box.bottom + scrollY, e.textContent];
+}).filter(box => box[3] > box[1])"""
+ROOM = 16  # pixels around a box in which its ink is looked for
+TALL = {"width": 1280, "height": 4000}
+
+
+def clipped(page: Page) -> list[str]:
+    """Displayed formulas of which the box cuts off ink that a box which lets it through shows."""
+    page.set_viewport_size(TALL)
+    boxes = page.evaluate(BOXES)
+    if not boxes:
+        return []
+    cut, whole = (pictures(page, overflow) for overflow in ("hidden", "visible"))
+    problems = []
+    for left, top, right, bottom, text in boxes:
+        place = (
+            slice(int(top) - ROOM, int(bottom) + ROOM),
+            slice(int(left) - ROOM, int(right) + ROOM),
+        )
+        if (cut[place] != whole[place]).any():
+            problems.append(f"cut off: {text[:60]}")
+    return problems
+
+
+def pictures(page: Page, overflow: str) -> np.ndarray:
+    """The whole page in grey, screen below screen, with formulas let through or cut off."""
+    rule = f"{DISPLAYS} {{ overflow: {overflow} !important; display: flow-root !important; }}"
+    page.add_style_tag(content=f"{rule} ::-webkit-scrollbar {{ display: none; }}")
+    height = page.evaluate("document.documentElement.scrollHeight")
+    drawn = np.zeros((height + ROOM, TALL["width"]), np.uint8)
+    for start in range(0, height, TALL["height"]):
+        page.evaluate(f"window.scrollTo(0, {start})")
+        top = page.evaluate("window.scrollY")
+        screen = np.asarray(Image.open(io.BytesIO(page.screenshot(scale="css"))).convert("L"))
+        rows = min(len(screen), height - top)
+        drawn[top : top + rows] = screen[:rows]
+    return drawn
+
+
+# What is seen of a page with its code folded; a row of an explorer's controls is no code.
+CODE = """() => {
+  const seen = e => e.checkVisibility({contentVisibilityAuto: true, visibilityProperty: true});
+  const height = e => e.getBoundingClientRect().height;
+  const article = document.querySelector('.bd-article');
+  const code = [...article.querySelectorAll('div.cell_input')].filter(seen);
+  const printed = [...article.querySelectorAll('div.cell_output pre')].filter(seen);
+  const sum = list => list.reduce((total, e) => total + height(e), 0);
+  return (sum(code) + sum(printed)) / height(article);
+}"""
+FIRST = """() => {
+  const seen = e => e.checkVisibility({contentVisibilityAuto: true});
+  const ideas = 'div.cell_output img, mjx-container[display="true"], .bd-article div.proof';
+  const first = [...document.querySelectorAll(`div.cell_input, ${ideas}`)].find(seen);
+  return first === undefined || !first.matches('div.cell_input');
+}"""
+OVERFLOWING = """() => [...document.querySelectorAll('.bd-article pre')].flatMap(e => {
+  const over = e.scrollWidth - e.clientWidth;
+  return over > 1 ? [`${over} px too wide: ${e.textContent.trim().slice(0, 60)}`] : [];
+})"""
+
+
+def share_of_code(page: Page) -> float:
+    """Visible code and printed lines, as a share of the height of a page that is still folded."""
+    return page.evaluate(CODE)
+
+
+def begins_with_an_idea(page: Page) -> bool:
+    """Whether a picture, a displayed formula or a statement stands before the first code seen."""
+    return page.evaluate(FIRST)
+
+
+def overflowing(page: Page) -> list[str]:
+    """Code and printed lines that are wider than their box."""
+    return page.evaluate(OVERFLOWING)

@@ -7,23 +7,26 @@ from pathlib import Path
 import checks
 import live
 import pytest
-from checks import BUILT
+from checks import BUILT, ROOT
 from playwright.sync_api import BrowserContext, Page
 
 PAGES = checks.pages(BUILT)
 visited: set[Path] = set()
 # What is served shall be as sound as what is read from disk; these pages load data.
+CHAPTERS = [page for page in PAGES if (ROOT / page).with_suffix(".ipynb").is_file()]
 SERVED = ["index.html", "search.html", "_modules/index.html", "book/gaussian/covariance.html"]
 
 
 class Opened:
     """A page and what it asked for and complained of since it was opened."""
 
-    def __init__(self, context: BrowserContext, address: str, server: str = ""):
+    def __init__(
+        self, context: BrowserContext, address: str, server: str = "", unfold: bool = True
+    ):
         self.page: Page = context.new_page()
         self.witness = live.Witness(self.page, server)
         self.page.set_viewport_size(live.WIDE)
-        live.visit(self.page, address)
+        live.visit(self.page, address, unfold)
 
 
 @pytest.fixture(scope="module", params=PAGES, ids=str)
@@ -43,6 +46,12 @@ def test_no_sideways_scrolling(opened, theme):
     opened.page.set_viewport_size(live.NARROW)
     live.theme(opened.page, theme)
     assert live.sideways(opened.page) == []
+
+
+def test_no_formula_is_cut_off(opened):
+    live.theme(opened.page, "light")
+    assert live.clipped(opened.page) == []
+    opened.page.set_viewport_size(live.WIDE)
 
 
 def test_figures_keep_white_paper_in_the_dark(opened):
@@ -80,6 +89,30 @@ def test_nothing_grave_the_other_way_round(context, page, size, theme):
     live.theme(found.page, theme)
     assert live.grave(found.page) == theme_alone(size)
     found.page.close()
+
+
+@pytest.fixture(scope="module", params=CHAPTERS, ids=str)
+def folded(request: pytest.FixtureRequest, context: BrowserContext) -> Iterator[Page]:
+    """A chapter as a reader first sees it, on a wide screen."""
+    found = Opened(context, (BUILT / request.param).as_uri(), unfold=False)
+    yield found.page
+    found.page.close()
+
+
+def test_code_serves_the_page(folded):
+    assert live.begins_with_an_idea(folded)
+    assert live.share_of_code(folded) <= 0.2
+
+
+def test_one_button_shows_all_code(folded):
+    hidden, button = folded.locator("details.hide:not([open])"), folded.locator("button.all-code")
+    assert hidden.count() > 0
+    button.click()
+    assert hidden.count() == 0
+    assert live.overflowing(folded) == []
+    assert live.share_of_code(folded) > 0.2
+    button.click()
+    assert folded.locator("details.hide[open]").count() == 0
 
 
 # Each title that the front page draws, with its width and that of the picture.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from statistics import median
 
 from book_source import code_cells, tags
 from nbformat import NotebookNode
 
-from contract.limits import CODE_CELLS, COLAB_CELLS, MAX_CELL_LINES, MEDIAN_CELL_LINES
+from contract.limits import CODE_CELLS, COLAB_CELLS, MAX_CELL_LINES, SHOWN_LINES
 
 FORBIDDEN_CODE = (
     (r"\bnp\.random\.(?!default_rng\b|Generator\b)\w+", "legacy random numbers: use default_rng"),
@@ -110,15 +109,17 @@ def check_installs(notebook: NotebookNode) -> list[str]:
 
 
 def check_length(notebook: NotebookNode) -> list[str]:
-    """The number of code cells and their median length."""
+    """How many code cells there are, and that those which the page does not fold are short."""
     aside = {"exercise", "solution", "explorer", "colab"}
-    own = [cell for _, cell in code_cells(notebook) if not tags(cell) & aside]
+    own = [(number, cell) for number, cell in code_cells(notebook) if not tags(cell) & aside]
     found = []
     low, high = CODE_CELLS
     if not low <= len(own) <= high:
         found.append(f"{len(own)} code cells outside exercises, not {low} to {high}")
-    low, high = MEDIAN_CELL_LINES
-    middle = median(map(count_lines, own)) if own else low
-    if not low <= middle <= high:
-        found.append(f"median code cell of {middle:g} lines, at most {high}")
+    for number, cell in own:
+        if "hide-input" not in tags(cell) and (length := count_lines(cell)) > SHOWN_LINES:
+            found.append(
+                f"cell {number}: shows {length} lines, at most {SHOWN_LINES}: fold it (hide-input)"
+                " and leave the lines that are the idea in a cell of their own"
+            )
     return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-CODE_CELLS = (10, 15)  # cells tagged exercise, solution, explorer or colab are not counted
-MAX_CELL_LINES = 25
-MEDIAN_CELL_LINES = (1, 8)
+CODE_CELLS = (10, 24)  # cells tagged exercise, solution, explorer or colab are not counted
+SHOWN_LINES = 8  # of a counted cell that the page does not fold away (tag hide-input)
+MAX_CELL_LINES = 50
 # Without exercises, solutions and folded proofs, by the kind of the notebook.
 PROSE_WORDS = {"chapter": (1500, 2500), "appendix": (1000, 1800)}
 WORDS_BEFORE_PICTURE = 500
