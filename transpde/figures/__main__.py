@@ -51,7 +51,7 @@ def _make(wanted: list[str], out: Path, formats: list[str], overwrite: bool) -> 
         if not overwrite and all(path.is_file() for path in files):
             print(f"{name}: kept, {files[-1]} is there already", flush=True)
             continue
-        figures.make(name, out, formats, overwrite=overwrite)
+        files = figures.make(name, out, formats, overwrite=overwrite)
         print(f"{name}: {', '.join(str(path) for path in files)}", flush=True)
 
 
