@@ -255,6 +255,7 @@ DEPTHS = of(array_like(least=0.0))
 MAYBE_NUMBERS = of(array_like(single=True, none=True))
 NUMBER = of(number_like())
 POSITIVE, MAYBE_POSITIVE = (of(number_like(least=0.0, open_=True, none=n)) for n in (False, True))
+SIZE = of(number_like(least=0.0))
 ORDER = of(number_like(least=1.0))
 WHOLE, MAYBE_WHOLE, COUNT = (
     of(whole_like()), of(whole_like(none=True)), of(whole_like(least=0)),
@@ -279,6 +280,8 @@ LINE = tp.Particles([[0.0], [1.0]])
 GAUSSIAN = tp.Gaussian([0.0, 0.0], [[1.0, 0.2], [0.0, 0.5]])
 GRID = tp.Grid([0.0, 1.0, 3.0], [0.5, 0.25])
 HEAD = tp.Softmax(I2, I2, -I2)
+LINE_HEAD = tp.Softmax([[1.0]], [[1.0]], [[-1.0]])
+GAUSSIANS = tp.Gaussian([[0.0, 0.0], [1.0, 0.0]], [I2, I2])
 GEOMETRIC = np.append(0.0, np.geomspace(1.0, 1e4, 9))
 TOKEN_PATH = tp.flow(TOKENS, HEAD, 0.1)
 GAUSSIAN_PATH = tp.flow(GAUSSIAN, HEAD, GEOMETRIC)
@@ -553,6 +556,11 @@ ROWS: dict[str, dict[str, Argument]] = {
     "theory.stability_bound": {
         "attention": ATTENTION(HEAD), "radius": POSITIVE(1.0), "time": DEPTHS([0.0, 0.1]),
         "p": of(number_like(least=1.0, infinite=True))(1.0), "log": FLAG(False),
+        "backward": FLAG(False),
+    },
+    "theory.order_bounds": {
+        "attention": ATTENTION(HEAD), "radius": POSITIVE(1.0),
+        "p": of(number_like(least=1.0, infinite=True))(1.0),
     },
     "theory.picard_iterates": {
         "measure": PARTICLES(TOKENS), "attention": ATTENTION(HEAD), "time": POSITIVE(0.1),
@@ -574,8 +582,43 @@ ROWS: dict[str, dict[str, Argument]] = {
         "gaussian": A_KNOWN_GAUSSIAN(GAUSSIAN)},
     "theory.stationary_rank_bound": {"attention": ATTENTION(HEAD)},
     "theory.growth_bound": {"attention": ATTENTION(HEAD), "gaussian": MAYBE_GAUSSIAN(GAUSSIAN)},
+    "theory.log_growth_bound": {
+        "attention": ATTENTION(HEAD), "gaussian": A_KNOWN_GAUSSIAN(GAUSSIAN),
+        "time": DEPTHS([0.0, 0.1]),
+    },
+    "theory.blowup_bound": {
+        "attention": ATTENTION(HEAD), "gaussian": A_KNOWN_GAUSSIAN(GAUSSIAN),
+    },
+    "theory.departure.mixture_velocity": {
+        "head": of(instance_of(TOKENS, tp.Masked(HEAD)))(HEAD),
+        "components": of(instance_of(TOKENS, GAUSSIAN, GRID))(GAUSSIANS),
+        "weights": of(array_like(single=True, least=0.0))([0.5, 0.5]),
+        "points": ARRAY([[1.0, 0.0]]),
+    },
+    "theory.departure.kurtosis_rate": {
+        "head": of(instance_of(TOKENS, tp.Masked(HEAD)))(HEAD),
+        "gaussian": of(instance_of(TOKENS, GRID, GAUSSIANS))(GAUSSIAN), "nodes": WHOLE(8),
+    },
+    "theory.departure.cumulant_growth": {
+        "head": of(instance_of(TOKENS, tp.Masked(HEAD)))(LINE_HEAD),
+        "start": of(array_like(least=0.0))(1.0), "order": of(whole_like(least=3))(3),
+        "time": DEPTHS([0.0, 0.1]),
+    },
+    "theory.mean_field.twin_bound": {
+        "attention": ATTENTION(HEAD), "radius": POSITIVE(1.0), "time": DEPTHS([0.0, 0.1]),
+        "log": FLAG(False),
+    },
+    "theory.mean_field.masked_bounds": {
+        "attention": ATTENTION(tp.Masked(HEAD)), "radius": POSITIVE(1.0),
+        "p": of(number_like(least=1.0, infinite=True))(2.0),
+    },
+    "theory.mean_field.masked_limit": {
+        "attention": ATTENTION(tp.Masked(LINE_HEAD)),
+        "start": of(callable_like("1", [1.0, 2.0], np.nan))(np.multiply),
+        "time": POSITIVE(0.1), "tol": POSITIVE(1e-4),
+    },
     "theory.variance": {
-        "attention": ATTENTION(tp.Softmax([[1.0]], [[1.0]], [[-1.0]])),
+        "attention": ATTENTION(LINE_HEAD),
         "start": of(array_like(least=0.0))(1.0), "time": DEPTHS([0.0, 1.0]),
     },
     "theory.random_heads.score_edge": RATIOS,
@@ -595,7 +638,7 @@ ROWS: dict[str, dict[str, Argument]] = {
         "log_n": POSITIVE(10.0),
         "tolerance": of(number_like(least=0.0, open_=True, most=1.0))(0.1),
     },
-    "theory.freezing.line_velocity": {"points": NUMBERS([-1.0, 1.0]), "nodes": WHOLE(24)},
+    "theory.freezing.line_velocity": {"points": NUMBERS([-1.0, 1.0]), "tol": POSITIVE(1e-8)},
     "theory.freezing.line_flow": {
         "points": NUMBERS([-1.0, 1.0]),
         "times": of(array_like(single=True, least=0.0))([0.0, 0.1]),
@@ -719,7 +762,7 @@ ROWS: dict[str, dict[str, Argument]] = {
     "plotting.plot_disc": {
         "directions": of(array_like(finite=False, single=True))(COVARIANCES),
         "values": MAYBE_NUMBERS([1.0]), "ax": AXES, "cmap": CHOICE("viridis"),
-        "annotate": FLAG(True), "size": POSITIVE(2.0),
+        "annotate": FLAG(True), "size": SIZE(2.0),
     },
     "plotting.plot_discs": {
         "panels": of(named(array_like(finite=False, single=True)))({"a": COVARIANCES}),
@@ -783,7 +826,7 @@ ROWS: dict[str, dict[str, Argument]] = {
         "edges": NUMBERS([0.0, 1.0, 2.0]),
     },
     "plotting.plot_particles": {
-        "particles": PARTICLES(TOKENS), "ax": AXES, "color": COLOUR("red"), "size": POSITIVE(2.0),
+        "particles": PARTICLES(TOKENS), "ax": AXES, "color": COLOUR("red"), "size": SIZE(2.0),
     },
     "plotting.plot_flow": {
         "trajectory": of(instance_of(TOKENS, GRID_PATH))(TOKEN_PATH), "ax": AXES,

@@ -147,7 +147,7 @@ def notebooks(tmp_path, monkeypatch):
     [
         ("", "must be book/PART/NAME.ipynb"),
         ("name.ipynb", "must be book/PART/NAME.ipynb"),
-        ("/tmp/gaussian/name.ipynb", "must be book/PART/NAME.ipynb"),
+        ("/gaussian/name.ipynb", "must be book/PART/NAME.ipynb"),
         ("book/gaussian/../../name.ipynb", "must be book/PART/NAME.ipynb"),
         ("book/gaussian/name.py", "must be book/PART/NAME.ipynb"),
         ("book/_static/name.ipynb", "must be book/PART/NAME.ipynb"),

@@ -128,7 +128,11 @@ class Linear(Head):
         m, X = np.ldexp(m, -exponent), np.ldexp(X, -exponent)
         field = self._moment_field(X @ X.mT + m * m.mT, 2 * exponent)
         place = measure.mean, measure.factor
-        motion = Motion(*place, *field.moves(*place), along=lambda *by: self._along(measure, *by))
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # the field may be right where these are inf
+            moves = field.moves(*place)
+        motion = Motion(*place, *moves, along=lambda *by: self._along(measure, *by))
         return AffineField.trusted(field.linear, field.offset, motion)
 
     def _moment_field(self, moment: Array, exponent: Array) -> AffineField:

@@ -151,12 +151,17 @@ def _axes(name: str, value: Any) -> None:
     of_kind(name, value, Axes, "axes of matplotlib")
 
 
+def _not_negative(name: str, value: Any) -> None:
+    number(name, value, "a number of at least 0", lambda x: 0 <= x < np.inf)
+
+
 REST = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 SHARED: dict[str, Callable[[str, Any], Any]] = (
     {"ax": _axes, "color": color_of, "cmap": _colour_map, "fill": _share, "order": finite_number}
     | dict.fromkeys(("annotate", "colorbar", "ends"), flag)
     | dict.fromkeys(("bins", "columns", "count", "shown"), positive_integer)
-    | dict.fromkeys(("height", "limit", "size", "width"), positive_number)
+    | dict.fromkeys(("height", "limit", "width"), positive_number)
+    | {"size": _not_negative}
     | dict.fromkeys(("label", "title", "xlabel", "ylabel"), text)
     | dict.fromkeys(
         ("attentions", "curves", "looks", "panels", "ratios", "series", "slopes", "styles"),

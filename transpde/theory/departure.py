@@ -20,7 +20,6 @@ from transpde.checks import (
     positive_integer,
     probability_weights,
     same_size,
-    single_case,
 )
 from transpde.measures import Gaussian
 from transpde.theory.head_sums import one_case
@@ -80,7 +79,7 @@ def mixture_velocity(head: Head, components: Gaussian, weights: Any, points: Any
     pi = probability_weights("weights", weights, components.stack[0])
     if pi.ndim > 1:
         raise ValueError(f"weights: must have shape (J,); got {pi.shape}.")
-    x = points_of("points", points, "the head", head.dimension)
+    x = points_of("points", finite_array("points", points, "..."), "the head", head.dimension)
     flat = x.reshape(-1, x.shape[-1])
     if isinstance(head, Sigmoid):
         mean = np.einsum("j,njd->nd", pi, _sigmoid_sums(head, components, flat))
@@ -159,7 +158,7 @@ def kurtosis_rate(head: Head, gaussian: Gaussian, nodes: int = 60) -> float:
     """
     if not isinstance(gaussian, Gaussian):
         raise TypeError(f"gaussian: must be a Gaussian; got {type(gaussian).__name__}.")
-    single_case("kurtosis_rate", "one Gaussian", gaussian.stack)
+    one_case("gaussian", gaussian.factor)
     count, d = positive_integer("nodes", nodes), gaussian.dimension
     if np.linalg.matrix_rank(gaussian.direction, hermitian=True) < d:
         raise ValueError("gaussian: must have an invertible covariance; got a singular one.")

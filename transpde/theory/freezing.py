@@ -41,7 +41,8 @@ Speed = Callable[[Array], Array]
 
 
 def _share(name: str, value: Any) -> float:
-    return float(number(name, value, "a number between 0 and 1", lambda x: 0 < x < 1))
+    least = np.finfo(float).tiny  # as for positive numbers
+    return float(number(name, value, "a number between 0 and 1", lambda x: least <= x < 1))
 
 
 def tilted_means(

@@ -11,7 +11,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import minimize_scalar
 
 from transpde.attention import L2, Masked, Sigmoid, Sinkhorn, Softmax
-from transpde.checks import Array, positive_number
+from transpde.checks import Array, finite_array, flag, function, positive_number
 from transpde.theory.compact import LipschitzBounds, lipschitz_bounds, support_radius
 from transpde.theory.head_sums import depths, head_sum, one_case
 
@@ -71,7 +71,7 @@ def twin_bound(attention: Any, radius: float, time: Any, *, log: bool = False) -
         return None
     with np.errstate(over="ignore", divide="ignore"):
         ends = np.array([_log_integral(rates, attention, R, float(s)) for s in t.ravel()])
-        bound = ends.reshape(t.shape) if log else np.exp(ends.reshape(t.shape))
+        bound = ends.reshape(t.shape) if flag("log", log) else np.exp(ends.reshape(t.shape))
     return bound if bound.ndim else float(bound)
 
 
@@ -141,8 +141,8 @@ def masked_bounds(attention: Any, radius: float, p: float = 2.0) -> LipschitzBou
 
     A head with the constant $L_q$ in $W_q$ has behind a mask, in $L^p$ over the positions, the
     constant $L_q\,(p/(p-q))^{1/q}$ for each $1 \le q < p$. For softmax
-    $L_q = \|V\|(1 + c_qlpha)e^{2lpha/q}$ with $c_q = \max(1, 2^{2/q-1})$ and
-    $lpha = \|A\|R^2$, and the smallest of these is returned; for the other heads q = 1.
+    $L_q = \|V\|(1 + c_q\alpha)e^{2\alpha/q}$ with $c_q = \max(1, 2^{2/q-1})$ and
+    $\alpha = \|A\|R^2$, and the smallest of these is returned; for the other heads q = 1.
 
     Args:
         attention: masked heads, their sums, and these with an affine feed-forward part.
@@ -238,6 +238,7 @@ def masked_limit(attention: Masked, start: Limit, time: float, *, tol: float = 1
     head = attention.head
     if head.dimension != 1 or head.query.ndim > 2:
         raise ValueError(f"attention: must be one head on the line; got {head.query.shape}.")
+    function("start", start)
     counts: Any = NODES
     while all(np.array(counts) <= MOST):
         table = _limit_table(head, start, t, tol / 10, counts)
@@ -268,7 +269,10 @@ def _limit_table(head: Softmax, start: Limit, t: float, tol: float, counts: Any)
         return np.asarray(v * (weights @ x / weights.sum(axis=-1)).ravel())
 
     s, u = np.meshgrid((1 + z) / 2, (1 + y) / 2, indexing="ij")
-    first = np.broadcast_to(start(s, u), s.shape).ravel()
+    found = finite_array("start(positions, ranks)", start(s, u), "...")
+    if found.shape not in ((), s.shape):
+        raise ValueError(f"start: must give arrays of shape {s.shape} here; got {found.shape}.")
+    first = np.broadcast_to(found, s.shape).ravel()
     end = solve_ivp(velocity, (0.0, t), first, method="DOP853", rtol=tol, atol=tol).y[:, -1]
     ranks = np.linalg.inv(legendre.legvander(y, r - 1))
     return np.asarray(values @ end.reshape(m, r) @ ranks.T)
