@@ -211,47 +211,43 @@ def parted(page: Page) -> list[str]:
     return page.evaluate(PARTED)
 
 
-# Both boxes of a displayed formula, and what they hold, let through or cut off; never a scrollbar.
-DISPLAYS = "div.math, mjx-container[display='true']"
-BOXES = """() => [...document.querySelectorAll("mjx-container[display='true']")].map(e => {
-  const box = e.closest('div.math').getBoundingClientRect();
-  return [box.left, box.top + scrollY, box.right, box.bottom + scrollY, e.textContent];
-}).filter(box => box[3] > box[1])"""
+# The displayed formulas of a page below each other, and nothing else; their places, and words.
+ALONE = """() => {
+  const all = [...document.querySelectorAll('div.math')];
+  document.querySelector('.bd-article').replaceChildren(...all);
+  for (const part of document.querySelectorAll('.bd-sidebar, header')) part.remove();
+  return all.map(e => e.textContent);
+}"""
+PLACES = """() => [...document.querySelectorAll('div.math')].map(e => {
+  const box = e.getBoundingClientRect();
+  return [box.left, box.top, box.right, box.bottom].map(Math.round);
+})"""
 ROOM = 16  # pixels around a box in which its ink is looked for
-TALL = {"width": 1280, "height": 4000}
 
 
 def clipped(page: Page) -> list[str]:
-    """Displayed formulas of which the box cuts off ink that a box which lets it through shows."""
-    page.set_viewport_size(TALL)
-    boxes = page.evaluate(BOXES)
-    if not boxes:
+    """Displayed formulas that a box cuts off, beside boxes that do not; takes the rest away."""
+    words = page.evaluate(ALONE)
+    if not words:
         return []
-    cut, whole = (pictures(page, overflow) for overflow in ("hidden", "visible"))
+    height = page.evaluate("document.querySelector('.bd-article').scrollHeight")
+    page.set_viewport_size({"width": WIDE["width"], "height": height + 300})
+    cut, whole = (picture(page, overflow) for overflow in ("hidden", "visible"))
     problems = []
-    for left, top, right, bottom, text in boxes:
-        place = (
-            slice(int(top) - ROOM, int(bottom) + ROOM),
-            slice(int(left) - ROOM, int(right) + ROOM),
-        )
+    for text, (left, top, right, bottom) in zip(words, page.evaluate(PLACES), strict=True):
+        rows = slice(max(top - ROOM, 0), bottom + ROOM)
+        place = rows, slice(max(left - ROOM, 0), right + ROOM)
         if (cut[place] != whole[place]).any():
             problems.append(f"cut off: {text[:60]}")
     return problems
 
 
-def pictures(page: Page, overflow: str) -> np.ndarray:
-    """The whole page in grey, screen below screen, with formulas let through or cut off."""
-    rule = f"{DISPLAYS} {{ overflow: {overflow} !important; display: flow-root !important; }}"
-    page.add_style_tag(content=f"{rule} ::-webkit-scrollbar {{ display: none; }}")
-    height = page.evaluate("document.documentElement.scrollHeight")
-    drawn = np.zeros((height + ROOM, TALL["width"]), np.uint8)
-    for start in range(0, height, TALL["height"]):
-        page.evaluate(f"window.scrollTo(0, {start})")
-        top = page.evaluate("window.scrollY")
-        screen = np.asarray(Image.open(io.BytesIO(page.screenshot(scale="css"))).convert("L"))
-        rows = min(len(screen), height - top)
-        drawn[top : top + rows] = screen[:rows]
-    return drawn
+def picture(page: Page, overflow: str) -> np.ndarray:
+    """The screen in grey, with displayed formulas let through by their boxes or cut off."""
+    boxes = "div.math, mjx-container[display='true']"
+    rule = f"{boxes} {{ overflow: {overflow} !important; display: flow-root !important; }}"
+    page.add_style_tag(content=rule)
+    return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("L"))
 
 
 # What is seen of a page with its code folded; a row of an explorer's controls is no code.

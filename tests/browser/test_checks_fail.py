@@ -176,3 +176,42 @@ def test_served_error_is_heard(server, page):
     witness = live.Witness(page, server)
     page.goto(f"{server}/gone.html")
     assert f"status 404: {server}/gone.html" in witness.heard
+
+
+# --- a page with code and formulas ---------------------------------------------------------------
+
+FOLDED = """<!DOCTYPE html><html lang="en"><head><style>
+div.math, mjx-container { display: block; overflow: hidden; } pre { width: 400px; }
+</style></head><body><main><article class="bd-article"><h1>A page</h1>
+<div class="math"><mjx-container display="true"><span>x = y</span></mjx-container></div>
+<p style="height: 900px">Words.</p>
+<div class="cell"><div class="cell_input"><pre>x = 1</pre></div></div>
+<details class="hide"><summary>Show</summary>
+<div class="cell_input"><pre style="height: 900px">y = 2</pre></div></details>
+</article></main></body></html>"""
+
+
+def folded_problems(page: Page) -> list[str]:
+    """What the checks of a folded page say, in the order in which the tests ask them."""
+    found = [] if live.begins_with_an_idea(page) else ["code first"]
+    found += [f"{share:.2f} of code"] if (share := live.share_of_code(page)) > 0.2 else []
+    return found + live.overflowing(page) + live.clipped(page)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("", "", []),
+        ("<h1>", '<div class="cell_input"><pre>z = 3</pre></div><h1>', ["code first"]),
+        ("<details", "<details open", [" of code"]),
+        ("x = 1", "x = 1" + " + 1" * 99, ["too wide: x = 1"]),
+        ("<span>", '<span style="position: relative; top: -14px">', ["cut off: x = y"]),
+    ],
+    ids=["sound", "code first", "much code", "wide code", "cut formula"],
+)
+def test_what_a_folded_page_hides_is_seen(site, page, old, new, words):
+    (site / "page.html").write_text(FOLDED.replace(old, new, 1), encoding="utf-8")
+    live.visit(page, (site / "page.html").as_uri(), unfold=False)
+    found = folded_problems(page)
+    assert len(found) == len(words)
+    assert all(word in problem for word, problem in zip(words, found, strict=True)), found
