@@ -355,3 +355,11 @@ def test_tokens_gather_at_corners_and_on_few_parallel_lines(seed):
     lines = clusters(along, 0.3)
     assert lines.max() + 1 <= 3
     assert max(np.ptp(along[lines == i]) for i in range(lines.max() + 1)) < 0.2 * np.ptp(along)
+
+
+@pytest.mark.parametrize("log_scale", [800.0, 2000.0])
+def test_a_limit_beyond_floats_is_refused(log_scale):
+    Q = np.array([[1.0, 0.0]])
+    start = tp.Gaussian([0.0, 0.0], np.eye(2), log_scale)
+    with pytest.raises(ValueError, match="gaussian: must have a limit within the range of floats"):
+        theory.limit_covariance(tp.Softmax(Q, -Q, np.eye(2)), start)

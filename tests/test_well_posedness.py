@@ -216,3 +216,17 @@ def test_the_sum_of_entries_bounds_several_heads_without_being_reached():
             shares.append(np.ptp(heads(mu)(np.array([[x], [x + h]]))) / h)
     assert shares[2] == max(shares) == pytest.approx(np.e, rel=1e-4)
     assert theory.lipschitz_bounds(heads, 1.0).in_space == pytest.approx(1 + np.e)
+
+
+@pytest.mark.parametrize(
+    ("measure", "came"),
+    [
+        (tp.Particles([[1.0, 0.0], [0.6, 0.8]], space=tp.Sphere()), r"Sphere\("),
+        (tp.Particles([[1.0, 0.0]], positions=[0.0]), "tokens with positions"),
+    ],
+    ids=["sphere", "positions"],
+)
+def test_picard_iterates_refuse_what_they_would_forget(measure, came):
+    one = np.eye(2)
+    with pytest.raises(ValueError, match=f"measure: .* without positions; got {came}"):
+        theory.picard_iterates(measure, tp.Softmax(one, one, one), 1.0)

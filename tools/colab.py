@@ -19,7 +19,8 @@ import sys
 if "google.colab" in sys.modules:
     shell = get_ipython()
     shell.run_line_magic("cd", "-q /content")
-    shell.system("git clone -q --depth 1 {address} book")
+    address = "{address}"
+    shell.system(f"git clone -q --depth 1 {{address}} book")
     shell.run_line_magic("pip", "install -q ./book[plot,widgets,ensembles]")
     shell.run_line_magic("cd", "-q book/{folder}")"""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, finite_array, finite_cases, same_size
+from transpde.checks import Array, finite_array, finite_cases, of_kind, same_size
 from transpde.energy.scores import Tokens, factor_of, mobility_of, number, score_of
 from transpde.fields import AffineField
 from transpde.measures import Gaussian
@@ -109,8 +109,7 @@ def twisted_curvatures(gaussian: Gaussian, score: Any) -> Array:
         >>> twisted_curvatures(tp.Gaussian([0.0], [[1.0]]), [[2.0]])
         array([-12.])
     """
-    if not isinstance(gaussian, Gaussian):
-        raise TypeError(f"gaussian: must be a Gaussian; got {type(gaussian).__name__}.")
+    of_kind("gaussian", gaussian, Gaussian, "a Gaussian")
     finite_cases("gaussian", gaussian)
     factor_of(gaussian, "gaussian")  # which says where it is too large
     A, d = score_of(gaussian, score)[..., None, :, :], gaussian.dimension

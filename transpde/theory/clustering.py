@@ -14,7 +14,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.linalg import expm
 
 from transpde.attention import L2, Attention, Sinkhorn, Softmax
-from transpde.checks import Array, finite_array, positive_number
+from transpde.checks import Array, finite_array, of_kind, positive_number
 from transpde.fields import AffineField
 from transpde.theory.head_sums import one_case
 
@@ -47,8 +47,7 @@ def rescaled(head: Any) -> Callable[[float], Attention]:
         >>> path.final.points[0].round(2) + 0.0
         array([0.95, 0.  ])
     """
-    if not isinstance(head, Softmax | L2 | Sinkhorn):
-        raise TypeError(f"head: must be softmax, L2 or Sinkhorn; got {type(head).__name__}.")
+    of_kind("head", head, (Softmax, L2, Sinkhorn), "softmax, L2 or Sinkhorn")
     one_case("head", head.query, head.key, head.value)
     back = AffineField(-head.value)
 

@@ -16,6 +16,7 @@ from transpde.checks import (
     Array,
     finite_array,
     number,
+    of_kind,
     points_of,
     positive_integer,
     probability_weights,
@@ -64,11 +65,12 @@ def mixture_velocity(head: Head, components: Gaussian, weights: Any, points: Any
         array([[0.      ],
                [1.464028]])
     """
-    if not isinstance(head, Softmax | L2 | Unnormalized | Linear | Sigmoid):
-        raise TypeError(
-            "head: must be softmax, L2, unnormalised, linear or sigmoid; "
-            f"got {type(head).__name__}."
-        )
+    of_kind(
+        "head",
+        head,
+        (Softmax, L2, Unnormalized, Linear, Sigmoid),
+        "softmax, L2, unnormalised, linear or sigmoid",
+    )
     if not isinstance(components, Gaussian) or len(components.stack) != 1:
         raise ValueError(
             "components: must be a stack of Gaussians with one leading axis; "
@@ -156,8 +158,7 @@ def kurtosis_rate(head: Head, gaussian: Gaussian, nodes: int = 60) -> float:
         >>> round(kurtosis_rate(tp.Unnormalized([[0.5]], [[1.0]], [[-1.0]]), start), 6)
         -1.0264
     """
-    if not isinstance(gaussian, Gaussian):
-        raise TypeError(f"gaussian: must be a Gaussian; got {type(gaussian).__name__}.")
+    of_kind("gaussian", gaussian, Gaussian, "a Gaussian")
     one_case("gaussian", gaussian.factor)
     count, d = positive_integer("nodes", nodes), gaussian.dimension
     if np.linalg.matrix_rank(gaussian.direction, hermitian=True) < d:
@@ -207,8 +208,7 @@ def cumulant_growth(head: Softmax, start: Any, order: int, time: Any) -> Any:
         >>> round(cumulant_growth(head, 1.0, order=3, time=0.25), 6)
         4.481689
     """
-    if not isinstance(head, Softmax):
-        raise TypeError(f"head: must be a softmax head; got {type(head).__name__}.")
+    of_kind("head", head, Softmax, "a softmax head")
     k = number("order", order, "an integer of at least 3", lambda n: n >= 3, whole=True)
     s0 = finite_array("start", start, "...")
     if s0.min() <= 0:

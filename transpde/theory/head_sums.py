@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from transpde.attention import Attention, Head, Linear, Masked, MultiHead, Softmax, WithFeedForward
-from transpde.checks import Array, finite_array, finite_cases, same_size
+from transpde.checks import Array, finite_array, finite_cases, of_kind, same_size
 from transpde.fields import AffineField
 from transpde.measures import Gaussian
 
@@ -42,8 +42,7 @@ class HeadSum(NamedTuple):
 
 def head_sum(attention: Any) -> HeadSum | None:
     """Return the heads and affine terms of an attention, None for one that is no sum of heads."""
-    if not isinstance(attention, Attention):
-        raise TypeError(f"attention: must be an attention; got {type(attention).__name__}.")
+    of_kind("attention", attention, Attention, "an attention")
     d = attention.dimension
     none = HeadSum((attention,), np.zeros((d, d)), np.zeros(d))
     if isinstance(attention, Head | Masked):
@@ -74,8 +73,7 @@ def depths(time: Any) -> Array:
 
 def matched(attention: Any, gaussian: Any) -> HeadSum | None:
     """Return the parts of an attention after a check that they fit a Gaussian."""
-    if not isinstance(gaussian, Gaussian):
-        raise TypeError(f"gaussian: must be a Gaussian; got {type(gaussian).__name__}.")
+    of_kind("gaussian", gaussian, Gaussian, "a Gaussian")
     parts = head_sum(attention)
     finite_cases("gaussian", gaussian)
     same_size("gaussian", gaussian.dimension, "the attention", attention.dimension, "dimension")

@@ -49,7 +49,7 @@ def limit_covariance(attention: Any, gaussian: Gaussian) -> Any:
         count as zero.
 
     Raises:
-        ValueError: dimensions or leading axes that do not fit.
+        ValueError: dimensions or leading axes that do not fit, a limit beyond floats.
         TypeError: something that is not an attention, or not a Gaussian.
 
     Source: ours (chapter on clustering).
@@ -110,8 +110,14 @@ def _on_kernel(axes: Gaussian, widths: Array, matrix: Array, floor: Array) -> Ar
         # The longest rows first, and columns exchanged: then QR keeps the digits of the short.
         R, order = linalg.qr((np.exp(-s / 2)[:, None] * N)[::-1], mode="r", pivoting=True)
         YN = (axes.factor[i][:, there] @ N)[:, order]
-        Z = linalg.solve_triangular(R[: len(order)], YN.T, trans="T").T
-        limits[i] = Z @ Z.T
+        with np.errstate(over="ignore", invalid="ignore"):
+            Z = linalg.solve_triangular(R[: len(order)], YN.T, trans="T").T
+            limits[i] = Z @ Z.T
+        if not np.isfinite(limits[i]).all():
+            raise ValueError(
+                "gaussian: must have a limit within the range of floats; got one of log size "
+                f"{axes.log_scales[i].max():.6g}. Divide by a common factor."
+            )
     return limits
 
 

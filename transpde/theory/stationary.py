@@ -21,6 +21,7 @@ from transpde.checks import (
     Array,
     finite_array,
     generator,
+    of_kind,
     positive_integer,
     positive_number,
     same_size,
@@ -118,8 +119,7 @@ def observed_rates(head: Any, direction: Any, *, span: float = 0.1) -> Array:
 
 def _isotropic(head: Any, direction: Any) -> Array:
     """Return u of norm one, after a check of the head and of u."""
-    if not isinstance(head, Softmax | L2 | Sinkhorn):
-        raise TypeError(f"head: must be softmax, L2 or Sinkhorn; got {type(head).__name__}.")
+    of_kind("head", head, (Softmax, L2, Sinkhorn), "softmax, L2 or Sinkhorn")
     same_size("head", head.dimension, "the plane", 2, "dimension")
     u = finite_array("direction", direction, "... d")
     same_size("direction", u.shape[-1], "the plane", 2, "dimension")
@@ -257,8 +257,7 @@ def dividing_curve(head: Any, guess: Any) -> Array:
 
 
 def _softmax_of_the_plane(head: Any) -> tuple[Array, Array]:
-    if not isinstance(head, Softmax):
-        raise TypeError(f"head: must be softmax; got {type(head).__name__}.")
+    of_kind("head", head, Softmax, "softmax")
     one_case("head", head.query, head.key, head.value)
     same_size("head", head.dimension, "the plane", 2, "dimension")
     return head.value, head.key.T @ head.query

@@ -20,6 +20,7 @@ from transpde.checks import (
     positive_number,
 )
 from transpde.measures import Particles
+from transpde.spaces import EUCLIDEAN
 from transpde.theory.compact import lipschitz_bounds, support_radius
 
 __all__ = ["picard_bound", "picard_iterates", "steepest_pair"]
@@ -39,8 +40,8 @@ def picard_iterates(
     the next curve $S(\nu)$. Heun's rule on equal steps: the limit is the flow up to order two.
 
     Args:
-        measure: the tokens of $\mu_0$.
-        attention: any attention of tokens without positions.
+        measure: the tokens of $\mu_0$, in Euclidean space and without positions.
+        attention: any attention without masks.
         time: the depth T, positive and finite.
         steps: of the rule.
         count: how many times S is applied.
@@ -49,7 +50,8 @@ def picard_iterates(
         An array (count + 1, steps + 1, n, d) of tokens, by iterate and by depth.
 
     Raises:
-        ValueError: a time that is not positive, steps or count below 1.
+        ValueError: a time that is not positive, steps or count below 1, tokens on a sphere or
+            with positions.
         TypeError: a measure that is not Particles.
 
     Source: ours (chapter on well-posedness).
@@ -61,7 +63,11 @@ def picard_iterates(
         >>> theory.picard_iterates(tp.Particles([[1.0]]), one, 1.0, steps=1, count=2)[:, -1, 0, 0]
         array([1. , 2. , 2.5])
     """
-    of_kind("measure", measure, Particles)
+    if of_kind("measure", measure, Particles).space != EUCLIDEAN or measure.positions is not None:
+        kind = "tokens with positions" if measure.space == EUCLIDEAN else f"{measure.space!r}"
+        raise ValueError(
+            f"measure: must be tokens in Euclidean space without positions; got {kind}."
+        )
     of_kind("attention", attention, Attention).check(measure)
     steps, count = positive_integer("steps", steps), positive_integer("count", count)
     h = positive_number("time", time) / steps
