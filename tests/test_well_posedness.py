@@ -218,15 +218,18 @@ def test_the_sum_of_entries_bounds_several_heads_without_being_reached():
     assert theory.lipschitz_bounds(heads, 1.0).in_space == pytest.approx(1 + np.e)
 
 
-@pytest.mark.parametrize(
-    ("measure", "came"),
-    [
-        (tp.Particles([[1.0, 0.0], [0.6, 0.8]], space=tp.Sphere()), r"Sphere\("),
-        (tp.Particles([[1.0, 0.0]], positions=[0.0]), "tokens with positions"),
-    ],
-    ids=["sphere", "positions"],
-)
-def test_picard_iterates_refuse_what_they_would_forget(measure, came):
-    one = np.eye(2)
-    with pytest.raises(ValueError, match=f"measure: .* without positions; got {came}"):
+def test_picard_iterates_refuse_a_sphere_that_they_would_leave():
+    one, space = np.eye(2), tp.Sphere()
+    measure = tp.Particles([[1.0, 0.0], [0.6, 0.8]], space=space)
+    with pytest.raises(
+        ValueError, match=r"measure: must be tokens in Euclidean space; got .*Sphere"
+    ):
         theory.picard_iterates(measure, tp.Softmax(one, one, one), 1.0)
+
+
+def test_picard_iterates_behind_a_mask_tend_to_the_flow():
+    one = np.eye(2)
+    tokens = tp.Particles([[1.0, 0.0], [0.6, 0.8], [-0.5, 0.3]], positions=[0.0, 1.0, 2.0])
+    masked = tp.Masked(tp.Softmax(one, one, -one))
+    last = theory.picard_iterates(tokens, masked, 0.5, steps=200, count=12)[-1, -1]
+    np.testing.assert_allclose(last, tp.flow(tokens, masked, 0.5).final.points, atol=1e-6)

@@ -40,8 +40,8 @@ def picard_iterates(
     the next curve $S(\nu)$. Heun's rule on equal steps: the limit is the flow up to order two.
 
     Args:
-        measure: the tokens of $\mu_0$, in Euclidean space and without positions.
-        attention: any attention without masks.
+        measure: the tokens of $\mu_0$, in Euclidean space.
+        attention: any attention of such tokens.
         time: the depth T, positive and finite.
         steps: of the rule.
         count: how many times S is applied.
@@ -50,8 +50,7 @@ def picard_iterates(
         An array (count + 1, steps + 1, n, d) of tokens, by iterate and by depth.
 
     Raises:
-        ValueError: a time that is not positive, steps or count below 1, tokens on a sphere or
-            with positions.
+        ValueError: a time that is not positive, steps or count below 1, tokens on a sphere.
         TypeError: a measure that is not Particles.
 
     Source: ours (chapter on well-posedness).
@@ -63,21 +62,24 @@ def picard_iterates(
         >>> theory.picard_iterates(tp.Particles([[1.0]]), one, 1.0, steps=1, count=2)[:, -1, 0, 0]
         array([1. , 2. , 2.5])
     """
-    if of_kind("measure", measure, Particles).space != EUCLIDEAN or measure.positions is not None:
-        kind = "tokens with positions" if measure.space == EUCLIDEAN else f"{measure.space!r}"
+    if of_kind("measure", measure, Particles).space != EUCLIDEAN:
         raise ValueError(
-            f"measure: must be tokens in Euclidean space without positions; got {kind}."
+            f"measure: must be tokens in Euclidean space; got tokens in {measure.space!r}."
         )
     of_kind("attention", attention, Attention).check(measure)
     steps, count = positive_integer("steps", steps), positive_integer("count", count)
     h = positive_number("time", time) / steps
+
+    def moved(x: Array) -> Particles:
+        return Particles(x, measure.weights, measure.positions)
+
     curves = [np.repeat(measure.points[None], steps + 1, axis=0)]
     for _ in range(count):
-        fields = [attention(Particles(x, measure.weights)) for x in curves[-1]]
+        fields = [attention(moved(x)) for x in curves[-1]]
         path = [measure.points]
         for now, then in pairwise(fields):
-            x, v = path[-1], now(path[-1])
-            path.append(x + h / 2 * (v + then(x + h * v)))
+            x, v = path[-1], moved(path[-1]).velocities(now)
+            path.append(x + h / 2 * (v + moved(x + h * v).velocities(then)))
         curves.append(np.array(path))
     return frozen(np.array(curves))
 
