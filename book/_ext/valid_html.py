@@ -3,13 +3,15 @@
 Several number nothing: each statement's text is `proof-content`, each exercise's
 `exercise-content`, each citation in a docstring `id1`; a page may hold an identifier only once.
 The bibliography is a list whose entries have a role that is no list item's, and the overview of
-the source code a list with lists for items.
+the source code a list with lists for items. A folded cell has a label that is not what it shows.
 """
 
 import re
 from typing import Any
 
 from docutils import nodes
+
+FOLD = '<summary aria-label="Toggle hidden content">'  # its own words say more
 
 
 def distinct(identifiers: list[str], taken: set[str]) -> list[str]:
@@ -34,9 +36,10 @@ def number(app: Any, doctree: Any, page: str) -> None:
 
 
 def mend_lists(app: Any, page: str, template: str, context: Any, doctree: Any) -> None:
-    """Make the entries of the bibliography, and the modules of a module, items of their list."""
+    """Make entries and modules items of their list; a folded cell is called what it shows."""
     if "body" in context:
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        context["body"] = context["body"].replace(FOLD, "<summary>")
     if page == "_modules/index":
         head, *_ = context["body"].partition("<ul>")
         items = "".join(re.findall(r"<li>.*?</li>", context["body"]))
