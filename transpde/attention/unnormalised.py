@@ -128,9 +128,8 @@ class Linear(Head):
         m, X = np.ldexp(m, -exponent), np.ldexp(X, -exponent)
         field = self._moment_field(X @ X.mT + m * m.mT, 2 * exponent)
         place = measure.mean, measure.factor
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # the field may be right where these are inf
+        # The field may be right where these are not.
+        with np.errstate(over="ignore", invalid="ignore"):
             moves = field.moves(*place)
         motion = Motion(*place, *moves, along=lambda *by: self._along(measure, *by))
         return AffineField.trusted(field.linear, field.offset, motion)

@@ -8,7 +8,7 @@ import numpy as np
 
 from transpde.attention import L2, Head, Linear, Masked, Sigmoid, Sinkhorn, Softmax, Unnormalized
 from transpde.checks import Array, positive_number
-from transpde.theory.head_sums import HeadSum, depths, head_sum, one_case
+from transpde.theory.head_sums import HeadSum, depths, head_sum, one_case, spectral_norm
 
 __all__ = ["LipschitzBounds", "lipschitz_bounds", "support_radius"]
 
@@ -73,7 +73,7 @@ def speed_bound(parts: HeadSum | None) -> tuple[float, float] | None:
     heads = _unmasked(parts)
     if not all(isinstance(head, AVERAGING) for head in heads):
         return None
-    g = sum(_norm(head.value) for head in heads) + _norm(parts.linear)
+    g = sum(spectral_norm(head.value) for head in heads) + spectral_norm(parts.linear)
     return g, float(np.linalg.norm(parts.offset))
 
 
@@ -92,10 +92,6 @@ def _unmasked(parts: HeadSum) -> list[Head]:
         one_case("attention", head.query, head.key, head.value)
     one_case("attention's feed-forward part", parts.linear, parts.offset[..., None])
     return heads
-
-
-def _norm(matrix: Array) -> float:
-    return float(np.linalg.norm(matrix, 2))
 
 
 def lipschitz_bounds(attention: Any, radius: float, p: float = 2.0) -> LipschitzBounds:
@@ -151,7 +147,7 @@ def lipschitz_bounds(attention: Any, radius: float, p: float = 2.0) -> Lipschitz
     )
     if parts is None:
         return LipschitzBounds(None, None)
-    in_space, in_measure, known = _norm(parts.linear), 0.0, True
+    in_space, in_measure, known = spectral_norm(parts.linear), 0.0, True
     with np.errstate(over="ignore"):
         for norms in head_norms(parts):
             (space, measure), factor = norms.row(R), hardy if norms.masked else 1.0
@@ -189,8 +185,9 @@ class HeadNorms(NamedTuple):
 def head_norms(parts: HeadSum) -> list[HeadNorms]:
     """Return the norms of the heads with a value matrix that is not zero."""
     return [
-        HeadNorms(head, isinstance(outer, Masked), _norm(head.value),
-                  _norm(head.key.T @ head.query), _norm(head.query), _norm(head.key))
+        HeadNorms(head, isinstance(outer, Masked), spectral_norm(head.value),
+                  spectral_norm(head.key.T @ head.query), spectral_norm(head.query),
+                  spectral_norm(head.key))
         for head, outer in zip(_unmasked(parts), parts.heads, strict=True)
         if head.value.any()
     ]  # fmt: skip

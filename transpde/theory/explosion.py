@@ -177,11 +177,16 @@ def _blowup_bound(parts: HeadSum, gaussian: Gaussian) -> float | None:
     known = _blowup_time(parts, gaussian)
     if known is not None or len(parts.heads) > 1 or parts.linear.any():
         return known
-    head = parts.heads[0]
-    centred = not gaussian.mean.any() and not parts.offset.any()
-    if isinstance(head, Softmax) or (isinstance(head, Linear) and centred):
+    head: Any = parts.heads[0]
+    if _moves_as_softmax(parts, gaussian):
         return ascent.latest(head, gaussian)
     return None
+
+
+def _moves_as_softmax(parts: HeadSum, gaussian: Gaussian) -> bool:
+    """Whether the first head is softmax, or linear on a Gaussian that stays centred."""
+    centred = not gaussian.mean.any() and not parts.offset.any()
+    return isinstance(parts.heads[0], Softmax) or (isinstance(parts.heads[0], Linear) and centred)
 
 
 def _by_case(function: Callable[[HeadSum, Gaussian], Any], attention: Any, gaussian: Any) -> Any:
@@ -210,9 +215,8 @@ def _blowup_time(parts: HeadSum, gaussian: Gaussian) -> float | None:
         return np.inf
     if len(parts.heads) > 1 or parts.linear.any():
         return None
-    head = parts.heads[0]
-    centred = not gaussian.mean.any() and not parts.offset.any()
-    if isinstance(head, Softmax) or (isinstance(head, Linear) and centred):
+    head: Any = parts.heads[0]
+    if _moves_as_softmax(parts, gaussian):
         rests = ascent.latest(head, gaussian) == np.inf
         if _has_lyapunov_function(head) or rests or ascent.direction(head) == -1:
             return np.inf

@@ -17,6 +17,7 @@ from scipy.special import log_ndtr, ndtri_exp
 
 from transpde.attention import Softmax
 from transpde.checks import (
+    LEAST,
     Array,
     finite_array,
     generator,
@@ -41,8 +42,7 @@ Speed = Callable[[Array], Array]
 
 
 def _share(name: str, value: Any) -> float:
-    least = np.finfo(float).tiny  # as for positive numbers
-    return float(number(name, value, "a number between 0 and 1", lambda x: least <= x < 1))
+    return float(number(name, value, "a number between 0 and 1", lambda x: LEAST <= x < 1))
 
 
 def tilted_means(

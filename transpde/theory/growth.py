@@ -21,6 +21,7 @@ from transpde.theory.head_sums import (
     scores,
     scores_of,
     seen,
+    spectral_norm,
     top,
 )
 
@@ -123,7 +124,7 @@ def log_growth_bound(attention: Any, gaussian: Gaussian, time: Any) -> Any:
             return None
         (head, c), X = found, _injective(gaussian)
         sizes = np.linalg.svd(head.key @ X, compute_uv=False)
-        speed = sizes[0] * _norm(head.query @ X)
+        speed = sizes[0] * spectral_norm(head.query @ X)
         least = sizes[sizes > ROUNDING * max(X.shape) * sizes[0]].min(initial=np.inf)
         grown = ((1 + 4 * speed * c * t) ** 1.5 - 1) / (6 * max(speed, 1e-300))
         logs = 2 * speed / least**2 * (c * t + grown)
@@ -156,14 +157,10 @@ def _identity_rate(parts: HeadSum, gaussian: Gaussian) -> float | None:
     if 2 * k > X.shape[1] or sizes[-1] <= ROUNDING * len(sizes) * sizes[0]:
         return general
     precision = np.linalg.inv(np.vstack([K, Q]) @ np.vstack([K, Q]).T)
-    root = np.sqrt(_norm(precision[:k, :k]) * _norm(precision[k:, k:]))
-    speed, least = _norm(K) * _norm(Q), np.linalg.svd(K, compute_uv=False)[-1]
+    root = np.sqrt(spectral_norm(precision[:k, :k]) * spectral_norm(precision[k:, k:]))
+    speed, least = spectral_norm(K) * spectral_norm(Q), np.linalg.svd(K, compute_uv=False)[-1]
     special = float(2 * c / least**2 * speed * (1 + 4 * root * speed))
     return special if general is None else min(general, special)
-
-
-def _norm(matrix: Array) -> float:
-    return float(np.linalg.norm(matrix, 2))
 
 
 def _injective(gaussian: Gaussian) -> Array:

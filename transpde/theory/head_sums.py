@@ -71,6 +71,11 @@ def depths(time: Any) -> Array:
     return t
 
 
+def spectral_norm(matrix: Array) -> float:
+    """Return the largest singular value."""
+    return float(np.linalg.norm(matrix, 2))
+
+
 def matched(attention: Any, gaussian: Any) -> HeadSum | None:
     """Return the parts of an attention after a check that they fit a Gaussian."""
     of_kind("gaussian", gaussian, Gaussian, "a Gaussian")

@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 from transpde.attention import L2, Masked, Sigmoid, Sinkhorn, Softmax
 from transpde.checks import Array, finite_array, flag, function, positive_number
 from transpde.theory.compact import LipschitzBounds, lipschitz_bounds, support_radius
-from transpde.theory.head_sums import depths, head_sum, one_case
+from transpde.theory.head_sums import depths, head_sum, one_case, spectral_norm
 
 Rates = tuple[Callable[[float], float], Callable[[float], float]]
 Limit = Callable[[Any, Any], Any]
@@ -91,29 +91,25 @@ def _rates(attention: Any) -> Rates | None:
             return float(bounds.in_space + bounds.in_measure)
 
         return rate, lambda R: sum(
-            2 * _size(h.value) * R * np.exp(_log_ratio(h, R)) for h in heads
+            2 * spectral_norm(h.value) * R * np.exp(_log_ratio(h, R)) for h in heads
         )
     if len(heads) > 1 or not isinstance(heads[0], Sinkhorn):
         return None
-    linear, v = _size(parts.linear), _size(heads[0].value)
-    score = _size(heads[0].key.T @ heads[0].query) / heads[0].epsilon
+    linear, v = spectral_norm(parts.linear), spectral_norm(heads[0].value)
+    score = spectral_norm(heads[0].key.T @ heads[0].query) / heads[0].epsilon
     return (
         lambda R: linear + v * (1 + 2 * score * R**2),
         lambda R: 4 * v * R * float(np.exp(12 * score * R**2)),
     )
 
 
-def _size(matrix: Array) -> float:
-    return float(np.linalg.norm(matrix, 2))
-
-
 def _log_ratio(head: Any, R: float) -> float:
     r"""Return the logarithm of $\kappa$, the largest ratio of two weights in $B_R$."""
     match head:
         case Softmax():
-            return 2 * _size(head.key.T @ head.query) * R**2
+            return 2 * spectral_norm(head.key.T @ head.query) * R**2
         case L2():
-            return ((_size(head.query) + _size(head.key)) * R) ** 2
+            return ((spectral_norm(head.query) + spectral_norm(head.key)) * R) ** 2
     return 0.0
 
 
@@ -179,8 +175,8 @@ def masked_bounds(attention: Any, radius: float, p: float = 2.0) -> LipschitzBou
         head = masked.head
         factor = lipschitz_bounds(masked, radius, p).in_measure
         if isinstance(head, Softmax):
-            alpha = _size(head.key.T @ head.query) * float(radius) ** 2
-            factor = _size(head.value) * float(np.exp(_least_log(alpha, float(p))))
+            alpha = spectral_norm(head.key.T @ head.query) * float(radius) ** 2
+            factor = spectral_norm(head.value) * float(np.exp(_least_log(alpha, float(p))))
         total += float(factor or 0.0)
     return LipschitzBounds(plain.in_space, total)
 

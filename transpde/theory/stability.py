@@ -21,7 +21,7 @@ from transpde.theory.compact import (
     radius_at,
     speed_bound,
 )
-from transpde.theory.head_sums import HeadSum, depths, head_sum
+from transpde.theory.head_sums import HeadSum, depths, head_sum, spectral_norm
 
 __all__ = ["order_bounds", "stability_bound"]
 
@@ -86,7 +86,7 @@ class _Split(NamedTuple):
             return None
         rows = [h.value * np.array(_slopes(h)) for h in heads]
         space, largest = np.sum(rows, axis=0) if rows else np.zeros(2)
-        mass, W = sum(h.value for h in heads), float(np.linalg.norm(parts.linear, 2))
+        mass, W = sum(h.value for h in heads), spectral_norm(parts.linear)
         return cls(np.array([W, space]), np.array([mass, largest]), heads, p)
 
     def log_order(self, R: Array) -> Array:
@@ -231,7 +231,7 @@ def _together(
     parts: HeadSum, growth: tuple[float, float], R: float, t: Array, p: float
 ) -> Array | None:
     """Return the integral of the Lipschitz constant along couplings."""
-    heads, W = head_norms(parts), float(np.linalg.norm(parts.linear, 2))
+    heads, W = head_norms(parts), spectral_norm(parts.linear)
 
     def rate(s: float) -> float:
         r = radius_at(growth, R, np.asarray(s))
