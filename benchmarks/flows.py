@@ -143,7 +143,7 @@ def histograms():
 
     def ours():
         paths = [
-            tp.flow(tp.Gaussian(np.zeros(X.shape[:2]), X), head, TO_THE_LIMIT, rtol=1e-9)
+            tp.flow(tp.Gaussian(np.zeros(X.shape[:2]), factor=X), head, TO_THE_LIMIT, rtol=1e-9)
             for head, X in panels
         ]
         return np.array([decide_rank(path).rank for path in paths])

@@ -91,7 +91,7 @@ def as_stack(kind, d, seeds, end):
         more = {"epsilon": 1.0} if kind == "sinkhorn" else {}
         attention = type(attentions[0])(*stacked[0], **more)
     factors = np.array([start.factor for start in starts])
-    return ours(tp.Gaussian(np.zeros((seeds, d)), factors), attention, end)
+    return ours(tp.Gaussian(np.zeros((seeds, d)), factor=factors), attention, end)
 
 
 def summary(rows):

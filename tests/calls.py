@@ -277,11 +277,11 @@ TOKENS = tp.Particles([[0.5, 0.0], [0.0, 1.0], [-1.0, 0.3]])
 OTHERS = tp.Particles([[0.1, 0.0], [0.2, 1.0], [-1.0, 0.4]])
 PLACED = tp.Particles([[0.5, 0.0], [0.0, 1.0], [-1.0, 0.3]], positions=[0.0, 1.0, 2.0])
 LINE = tp.Particles([[0.0], [1.0]])
-GAUSSIAN = tp.Gaussian([0.0, 0.0], [[1.0, 0.2], [0.0, 0.5]])
+GAUSSIAN = tp.Gaussian([0.0, 0.0], factor=[[1.0, 0.2], [0.0, 0.5]])
 GRID = tp.Grid([0.0, 1.0, 3.0], [0.5, 0.25])
 HEAD = tp.Softmax(I2, I2, -I2)
 LINE_HEAD = tp.Softmax([[1.0]], [[1.0]], [[-1.0]])
-GAUSSIANS = tp.Gaussian([[0.0, 0.0], [1.0, 0.0]], [I2, I2])
+GAUSSIANS = tp.Gaussian([[0.0, 0.0], [1.0, 0.0]], factor=[I2, I2])
 GEOMETRIC = np.append(0.0, np.geomspace(1.0, 1e4, 9))
 TOKEN_PATH = tp.flow(TOKENS, HEAD, 0.1)
 GAUSSIAN_PATH = tp.flow(GAUSSIAN, HEAD, GEOMETRIC)
@@ -296,8 +296,10 @@ MEASURE = of(instance_of())
 PARTICLES = of(instance_of(GAUSSIAN, GRID))
 TOKENS_OR_GAUSSIAN = of(instance_of(GRID))
 # A case of a stack after its end, and a covariance that is larger than floats.
-ENDED = tp.flow(tp.Gaussian([0.0, 0.0], np.stack([I2, 3 * I2])), tp.Softmax(I2, I2, I2), [0, 0.2])
-HUGE = tp.Gaussian([0.0, 0.0], I2, log_scale=2000.0)
+ENDED = tp.flow(
+    tp.Gaussian([0.0, 0.0], factor=np.stack([I2, 3 * I2])), tp.Softmax(I2, I2, I2), [0, 0.2]
+)
+HUGE = tp.Gaussian([0.0, 0.0], factor=I2, log_scale=2000.0)
 A_GAUSSIAN, MAYBE_GAUSSIAN = (of(instance_of(TOKENS, GRID, none=n)) for n in (False, True))
 A_KNOWN_GAUSSIAN = of(instance_of(TOKENS, GRID, ENDED[1]))
 A_SMALL_GAUSSIAN = of(instance_of(TOKENS, GRID, ENDED[1], HUGE))
@@ -380,7 +382,7 @@ ROWS: dict[str, dict[str, Argument]] = {
     },
     "Grid.from_gaussian": {
         "edges": NUMBERS(np.linspace(-6, 6, 40)),
-        "gaussian": A_GAUSSIAN(tp.Gaussian([0.0], [[1.0]])),
+        "gaussian": A_GAUSSIAN(tp.Gaussian([0.0], factor=[[1.0]])),
     },
     "Sphere": {"radius": POSITIVE(1.0), "normal": MAYBE_NUMBERS([0.0, 1.0])},
     "Softmax": MATRICES,

@@ -21,7 +21,7 @@ def gaussian_path():
     """The flow of one Gaussian of the plane."""
     import transpde as tp
 
-    start = tp.Gaussian([0.5, -0.5], [[1.0, 0.2], [0.3, 0.8]])
+    start = tp.Gaussian([0.5, -0.5], factor=[[1.0, 0.2], [0.3, 0.8]])
     return tp.flow(start, tp.Softmax(np.eye(2), -np.eye(2), np.eye(2)), 1.0)
 
 
@@ -31,5 +31,5 @@ def stack_path():
     import transpde as tp
 
     eye = np.eye(2)
-    start = tp.Gaussian(np.zeros((3, 2)), np.array([1.0, 0.7, 0.1])[:, None, None] * eye)
+    start = tp.Gaussian(np.zeros((3, 2)), factor=np.array([1.0, 0.7, 0.1])[:, None, None] * eye)
     return tp.flow(start, tp.Softmax(eye, eye, eye), np.linspace(0.0, 2.0, 21))

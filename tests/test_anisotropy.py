@@ -26,7 +26,7 @@ GOLDEN = (1 + np.sqrt(5)) / 2
 
 
 def round_start(d, cases):
-    return tp.Gaussian(np.zeros((cases, d)), np.broadcast_to(np.eye(d), (cases, d, d)))
+    return tp.Gaussian(np.zeros((cases, d)), factor=np.broadcast_to(np.eye(d), (cases, d, d)))
 
 
 # --- the measures --------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ def test_order_of_the_ranks_and_invariance_under_scale_and_rotation():
         assert (ratio <= ranks + 1e-12).all()
         assert (ranks <= rank + 1e-12).all()
         U = random_matrix(4, 4, seed=9, law="orthogonal")
-        turned = tp.Gaussian(gaussians.mean, 1e-3 * U @ gaussians.factor)
+        turned = tp.Gaussian(gaussians.mean, factor=1e-3 * U @ gaussians.factor)
         for measure in MEASURES:
             np.testing.assert_allclose(measure(turned), measure(gaussians), rtol=1e-9, atol=1e-12)
             np.testing.assert_allclose(
@@ -66,19 +66,19 @@ def test_graded_scales_keep_their_digits():
     np.testing.assert_allclose(log_spectrum(graded), scales[::-1], rtol=1e-14)
     assert log_condition_number(graded) == pytest.approx(5000, rel=1e-14)
     assert effective_rank(graded) == 1
-    huge = tp.Gaussian(np.zeros(3), np.diag([1.0, 2.0, 2.0]), log_scale=5000.0)
+    huge = tp.Gaussian(np.zeros(3), factor=np.diag([1.0, 2.0, 2.0]), log_scale=5000.0)
     assert participation_ratio(huge) == pytest.approx(81 / 33, rel=1e-13)
 
 
 def test_zeros_do_not_count_and_a_point_has_no_shape():
-    thin = tp.Gaussian(np.zeros(3), [[1.0], [2.0], [2.0]])
+    thin = tp.Gaussian(np.zeros(3), factor=[[1.0], [2.0], [2.0]])
     assert log_spectrum(thin) == pytest.approx([np.log(9)])
     assert [measure(thin) for measure in MEASURES] == pytest.approx([1, 1, 0], abs=1e-14)
     assert log_spectrum(np.diag([1.0, 0.0])).tolist() == [0, -np.inf]
     assert log_condition_number(np.diag([4.0, 2.0, 0.0])) == pytest.approx(np.log(2))
     for measure in MEASURES:
         assert np.isnan(measure(np.zeros((2, 2))))
-        assert np.isnan(measure(tp.Gaussian(np.zeros(2), np.zeros((2, 2)))))
+        assert np.isnan(measure(tp.Gaussian(np.zeros(2), factor=np.zeros((2, 2)))))
 
 
 def test_cases_after_their_own_end_are_nan():
@@ -155,7 +155,7 @@ def test_spectrum_at_every_depth():
     A, s = K.T @ Q, 0.8
     lam, U = np.linalg.eigh(A + A.T)
     t = np.linspace(0, 0.99, 12) / (s**2 * lam[-1])
-    path = tp.flow(tp.Gaussian(np.ones(4), s * np.eye(4)), tp.Softmax(Q, K, V), t)
+    path = tp.flow(tp.Gaussian(np.ones(4), factor=s * np.eye(4)), tp.Softmax(Q, K, V), t)
     for time, Sigma in zip(t, path.covariances, strict=True):
         exact = (U * (s**2 / (1 - s**2 * time * lam))) @ U.T
         np.testing.assert_allclose(Sigma, exact, rtol=1e-7, atol=1e-8)
@@ -168,7 +168,7 @@ def test_spectrum_at_every_depth():
 def test_ranks_at_the_explosion_are_the_multiplicity(multiplicity):
     Q = np.diag([1.0] * multiplicity + [0.5, -1.0])
     d = len(Q)
-    start, head = tp.Gaussian(np.zeros(d), np.eye(d)), tp.Softmax(Q, np.eye(d), np.eye(d))
+    start, head = tp.Gaussian(np.zeros(d), factor=np.eye(d)), tp.Softmax(Q, np.eye(d), np.eye(d))
     end = theory.blowup_time(head, start)
     Sigma = theory.closed_form_covariance(head, start, end * (1 - 1e-9))
     assert effective_rank(Sigma) == pytest.approx(multiplicity, abs=1e-6)
@@ -279,7 +279,7 @@ def test_l2_becomes_round_again_from_a_round_start():
     q, k = np.array([3.0, 1.0]), np.array([3.0, 0.1])
     head = tp.L2(np.diag(q), np.diag(k), np.eye(2))
     t = np.linspace(0, 3.2, 321)
-    path = tp.flow(tp.Gaussian([0.0, 0.0], np.eye(2)), head, t, rtol=1e-10)
+    path = tp.flow(tp.Gaussian([0.0, 0.0], factor=np.eye(2)), head, t, rtol=1e-10)
     # -1/s + 2 k^2 log s + 1 = 4 q k t along each axis
     s = np.array([np.diag(mu.covariance) for mu in path])
     exact = 4 * q * k * t[:, None]
@@ -309,7 +309,7 @@ def test_sinkhorn_grows_at_most_at_the_rate_of_its_value():
 
 
 def test_the_bound_is_nearly_reached_and_fails_for_a_value_that_turns():
-    I, plane = np.eye(2), tp.Gaussian([0.0, 0.0], np.eye(2))
+    I, plane = np.eye(2), tp.Gaussian([0.0, 0.0], factor=np.eye(2))
     strong = tp.Sinkhorn(50 * np.diag([1.0, -1.0]), I, I)
     end = tp.flow(plane, strong, [0.0, 3.0], rtol=1e-8).final
     assert 0.8 < log_condition_number(end) / 12 < 1
@@ -322,7 +322,7 @@ def test_the_mean_is_a_passenger_but_for_linear_attention():
     drawn = random_head(3, scale=0.5, value_scale=0.5, seed=3)
     for kind in (tp.Softmax, tp.L2, tp.Sinkhorn, tp.Linear):
         ends = [
-            tp.flow(tp.Gaussian(m, np.eye(3)), kind(*drawn), [0.0, 0.3]).final.direction
+            tp.flow(tp.Gaussian(m, factor=np.eye(3)), kind(*drawn), [0.0, 0.3]).final.direction
             for m in (np.zeros(3), np.array([1.0, -2.0, 0.5]))
         ]
         gap = np.abs(ends[0] - ends[1]).max()
@@ -336,14 +336,16 @@ def test_the_breathing_head():
     values, U = np.linalg.eigh(A)
     root = (U * np.sqrt(values)) @ U.T
     t = np.linspace(0, 2 * np.pi / omega, 9)
-    path = tp.flow(tp.Gaussian([1.0, 0.0], X), tp.Softmax(A, np.eye(2), J @ A), t)
+    path = tp.flow(tp.Gaussian([1.0, 0.0], factor=X), tp.Softmax(A, np.eye(2), J @ A), t)
     for time, Sigma in zip(t, path.covariances, strict=True):
         c, s = np.cos(omega * time), np.sin(omega * time)
         factor = np.linalg.solve(root, np.array([[c, -s], [s, c]]) @ root @ X)
         np.testing.assert_allclose(Sigma, factor @ factor.T, rtol=1e-7, atol=1e-8)
     omega = np.sqrt(np.linalg.det(A)) * np.trace(A)
     half = np.array([0.0, np.pi / omega / 2, np.pi / omega])
-    path = tp.flow(tp.Gaussian([0.0, 0.0], np.eye(2)), tp.Softmax(A, np.eye(2), J @ A), half)
+    path = tp.flow(
+        tp.Gaussian([0.0, 0.0], factor=np.eye(2)), tp.Softmax(A, np.eye(2), J @ A), half
+    )
     assert log_condition_number(path[1]) == pytest.approx(2 * log_condition_number(A), rel=1e-8)
     assert log_condition_number(path[2]) == pytest.approx(0, abs=1e-8)
 
@@ -354,7 +356,7 @@ def test_the_breathing_head():
 def flow_of_shapes(A, X, t):
     d = len(A)
     head = tp.Sinkhorn(A, np.eye(d), np.eye(d))
-    return tp.flow(tp.Gaussian(np.zeros(d), X), head, t, rtol=1e-11, atol=1e-13)
+    return tp.flow(tp.Gaussian(np.zeros(d), factor=X), head, t, rtol=1e-11, atol=1e-13)
 
 
 def clock_of_softmax(P, P0, M):

@@ -251,7 +251,7 @@ def test_one_head_is_a_multi_head_of_one_and_heads_add(name):
     both = velocities(tp.MultiHead([one, two]), tokens)
     assert np.abs(both - v - velocities(two, tokens)).max() <= 1e-11
     if row.gaussian:
-        gaussian = tp.Gaussian(rng.normal(size=3), rng.normal(size=(3, 2)))
+        gaussian = tp.Gaussian(rng.normal(size=3), factor=rng.normal(size=(3, 2)))
         x = tokens.points
         fields = [attention(gaussian)(x) for attention in (one, two, tp.MultiHead([one, two]))]
         assert np.abs(fields[0] + fields[1] - fields[2]).max() <= 1e-13
@@ -347,7 +347,9 @@ def test_degenerate_clouds(name, d):
 
 def unit_gaussian(rng, d, r, sizes):
     X, m = rng.normal(size=(d, r)), rng.normal(size=d)
-    return tp.Gaussian(sizes[1] * m / np.linalg.norm(m), sizes[0] * X / np.linalg.norm(X, 2))
+    return tp.Gaussian(
+        sizes[1] * m / np.linalg.norm(m), factor=sizes[0] * X / np.linalg.norm(X, 2)
+    )
 
 
 @pytest.mark.parametrize("name", ["softmax", "l2", "linear", "multi-head"])
@@ -400,7 +402,7 @@ def test_sinkhorn_formula_agrees_with_a_converged_discrete_plan(epsilon, rank, k
 def test_sinkhorn_of_a_small_gaussian_is_softmax():
     rng = np.random.default_rng(11)
     Q, K, V = head_parameters(rng, 3)
-    gaussian = tp.Gaussian(np.zeros(3), 1e-5 * rng.normal(size=(3, 3)))
+    gaussian = tp.Gaussian(np.zeros(3), factor=1e-5 * rng.normal(size=(3, 3)))
     gap = tp.Sinkhorn(Q, K, V)(gaussian).linear - tp.Softmax(Q, K, V)(gaussian).linear
     assert np.abs(gap).max() <= 1e-8 * np.abs(tp.Softmax(Q, K, V)(gaussian).linear).max()
 
@@ -409,7 +411,7 @@ def test_sinkhorn_of_a_small_gaussian_is_softmax():
 def test_a_stack_is_its_cases(name):
     rng = np.random.default_rng(12)
     parameters = [head_parameters(rng, 3, 2) for _ in range(5)]
-    stack = tp.Gaussian(rng.normal(size=(5, 3)), rng.normal(size=(5, 3, 2)))
+    stack = tp.Gaussian(rng.normal(size=(5, 3)), factor=rng.normal(size=(5, 3, 2)))
     make = ROWS[name].make
     if name in ("multi-head", "with feed-forward"):  # their table row reads single parameters
         whole = make(*parameters[0])(stack)
@@ -425,7 +427,7 @@ def test_a_stack_is_its_cases(name):
 def test_feed_forward_of_a_stack_is_that_of_its_cases():
     rng = np.random.default_rng(20)
     W, b = rng.normal(size=(5, 3, 3)), rng.normal(size=(5, 3))
-    head, stack = tp.L2(*head_parameters(rng, 3)), tp.Gaussian(np.ones((5, 3)), np.eye(3))
+    head, stack = tp.L2(*head_parameters(rng, 3)), tp.Gaussian(np.ones((5, 3)), factor=np.eye(3))
     attention, x = head + tp.AffineField(W, b), rng.normal(size=3)
     for i in range(5):
         wanted = (head + tp.AffineField(W[i], b[i]))(stack[i])(x)
@@ -454,7 +456,7 @@ def test_log_scale_is_a_factor_of_the_covariance(name):
     rng = np.random.default_rng(13)
     attention = ROWS[name].make(*head_parameters(rng, 3))
     m, X = rng.normal(size=3), rng.normal(size=(3, 2))
-    plain, scaled = tp.Gaussian(m, np.exp(1.5) * X), tp.Gaussian(m, X, 3.0)
+    plain, scaled = tp.Gaussian(m, factor=np.exp(1.5) * X), tp.Gaussian(m, factor=X, log_scale=3.0)
     assert np.abs(attention(plain).linear - attention(scaled).linear).max() <= 1e-11
 
 
@@ -462,7 +464,7 @@ def test_log_scale_is_a_factor_of_the_covariance(name):
 def test_others_refuse_a_gaussian_with_advice(name):
     attention = ROWS[name].make(*[np.eye(2)] * 3)
     with pytest.raises(TypeError, match=r"measure: .*Sample it first"):
-        attention(tp.Gaussian([0.0, 0.0], np.eye(2)))
+        attention(tp.Gaussian([0.0, 0.0], factor=np.eye(2)))
 
 
 # --- single statements -------------------------------------------------------------------------
@@ -489,7 +491,7 @@ def test_many_tokens_go_tile_by_tile():
 def test_feed_forward_adds_to_the_field():
     rng = np.random.default_rng(16)
     head, extra = tp.Softmax(*head_parameters(rng, 3)), tp.AffineField(-np.eye(3), np.ones(3))
-    tokens, gaussian = cloud(rng), tp.Gaussian(np.ones(3), np.eye(3))
+    tokens, gaussian = cloud(rng), tp.Gaussian(np.ones(3), factor=np.eye(3))
     for both in (head + extra, extra + head):
         x = tokens.points
         assert np.allclose(both(tokens)(x), head(tokens)(x) - x + 1, rtol=0, atol=1e-14)
@@ -511,7 +513,7 @@ def test_a_bias_is_a_number_of_any_shape():
 def test_softmax_and_linear_attention_agree_on_centred_gaussians():
     rng = np.random.default_rng(17)
     parameters = head_parameters(rng, 3)
-    gaussian = tp.Gaussian(np.zeros(3), rng.normal(size=(3, 2)))
+    gaussian = tp.Gaussian(np.zeros(3), factor=rng.normal(size=(3, 2)))
     gap = tp.Linear(*parameters)(gaussian).linear - tp.Softmax(*parameters)(gaussian).linear
     assert np.abs(gap).max() <= 1e-14
 
@@ -652,7 +654,7 @@ TOKENS = tp.Particles([[1.0, 0.0], [0.0, 1.0]], positions=[0.0, 1.0])
             "x: its dimension must be that of the attention, 2; got 3",
         ),
         (
-            lambda: tp.Softmax(*EYE).matrix(tp.Gaussian([0.0, 0.0], np.eye(2))),
+            lambda: tp.Softmax(*EYE).matrix(tp.Gaussian([0.0, 0.0], factor=np.eye(2))),
             TypeError,
             "matrix: needs Particles; got Gaussian",
         ),
@@ -663,7 +665,7 @@ TOKENS = tp.Particles([[1.0, 0.0], [0.0, 1.0]], positions=[0.0, 1.0])
         ),
         (
             lambda: tp.Softmax(np.ones((4, 2, 2)), np.eye(2), np.eye(2))(
-                tp.Gaussian(np.zeros((3, 2)), np.eye(2))
+                tp.Gaussian(np.zeros((3, 2)), factor=np.eye(2))
             ),
             ValueError,
             r"query: its leading axes must match those of the measure, \(3,\); got \(4,\)",

@@ -68,7 +68,9 @@ def test_the_axes_of_a_gaussian_do_not_change_its_field(name):
     rng = np.random.default_rng(1)
     Q, K, V = head_parameters(rng, 3)
     attention = ROWS[name].make(Q, K, V)
-    gaussian = tp.Gaussian(rng.normal(size=3), orthogonal(rng, 3) @ np.diag([1.0, 1e-3, 1e-6]))
+    gaussian = tp.Gaussian(
+        rng.normal(size=3), factor=orthogonal(rng, 3) @ np.diag([1.0, 1e-3, 1e-6])
+    )
     x = rng.normal(size=(5, 3))
     first, second = attention(gaussian)(x), attention(gaussian.principal())(x)
     assert np.abs(first - second).max() <= 1e-12 * np.abs(first).max()
@@ -132,7 +134,7 @@ def test_a_graded_start_flows_like_its_parts():
     path = tp.flow(start, tp.L2(Q, np.eye(2), V), 2.0)
     ends = path.final.principal().log_scales
     for i in range(2):
-        alone = tp.Gaussian([0.0], [[1.0]], logs[i])
+        alone = tp.Gaussian([0.0], factor=[[1.0]], log_scale=logs[i])
         single = tp.flow(alone, tp.L2([[Q[i, i]]], [[1.0]], [[V[i, i]]]), 2.0)
         assert ends[i] == pytest.approx(single.final.log_size, rel=1e-9)
 
@@ -140,7 +142,7 @@ def test_a_graded_start_flows_like_its_parts():
 def test_a_flow_in_two_legs_is_one_flow_however_thin_it_gets():
     rng = np.random.default_rng(6)
     Q, K, V = head_parameters(rng, 3)
-    start = tp.Gaussian(np.zeros(3), rng.normal(size=(3, 3)))
+    start = tp.Gaussian(np.zeros(3), factor=rng.normal(size=(3, 3)))
     for head in (tp.L2(Q, K, 2 * V), tp.Sinkhorn(Q, K, 2 * V)):
         whole = tp.flow(start, head, [0.0, 10.0, 20.0])
         half = tp.flow(whole(10.0), head, 10.0).final
@@ -154,10 +156,10 @@ def test_a_flow_in_two_legs_is_one_flow_however_thin_it_gets():
 def test_a_short_axis_goes_on_beside_one_of_any_length(time):
     """Sinkhorn with diagonal parameters: one axis grows like e^4t, the other as if alone."""
     attention = tp.Sinkhorn(np.eye(2), np.eye(2), np.diag([2.0, -1.0]))
-    path = tp.flow(tp.Gaussian([0.0, 0.0], np.eye(2)), attention, time)
+    path = tp.flow(tp.Gaussian([0.0, 0.0], factor=np.eye(2)), attention, time)
     exact = theory.variance(tp.Sinkhorn([[1.0]], [[1.0]], [[-1.0]]), 1.0, time)
     assert path.final.principal().log_scales[1] == pytest.approx(np.log(exact), rel=1e-7)
-    alone = tp.Sinkhorn([[1.0]], [[1.0]], [[-1.0]])(tp.Gaussian([0.0], [[np.sqrt(exact)]]))
+    alone = tp.Sinkhorn([[1.0]], [[1.0]], [[-1.0]])(tp.Gaussian([0.0], factor=[[np.sqrt(exact)]]))
     assert attention(path.final)([0.0, 1.0])[1] == pytest.approx(alone([1.0])[0], rel=1e-6)
 
 
@@ -165,10 +167,10 @@ def test_a_short_axis_goes_on_beside_one_of_any_length(time):
 @pytest.mark.parametrize("ratio", [1e5, 1e15, 1e17, 1e25])
 def test_columns_of_very_different_length_under_one_scale(name, ratio):
     Q = np.array([[0.0, 1.0]])
-    thin = tp.Gaussian([0.0, 0.0], np.diag([ratio, 1.0]))
+    thin = tp.Gaussian([0.0, 0.0], factor=np.diag([ratio, 1.0]))
     attention = HEADS[name](Q, -Q, np.eye(2))
     alone = HEADS[name]([[1.0]], [[-1.0]], [[1.0]])
-    single = tp.Gaussian([0.0], [[1.0]])
+    single = tp.Gaussian([0.0], factor=[[1.0]])
     assert attention(thin)([0.0, 1.0])[1] == pytest.approx(alone(single)([1.0])[0], rel=1e-12)
     end = tp.flow(thin, attention, 1.0).final.covariance
     assert end[1, 1] == pytest.approx(tp.flow(single, alone, 1.0).final.covariance[0, 0], rel=1e-8)

@@ -36,7 +36,7 @@ def clouds(rng, row, stack=(), space=None, n=5, d=3):
 def test_tokens_in_a_gaussian_follow_its_affine_flow(method):
     rng = np.random.default_rng(0)
     A, head = symmetric_heads(rng)
-    start, x = tp.Gaussian([1.0, -0.5], 0.8 * EYE + 0.3), rng.normal(size=(7, 2))
+    start, x = tp.Gaussian([1.0, -0.5], factor=0.8 * EYE + 0.3), rng.normal(size=(7, 2))
     path = tp.flow(start, head, [0.0, 0.1, 0.5], method=method)
     found = path.carry(x)
     assert found.shape == (3, 7, 2)
@@ -50,7 +50,7 @@ def test_tokens_in_a_gaussian_follow_its_affine_flow(method):
 def test_each_case_of_a_stack_carries_its_own_tokens():
     rng = np.random.default_rng(1)
     A, head = symmetric_heads(rng, 3)
-    starts = tp.Gaussian(rng.normal(size=(3, 2)), 0.5 * rng.normal(size=(3, 2, 2)))
+    starts = tp.Gaussian(rng.normal(size=(3, 2)), factor=0.5 * rng.normal(size=(3, 2, 2)))
     path = tp.flow(starts, head, [0.0, 0.3])
     shared, each = rng.normal(size=(4, 2)), rng.normal(size=(3, 4, 2))
     for x in (shared, each):
@@ -62,7 +62,7 @@ def test_each_case_of_a_stack_carries_its_own_tokens():
 
 
 def test_tokens_are_carried_up_to_a_blow_up_and_then_are_not():
-    start = tp.Gaussian(np.zeros((2, 1)), [[[1.0]], [[0.5]]])
+    start = tp.Gaussian(np.zeros((2, 1)), factor=[[[1.0]], [[0.5]]])
     times = np.array([0.0, 0.4, 0.499999, 0.6, 1.9])
     one = tp.Softmax([[1.0]], [[1.0]], [[1.0]])  # explodes at 1 / (2 variance): 0.5 and 2
     path = tp.flow(start, one, times)
@@ -118,7 +118,10 @@ def test_a_path_carried_on_is_carried_further(kind):
     rng = np.random.default_rng(4)
     _, head = symmetric_heads(rng)
     x = rng.normal(size=(4, 2))
-    for start in (tp.Particles(rng.normal(size=(6, 2))), tp.Gaussian([0.3, 0.1], 0.6 * EYE)):
+    for start in (
+        tp.Particles(rng.normal(size=(6, 2))),
+        tp.Gaussian([0.3, 0.1], factor=0.6 * EYE),
+    ):
         if kind == "flow":
             first = tp.flow(start, head, 0.3)
             second, whole = tp.flow(first.final, head, 0.4), tp.flow(start, head, 0.7)
@@ -132,7 +135,7 @@ def test_a_path_carried_on_is_carried_further(kind):
 def test_tokens_follow_parameters_in_time_and_their_jumps():
     line = np.eye(1)
     mean = lambda v: tp.Softmax(0 * line, line, v * line)  # noqa: E731
-    start, x = tp.Gaussian([1.0], [[1.0]]), [[0.0], [5.0]]
+    start, x = tp.Gaussian([1.0], factor=[[1.0]]), [[0.0], [5.0]]
     jump = tp.flow(start, tp.Schedule([mean(1.0), mean(-2.0)], jumps=[0.5]), 1.0)
     wanted = np.exp(0.5) * (1 + np.expm1(-1.0)) - 1  # what the mean gains
     assert jump.carry(x)[-1].ravel() == pytest.approx([wanted, 5 + wanted], abs=1e-8)
@@ -144,7 +147,10 @@ def test_layers_carry_by_their_layers():
     rng = np.random.default_rng(5)
     heads = [tp.Softmax(*head_parameters(rng, 2)) for _ in range(3)]
     x = rng.normal(size=(4, 2))
-    for start in (tp.Particles(rng.normal(size=(5, 2))), tp.Gaussian([0.3, 0.1], 0.6 * EYE)):
+    for start in (
+        tp.Particles(rng.normal(size=(5, 2))),
+        tp.Gaussian([0.3, 0.1], factor=0.6 * EYE),
+    ):
         path, y = tp.layers(start, heads, 3, 0.2), x
         found = path.carry(x)
         for i, head in enumerate(heads):
@@ -154,7 +160,7 @@ def test_layers_carry_by_their_layers():
 
 @pytest.mark.parametrize("d", [1, 2])
 def test_tokens_in_a_grid_follow_those_in_its_gaussian(d):
-    start = tp.Gaussian(0.3 * np.ones(d), 0.8 * np.eye(d))
+    start = tp.Gaussian(0.3 * np.ones(d), factor=0.8 * np.eye(d))
     A = np.diag([-0.6, 0.2][:d])
     head, x = tp.Softmax(np.eye(d), A, np.eye(d)), np.linspace(-1, 1, 3 * d).reshape(3, d)
     exact, gaps = tp.flow(start, head, [0.0, 0.5]).carry(x)[-1], []
@@ -176,7 +182,7 @@ def same(left, right):
 def test_the_path_of_a_case_is_that_of_the_case():
     rng = np.random.default_rng(6)
     A, head = symmetric_heads(rng, 2, 2)
-    starts = tp.Gaussian(rng.normal(size=(2, 2, 2)), rng.normal(size=(2, 2, 2, 2)))
+    starts = tp.Gaussian(rng.normal(size=(2, 2, 2)), factor=rng.normal(size=(2, 2, 2, 2)))
     tokens = tp.Particles(rng.normal(size=(2, 2, 5, 2)))
     x = rng.normal(size=(3, 2))
     for start in (starts, tokens):
@@ -199,7 +205,7 @@ def test_the_path_of_a_case_is_that_of_the_case():
 
 @pytest.mark.parametrize("index", [0, slice(1, None), np.array([True, False, True]), [2, 0]])
 def test_a_path_is_indexed_like_its_stack(index):
-    start = tp.Gaussian(np.zeros((3, 1)), [[[1.0]], [[0.5]], [[0.1]]])
+    start = tp.Gaussian(np.zeros((3, 1)), factor=[[[1.0]], [[0.5]], [[0.1]]])
     path = tp.flow(start, tp.Softmax([[1.0]], [[1.0]], [[1.0]]), [0.0, 0.4, 1.0])
     case = path.case(index)
     assert case.final.stack == np.zeros(3)[index].shape
@@ -227,7 +233,9 @@ def test_cases_keep_parameters_in_time():
 
 HEAD = tp.Softmax(EYE, EYE, EYE)
 CLOUD = tp.Particles([[1.0, 0.0], [0.6, 0.8]], positions=[0.0, 1.0], space=tp.Sphere())
-ONE, MANY = (tp.flow(tp.Gaussian(m, EYE), HEAD, 0.1) for m in (np.zeros(2), np.zeros((3, 2))))
+ONE, MANY = (
+    tp.flow(tp.Gaussian(m, factor=EYE), HEAD, 0.1) for m in (np.zeros(2), np.zeros((3, 2)))
+)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_leading_constant_of_the_decay_to_the_limit(kind):
     rng = np.random.default_rng(0)
     Q, X = rng.normal(size=(5, 2, 4)), rng.normal(size=(5, 4, 4))
     start, head = (
-        tp.Gaussian(np.zeros((5, 4)), X),
+        tp.Gaussian(np.zeros((5, 4)), factor=X),
         HEADS[kind](Q, -Q, np.tile(np.eye(4), (5, 1, 1))),
     )
     end = tp.flow(start, head, [0.0, 1e5], rtol=1e-9).covariances[-1]
@@ -52,7 +52,9 @@ def test_leading_constant_of_the_decay_to_the_limit(kind):
 def test_precision_off_the_queries_is_conserved_for_every_value(kind):
     rng = np.random.default_rng(1)
     Q, V, X = rng.normal(size=(2, 4)), rng.normal(size=(4, 4)), rng.normal(size=(4, 4))
-    path = tp.flow(tp.Gaussian(np.zeros(4), X), HEADS[kind](Q, -Q, 0.05 * V), [0.0, 0.3, 0.6])
+    path = tp.flow(
+        tp.Gaussian(np.zeros(4), factor=X), HEADS[kind](Q, -Q, 0.05 * V), [0.0, 0.3, 0.6]
+    )
     N = linalg.null_space(Q)
     kept = [N.T @ np.linalg.inv(S) @ N for S in path.covariances]
     np.testing.assert_allclose(kept[1:], [kept[0]] * 2, rtol=1e-8, atol=1e-9)
@@ -65,7 +67,9 @@ def test_positive_value_keeps_the_rank_of_the_limit(kind, k):
     rng = np.random.default_rng([2, k])
     Q, V, X = rng.normal(size=(k, 3)), positive(rng, 3), rng.normal(size=(3, 3))
     times = np.append(0, np.geomspace(1e-3, 1e5, 50))
-    S = tp.flow(tp.Gaussian(np.zeros(3), X), HEADS[kind](Q, -Q, V), times, rtol=1e-8).covariances
+    S = tp.flow(
+        tp.Gaussian(np.zeros(3), factor=X), HEADS[kind](Q, -Q, V), times, rtol=1e-8
+    ).covariances
     N, late = linalg.null_space(Q), S[-1]
     values = np.linalg.eigvalsh(late)
     assert values[k - 1] < 1e-4 * values[-1] < 0.1 * values[k]
@@ -117,7 +121,7 @@ def test_limits_in_the_plane_are_those_of_the_formula():
 def test_one_query_gives_one_curve_for_three_heads():
     rng = np.random.default_rng(3)
     Q, V, X = rng.normal(size=(1, 3)), positive(rng, 3), rng.normal(size=(3, 3))
-    start = tp.Gaussian(np.zeros(3), X)
+    start = tp.Gaussian(np.zeros(3), factor=X)
     path = tp.flow(start, tp.Softmax(Q, -Q, V), 5.0)
     for kind in ("l2", "sinkhorn"):
         other = tp.flow(start, HEADS[kind](Q, -Q, V), 2.0).final.covariance
@@ -168,7 +172,7 @@ def test_ray_rates_by_the_size_of_the_covariance(kind):
         n, h = np.array([-u[0, 1], u[0, 0]]), 1e-6
 
         def speed(X):
-            Sigma, B = X @ X.T, head(tp.Gaussian([0.0, 0.0], X)).linear
+            Sigma, B = X @ X.T, head(tp.Gaussian([0.0, 0.0], factor=X)).linear
             return B @ Sigma + Sigma @ B.T
 
         turned = np.sqrt(s) * (u[0] + h / s * n)[:, None]
@@ -218,7 +222,7 @@ def test_basins_of_rank_one_starts_end_at_eigenvectors_of_the_value():
     ends = np.sort(np.arctan2(W[1], W[0]) % np.pi)
     angles = np.concatenate([ends + 0.01, ends - 0.01])
     X = np.stack([np.cos(angles), np.sin(angles)], axis=-1)[..., None]
-    start = tp.Gaussian(np.zeros((4, 2)), X)
+    start = tp.Gaussian(np.zeros((4, 2)), factor=X)
     path = tp.flow(start, tp.Softmax(A, np.eye(2), V), np.inf, stationary=1e-6)
     final = np.arctan2(path.final.factor[:, 1, 0], path.final.factor[:, 0, 0]) % np.pi
     line = np.abs(final[:, None] - np.array([0.25, 0.75]) * np.pi).argmin(axis=1)
@@ -360,6 +364,6 @@ def test_tokens_gather_at_corners_and_on_few_parallel_lines(seed):
 @pytest.mark.parametrize("log_scale", [800.0, 2000.0])
 def test_a_limit_beyond_floats_is_refused(log_scale):
     Q = np.array([[1.0, 0.0]])
-    start = tp.Gaussian([0.0, 0.0], np.eye(2), log_scale)
+    start = tp.Gaussian([0.0, 0.0], factor=np.eye(2), log_scale=log_scale)
     with pytest.raises(ValueError, match="gaussian: must have a limit within the range of floats"):
         theory.limit_covariance(tp.Softmax(Q, -Q, np.eye(2)), start)

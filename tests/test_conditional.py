@@ -127,8 +127,20 @@ TOKENS = tp.Particles([[0.0], [1.0]], positions=[0.0, 1.0])
 @pytest.mark.parametrize(
     ("mu", "nu", "p", "error", "message"),
     [
-        (TOKENS, tp.Gaussian([0.0], [[1.0]]), 2, TypeError, "nu: must be Particles .*; got Gauss"),
-        (tp.Gaussian([0.0], [[1.0]]), TOKENS, 2, TypeError, "mu: must be Particles with pos"),
+        (
+            TOKENS,
+            tp.Gaussian([0.0], factor=[[1.0]]),
+            2,
+            TypeError,
+            "nu: must be Particles .*; got Gauss",
+        ),
+        (
+            tp.Gaussian([0.0], factor=[[1.0]]),
+            TOKENS,
+            2,
+            TypeError,
+            "mu: must be Particles with pos",
+        ),
         ([[0.0]], TOKENS, 2, TypeError, "mu: must be Particles with positions; got list"),
         (TOKENS, tp.Particles([[1.0]]), 2, ValueError, "nu: must have positions; got none. Give"),
         (

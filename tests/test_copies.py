@@ -42,7 +42,7 @@ SPHERE = tp.Sphere(normal=[0.0, 0.0, 1.0])
 ON_SPHERE = tp.Particles(
     SPHERE.retract(np.array([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0]])), space=SPHERE
 )
-STACK = tp.Gaussian(np.zeros((2, 2)), np.stack([I2, 2 * I2]))
+STACK = tp.Gaussian(np.zeros((2, 2)), factor=np.stack([I2, 2 * I2]))
 JUMPS = tp.Schedule([HEAD, tp.Softmax(I2, I2, 2 * I2)], jumps=[0.05])
 THINGS = {
     "particles": TOKENS,
@@ -123,7 +123,7 @@ def test_a_copy_is_equal_and_read_only(name, way, tmp_path):
 
 def test_a_copy_of_a_field_moves_its_gaussian_as_the_field_does():
     """Thin and long: the product of the linear part with the factor would be rounding alone."""
-    gaussian = tp.Gaussian([0.0, 0.0], [[1.0], [0.0]], log_scale=60.0)
+    gaussian = tp.Gaussian([0.0, 0.0], factor=[[1.0], [0.0]], log_scale=60.0)
     head = tp.Softmax(-I2, I2, I2)
     field = head(gaussian)
     one, other = pickle.loads(pickle.dumps((gaussian, field)))
@@ -134,7 +134,7 @@ def test_a_copy_of_a_field_moves_its_gaussian_as_the_field_does():
 
 
 def path_of(scale):
-    return tp.flow(tp.Gaussian([0.0, 0.0], scale * I2), HEAD, 0.1)
+    return tp.flow(tp.Gaussian([0.0, 0.0], factor=scale * I2), HEAD, 0.1)
 
 
 def test_paths_come_back_from_other_processes():

@@ -67,9 +67,9 @@ def test_one_key_of_rank_one_has_an_elementary_time():
     for delta in (0.2, 0.7):
         head = tp.L2(*PLANE, np.diag([delta, 1.0]))
         exact = (1 / (1 + delta) + 2 * a / (1 - delta)) / (2 * b)
-        line = tp.Gaussian([0.0, 0.0], [[np.sqrt(a)], [np.sqrt(c)]])
+        line = tp.Gaussian([0.0, 0.0], factor=[[np.sqrt(a)], [np.sqrt(c)]])
         assert theory.blowup_time(head, line) == pytest.approx(exact, rel=1e-12)
-        mirrored = tp.Gaussian([0.0, 0.0], [[-np.sqrt(a)], [np.sqrt(c)]])
+        mirrored = tp.Gaussian([0.0, 0.0], factor=[[-np.sqrt(a)], [np.sqrt(c)]])
         assert theory.blowup_time(head, mirrored) == np.inf
         assert tp.flow(mirrored, head, 3 * exact, rtol=1e-6).stop == "time"
 
@@ -79,7 +79,7 @@ def test_one_key_in_three_dimensions_and_other_units():
     rng = np.random.default_rng(0)
     k, q = [[0.0, 0.6, 0.0]], [[1.3, 0.0, 0.0]]
     V = [[2.0, 0.0, 0.0], [0.0, 0.5, 0.0], [0.7, -0.4, 0.3]]
-    start = tp.Gaussian(rng.normal(size=3), rng.normal(size=(3, 3)))
+    start = tp.Gaussian(rng.normal(size=3), factor=rng.normal(size=(3, 3)))
     time = theory.blowup_time(tp.L2(q, k, V), start)
     assert tp.flow(start, tp.L2(q, k, V), np.inf).blowup_time == pytest.approx(time, rel=1e-8)
 
@@ -93,7 +93,7 @@ def test_one_key_does_not_blow_up_from_delta_one_on():
     assert theory.blowup_time(tp.L2(*PLANE, np.diag([0.5, 1.0])), flat) == np.inf
     for delta, v in ((-0.5, 1.0), (0.5, -1.0)):  # no statement
         head = tp.L2(*PLANE, np.diag([delta, v]))
-        assert theory.blowup_time(head, tp.Gaussian([0.0, 0.0], np.eye(2))) is None
+        assert theory.blowup_time(head, tp.Gaussian([0.0, 0.0], factor=np.eye(2))) is None
 
 
 def test_one_key_time_of_signs_and_units_of_the_eigenvalues():
@@ -104,7 +104,7 @@ def test_one_key_time_of_signs_and_units_of_the_eigenvalues():
         assert tp.flow(start, tp.L2(*PLANE, V), np.inf).blowup_time == pytest.approx(time, 1e-8)
         opposite = tp.L2([[0.0, -1.0]], [[1.0, 0.0]], -V)
         assert theory.blowup_time(opposite, start) == pytest.approx(time, 1e-12)
-    space = tp.Gaussian([0.0, 0.0, 0.0], np.eye(3) + 0.2)
+    space = tp.Gaussian([0.0, 0.0, 0.0], factor=np.eye(3) + 0.2)
     for k, q, c in np.random.default_rng(4).uniform(0.1, 2.0, size=(50, 3)):
         equal = tp.L2([[0.0, q, 0.0]], [[k, 0.0, 0.0]], np.diag([c, c, 5.0]))
         assert theory.blowup_time(equal, space) == np.inf
@@ -116,7 +116,7 @@ def test_one_key_time_of_signs_and_units_of_the_eigenvalues():
 @pytest.mark.parametrize("log_size", [-700.0, -400.0, 0.0, 400.0, 3000.0])
 def test_one_key_time_at_every_size(log_size, delta):
     head = tp.L2(*PLANE, np.diag([delta, 1.0]))
-    start = tp.Gaussian([0.0, 0.0], [[1.0, 0.0], [1.0, 1.0]], log_size)
+    start = tp.Gaussian([0.0, 0.0], factor=[[1.0, 0.0], [1.0, 1.0]], log_scale=log_size)
     time = theory.blowup_time(head, start)
     assert tp.flow(start, head, np.inf).blowup_time == pytest.approx(time, rel=1e-9)
 
@@ -144,13 +144,13 @@ def test_one_key_time_of_a_value_made_from_its_eigenvectors(seed, d, kind):
     mixed = S[:, 0] @ X @ X.T @ S[:, 1]
     assume(abs(mixed) > 0.1 * np.linalg.norm(S[:, 0] @ X) * np.linalg.norm(S[:, 1] @ X))
     k, q, I = S[:, :1].T, np.sign(mixed) * S[:, 1:2].T, np.eye(d)
-    start = tp.Gaussian(np.zeros(d), X)
+    start = tp.Gaussian(np.zeros(d), factor=X)
     for small in (rng.uniform(0.05, 0.9), 0.0, 1.3):
         values = np.append(small, rng.uniform(1.0, 2.0, size=d - 1))
         values[1] = 1.3
         V = (S * values @ np.linalg.inv(S)).T
         plain = kind(np.sign(mixed) * I[1:2], I[:1], np.diag(values))
-        exact = theory.blowup_time(plain, tp.Gaussian(np.zeros(d), S.T @ X))
+        exact = theory.blowup_time(plain, tp.Gaussian(np.zeros(d), factor=S.T @ X))
         assert (exact == np.inf) == (kind is tp.L2 and small == 1.3)
         assert theory.blowup_time(kind(q, k, V), start) == pytest.approx(exact, rel=1e-10)
         leaning = V + 1e-6 * np.linalg.norm(V) * rng.normal(size=(d, d))
@@ -169,7 +169,7 @@ def test_one_key_moves_three_heads_along_one_curve(seed, d, size):
     heads = [tp.Softmax(q, k, V), tp.L2(q, k, V), tp.Sinkhorn(q, k, V, epsilon=epsilon)]
     velocity = V @ X @ X.T @ k.T @ q @ X
     for head, factor in zip(heads, factors, strict=True):
-        moved = head(tp.Gaussian(np.zeros(d), X)).linear @ X
+        moved = head(tp.Gaussian(np.zeros(d), factor=X)).linear @ X
         np.testing.assert_allclose(
             moved, factor * velocity, atol=1e-12 * factor * np.abs(velocity).max()
         )
@@ -195,7 +195,7 @@ def test_one_key_with_identity_value_has_its_covariance_in_closed_form(seed, d, 
     rng = np.random.default_rng(seed)
     X, times = rng.normal(size=(d, rng.integers(1, d + 1))), [0.1, 0.5, 1.0]
     head = tp.L2(*rng.normal(size=(2, 1, d)), c * np.eye(d))
-    exact = theory.closed_form_covariance(head, tp.Gaussian(rng.normal(size=d), X), times)
+    exact = theory.closed_form_covariance(head, tp.Gaussian(rng.normal(size=d), factor=X), times)
     ode = covariance_by_lsoda(head, X, times)
     size = np.abs(ode).max(axis=(1, 2), keepdims=True)
     np.testing.assert_allclose(exact / size, ode / size, atol=2e-9)
@@ -210,7 +210,9 @@ def test_one_key_clock_in_many_digits(seed, log_size, log_time, sign):
     k = rng.normal(size=2)
     q = sign * k * rng.uniform(0.2, 2) + 10.0 ** rng.uniform(-9, 0) * rng.normal(size=2)
     t = np.exp(log_time)
-    exact = theory.closed_form_covariance(tp.L2([q], [k], np.eye(2)), tp.Gaussian([0, 0], X), t)
+    exact = theory.closed_form_covariance(
+        tp.L2([q], [k], np.eye(2)), tp.Gaussian([0, 0], factor=X), t
+    )
     with mpmath.workdps(60):
         X_, k_, q_ = mpmath.matrix(X.tolist()), mpmath.matrix(k), mpmath.matrix(q)
         h, g = X_.T * k_, X_.T * q_
@@ -233,7 +235,10 @@ def test_one_key_with_identity_value_grows_at_the_conserved_ratio(seed):
     r"""$q^\top\Sigma q/k^\top\Sigma k$ is conserved; its root, twice, is bound and late rate."""
     rng = np.random.default_rng(seed)
     k, q = rng.normal(size=(2, 1, 3))
-    head, start = tp.L2(q, k, -0.6 * np.eye(3)), tp.Gaussian(np.zeros(3), rng.normal(size=(3, 3)))
+    head, start = (
+        tp.L2(q, k, -0.6 * np.eye(3)),
+        tp.Gaussian(np.zeros(3), factor=rng.normal(size=(3, 3))),
+    )
     g = theory.growth_bound(head, start)
     path = tp.flow(start, head, np.array([0, 1.0, 20.0, 30.0]) / g, rtol=1e-11)
     S = path.directions
@@ -264,7 +269,7 @@ def test_ascent_blows_up_before_its_bound_and_descent_never(seed, d, log_size):
     rng = np.random.default_rng(seed)
     n, r = rng.integers(1, d + 1, size=2)
     A, M = climbing(rng, d, n)
-    start = tp.Gaussian(np.zeros(d), rng.normal(size=(d, r)), log_size)
+    start = tp.Gaussian(np.zeros(d), factor=rng.normal(size=(d, r)), log_scale=log_size)
     head = tp.Softmax(A, np.eye(d), M @ A)
     bound, X = theory.blowup_bound(head, start), start.factor
     plain = np.trace(np.linalg.solve(M, X @ X.T)) / 2 / np.linalg.norm(X.T @ A @ X) ** 2
@@ -280,7 +285,7 @@ def test_ascent_blows_up_before_its_bound_and_descent_never(seed, d, log_size):
 def test_the_bound_of_ascent_is_reached():
     """Where M^{-1} X and M A X G are parallel: on the line, and for M = A^{-1}, Sigma = A^{-1}."""
     line = tp.Softmax([[-1.5]], [[2.0]], [[-0.7]])
-    start = tp.Gaussian([0.0], [[0.4]])
+    start = tp.Gaussian([0.0], factor=[[0.4]])
     assert theory.blowup_bound(line, start) == theory.blowup_time(line, start)
     A = np.diag([1.0, 3.0])
     start = tp.Gaussian.from_covariance([0.0, 0.0], np.diag([1 / 1.0, 1 / 3.0]))
@@ -296,7 +301,9 @@ def test_descent_loses_what_it_descends_on():
         A, M = climbing(rng, d, d)
         X = rng.normal(size=(d, d))
         path = tp.flow(
-            tp.Gaussian(np.zeros(d), X), tp.Softmax(A, np.eye(d), -M @ A), [0, 0.1, 1.0, 10, 100]
+            tp.Gaussian(np.zeros(d), factor=X),
+            tp.Softmax(A, np.eye(d), -M @ A),
+            [0, 0.1, 1.0, 10, 100],
         )
         E = np.array([np.trace(A @ S @ A @ S) for S in path.covariances])
         N = np.array([np.trace(np.linalg.solve(M, S)) for S in path.covariances])
@@ -306,8 +313,8 @@ def test_descent_loses_what_it_descends_on():
 
 def test_ascent_wants_its_signs_and_rests_on_isotropic_starts():
     A, M, eye = np.diag([1.0, -1.0]), np.array([[2.0, 0.5], [0.5, 1.0]]), np.eye(2)
-    start, u = tp.Gaussian([0.0, 0.0], eye), np.array([[1.0], [1.0]]) / np.sqrt(2)
-    rest = tp.Gaussian([0.0, 0.0], u)
+    start, u = tp.Gaussian([0.0, 0.0], factor=eye), np.array([[1.0], [1.0]]) / np.sqrt(2)
+    rest = tp.Gaussian([0.0, 0.0], factor=u)
     for sign in (1, -1):
         assert theory.blowup_time(tp.Softmax(A, eye, sign * M @ A), rest) == np.inf
     assert theory.blowup_time(tp.Softmax(A, eye, M @ A), start) is None
@@ -316,7 +323,7 @@ def test_ascent_wants_its_signs_and_rests_on_isotropic_starts():
         assert theory.blowup_bound(tp.Softmax(A, eye, V), start) is None
     assert theory.blowup_bound(tp.Softmax(A + 1e-6 * np.eye(2, k=1), eye, M @ A), start) is None
     assert theory.blowup_bound(tp.L2(A, eye, M @ A), start) == np.inf  # K is injective
-    stack = tp.Gaussian(np.zeros((2, 2)), np.stack([eye, 2 * eye]))
+    stack = tp.Gaussian(np.zeros((2, 2)), factor=np.stack([eye, 2 * eye]))
     both = theory.blowup_bound(tp.Softmax(A, eye, M @ A), stack)
     np.testing.assert_allclose(both[0] / both[1], 4, rtol=1e-12)
 
@@ -330,7 +337,7 @@ def test_l2_with_identity_value_keeps_the_precision_on_the_kernel(seed):
     rng = np.random.default_rng(seed)
     d, k = 3, 1 + seed % 2
     Q, K = rng.normal(size=(2, k, d))
-    start = tp.Gaussian(rng.normal(size=d), rng.normal(size=(d, d)))
+    start = tp.Gaussian(rng.normal(size=d), factor=rng.normal(size=(d, d)))
     path = tp.flow(start, tp.L2(Q, K, np.eye(d)), np.linspace(0, 1, 9), rtol=1e-10)
     P, N = np.linalg.inv(path.covariances), linalg.null_space(K)
     kept = np.swapaxes(N, 0, 1) @ P @ N
@@ -348,7 +355,7 @@ def test_l2_with_identity_value_grows_below_its_bounds(seed, k, d, tied, c):
     if tied:
         Q[0] = K[0] + K[-1]
     head, X = tp.L2(Q, K, c * np.eye(d)), rng.normal(size=(d, d))
-    start, times = tp.Gaussian(rng.normal(size=d), X), [0.25, 1.0, 2.0]
+    start, times = tp.Gaussian(rng.normal(size=d), factor=X), [0.25, 1.0, 2.0]
     rate = theory.growth_bound(head, start)
     assert (rate is None) == (k == 2 and (tied or 2 * k > d))
     grown = np.log(np.linalg.norm(covariance_by_lsoda(head, X, times), 2, axis=(1, 2)))
@@ -383,7 +390,10 @@ def test_the_field_of_a_large_gaussian_depends_on_its_shape_alone(kind, d):
     head = tp.Sinkhorn(Q, K, V) if kind == "sinkhorn" else tp.L2(Q, K, V)
     if kind == "thin l2":
         head = tp.L2(Q[:1], K[:1], V)
-    fields = [head(tp.Gaussian(np.zeros(d), X, size)).linear for size in (200.0, 1e3, 3e3, 1e5)]
+    fields = [
+        head(tp.Gaussian(np.zeros(d), factor=X, log_scale=size)).linear
+        for size in (200.0, 1e3, 3e3, 1e5)
+    ]
     for other in fields[1:]:
         np.testing.assert_allclose(
             other, fields[0], rtol=1e-9, atol=1e-9 * np.abs(fields[0]).max()
@@ -397,7 +407,9 @@ def test_a_long_axis_has_only_its_direction_beside_moderate_ones(kind):
     U = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     scales = [np.array([size, size - 0.7, 0.3]) for size in (250.0, 2e3)]
     scales += [np.array([2e3, 0.3, -0.9]), np.array([250.0, 0.3, -0.9])]
-    first, large, alone, moderate = [head(tp.Gaussian(np.zeros(3), U, s)).linear for s in scales]
+    first, large, alone, moderate = [
+        head(tp.Gaussian(np.zeros(3), factor=U, log_scale=s)).linear for s in scales
+    ]
     np.testing.assert_allclose(large, first, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(alone, moderate, rtol=1e-9, atol=1e-12)
 
@@ -406,7 +418,9 @@ def test_sinkhorn_growth_keeps_its_rate_beyond_floats():
     """Once its direction has settled, the rate is constant, at 1e600 as at 1e60."""
     Q, K = np.array([[1.0, 0.3], [-0.4, 0.8]]), np.array([[0.9, -0.5], [0.2, 0.8]])
     head = tp.Sinkhorn(Q, K, [[0.6, -0.3], [0.5, 0.4]])
-    path = tp.flow(tp.Gaussian([0.0, 0.0], np.eye(2)), head, [0, 100.0, 400.0, 700.0, 1000.0])
+    path = tp.flow(
+        tp.Gaussian([0.0, 0.0], factor=np.eye(2)), head, [0, 100.0, 400.0, 700.0, 1000.0]
+    )
     rates = np.diff(path.log_sizes[1:]) / 300
     np.testing.assert_allclose(rates, rates[0], rtol=1e-8)
     np.testing.assert_allclose(path.directions[2:], path.directions[1:2].repeat(3, 0), atol=1e-8)
@@ -420,7 +434,7 @@ def test_directions_in_the_plane_move_on_lines_through_the_pole(trace):
     """Three points of a path and the pole are on one line; without a trace, all paths parallel."""
     rng = np.random.default_rng(8)
     C = np.diag([trace / 2 + 1, trace / 2 - 1]) + 0.4 * np.array([[0.0, 1.0], [1.0, 0.0]])
-    start = tp.Gaussian(np.zeros((10, 2)), rng.normal(size=(10, 2, 2)))
+    start = tp.Gaussian(np.zeros((10, 2)), factor=rng.normal(size=(10, 2, 2)))
     skew = np.array([[0.0, 0.7], [-0.7, 0.0]])
     head = tp.Softmax(C / 2 + skew, np.eye(2), np.eye(2))
     life = np.minimum(theory.blowup_time(head, start), 10.0)
@@ -443,13 +457,13 @@ def test_explosions_end_in_the_leading_eigenspace(seed):
     C = np.diag([1.0, 0.4, -1.5]) + 0.2 * (lambda G: G + G.T)(rng.normal(size=(3, 3)))
     head, X = tp.Softmax(C / 2, np.eye(3), np.eye(3)), rng.normal(size=(3, 3))
     u = X @ np.linalg.eigh(X.T @ C @ X)[1][:, -1]
-    limit = tp.flow(tp.Gaussian(np.zeros(3), X), head, np.inf).final.direction
+    limit = tp.flow(tp.Gaussian(np.zeros(3), factor=X), head, np.inf).final.direction
     np.testing.assert_allclose(limit, np.outer(u, u) / (u @ u), atol=1e-6)
     assert u @ C @ u > 0
     aim = np.linalg.eigh(C)[1] @ [0.3, 0.4, 1.0]
     assert aim @ C @ aim > 0
     beside = 0.1 * linalg.null_space((C @ aim)[None])
-    start = tp.Gaussian(np.zeros(3), np.column_stack([aim, beside]))
+    start = tp.Gaussian(np.zeros(3), factor=np.column_stack([aim, beside]))
     limit = tp.flow(start, head, np.inf).final.direction
     np.testing.assert_allclose(limit, np.outer(aim, aim) / (aim @ aim), atol=1e-6)
 
@@ -475,7 +489,9 @@ def test_the_mean_explodes_like_a_standard_deviation(seed, rank, symmetric):
     options = {"rtol": 1e-11, "atol": 1e-12}
     aim = solve_ivp(velocity, [np.sqrt(end), 0.0], np.zeros(rank), **options).y[-1, -1]
     head, u = tp.Softmax(A, np.eye(3), np.eye(3)), X @ Z[:, -1]
-    path = tp.flow(tp.Gaussian(m, X), head, end * (1 - np.array([1, 1e-6, 1e-8])), rtol=1e-11)
+    path = tp.flow(
+        tp.Gaussian(m, factor=X), head, end * (1 - np.array([1, 1e-6, 1e-8])), rtol=1e-11
+    )
     shares = path.means / np.exp(path.log_sizes / 2)[:, None]
     exact = np.exp(end) * aim * u / np.linalg.norm(u)
     errors = np.abs(shares[1:] - exact).max(axis=1)
@@ -491,14 +507,16 @@ def test_the_lyapunov_function_falls_for_softmax_and_sinkhorn_and_not_for_l2(see
     rng = np.random.default_rng(seed)
     G, Y, Z = rng.normal(size=(3, 3, 3))
     A, V = Z - Z.T - 0.3 * Y @ Y.T, G @ G.T + 0.1 * np.eye(3)
-    start = tp.Gaussian(np.zeros(3), rng.normal(size=(3, 3)))
+    start = tp.Gaussian(np.zeros(3), factor=rng.normal(size=(3, 3)))
     for kind in (tp.Softmax, tp.Sinkhorn):
         covariances = tp.flow(start, kind(A, np.eye(3), V), np.linspace(0, 1, 9)).covariances
         levels = np.trace(np.linalg.solve(V, covariances), axis1=-2, axis2=-1)
         assert (np.diff(levels) < 1e-9 * levels[0]).all()
     keys, turn = np.diag([2.0, 0.3]), np.array([[0.0, 1.0], [-1.0, 0.0]])
     head = tp.L2(np.linalg.solve(keys, turn), keys, np.eye(2))
-    path = tp.flow(tp.Gaussian([0.0, 0.0], np.diag([2.0, 0.5 + 0.1 * seed])), head, [0, 4.0, 8.0])
+    path = tp.flow(
+        tp.Gaussian([0.0, 0.0], factor=np.diag([2.0, 0.5 + 0.1 * seed])), head, [0, 4.0, 8.0]
+    )
     assert path.log_sizes[-1] > path.log_sizes[0] + 1
 
 
@@ -507,7 +525,7 @@ def test_l2_with_identity_value_has_another_lyapunov_function(seed):
     r"""With $A+A^\top\preceq0$, tr(K Sigma K^T) falls; for skew A all its eigenvalues stay."""
     rng = np.random.default_rng(seed)
     K, Y, Z = rng.normal(size=(3, 3, 3))
-    start = tp.Gaussian(rng.normal(size=3), rng.normal(size=(3, 3)))
+    start = tp.Gaussian(rng.normal(size=3), factor=rng.normal(size=(3, 3)))
     for A in (Z - Z.T, Z - Z.T - 0.3 * Y @ Y.T):
         head = tp.L2(np.linalg.solve(K.T, A), K, np.eye(3))
         seen = K @ tp.flow(start, head, np.linspace(0, 3, 9)).covariances @ K.T

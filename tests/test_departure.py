@@ -8,8 +8,8 @@ from scipy.special import expit
 import transpde as tp
 from transpde.theory.departure import cumulant_growth, kurtosis_rate, mixture_velocity
 
-LINE = tp.Gaussian([0.0], [[1.0]])
-STACK = tp.Gaussian([[0.0]], [[[1.0]]])
+LINE = tp.Gaussian([0.0], factor=[[1.0]])
+STACK = tp.Gaussian([[0.0]], factor=[[[1.0]]])
 KINDS = [tp.Softmax, tp.L2, tp.Linear, tp.Sigmoid, tp.Unnormalized]
 
 
@@ -25,7 +25,7 @@ def kurtosis(mu):
 
 
 def mixture(rng, d=2, J=3, size=0.4):
-    return tp.Gaussian(rng.normal(size=(J, d)), size * rng.normal(size=(J, d, d)))
+    return tp.Gaussian(rng.normal(size=(J, d)), factor=size * rng.normal(size=(J, d, d)))
 
 
 def quadrature(components, weights, nodes=40):
@@ -58,9 +58,9 @@ def test_field_of_a_mixture_agrees_with_quadrature(kind, seed):
 @pytest.mark.parametrize("kind", KINDS[:3])
 def test_a_mixture_of_one_is_a_gaussian_of_any_rank(kind):
     rng = np.random.default_rng(4)
-    thin = tp.Gaussian(rng.normal(size=3), rng.normal(size=(3, 1)))
+    thin = tp.Gaussian(rng.normal(size=3), factor=rng.normal(size=(3, 1)))
     head, x = kind(*rng.normal(size=(3, 3, 3))), rng.normal(size=(5, 3))
-    one = tp.Gaussian(thin.mean[None], thin.factor[None])
+    one = tp.Gaussian(thin.mean[None], factor=thin.factor[None])
     np.testing.assert_allclose(mixture_velocity(head, one, [1.0], x), head(thin)(x), rtol=1e-11)
 
 
@@ -70,7 +70,7 @@ def test_equal_components_are_tokens_of_mass():
     X, x = rng.normal(size=(2, 2)), rng.normal(size=(6, 2))
     Q, K, V = rng.normal(size=(3, 2, 2))
     head = tp.Softmax(Q, K, V)
-    found = mixture_velocity(head, tp.Gaussian(centres, [X] * 4), weights, x)
+    found = mixture_velocity(head, tp.Gaussian(centres, factor=[X] * 4), weights, x)
     tokens = head(tp.Particles(centres, weights))(x) + x @ (V @ X @ X.T @ K.T @ Q).T
     np.testing.assert_allclose(found, tokens, atol=1e-13)
 
@@ -79,7 +79,7 @@ def test_equal_components_are_tokens_of_mass():
 def test_sigmoid_of_wide_laws_agrees_with_adaptive_integrals(a):
     m, s, b = 0.7, 1.3, -0.4
     head = on_the_line(tp.Sigmoid, a, 1.0, bias=b)
-    one = tp.Gaussian([[m]], [[[s]]])
+    one = tp.Gaussian([[m]], factor=[[[s]]])
     for x in (-1.5, 0.0, 0.4, 2.0):
 
         def integrand(z, x=x):
@@ -91,7 +91,7 @@ def test_sigmoid_of_wide_laws_agrees_with_adaptive_integrals(a):
 
 
 def test_a_component_of_weight_zero_does_not_count():
-    pair = tp.Gaussian([[0.0], [5.0]], [[[1.0]], [[2.0]]])
+    pair = tp.Gaussian([[0.0], [5.0]], factor=[[[1.0]], [[2.0]]])
     head = on_the_line(tp.Softmax, 1.0, 1.0)
     assert mixture_velocity(head, pair, [1.0, 0.0], [[0.5]]) == pytest.approx(0.5)
 
@@ -101,7 +101,7 @@ def test_a_symmetric_pair_leaves_the_mixtures_of_two(s, stays):
     # m and s follow from two moments; the sixth then tells. Its defect is of order t unless
     # |a| s = 1, where the pair is left at order t^2 only.
     a, v, m = 1.0, 0.8, 0.6
-    pair = tp.Gaussian([[m], [-m]], [[[np.sqrt(s)]]] * 2)
+    pair = tp.Gaussian([[m], [-m]], factor=[[[np.sqrt(s)]]] * 2)
     defects = []
     for t in (2e-3, 1e-3):
         mu = tp.flow(
@@ -128,7 +128,7 @@ def test_kurtosis_starts_at_its_rate(kind):
     # Richardson's extrapolation of the flow of quadrature tokens, in the plane and with a mean.
     rng = np.random.default_rng(1)
     Q, K, V = 0.5 * rng.normal(size=(3, 2, 2))
-    start = tp.Gaussian([0.3, -0.2], [[0.8, 0.0], [0.2, 0.6]])
+    start = tp.Gaussian([0.3, -0.2], factor=[[0.8, 0.0], [0.2, 0.6]])
     head = kind(Q, K, V)
     h = 1e-4
     path = tp.flow(start.quadrature(24), head, [0.0, h, 2 * h], rtol=1e-11, atol=1e-13)
@@ -163,7 +163,7 @@ def test_kurtosis_rate_on_the_line_by_adaptive_integrals():
 def test_affine_fields_have_no_rate(kind):
     rng = np.random.default_rng(3)
     head = kind(*rng.normal(size=(3, 2, 2)))
-    assert abs(kurtosis_rate(head, tp.Gaussian([0.3, 0.1], np.eye(2)), 20)) < 1e-12
+    assert abs(kurtosis_rate(head, tp.Gaussian([0.3, 0.1], factor=np.eye(2)), 20)) < 1e-12
 
 
 def test_where_the_covariance_rests_a_law_may_stay_gaussian():
@@ -180,14 +180,14 @@ def test_where_the_covariance_rests_a_law_may_stay_gaussian():
     turned = np.angle((end.points @ [1, 1j]) / (x @ [1, 1j])).reshape(12, 48)
     assert np.ptp(turned, axis=1).max() < 1e-4
     assert np.ptp(turned.mean(axis=1)) > 0.05
-    assert abs(kurtosis_rate(head, tp.Gaussian([0.0, 0.0], np.eye(2)))) < 1e-12
+    assert abs(kurtosis_rate(head, tp.Gaussian([0.0, 0.0], factor=np.eye(2)))) < 1e-12
 
 
 @pytest.mark.parametrize("kind", [tp.Sigmoid, tp.Unnormalized])
 def test_the_covariance_starts_with_the_derivative_of_the_weight(kind):
     rng = np.random.default_rng(6)
     Q, K, V = 0.5 * rng.normal(size=(3, 2, 2))
-    rule = tp.Gaussian([0.0, 0.0], [[0.8, 0.0], [0.2, 0.6]]).quadrature(20)
+    rule = tp.Gaussian([0.0, 0.0], factor=[[0.8, 0.0], [0.2, 0.6]]).quadrature(20)
     y, w, A = rule.points, rule.weights, K.T @ Q
     scores = y @ A.T @ y.T
     slope = np.exp(scores) if kind is tp.Unnormalized else expit(scores) * expit(-scores)
@@ -247,7 +247,7 @@ def test_small_third_cumulants_of_the_plane_follow_their_equation():
     c, end = rng.normal(size=(2, 2, 2)), 0.8
     c = sum(c.transpose(p) for p in ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1),
                                       (2, 1, 0))) / 6  # fmt: skip
-    rule = tp.Gaussian([0.0, 0.0], np.eye(2)).quadrature(16)
+    rule = tp.Gaussian([0.0, 0.0], factor=np.eye(2)).quadrature(16)
     z, w = rule.points, rule.weights
     # x = X (z + delta (c : zz - trace) / 2) has the third cumulant delta * 3 c in z.
     shift = (np.einsum("abc,nb,nc->na", c, z, z) - np.einsum("abb->a", c)) / 2
@@ -291,7 +291,7 @@ def test_small_third_cumulants_of_the_plane_follow_their_equation():
          ValueError, "points"),
         (lambda: kurtosis_rate(on_the_line(tp.Unnormalized, 1.0, 1.0), LINE),
          ValueError, "must be below 1"),
-        (lambda: kurtosis_rate(on_the_line(tp.Sigmoid, 1.0, 1.0), tp.Gaussian([0.0], [[0.0]])),
+        (lambda: kurtosis_rate(on_the_line(tp.Sigmoid, 1.0, 1.0), tp.Gaussian([0], factor=[[0]])),
          ValueError, "singular"),
         (lambda: cumulant_growth(on_the_line(tp.L2, 1.0, 1.0), 1.0, 3, 0.1), TypeError, "softmax"),
         (lambda: cumulant_growth(on_the_line(tp.Softmax, 1.0, 1.0), 1.0, 2, 0.1),

@@ -30,7 +30,7 @@ def gaussians(graded, stack):
     rng = np.random.default_rng(5)
     mean, factor = rng.normal(size=(*stack, 3)), rng.normal(size=(*stack, 3, 3))
     if not graded:
-        return tp.Gaussian(mean, factor, rng.normal(size=stack)).prepared()
+        return tp.Gaussian(mean, factor=factor, log_scale=rng.normal(size=stack)).prepared()
     Y = np.linalg.qr(factor)[0] + 0.05 * rng.normal(size=factor.shape)
     s = np.sort(rng.normal(size=(*stack, 3)), axis=-1)[..., ::-1]
     return tp.Gaussian.trusted(mean, Y, s, in_axes=True)

@@ -59,14 +59,15 @@ def test_points_have_no_distance_in_shape():
 def test_gaussian_distance_axioms_over_stacks():
     rng = np.random.default_rng(1)
     mu, nu, xi = (
-        tp.Gaussian(rng.normal(size=(50, 3)), rng.normal(size=(50, 3, r))) for r in (1, 2, 3)
+        tp.Gaussian(rng.normal(size=(50, 3)), factor=rng.normal(size=(50, 3, r)))
+        for r in (1, 2, 3)
     )
     d = tp.wasserstein
     assert d(mu, nu).shape == (50,)
     assert np.allclose(d(mu, nu), d(nu, mu), rtol=1e-13)
     assert (d(mu, xi) <= d(mu, nu) + d(nu, xi) + 1e-12).all()
     assert d(mu, mu).max() <= 1e-14
-    moved = tp.Gaussian(mu.mean + np.array([3.0, 0.0, 4.0]), mu.factor)
+    moved = tp.Gaussian(mu.mean + np.array([3.0, 0.0, 4.0]), factor=mu.factor)
     assert np.allclose(d(mu, moved), 5.0)
 
 
@@ -448,6 +449,6 @@ def test_close_tokens_beside_far_ones_keep_their_distance():
     ],
 )
 def test_bad_input(call, error, message):
-    gaussian, cloud = tp.Gaussian([0.0, 0.0], np.eye(2)), tp.Particles([[0.0, 1.0]])
+    gaussian, cloud = tp.Gaussian([0.0, 0.0], factor=np.eye(2)), tp.Particles([[0.0, 1.0]])
     with pytest.raises(error, match=message):
         call(gaussian, cloud)

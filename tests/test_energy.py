@@ -39,7 +39,7 @@ def definite(rng, d):
 
 def thin_gaussian(rng, d, r, size=0.7, shift=0.5):
     X = rng.normal(size=(d, r))
-    return tp.Gaussian(shift * rng.normal(size=d), size * X / np.linalg.norm(X, 2))
+    return tp.Gaussian(shift * rng.normal(size=d), factor=size * X / np.linalg.norm(X, 2))
 
 
 def cloud(rng, n=9, d=3):
@@ -81,7 +81,7 @@ def test_interaction_energy_is_finite_up_to_the_threshold(sign):
     X, A = rng.normal(size=(3, 2)), sign * symmetric(rng, 3, 1.0)
     root = np.real(sqrtm(X @ X.T + 1e-30 * np.eye(3)))
     X = X / np.sqrt(np.linalg.norm(root @ A @ root, 2))
-    below, above = (tp.Gaussian(np.zeros(3), np.sqrt(s) * X) for s in (1 - 1e-9, 1 + 1e-9))
+    below, above = (tp.Gaussian(np.zeros(3), factor=np.sqrt(s) * X) for s in (1 - 1e-9, 1 + 1e-9))
     energy = interaction_energy(below, A)
     product = np.linalg.eigvals(X @ X.T @ A)
     small = np.prod(np.sort(1 - np.real(product) ** 2)[1:])  # all factors but the critical one
@@ -110,7 +110,7 @@ def test_sinkhorn_energy_is_its_definition():
 @pytest.mark.parametrize("log_scale", [0.0, 300.0, 400.0, 700.0, 720.0, 5000.0])
 def test_sinkhorn_energy_of_variances_of_any_size(log_scale):
     """g = a e^s / epsilon and q = 2g^2 / (1 + sqrt(1 + 4g^2)), inf where a float ends."""
-    stack = tp.Gaussian(np.zeros((3, 1)), [[[1.0]], [[2.0]], [[0.0]]], log_scale)
+    stack = tp.Gaussian(np.zeros((3, 1)), factor=[[[1.0]], [[2.0]], [[0.0]]], log_scale=log_scale)
     with mpmath.workdps(40):
         g = [mpmath.exp(log_scale) * x**2 * 3 / mpmath.mpf("0.5") for x in (1, 2, 0)]
         q = [2 * v**2 / (1 + mpmath.sqrt(1 + 4 * v**2)) for v in g]
@@ -123,7 +123,7 @@ def test_sinkhorn_energy_of_variances_of_any_size(log_scale):
 def test_stacks_are_their_cases():
     rng = np.random.default_rng(4)
     X = 0.4 * rng.normal(size=(5, 3, 2))
-    stack = tp.Gaussian(rng.normal(size=(5, 3)), X, rng.normal(size=5))
+    stack = tp.Gaussian(rng.normal(size=(5, 3)), factor=X, log_scale=rng.normal(size=5))
     one, each = symmetric(rng, 3, 0.5), np.array([symmetric(rng, 3, 0.5) for _ in range(5)])
     functions = [
         interaction_energy, interaction_dissipation, twisted_energy, twisted_dissipation,
@@ -301,7 +301,7 @@ def identities():
     A, M = symmetric(rng, 3, 0.4), definite(rng, 3)
     twist = (lambda mu: twisted_energy(mu, A), lambda mu: -twisted_dissipation(mu, A, M))
     bures = (lambda mu: twisted_energy(mu, A), lambda mu: -twisted_dissipation(mu, A))
-    stack = tp.Gaussian(rng.normal(size=(4, 3)), 0.3 * rng.normal(size=(4, 3, 2)))
+    stack = tp.Gaussian(rng.normal(size=(4, 3)), factor=0.3 * rng.normal(size=(4, 3, 2)))
     ball = tp.Particles(tp.Sphere().retract(tokens.points), tokens.weights, space=tp.Sphere())
     balls = tp.Particles(np.stack([ball.points, -ball.points[::-1]]), space=tp.Sphere())
     soft, sink, raw = tp.Softmax, tp.Sinkhorn, tp.Unnormalized
@@ -409,7 +409,9 @@ def test_geodesic_of_full_rank_is_that_of_the_optimal_map():
 
 def test_geodesic_of_stacks():
     rng = np.random.default_rng(10)
-    start, end = (tp.Gaussian(rng.normal(size=(4, 2)), rng.normal(size=(4, 2, r))) for r in (1, 2))
+    start, end = (
+        tp.Gaussian(rng.normal(size=(4, 2)), factor=rng.normal(size=(4, 2, r))) for r in (1, 2)
+    )
     path = bures_geodesic(start, end, [0.2, 0.9, 1.0])
     assert path.stack == (3, 4)
     alone = bures_geodesic(start[2], end[2], 0.9)
@@ -451,7 +453,7 @@ I = np.eye(2)
         (lambda g, c: bures_geodesic(g, c, 0.5), TypeError, "other: must be a Gaussian; got Part"),
         (lambda g, c: bures_geodesic(g, g, 1.5), ValueError, r"s: must be in \[0, 1\]; got 1.5"),
         (
-            lambda g, c: bures_geodesic(g, tp.Gaussian([0.0], [[1.0]]), 0.5),
+            lambda g, c: bures_geodesic(g, tp.Gaussian([0.0], factor=[[1.0]]), 0.5),
             ValueError,
             "other: its dimension must be that of gaussian, 2; got 1",
         ),
@@ -468,7 +470,7 @@ I = np.eye(2)
     ],
 )
 def test_bad_input(call, error, message):
-    gaussian, tokens = tp.Gaussian([0.0, 0.0], I), tp.Particles([[0.0, 1.0], [2.0, 0.0]])
+    gaussian, tokens = tp.Gaussian([0.0, 0.0], factor=I), tp.Particles([[0.0, 1.0], [2.0, 0.0]])
     with pytest.raises(error, match=message):
         call(gaussian, tokens)
 

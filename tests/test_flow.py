@@ -32,7 +32,7 @@ def test_softmax_with_identity_value_near_blowup(d, seed):
     X = rng.normal(size=(d, max(1, d - seed % 2)))
     end = identity_value_blowup_time(X, K.T @ Q)
     t = 0.9 * end if np.isfinite(end) else 3.0
-    path = tp.flow(tp.Gaussian(rng.normal(size=d), X), tp.Softmax(Q, K, np.eye(d)), t)
+    path = tp.flow(tp.Gaussian(rng.normal(size=d), factor=X), tp.Softmax(Q, K, np.eye(d)), t)
     Sigma = path.final.covariance
     assert path.stop == "time"
     assert relative(Sigma, identity_value_covariance(X, K.T @ Q, t)) <= 1e-8
@@ -46,7 +46,7 @@ def test_blowup_times_of_1200_starts_in_one_call(rank):
     X = rng.normal(size=(1200, 3, rank))
     exact = identity_value_blowup_time(X, K.T @ Q)
     horizon = np.median(exact[np.isfinite(exact)])
-    starts = tp.Gaussian(rng.normal(size=(1200, 3)), X)
+    starts = tp.Gaussian(rng.normal(size=(1200, 3)), factor=X)
     path = tp.flow(starts, tp.Softmax(Q, K, np.eye(3)), horizon)
     blown = exact < horizon
     assert 0.2 * 1200 < blown.sum() < 1200
@@ -60,7 +60,9 @@ def test_blowup_times_of_1200_starts_in_one_call(rank):
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_blowup_time_does_not_depend_on_units(scale):
-    path = tp.flow(tp.Gaussian([0.0], [[scale]]), tp.Softmax([[1.0]], [[1.0]], [[1.0]]), np.inf)
+    path = tp.flow(
+        tp.Gaussian([0.0], factor=[[scale]]), tp.Softmax([[1.0]], [[1.0]], [[1.0]]), np.inf
+    )
     assert path.stop == "blow-up"
     assert path.blowup_time == pytest.approx(0.5 / scale**2, rel=1e-8)
     assert path.end == path.blowup_time
@@ -71,14 +73,14 @@ def test_blowup_near_the_threshold():
     """A start whose largest eigenvalue is 1e-6 of the others takes long, and is still exact."""
     A = np.diag([1e-6, -1.0, -2.0])
     path = tp.flow(
-        tp.Gaussian(np.zeros(3), np.eye(3)), tp.Softmax(A, np.eye(3), np.eye(3)), np.inf
+        tp.Gaussian(np.zeros(3), factor=np.eye(3)), tp.Softmax(A, np.eye(3), np.eye(3)), np.inf
     )
     assert path.blowup_time == pytest.approx(1 / 2e-6, rel=1e-8)
 
 
 @pytest.mark.parametrize(("v", "q"), [(1.0, 1.0), (-1.0, 1.0), (0.7, -2.0)])
 def test_l2_in_one_dimension(v, q):
-    path = tp.flow(tp.Gaussian([0.3], [[1.2]]), tp.L2([[q]], [[0.8]], [[v]]), 2.0)
+    path = tp.flow(tp.Gaussian([0.3], factor=[[1.2]]), tp.L2([[q]], [[0.8]], [[v]]), 2.0)
     exact = l2_variance_one_dimension(1.44, 0.8, q, v, 2.0)
     assert path.final.covariance[0, 0] == pytest.approx(exact, rel=1e-9)
 
@@ -89,7 +91,7 @@ def test_zero_query_is_a_linear_flow(kind):
     rng = np.random.default_rng(0)
     V, m, X = rng.normal(size=(3, 3)), rng.normal(size=3), rng.normal(size=(3, 2))
     zero = np.zeros((1, 3))
-    path = tp.flow(tp.Gaussian(m, X), HEADS[kind](zero, zero, V), 1.0)
+    path = tp.flow(tp.Gaussian(m, factor=X), HEADS[kind](zero, zero, V), 1.0)
     assert relative(path.final.mean, expm(V) @ m) <= 1e-9
     assert relative(path.final.covariance, X @ X.T) <= 1e-14
 
@@ -100,7 +102,7 @@ def test_softmax_with_feed_forward_has_an_affine_inverse():
     Q, K, W = head_parameters(rng, 3, size=0.7)
     A, X = K.T @ Q, np.linalg.qr(rng.normal(size=(3, 3)))[0] * [1.0, 0.8, 0.6]
     path = tp.flow(
-        tp.Gaussian(np.zeros(3), X), tp.Softmax(Q, K, np.eye(3)) + tp.AffineField(W), 0.5
+        tp.Gaussian(np.zeros(3), factor=X), tp.Softmax(Q, K, np.eye(3)) + tp.AffineField(W), 0.5
     )
     identity = np.eye(3)
     law = -np.kron(W.T, identity) - np.kron(identity, W.T)
@@ -118,7 +120,7 @@ def test_gaussian_flow_agrees_with_its_quadrature_particles(kind):
     """The closed form (m, X) and the particle system are two codes (moderate scores)."""
     rng = np.random.default_rng(2)
     Q, K, V = head_parameters(rng, 2)
-    gaussian = tp.Gaussian([0.3, -0.2], 0.6 * rng.normal(size=(2, 2)) / 2)
+    gaussian = tp.Gaussian([0.3, -0.2], factor=0.6 * rng.normal(size=(2, 2)) / 2)
     attention = HEADS[kind](Q, K, V)
     exact = tp.flow(gaussian, attention, 1.0).final
     tokens = tp.flow(gaussian.quadrature(24), attention, 1.0).final
@@ -131,7 +133,7 @@ def test_gaussian_flow_agrees_with_its_quadrature_particles(kind):
 def test_layers_converge_to_the_flow_at_order_one(kind, make):
     rng = np.random.default_rng(3)
     Q, K, V = head_parameters(rng, 2)
-    measure = make(tp.Gaussian([0.5, 0.1], 0.5 * np.eye(2)))
+    measure = make(tp.Gaussian([0.5, 0.1], factor=0.5 * np.eye(2)))
     attention = HEADS[kind](Q, K, V)
     limit = tp.flow(measure, attention, 1.0).final
     depths = np.array([40, 80, 160, 320])
@@ -146,7 +148,7 @@ def test_layers_converge_to_the_flow_at_order_one(kind, make):
 def test_rank_and_symmetry_of_every_covariance_are_kept(kind, rank):
     rng = np.random.default_rng(4)
     Q, K, V = head_parameters(rng, 3)
-    start = tp.Gaussian(np.zeros(3), rng.normal(size=(3, rank)))
+    start = tp.Gaussian(np.zeros(3), factor=rng.normal(size=(3, rank)))
     path = tp.flow(start, HEADS[kind](Q, K, V), 0.5)
     spectra = np.linalg.eigvalsh(path.directions)
     assert np.array_equal(path.covariances, np.swapaxes(path.covariances, -2, -1))
@@ -160,7 +162,7 @@ def test_rank_and_symmetry_of_every_covariance_are_kept(kind, rank):
 def test_other_methods_agree(method):
     rng = np.random.default_rng(5)
     attention = tp.Softmax(*head_parameters(rng, 2))
-    stack = tp.Gaussian(rng.normal(size=(3, 2)), 0.5 * rng.normal(size=(3, 2, 2)))
+    stack = tp.Gaussian(rng.normal(size=(3, 2)), factor=0.5 * rng.normal(size=(3, 2, 2)))
     fine = tp.flow(stack, attention, [0.0, 0.4, 1.0])
     other = tp.flow(stack, attention, [0.0, 0.4, 1.0], method=method, rtol=1e-7, atol=1e-9)
     assert np.abs(fine.covariances - other.covariances).max() <= 1e-5
@@ -170,7 +172,7 @@ def test_each_case_of_a_stack_is_its_own_flow():
     rng = np.random.default_rng(6)
     parameters = [head_parameters(rng, 2) for _ in range(6)]
     Q, K, V = (np.array(M).reshape(2, 3, 2, 2) for M in zip(*parameters, strict=True))
-    stack = tp.Gaussian(rng.normal(size=(2, 3, 2)), rng.normal(size=(2, 3, 2, 2)))
+    stack = tp.Gaussian(rng.normal(size=(2, 3, 2)), factor=rng.normal(size=(2, 3, 2, 2)))
     path = tp.flow(stack, tp.Softmax(Q, K, V), 2.0)
     assert path.covariances.shape == (129, 2, 3, 2, 2)
     assert path.stop.shape == (2, 3)
@@ -190,7 +192,7 @@ def test_error_control_is_per_case():
     X = np.full((400, 1, 1), 1e-3)
     X[17] = 1.0
     path = tp.flow(
-        tp.Gaussian(np.zeros((400, 1)), X), tp.Softmax([[1.0]], [[1.0]], [[1.0]]), 0.499
+        tp.Gaussian(np.zeros((400, 1)), factor=X), tp.Softmax([[1.0]], [[1.0]], [[1.0]]), 0.499
     )
     s = path.final.covariance[:, 0, 0]
     exact = X[:, 0, 0] ** 2 / (1 - 2 * X[:, 0, 0] ** 2 * 0.499)
@@ -204,7 +206,7 @@ def test_a_path_is_a_measure_at_any_time():
     rng = np.random.default_rng(7)
     Q, K, _ = head_parameters(rng, 2)
     attention, X = tp.Softmax(Q, K, np.eye(2)), 0.5 * np.eye(2)
-    path = tp.flow(tp.Gaussian([1.0, 0.0], X), attention, [0.0, 0.5, 1.0])
+    path = tp.flow(tp.Gaussian([1.0, 0.0], factor=X), attention, [0.0, 0.5, 1.0])
     for t in (0.0, 0.123, 0.5, 0.77, 1.0):
         assert relative(path(t).covariance, identity_value_covariance(X, K.T @ Q, t)) <= 1e-9
     assert len(path) == 3
@@ -227,7 +229,7 @@ def test_a_path_is_a_measure_at_any_time():
 
 def test_beyond_its_end_a_case_is_nan_and_a_single_path_raises():
     attention = tp.Softmax([[1.0]], [[1.0]], [[1.0]])
-    stack = tp.Gaussian([[0.0], [0.0], [0.0]], [[[1.0]], [[0.5]], [[0.1]]])
+    stack = tp.Gaussian([[0.0], [0.0], [0.0]], factor=[[[1.0]], [[0.5]], [[0.1]]])
     path = tp.flow(stack, attention, [0.0, 0.3, 1.0, 4.0])  # ends 0.5, 2, 50
     assert list(path.stop) == ["blow-up", "blow-up", "time"]
     present = ~np.isnan(path.covariances[..., 0, 0])
@@ -243,7 +245,7 @@ def test_beyond_its_end_a_case_is_nan_and_a_single_path_raises():
 
 def test_sizes_beyond_floating_point_are_kept_as_logarithms():
     """L2 grows like exp(4 v a / (2 k^2) t): at t = 1000 its variance is far over 1e308."""
-    path = tp.flow(tp.Gaussian([0.0], [[1.0]]), tp.L2([[1.0]], [[1.0]], [[1.0]]), 1000.0)
+    path = tp.flow(tp.Gaussian([0.0], factor=[[1.0]]), tp.L2([[1.0]], [[1.0]], [[1.0]]), 1000.0)
     assert path.stop == "time"
     assert np.isfinite(path.log_sizes).all()
     assert path.log_sizes[-1] == pytest.approx(1999.5, rel=1e-8)  # -1/s + 2 log s = -1 + 4 t
@@ -259,7 +261,7 @@ def test_parameters_in_time():
     def attention(t):
         return tp.Softmax(Q, K, np.cos(t) * V)
 
-    tokens = tp.Gaussian([1.0, 0.0], 0.5 * np.eye(2)).sample(6, seed=1)
+    tokens = tp.Gaussian([1.0, 0.0], factor=0.5 * np.eye(2)).sample(6, seed=1)
     # A field cos(t) v is the field v run for the time sin(t).
     path, plain = (
         tp.flow(tokens, attention, 1.0),
@@ -268,7 +270,7 @@ def test_parameters_in_time():
     assert np.abs(path.final.points - plain.final.points).max() <= 1e-9
     half = tp.flow(tokens, tp.Softmax(Q, K, V), np.sin(0.503)).final.points
     assert np.abs(path(0.503).points - half).max() <= 1e-9
-    gaussian = tp.Gaussian([1.0, 0.0], 0.5 * np.eye(2))
+    gaussian = tp.Gaussian([1.0, 0.0], factor=0.5 * np.eye(2))
     gap = tp.flow(gaussian, attention, 1.0).final.covariance
     gap = gap - tp.flow(gaussian, tp.Softmax(Q, K, V), np.sin(1.0)).final.covariance
     assert np.abs(gap).max() <= 1e-9
@@ -282,7 +284,7 @@ def test_parameters_in_time():
 def test_a_stationary_state_is_an_outcome():
     attention = tp.Softmax([[1.0, 0.0]], [[-1.0, 0.0]], np.eye(2))
     X = np.array([[1.0, 0.0], [0.5, 1.0]])
-    path = tp.flow(tp.Gaussian([0.0, 0.0], X), attention, np.inf, stationary=1e-6)
+    path = tp.flow(tp.Gaussian([0.0, 0.0], factor=X), attention, np.inf, stationary=1e-6)
     limit = 1 / np.linalg.inv(X @ X.T)[1, 1]  # N (N^T inv(Sigma_0) N)^{-1} N^T
     assert path.stop == "stationary"
     assert np.isinf(path.blowup_time)
@@ -295,7 +297,9 @@ def test_a_stationary_state_is_an_outcome():
 
 
 def test_a_point_mass_stays_a_point_mass():
-    path = tp.flow(tp.Gaussian([1.0, 2.0], np.zeros((2, 1))), tp.Softmax(*[np.eye(2)] * 3), 1.0)
+    path = tp.flow(
+        tp.Gaussian([1.0, 2.0], factor=np.zeros((2, 1))), tp.Softmax(*[np.eye(2)] * 3), 1.0
+    )
     assert np.array_equal(path.final.covariance, np.zeros((2, 2)))
     assert relative(path.final.mean, np.e * np.array([1.0, 2.0])) <= 1e-9
 
@@ -317,7 +321,7 @@ def test_a_step_that_is_not_a_number_is_no_success():
 @pytest.mark.parametrize("size", [1e-140, 1e75, 1e140])
 def test_blowup_time_over_the_range_of_floats(size):
     for horizon in (np.inf, 1e300):
-        path = tp.flow(tp.Gaussian([0.0], [[size]]), ONE, horizon)
+        path = tp.flow(tp.Gaussian([0.0], factor=[[size]]), ONE, horizon)
         assert path.stop == "blow-up"
         assert path.blowup_time == pytest.approx(0.5 / size / size, rel=1e-8)
 
@@ -326,8 +330,8 @@ def test_blowup_time_over_the_range_of_floats(size):
     "measure",
     [
         tp.Particles([[1e160, 0.0], [0.0, 1e160]]),
-        tp.Gaussian([0.0, 0.0], 1e200 * np.eye(2)),
-        tp.Gaussian([0.0, 0.0], np.eye(2), 800.0),
+        tp.Gaussian([0.0, 0.0], factor=1e200 * np.eye(2)),
+        tp.Gaussian([0.0, 0.0], factor=np.eye(2), log_scale=800.0),
     ],
 )
 def test_a_first_velocity_out_of_range_is_told(measure):
@@ -338,14 +342,16 @@ def test_a_first_velocity_out_of_range_is_told(measure):
 @pytest.mark.parametrize(("v", "end"), [(1.0, 1e13), (1e6, 1e8)])
 def test_exponential_growth_is_no_blowup(v, end):
     """L2 with an injective key grows exponentially, for any length of time."""
-    path = tp.flow(tp.Gaussian([0.0], [[1.0]]), tp.L2([[1.0]], [[1.0]], [[v]]), [0.0, end])
+    path = tp.flow(tp.Gaussian([0.0], factor=[[1.0]]), tp.L2([[1.0]], [[1.0]], [[v]]), [0.0, end])
     assert path.stop == "time"
     assert path.log_sizes[-1] == pytest.approx(2 * v * end, rel=1e-8)
 
 
 def test_a_blowup_after_long_exponential_growth_is_told():
     """A pulse of softmax after L2 growth for a long time: the pause of the clock is noticed."""
-    grown = tp.flow(tp.Gaussian([0.0], [[1.0]]), tp.L2([[1.0]], [[1.0]], [[1.0]]), 50.0).final
+    grown = tp.flow(
+        tp.Gaussian([0.0], factor=[[1.0]]), tp.L2([[1.0]], [[1.0]], [[1.0]]), 50.0
+    ).final
     path = tp.flow(grown, ONE, 1.0)
     assert path.stop == "blow-up"
     assert path.blowup_time == pytest.approx(0.5 * np.exp(-grown.log_size), rel=1e-8)
@@ -355,7 +361,7 @@ def test_a_blowup_after_long_exponential_growth_is_told():
 def test_blowup_along_a_direction_in_which_the_attention_vanishes(k):
     """V = diag(1, k): x' = x^3 and y = x^k, so t* = 1/2 while Sigma turns towards A's kernel."""
     attention = tp.Softmax([[1.0, 1.0], [-1.0, 0.0]], np.eye(2), np.diag([1.0, k]))
-    path = tp.flow(tp.Gaussian([0.0, 0.0], [[1.0], [1.0]]), attention, 1.0)
+    path = tp.flow(tp.Gaussian([0.0, 0.0], factor=[[1.0], [1.0]]), attention, 1.0)
     assert path.stop == "blow-up"
     assert path.blowup_time == pytest.approx(0.5, rel=1e-8)
 
@@ -387,7 +393,7 @@ def test_blowup_of_what_grows_and_shrinks_in_turns(degrees, stretch):
     """A fast turn at great size, with growth of either sign in it, is no end of the flow."""
     A, turn = np.diag([stretch, 2 - stretch]), np.deg2rad(degrees)
     V = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ A
-    path = tp.flow(tp.Gaussian([0, 0], [[1], [0]]), tp.Softmax(A, np.eye(2), V), 100.0)
+    path = tp.flow(tp.Gaussian([0, 0], factor=[[1], [0]]), tp.Softmax(A, np.eye(2), V), 100.0)
     assert path.stop == "blow-up"
     assert path.blowup_time == pytest.approx(spinning_blowup_time(A, V), rel=1e-8)
 
@@ -397,7 +403,7 @@ def test_blowup_of_what_grows_and_shrinks_in_turns(degrees, stretch):
 def test_what_rounding_hides_is_told(k, time):
     """The same, but the driving form falls below rounding before the blow-up."""
     attention = tp.Softmax([[1.0, 1.0], [-1.0, 0.0]], np.eye(2), np.diag([1.0, k]))
-    path = tp.flow(tp.Gaussian([0.0, 0.0], [[1.0], [1.0]]), attention, time)
+    path = tp.flow(tp.Gaussian([0.0, 0.0], factor=[[1.0], [1.0]]), attention, time)
     assert path.stop == "undecided"
     assert 0 < path.end < 0.5  # the blow-up time
     if time == 1.0:
@@ -406,14 +412,14 @@ def test_what_rounding_hides_is_told(k, time):
 
 @pytest.mark.parametrize("head", [tp.Softmax, tp.L2])
 def test_time_without_end_is_told(head):
-    path = tp.flow(tp.Gaussian([0.0], [[1.0]]), head([[1.0]], [[-1.0]], [[1.0]]), np.inf)
+    path = tp.flow(tp.Gaussian([0.0], factor=[[1.0]]), head([[1.0]], [[-1.0]], [[1.0]]), np.inf)
     assert path.stop == "growth"
     assert path.growth_power == pytest.approx(-1.0, rel=3e-3)
     assert np.isnan(path.growth_rate)
 
 
 def test_what_a_flow_returns_cannot_be_changed():
-    path = tp.flow(tp.Gaussian([1.0], [[0.1]]), ONE, 1.0)
+    path = tp.flow(tp.Gaussian([1.0], factor=[[0.1]]), ONE, 1.0)
     network = tp.layers(tp.Particles([[1.0]]), ONE, 2, 0.1)
     arrays = [path.final.mean, path(0.5).factor, path.states, path.times, path.means]
     for array in (*arrays, network.final.points, network(0.15).points, network.states):
@@ -424,7 +430,7 @@ def test_what_a_flow_returns_cannot_be_changed():
 # --- bad input ---------------------------------------------------------------------------------
 
 ATTENTION = tp.Softmax(np.eye(2), np.eye(2), np.eye(2))
-GAUSSIAN = tp.Gaussian([0.0, 0.0], np.eye(2))
+GAUSSIAN = tp.Gaussian([0.0, 0.0], factor=np.eye(2))
 
 
 @pytest.mark.parametrize(
@@ -488,7 +494,7 @@ def test_layers_want_attentions(attention):
 
 @pytest.mark.parametrize("t", [-1, np.nan, "x", None, [0.1]])
 def test_a_path_wants_a_time(t):
-    stack = tp.Gaussian(np.zeros((2, 2)), np.eye(2))
+    stack = tp.Gaussian(np.zeros((2, 2)), factor=np.eye(2))
     for measure in (GAUSSIAN, stack):
         with pytest.raises(ValueError, match="t: must be a number of at least 0"):
             tp.flow(measure, ATTENTION, 0.1)(t)
@@ -498,7 +504,7 @@ def test_nothing_given_is_changed():
     X, m, Q = np.eye(2), np.array([1.0, 0.0]), np.eye(2)
     times = np.array([0.0, 0.1])
     copies = [a.copy() for a in (X, m, Q, times)]
-    gaussian, attention = tp.Gaussian(m, X), tp.Softmax(Q, Q, Q)
+    gaussian, attention = tp.Gaussian(m, factor=X), tp.Softmax(Q, Q, Q)
     before = gaussian.pack().copy()
     tp.flow(gaussian, attention, times)
     tp.layers(gaussian, attention, 3, 0.1)

@@ -117,15 +117,18 @@ def test_cases_that_ended_have_no_axes_and_disturb_no_other():
 
 
 def test_a_flow_begins_in_the_coordinates_that_its_covariance_wants():
-    plain, thin = tp.Gaussian([0.0, 0.0], E2), tp.Gaussian([0.0, 0.0], np.diag([1.0, 1e-9]))
-    both = tp.Gaussian(np.zeros((2, 2)), [E2, np.diag([1.0, 1e-9])])
+    plain, thin = (
+        tp.Gaussian([0.0, 0.0], factor=E2),
+        tp.Gaussian([0.0, 0.0], factor=np.diag([1.0, 1e-9])),
+    )
+    both = tp.Gaussian(np.zeros((2, 2)), factor=[E2, np.diag([1.0, 1e-9])])
     assert [g.prepared().in_axes for g in (plain, thin, both)] == [False, True, True]
     assert both.needs_principal_axes().tolist() == [False, True]
     assert plain.needs_principal_axes().shape == ()
     apart = scaled(E2, [0.0, -1.0])
     assert apart.prepared().in_axes
     # One column has a direction that nothing can hide.
-    line = tp.Gaussian(np.zeros((3, 2)), np.ones((3, 2, 1)))
+    line = tp.Gaussian(np.zeros((3, 2)), factor=np.ones((3, 2, 1)))
     assert line.needs_principal_axes().tolist() == [False] * 3
     assert not line.prepared().in_axes
     # In its axes a Gaussian is crooked when they lean, not when they are thin.
@@ -174,7 +177,7 @@ def test_a_column_of_length_zero_has_no_share_in_the_growth():
 def test_rate_of_columns_with_one_scale_is_that_of_the_factor():
     rng = np.random.default_rng(2)
     X, B = rng.normal(size=(5, 3, 2)), rng.normal(size=(5, 3, 3))
-    gaussian, field = tp.Gaussian(rng.normal(size=3), X, 7.0), tp.AffineField(B)
+    gaussian, field = tp.Gaussian(rng.normal(size=3), factor=X, log_scale=7.0), tp.AffineField(B)
     ratio = np.linalg.norm(B @ X, axis=(1, 2)) / np.linalg.norm(X, axis=(1, 2))
     assert np.abs(gaussian.rate(gaussian.advect(field)) / ratio - 1).max() <= 1e-14
     S = gaussian.covariance
@@ -255,3 +258,9 @@ def test_heads_of_chosen_cases():
     assert np.array_equal(chosen.query, [Q[1, 2], Q[0, 0]])
     assert np.array_equal(chosen.key, [K[0, 2], K[0, 0]])
     assert np.array_equal(chosen.value, V)
+
+
+@pytest.mark.parametrize("unnamed", [(np.eye(2),), (np.eye(2), 0.0), ()])
+def test_a_matrix_without_a_name_is_no_factor(unnamed):
+    with pytest.raises(TypeError, match=r"factor: must be given by its name.*from_covariance"):
+        tp.Gaussian([0.0, 0.0], *unnamed)

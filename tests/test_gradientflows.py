@@ -35,7 +35,7 @@ def cloud(rng, n=6, d=2, size=0.8):
 
 
 def covariances(rng, count, d=2):
-    return tp.Gaussian(np.zeros((count, d)), rng.normal(size=(count, d, d)))
+    return tp.Gaussian(np.zeros((count, d)), factor=rng.normal(size=(count, d, d)))
 
 
 # --- which attentions are gradients --------------------------------------------------------------
@@ -111,7 +111,7 @@ def test_curvatures_scale_with_the_covariance():
     mu, A = covariances(np.random.default_rng(1), 1)[0], np.diag([1.0, -0.3])
     one = twisted_curvatures(mu, A)
     for size in (1e-120, 1e120):
-        scaled = tp.Gaussian(mu.mean, mu.factor * np.sqrt(size))
+        scaled = tp.Gaussian(mu.mean, factor=mu.factor * np.sqrt(size))
         assert np.allclose(twisted_curvatures(scaled, A), size * one, rtol=1e-12, atol=0)
 
 
@@ -126,15 +126,15 @@ def test_sigmoid_energy_need_not_be_convex():
 
 
 def test_bad_input():
-    mu, nothing = tp.Gaussian([0.0, 0.0], I), tp.Particles([[0.0], [1.0]], [1.0, 0.0])
+    mu, nothing = tp.Gaussian([0.0, 0.0], factor=I), tp.Particles([[0.0], [1.0]], [1.0, 0.0])
     with pytest.raises(TypeError, match="measure: must be Particles; got Gaussian"):
         wasserstein_gradient(mu, len)
     with pytest.raises(ValueError, match=r"measure: must have positive weights; got 0\.0"):
         gradient_defect(nothing, tp.Linear([[1.0]], [[1.0]], [[1.0]]))
     with pytest.raises(ValueError, match="gaussian: must have a positive definite covariance"):
-        twisted_curvatures(tp.Gaussian([0.0, 0.0], [[1.0], [0.0]]), I)
+        twisted_curvatures(tp.Gaussian([0.0, 0.0], factor=[[1.0], [0.0]]), I)
     with pytest.raises(ValueError, match="gaussian: must have a positive definite covariance"):
-        twisted_curvatures(tp.Gaussian(np.zeros(3), LOW_RANK), np.eye(3))
+        twisted_curvatures(tp.Gaussian(np.zeros(3), factor=LOW_RANK), np.eye(3))
     for energy in (lambda nu: nu.mean, lambda nu: np.nan, lambda nu: None):
         with pytest.raises(ValueError, match="energy: "):
             wasserstein_gradient(cloud(np.random.default_rng(0)), energy)
@@ -153,7 +153,7 @@ def test_two_energies_of_a_gaussian(seed):
     A, X = symmetric(rng, [1.0, -0.7, 0.3]), rng.normal(size=(3, 3))
     gamma = np.abs(np.linalg.eigvalsh(X.T @ A @ X)).max()
     for target in (0.1, 0.6, 0.95):
-        mu = tp.Gaussian(np.zeros(3), X * np.sqrt(target / gamma))
+        mu = tp.Gaussian(np.zeros(3), factor=X * np.sqrt(target / gamma))
         log, E = np.log(2 * interaction_energy(mu, A)), twisted_energy(mu, A)
         square = A @ mu.covariance @ A @ mu.covariance
         assert log == pytest.approx(-np.linalg.slogdet(np.eye(3) - square)[1] / 2, rel=1e-10)
@@ -257,13 +257,13 @@ def test_curvatures_in_closed_form():
     assert np.abs(curvatures - exchange).min() < 1e-12
     assert curvatures[0] < -3 * np.trace(A @ S @ A @ S) / np.trace(S) + 1e-12
     assert curvatures[-1] > 0
-    assert twisted_curvatures(tp.Gaussian([0.0, 0.0], I), np.diag([a, b])).max() <= 0
+    assert twisted_curvatures(tp.Gaussian([0.0, 0.0], factor=I), np.diag([a, b])).max() <= 0
 
 
 def test_commuting_geodesics_are_concave_if_they_commute_with_the_score():
     rng = np.random.default_rng(7)
     s, t = rng.random((2, 50, 2)) + 0.1
-    ends = [tp.Gaussian(np.zeros((50, 2)), r[:, :, None] * I) for r in (s, t)]
+    ends = [tp.Gaussian(np.zeros((50, 2)), factor=r[:, :, None] * I) for r in (s, t)]
     path = bures_geodesic(*ends, np.linspace(0, 1, 15))
     assert np.diff(twisted_energy(path, np.diag([1.0, -0.7])), 2, axis=0).max() < 1e-12
     off = np.array([[0.0, 1.0], [1.0, 0.0]])
@@ -325,7 +325,7 @@ def test_bounds_from_homogeneity():
     rng = np.random.default_rng(9)
     for seed in range(6):
         A, X = symmetric(rng, [1.0, -0.6 if seed % 2 else 0.4]), rng.normal(size=(2, 2))
-        start = tp.Gaussian([0.0, 0.0], X)
+        start = tp.Gaussian([0.0, 0.0], factor=X)
         square, N = ((X.T @ A @ X) ** 2).sum(), (X**2).sum()
         low = 1 / (2 * np.linalg.norm(A, 2) ** 2 * np.linalg.norm(X, 2) ** 2)
         up = tp.flow(start, tp.Softmax(I, A, A), 2 * N / square)
@@ -338,7 +338,7 @@ def test_bounds_from_homogeneity():
 
 
 def test_bounds_meet_on_the_line():
-    path = tp.flow(tp.Gaussian([0.0], [[1.5]]), tp.Softmax([[1.0]], [[0.7]], [[0.7]]), 5.0)
+    path = tp.flow(tp.Gaussian([0.0], factor=[[1.5]]), tp.Softmax([[1.0]], [[0.7]], [[0.7]]), 5.0)
     assert path.blowup_time == pytest.approx(1 / (2 * 0.7**2 * 1.5**2), rel=1e-8)
 
 
@@ -357,7 +357,7 @@ def test_shape_of_the_end():
 
 def test_indefinite_descent_stops_at_rank_one():
     A, X = np.diag([1.0, -1.0]), np.array([[0.3, -1.0], [0.8, 0.5]])
-    S = tp.flow(tp.Gaussian([0.0, 0.0], X), tp.Softmax(I, A, -A), 60.0).final.covariance
+    S = tp.flow(tp.Gaussian([0.0, 0.0], factor=X), tp.Softmax(I, A, -A), 60.0).final.covariance
     assert np.trace(S) > 0.1
     assert np.abs(np.abs(S) - S[0, 0]).max() < 1e-3 * S[0, 0]  # isotropic for A
 
@@ -375,7 +375,7 @@ def test_tokens_descend_to_the_origin():
 def test_sinkhorn_gradient_of_a_gaussian_along_moves_that_are_not_affine(epsilon):
     # Left: discrete plans of moved quadrature tokens. Right: the affine field of the Gaussian.
     A = np.array([[0.8, 0.3], [0.3, -0.5]])
-    gaussian = tp.Gaussian([0.3, -0.2], [[0.7, 0.0], [0.2, 0.5]])
+    gaussian = tp.Gaussian([0.3, -0.2], factor=[[0.7, 0.0], [0.2, 0.5]])
     rule = gaussian.quadrature(16)
     x, w = rule.points, rule.weights
     field = tp.Sinkhorn(I, A, -A, epsilon=epsilon)(gaussian)(x)

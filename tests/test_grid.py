@@ -16,8 +16,8 @@ import transpde as tp
 
 UNMASKED = [name for name, row in ROWS.items() if not row.masked]
 EYE = np.eye(2)
-LINE = tp.Gaussian([0.3], [[0.8]])
-PLANE = tp.Gaussian([0.3, -0.2], [[0.8, 0.2], [0.0, 0.6]])
+LINE = tp.Gaussian([0.3], factor=[[0.8]])
+PLANE = tp.Gaussian([0.3, -0.2], factor=[[0.8, 0.2], [0.0, 0.6]])
 Q2 = np.array([[0.5, 0.3], [-0.2, 0.4]])
 
 
@@ -271,7 +271,7 @@ def test_a_gaussian_tail_at_the_edges_is_no_loss():
 
 def test_blow_up_ends_at_the_edges():
     """Softmax with V = I blows up at 0.5; before, the mass reaches the edges, and that is told."""
-    gaussian, attention = tp.Gaussian([0.0], [[1.0]]), tp.Softmax([[1.0]], [[1.0]], [[1.0]])
+    gaussian, attention = tp.Gaussian([0.0], factor=[[1.0]]), tp.Softmax([[1.0]], [[1.0]], [[1.0]])
     start = tp.Grid.from_gaussian(np.linspace(-8.0, 8.0, 321), gaussian)
     with pytest.raises(RuntimeError, match="the density reaches the edges at time 0") as told:
         tp.flow(start, attention, 1.0)
@@ -284,7 +284,7 @@ def test_blow_up_ends_at_the_edges():
 
 def test_what_the_edges_cut_off_is_missing_to_attention():
     """With V = I softmax feels tails of tiny mass: wider boxes, not finer cells, are closer."""
-    gaussian, attention = tp.Gaussian([0.0], [[1.0]]), tp.Softmax([[1.0]], [[1.0]], [[1.0]])
+    gaussian, attention = tp.Gaussian([0.0], factor=[[1.0]]), tp.Softmax([[1.0]], [[1.0]], [[1.0]])
     exact = tp.flow(gaussian, attention, 0.2).final.covariance.item()
 
     def gap(R, h):
@@ -330,10 +330,10 @@ def test_the_field_in_the_plane_is_that_of_the_tokens(name, size):
 
 def test_a_field_far_from_zero_keeps_its_digits():
     grid = tp.Grid.from_gaussian(
-        [np.linspace(-6.0, 6.0, 31) + 1e4] * 2, tp.Gaussian([1e4, 1e4], EYE)
+        [np.linspace(-6.0, 6.0, 31) + 1e4] * 2, tp.Gaussian([1e4, 1e4], factor=EYE)
     )
     x = np.array([[1e4, 1e4 + 1.0]])
-    wanted = tp.Gaussian([1e4, 1e4], EYE)
+    wanted = tp.Gaussian([1e4, 1e4], factor=EYE)
     for attention in (tp.L2(EYE, EYE, EYE),):
         assert attention(grid)(x) == pytest.approx(attention(grid.particles)(x), abs=1e-7)
         assert attention(grid)(x) == pytest.approx(attention(wanted)(x), abs=0.02)
@@ -422,15 +422,17 @@ def test_a_thin_gaussian_has_a_density():
     """Widths 1 and 1e-9: the cells of the second axis are as narrow; its product of marginals."""
     X = np.diag([1.0, 1e-9])
     edges = [np.linspace(-6.0, 6.0, 61), np.linspace(-6e-9, 6e-9, 61)]
-    thin = tp.Grid.from_gaussian(edges, tp.Gaussian([0.0, 0.0], X))
+    thin = tp.Grid.from_gaussian(edges, tp.Gaussian([0.0, 0.0], factor=X))
     exact = np.diff(ndtr(edges[0]))
     assert thin.masses == pytest.approx(np.outer(exact, exact), abs=1e-9)
-    turned = tp.Grid.from_gaussian(edges, tp.Gaussian([0.0, 0.0], X @ [[0.6, -0.8], [0.8, 0.6]]))
+    turned = tp.Grid.from_gaussian(
+        edges, tp.Gaussian([0.0, 0.0], factor=X @ [[0.6, -0.8], [0.8, 0.6]])
+    )
     assert turned.masses == pytest.approx(thin.masses, abs=1e-12)
     for coarse in (
-        tp.Gaussian([0.1, 0.0], np.diag([1.0, 1e-12])),
-        tp.Gaussian([0.1, 0.0], EYE, -5000.0),
-        tp.Gaussian([0.1, 0.0], EYE, 5000.0),
+        tp.Gaussian([0.1, 0.0], factor=np.diag([1.0, 1e-12])),
+        tp.Gaussian([0.1, 0.0], factor=EYE, log_scale=-5000.0),
+        tp.Gaussian([0.1, 0.0], factor=EYE, log_scale=5000.0),
     ):
         with pytest.raises(ValueError, match="Widen or refine the edges"):
             tp.Grid.from_gaussian(edges, coarse)
@@ -491,7 +493,7 @@ def test_distances_in_closed_form():
 
 
 def test_distance_of_two_gaussians_on_grids():
-    other = tp.Gaussian([-0.5], [[0.6]])
+    other = tp.Gaussian([-0.5], factor=[[0.6]])
     edges = np.linspace(-6.0, 6.0, 1201)
     grids = [tp.Grid.from_gaussian(edges, g) for g in (LINE, other)]
     assert tp.wasserstein(*grids) == pytest.approx(tp.wasserstein(LINE, other), abs=1e-4)
@@ -606,9 +608,9 @@ def test_bad_densities():
     with pytest.raises(ValueError, match="density: must be non-negative"):
         tp.Grid.from_density(np.linspace(0.0, 1.0, 5), lambda x: 10 * x[:, 0] - 4)
     with pytest.raises(ValueError, match="gaussian: must have a density"):
-        tp.Grid.from_gaussian(box(2, 8), tp.Gaussian([0.0, 0.0], [[1.0], [1.0]]))
+        tp.Grid.from_gaussian(box(2, 8), tp.Gaussian([0.0, 0.0], factor=[[1.0], [1.0]]))
     with pytest.raises(ValueError, match="gaussian: must be a single one"):
-        tp.Grid.from_gaussian(box(1, 8), tp.Gaussian(np.zeros((3, 1)), [[1.0]]))
+        tp.Grid.from_gaussian(box(1, 8), tp.Gaussian(np.zeros((3, 1)), factor=[[1.0]]))
     with pytest.raises(ValueError, match="gaussian: its dimension must be that of edges, 1"):
         tp.Grid.from_gaussian(box(1, 8), PLANE)
     with pytest.raises(TypeError, match="gaussian: must be a Gaussian"):

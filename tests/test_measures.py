@@ -6,8 +6,10 @@ from scipy import stats
 
 import transpde as tp
 
-GAUSSIAN = tp.Gaussian([1.0, -1.0], [[2.0, 0.0], [1.0, 0.5]])
-STACK = tp.Gaussian(np.ones((3, 2)), np.arange(12.0).reshape(3, 2, 2), [0.0, 1.0, -1.0])
+GAUSSIAN = tp.Gaussian([1.0, -1.0], factor=[[2.0, 0.0], [1.0, 0.5]])
+STACK = tp.Gaussian(
+    np.ones((3, 2)), factor=np.arange(12.0).reshape(3, 2, 2), log_scale=[0.0, 1.0, -1.0]
+)
 TOKENS = tp.Particles([[0.0, 1.0], [2.0, 3.0], [4.0, -1.0]], [0.5, 0.25, 0.25])
 
 
@@ -49,7 +51,7 @@ def test_from_covariance_of_zeros_and_of_a_stack_of_several_ranks():
 
 @pytest.mark.parametrize("X", [[[1.0], [2.0]], [[1.0, 0.5, 0.0], [2.0, 0.0, 1.0]]])
 def test_draws_of_any_number_of_columns(X):
-    gaussian = tp.Gaussian([3.0, -1.0], X, 2.0)
+    gaussian = tp.Gaussian([3.0, -1.0], factor=X, log_scale=2.0)
     draws = gaussian.sample(20_000, seed=5)
     assert draws.points.shape == (20_000, 2)
     assert np.allclose(draws.mean, gaussian.mean, atol=0.2)
@@ -63,7 +65,7 @@ def test_direction_and_size():
     assert np.trace(STACK.direction, axis1=-2, axis2=-1) == pytest.approx(np.ones(3))
     trace = np.trace(STACK.covariance, axis1=-2, axis2=-1)
     assert STACK.log_size == pytest.approx(np.log(trace))
-    huge = tp.Gaussian([0.0], [[1.0]], 2000.0)
+    huge = tp.Gaussian([0.0], factor=[[1.0]], log_scale=2000.0)
     assert huge.log_size == 2000.0
     with pytest.raises(OverflowError, match="covariance: larger than a floating point number"):
         _ = huge.covariance
@@ -71,11 +73,11 @@ def test_direction_and_size():
 
 @pytest.mark.parametrize("size", [1e-200, 1e-160, 1.0, 1e160, 1e200])
 def test_direction_and_size_of_factors_of_any_size(size):
-    gaussian = tp.Gaussian([0.0, 0.0], size * np.array([[1.0], [1.0]]))
+    gaussian = tp.Gaussian([0.0, 0.0], factor=size * np.array([[1.0], [1.0]]))
     assert np.abs(gaussian.direction - 0.5).max() <= 1e-15
     assert gaussian.log_size == pytest.approx(2 * np.log(size) + np.log(2), rel=1e-14)
     head = tp.L2(*[np.eye(2)] * 3)
-    by_scale = tp.Gaussian([0.0, 0.0], [[1.0], [1.0]], 2 * np.log(size))
+    by_scale = tp.Gaussian([0.0, 0.0], factor=[[1.0], [1.0]], log_scale=2 * np.log(size))
     gap = head(gaussian).linear - head(by_scale).linear
     assert np.abs(gap).max() <= 1e-12 * np.abs(head(by_scale).linear).max()
 
@@ -137,7 +139,7 @@ def test_advect_is_the_derivative_of_the_push(measure):
 
 
 def test_relative_speed_of_a_covariance_with_zeros():
-    gaussian = tp.Gaussian([0.0, 0.0], np.diag([2.0, 1.0]))
+    gaussian = tp.Gaussian([0.0, 0.0], factor=np.diag([2.0, 1.0]))
     field = tp.AffineField(np.diag([1.0, -1.0]))  # sends diag(4, 1) to diag(8, -2)
     assert gaussian.relative_speed(gaussian.advect(field)) == pytest.approx(2.0, rel=1e-14)
     growth = gaussian.growth(gaussian.advect(field))
@@ -219,17 +221,23 @@ def test_choosing_cases_of_a_stack():
             "weights: its length must be that of points, 2",
         ),
         (lambda: tp.Particles([[1.0]], [np.inf]), "weights: every entry must be finite"),
-        (lambda: tp.Gaussian([0.0, np.inf], np.eye(2)), "mean: every entry must be finite"),
+        (lambda: tp.Gaussian([0.0, np.inf], factor=np.eye(2)), "mean: every entry must be finite"),
         (
-            lambda: tp.Gaussian([0.0], np.eye(2)),
+            lambda: tp.Gaussian([0.0], factor=np.eye(2)),
             "factor: its number of rows must be that of mean, 1",
         ),
-        (lambda: tp.Gaussian([0.0, 0.0], [1.0, 2.0]), r"factor: must have shape \(\.\.\., d, r\)"),
         (
-            lambda: tp.Gaussian(np.zeros((3, 2)), np.ones((4, 2, 2))),
+            lambda: tp.Gaussian([0.0, 0.0], factor=[1.0, 2.0]),
+            r"factor: must have shape \(\.\.\., d, r\)",
+        ),
+        (
+            lambda: tp.Gaussian(np.zeros((3, 2)), factor=np.ones((4, 2, 2))),
             "factor: its leading axes must match",
         ),
-        (lambda: tp.Gaussian([0.0], [[1.0]], np.nan), "log_scale: every entry must be finite"),
+        (
+            lambda: tp.Gaussian([0.0], factor=[[1.0]], log_scale=np.nan),
+            "log_scale: every entry must be finite",
+        ),
         (
             lambda: tp.Gaussian.from_covariance([0.0, 0.0], [[1.0, 0.5], [0.4, 1.0]]),
             "covariance: must be symmetric; got a difference of 0.0999",
@@ -244,10 +252,13 @@ def test_choosing_cases_of_a_stack():
         ),
         (lambda: GAUSSIAN.sample(0, seed=1), "n: must be an integer of at least 1; got 0"),
         (
-            lambda: tp.Gaussian([0.0], [[1.0]]).quadrature(301),
+            lambda: tp.Gaussian([0.0], factor=[[1.0]]).quadrature(301),
             "nodes: must be at most 300, with at most",
         ),
-        (lambda: tp.Gaussian(np.zeros(8), np.eye(8)).quadrature(20), "got 20 to the power of 8"),
+        (
+            lambda: tp.Gaussian(np.zeros(8), factor=np.eye(8)).quadrature(20),
+            "got 20 to the power of 8",
+        ),
         (
             lambda: GAUSSIAN.sample(2, seed="x"),
             "seed: must be an integer of at least 0",

@@ -96,7 +96,7 @@ def test_the_plane_has_named_axes_of_one_scale():
         "particles": plotting.plot_particles(cloud, ax=line),
         "paths": plotting.plot_paths(cloud.points[None], ax=plt.figure().add_subplot()),
         "ellipse": plotting.plot_ellipse(
-            tp.Gaussian([0.0, 0.0], EYE), ax=plt.figure().add_subplot()
+            tp.Gaussian([0.0, 0.0], factor=EYE), ax=plt.figure().add_subplot()
         ),
         "density": plotting.plot_density(
             tp.Grid([[0.0, 1.0], [0.0, 2.0]], [[0.5]]), ax=plt.figure().add_subplot()
@@ -127,6 +127,6 @@ def test_wrong_dimension_or_kind():
     with pytest.raises(ValueError, match="particles: must have dimension 1 or 2; got 3"):
         plotting.plot_particles(tokens(5, 3))
     with pytest.raises(TypeError, match="particles: must be Particles; got Gaussian"):
-        plotting.plot_particles(tp.Gaussian([0.0, 0.0], EYE))
+        plotting.plot_particles(tp.Gaussian([0.0, 0.0], factor=EYE))
     with pytest.raises(ValueError, match="gaussian: its dimension must be that of the plane, 2"):
-        plotting.plot_ellipse(tp.Gaussian(np.zeros(3), np.eye(3)))
+        plotting.plot_ellipse(tp.Gaussian(np.zeros(3), factor=np.eye(3)))

@@ -41,13 +41,13 @@ def test_particles_of_the_line_stand_on_it():
 @given(st.lists(ENTRIES, min_size=6, max_size=6), st.floats(0.5, 3.0))
 def test_ellipse_satisfies_its_equation(numbers, level):
     X = np.reshape(numbers[:4], (2, 2)) + 5 * EYE
-    points = outline(tp.Gaussian(numbers[4:], X), level)
+    points = outline(tp.Gaussian(numbers[4:], factor=X), level)
     inside = np.linalg.solve(X, (points - numbers[4:]).T)
     np.testing.assert_allclose(np.linalg.norm(inside, axis=0), level, rtol=1e-12)
 
 
 def test_ellipse_counts_the_scale_and_the_levels():
-    gaussian = tp.Gaussian([1.0, 2.0], [[2.0, 0.0], [1.0, 1.0]], log_scale=np.log(4.0))
+    gaussian = tp.Gaussian([1.0, 2.0], factor=[[2.0, 0.0], [1.0, 1.0]], log_scale=np.log(4.0))
     ax = plotting.plot_ellipse(gaussian, levels=(1.0, 3.0), fill=0.2)
     for line, level in zip(ax.lines, (1.0, 3.0), strict=True):
         centred = line.get_xydata() - gaussian.mean
@@ -59,13 +59,13 @@ def test_ellipse_counts_the_scale_and_the_levels():
 @pytest.mark.parametrize("columns", [1, 2, 3])
 def test_rank_one_is_a_segment(columns):
     X = np.outer([3.0, 4.0], np.ones(columns) / np.sqrt(columns))
-    segment = plotting.plot_ellipse(tp.Gaussian([1.0, 1.0], X)).lines[0].get_xydata()
+    segment = plotting.plot_ellipse(tp.Gaussian([1.0, 1.0], factor=X)).lines[0].get_xydata()
     ends = segment[np.argsort(segment[:, 0])]
     np.testing.assert_allclose(ends, [[-5.0, -7.0], [7.0, 9.0]], rtol=1e-12)
 
 
 def test_a_wide_factor_has_the_ellipse_of_its_covariance():
-    gaussian = tp.Gaussian([0.0, 0.0], [[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]])
+    gaussian = tp.Gaussian([0.0, 0.0], factor=[[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]])
     points = outline(gaussian, 2.0)
     form = (points * np.linalg.solve(gaussian.covariance, points.T).T).sum(axis=1)
     np.testing.assert_allclose(form, 4.0, rtol=1e-12)
@@ -75,35 +75,35 @@ def test_a_wide_factor_has_the_ellipse_of_its_covariance():
 def test_ellipse_has_no_sign_and_no_first_axis(factor):
     """A circle has every axis, an axis two signs: rounding shall not choose what is drawn."""
     X = np.asarray(factor, dtype=float)
-    drawn = outline(tp.Gaussian([1.0, 2.0], X), 2.0)
+    drawn = outline(tp.Gaussian([1.0, 2.0], factor=X), 2.0)
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])
     same = [-X, X @ (turn if X.shape == (2, 2) else -1.0 * np.eye(1)), X * (1 + 1e-15)]
     for other in same:
-        points = outline(tp.Gaussian([1.0, 2.0], other), 2.0)
+        points = outline(tp.Gaussian([1.0, 2.0], factor=other), 2.0)
         np.testing.assert_allclose(points, drawn, rtol=0, atol=1e-13)
 
 
 def test_rank_zero_is_a_dot():
-    line = plotting.plot_ellipse(tp.Gaussian([1.0, 2.0], [[0.0], [0.0]])).lines[0]
+    line = plotting.plot_ellipse(tp.Gaussian([1.0, 2.0], factor=[[0.0], [0.0]])).lines[0]
     np.testing.assert_array_equal(line.get_xydata(), [[1.0, 2.0]])
     assert line.get_marker() == "."
 
 
 def test_ellipse_errors():
-    single = tp.Gaussian([0.0, 0.0], EYE)
+    single = tp.Gaussian([0.0, 0.0], factor=EYE)
     with pytest.raises(ValueError, match="Use plot_ellipses"):
-        plotting.plot_ellipse(tp.Gaussian(np.zeros((2, 2)), EYE))
+        plotting.plot_ellipse(tp.Gaussian(np.zeros((2, 2)), factor=EYE))
     with pytest.raises(ValueError, match="levels: must be positive"):
         plotting.plot_ellipse(single, levels=(0.0,))
     with pytest.raises(ValueError, match="too large to be drawn"):
-        plotting.plot_ellipse(tp.Gaussian([0.0, 0.0], EYE, log_scale=2000.0))
+        plotting.plot_ellipse(tp.Gaussian([0.0, 0.0], factor=EYE, log_scale=2000.0))
     with pytest.raises(ValueError, match="values: its length must be that of gaussians, 1"):
         plotting.plot_ellipses(single, values=[1.0, 2.0])
 
 
 def test_ellipses_of_a_stack_a_list_and_a_trajectory(gaussian_path):
     means = np.arange(6.0).reshape(3, 2)
-    stack = tp.Gaussian(means, [EYE, [[1.0, 0.0], [1.0, 0.0]], 0 * EYE])
+    stack = tp.Gaussian(means, factor=[EYE, [[1.0, 0.0], [1.0, 0.0]], 0 * EYE])
     ax = plotting.plot_ellipses(stack, values=[5.0, 6.0, 7.0])
     np.testing.assert_array_equal(ax.collections[0].get_array(), [5.0, 6.0, 7.0])
     np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[4.0, 5.0]])
@@ -154,7 +154,7 @@ def test_cells_of_the_plane(ax):
 
 def test_only_grids(ax):
     with pytest.raises(TypeError, match="grid: must be Grid; got Gaussian"):
-        plot_density(tp.Gaussian([0.0], [[1.0]]), ax=ax)
+        plot_density(tp.Gaussian([0.0], factor=[[1.0]]), ax=ax)
 
 
 def test_histograms_have_the_masses_of_the_bars():

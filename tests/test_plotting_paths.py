@@ -41,7 +41,7 @@ def test_flow_of_a_gaussian_has_ellipses_and_the_mean(gaussian_path):
 
 
 def test_snapshots_have_a_row_a_name_and_a_panel_a_time():
-    start, times = tp.Gaussian([0.0, 0.5], 0.5 * EYE), [0.0, 0.1, 0.4]
+    start, times = tp.Gaussian([0.0, 0.5], factor=0.5 * EYE), [0.0, 0.1, 0.4]
     heads = {"softmax": tp.Softmax(EYE, EYE, -EYE), "l2": tp.L2(EYE, EYE, -EYE)}
     clouds = {n: tp.flow(start.sample(7, seed=1), h, times) for n, h in heads.items()}
     ellipses = {n: tp.flow(start, h, times) for n, h in heads.items()}
@@ -91,7 +91,7 @@ def test_layers_of_other_tokens():
     line = tp.layers(tp.Particles([[1.0]]), tp.Softmax([[1.0]], [[1.0]], [[1.0]]), 2, 0.1)
     with pytest.raises(ValueError, match="dimension"):
         plotting.plot_layers(line)
-    gaussian = tp.Gaussian([0.0, 0.0], np.eye(2))
+    gaussian = tp.Gaussian([0.0, 0.0], factor=np.eye(2))
     with pytest.raises(TypeError, match="Particles"):
         plotting.plot_layers(tp.layers(gaussian, HEAD, 2, 0.1))
 

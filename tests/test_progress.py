@@ -33,7 +33,7 @@ def test_without_a_bar_nothing_is_shown_and_nothing_needed(capsys, monkeypatch):
 @pytest.mark.parametrize("method", ["auto", "Rodas5P", "RK45"])
 def test_a_stack_shows_the_share_over_all_its_cases(method):
     """Cases of very different speed, one of which explodes early: it counts as done."""
-    start = tp.Gaussian(np.zeros((4, 1)), np.array([3.0, 1.0, 0.5, 1e-3])[:, None, None])
+    start = tp.Gaussian(np.zeros((4, 1)), factor=np.array([3.0, 1.0, 0.5, 1e-3])[:, None, None])
     attention = tp.Schedule(tp.Softmax([[1.0]], [[1.0]], [[1.0]]))  # explosions: 1 / (2 variance)
     options, times, shown = Options(method, 1e-8, 1e-10, None), np.array([0.0, 1.0]), []
     run = SCHEMES["coordinates"][method](start, attention, times, 1.0, options, shown.append)
@@ -46,7 +46,7 @@ def test_a_stack_shows_the_share_over_all_its_cases(method):
 
 
 def test_the_share_is_the_mean_over_the_cases():
-    start = tp.Gaussian(np.zeros((2, 1)), [[[1.0]], [[0.1]]])
+    start = tp.Gaussian(np.zeros((2, 1)), factor=[[[1.0]], [[0.1]]])
     attention = tp.Schedule(tp.Softmax([[1.0]], [[1.0]], [[1.0]]))
     options, times = Options("auto", 1e-8, 1e-10, None), np.array([0.0, 2.0])
     run = SCHEMES["coordinates"]["auto"](start, attention, times, 2.0, options)

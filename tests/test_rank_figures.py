@@ -29,7 +29,7 @@ def test_split_flow_is_that_of_the_whole_covariance(kind):
         Q, V, X, problem = random_split(d, d, m, kind)
         times = np.append(0.0, np.geomspace(0.1, 10.0, 3))
         found = problem.covariances(problem.flow(times, 1e-9))
-        stack = tp.Gaussian(np.zeros((3, d)), X)
+        stack = tp.Gaussian(np.zeros((3, d)), factor=X)
         path = tp.flow(stack, ranks.attention(kind, Q, V), times, rtol=1e-9)
         size = np.abs(path.covariances).max(axis=(-2, -1), keepdims=True)
         np.testing.assert_allclose(found / size, path.covariances / size, atol=3e-7)
@@ -40,7 +40,7 @@ def test_split_holds_the_part_that_does_not_move():
     Q, V, X, problem = random_split(5, 5, 2)
     fixed = problem.covariances(0 * problem.seen)
     attention = ranks.attention("Softmax", Q, np.broadcast_to(np.eye(5), V.shape))
-    limit = theory.limit_covariance(attention, tp.Gaussian(np.zeros((3, 5)), X))
+    limit = theory.limit_covariance(attention, tp.Gaussian(np.zeros((3, 5)), factor=X))
     np.testing.assert_allclose(fixed, limit, atol=1e-10)
     assert np.abs(Q @ fixed).max() < 1e-10
 
@@ -53,7 +53,9 @@ def test_split_flow_has_the_closed_form_of_the_identity():
     found = problem.covariances(problem.flow(times, 1e-9))
     for case in range(3):
         attention = ranks.attention("Softmax", Q[case], value[case])
-        exact = theory.closed_form_covariance(attention, tp.Gaussian(np.zeros(5), X[case]), times)
+        exact = theory.closed_form_covariance(
+            attention, tp.Gaussian(np.zeros(5), factor=X[case]), times
+        )
         np.testing.assert_allclose(found[:, case], exact, atol=1e-7 * np.abs(exact).max())
 
 

@@ -30,7 +30,7 @@ def test_rank_of_the_flow_is_dimension_minus_rank_of_query(head):
     for d, k in ((4, 3), (5, 2)):
         Q = rng.normal(size=(k, d))
         X = np.array([orthogonal(rng, d) * rng.uniform(0.5, 2, size=d) for _ in range(3)])
-        stack = tp.Gaussian(np.zeros((3, d)), X)
+        stack = tp.Gaussian(np.zeros((3, d)), factor=X)
         found = decide_rank(tp.flow(stack, head(Q, -Q, np.eye(d)), TIMES, rtol=1e-8))
         assert found.decided.all()
         np.testing.assert_array_equal(found.rank, d - k)
@@ -43,7 +43,7 @@ def test_rank_of_closed_forms_is_that_of_their_limits():
     for d in (3, 5, 8):
         for k in range(1, d + 1):
             Q, X = rng.normal(size=(k, d)), 3 * orthogonal(rng, d)
-            attention, start = tp.Softmax(Q, -Q, np.eye(d)), tp.Gaussian(np.zeros(d), X)
+            attention, start = tp.Softmax(Q, -Q, np.eye(d)), tp.Gaussian(np.zeros(d), factor=X)
             closed = theory.closed_form_covariance(attention, start, TIMES)
             found = decide_rank(exact_path(TIMES, closed))
             limit = theory.limit_covariance(attention, start)
@@ -52,7 +52,7 @@ def test_rank_of_closed_forms_is_that_of_their_limits():
 
 
 def test_query_of_full_rank_collapses_to_zero():
-    start = tp.Gaussian([0.0, 0.0], [[1.0, 0.5], [0.0, 2.0]])
+    start = tp.Gaussian([0.0, 0.0], factor=[[1.0, 0.5], [0.0, 2.0]])
     Q = np.array([[1.0, 0.3], [0.0, 0.7]])
     found = decide_rank(tp.flow(start, tp.Softmax(Q, -Q, np.array([[2.0, 1], [1, 2]])), TIMES))
     assert (found.rank, found.at_most) == (0, 0)
@@ -77,14 +77,16 @@ def test_exponential_decay_vanishes():
 
 def test_zero_eigenvalues_have_vanished():
     Q = np.array([[1.0, 0.0, 0.0]])
-    flat = tp.Gaussian(np.zeros(3), [[1.0, 0.2], [0.0, 1.0], [0.0, 0.5]])
+    flat = tp.Gaussian(np.zeros(3), factor=[[1.0, 0.2], [0.0, 1.0], [0.0, 0.5]])
     for factor in (flat.factor, flat.factor @ [[1.0, 0.0, 0.6], [0.0, 1.0, 0.8]]):
-        path = tp.flow(tp.Gaussian(np.zeros(3), factor), tp.Softmax(Q, -Q, np.eye(3)), TIMES)
+        path = tp.flow(
+            tp.Gaussian(np.zeros(3), factor=factor), tp.Softmax(Q, -Q, np.eye(3)), TIMES
+        )
         found = decide_rank(path)
         assert found.rank == 1
         assert np.isnan(found.slopes[:, 2]).all()
         assert np.isneginf(found.log_eigenvalues[:, 2]).all()
-    point = tp.Gaussian(np.zeros(2), np.zeros((2, 2)))
+    point = tp.Gaussian(np.zeros(2), factor=np.zeros((2, 2)))
     assert decide_rank(tp.flow(point, tp.Softmax(*[np.eye(2)] * 3), TIMES)).rank == 0
 
 
@@ -113,7 +115,7 @@ def test_what_is_undecided(kind):
 
 def test_an_end_too_early_is_undecided_and_a_later_one_decides():
     Q, value = np.array([[1e-3, 0.0]]), np.eye(2)
-    start = tp.Gaussian(np.zeros(2), np.eye(2))
+    start = tp.Gaussian(np.zeros(2), factor=np.eye(2))
     attention = tp.Softmax(Q, -Q, value)
     for end, rank in ((1e4, -1), (1e6, -1), (1e8, 1), (1e10, 1)):
         times = np.append(0.0, np.geomspace(end / 1e4, end, 9))
@@ -153,7 +155,7 @@ def test_faster_and_slower_approaches_of_a_limit():
 
 
 def test_a_stack_holds_decided_undecided_and_ended_cases():
-    A, start = np.eye(2), tp.Gaussian(np.zeros((3, 2)), np.tile(np.eye(2), (3, 1, 1)))
+    A, start = np.eye(2), tp.Gaussian(np.zeros((3, 2)), factor=np.tile(np.eye(2), (3, 1, 1)))
     query = np.array([-np.eye(2), np.diag([-1e-5, 0.0]), np.eye(2)])  # the last blows up
     path = tp.flow(start, tp.Softmax(query, A, A), TIMES)
     found = decide_rank(path)
@@ -165,7 +167,7 @@ def test_a_stack_holds_decided_undecided_and_ended_cases():
 
 def test_eigenvalues_and_slopes_are_those_of_the_covariance():
     Q = np.array([[1.0, -0.5, 0.2]])
-    start = tp.Gaussian(np.zeros(3), np.random.default_rng(3).normal(size=(3, 3)))
+    start = tp.Gaussian(np.zeros(3), factor=np.random.default_rng(3).normal(size=(3, 3)))
     path = tp.flow(start, tp.Softmax(Q, -Q, np.eye(3)), TIMES)
     found = decide_rank(path)
     np.testing.assert_allclose(found.depths, [1e4, 1e5, 1e6])

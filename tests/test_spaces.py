@@ -49,7 +49,7 @@ def test_spaces_are_equal_by_value():
     assert tp.Sphere(2.0) != tp.Sphere()
     assert tp.Sphere(1.0, [1.0, 1.0]) == tp.Sphere(1.0, (2.0, 2.0))
     assert hash(tp.Sphere(1.0, [1.0, 1.0])) == hash(tp.Sphere(1.0, [1.0, 1.0]))
-    assert tp.Gaussian([0.0], [[1.0]]).space == tp.Euclidean()
+    assert tp.Gaussian([0.0], factor=[[1.0]]).space == tp.Euclidean()
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -385,7 +385,7 @@ def test_no_constant_for_gaussians():
     """Two variances near the critical one: they approach each other, and their ends part."""
     head, ratios = tp.Softmax(0.5 * ONE, ONE, ONE), []
     for eta in (0.2, 0.02, 0.002):
-        starts = [tp.Gaussian([0.0], [[np.sqrt(1 - k * eta)]]) for k in (1, 4)]
+        starts = [tp.Gaussian([0.0], factor=[[np.sqrt(1 - k * eta)]]) for k in (1, 4)]
         ends = [tp.flow(z, head, 1.0).final for z in starts]
         ratios.append(tp.wasserstein(*ends) / tp.wasserstein(*starts))
         exact = np.abs(np.diff([np.sqrt((1 - k * eta) / (k * eta)) for k in (1, 4)])).item()

@@ -336,7 +336,7 @@ STACK = tp.Particles(np.arange(12.0).reshape(3, 2, 2), positions=[0.0, 1.0])
         (lambda: tp.Softmax(*EYE) + 3.0, TypeError, "unsupported operand"),
         (lambda: tp.Softmax(*EYE) + tp.Softmax(*EYE), TypeError, "unsupported operand"),
         (
-            lambda: (tp.Softmax(*EYE) + np.tanh)(tp.Gaussian([0.0, 0.0], np.eye(2))),
+            lambda: (tp.Softmax(*EYE) + np.tanh)(tp.Gaussian([0.0, 0.0], factor=np.eye(2))),
             TypeError,
             "measure: only an affine feed-forward part keeps a Gaussian Gaussian; got ufunc. Give",
         ),

@@ -63,8 +63,8 @@ def test_a_stack_of_clouds_is_its_cases(name, space):
 def test_a_case_that_ends_does_not_disturb_the_others():
     head = tp.Softmax(EYE, EYE, EYE)
     sizes = np.array([0.1, 5.0, 0.2])[:, None, None]
-    path = tp.flow(tp.Gaussian(np.zeros((3, 2)), sizes * EYE), head, 1.0)
-    pair = tp.flow(tp.Gaussian(np.zeros((2, 2)), sizes[::2] * EYE), head, 1.0)
+    path = tp.flow(tp.Gaussian(np.zeros((3, 2)), factor=sizes * EYE), head, 1.0)
+    pair = tp.flow(tp.Gaussian(np.zeros((2, 2)), factor=sizes[::2] * EYE), head, 1.0)
     assert path.stop.tolist() == ["time", "blow-up", "time"]
     assert np.abs(path.states[:, ::2] - pair.states).max() <= 1e-13
 
@@ -73,19 +73,19 @@ def test_a_case_that_ends_does_not_disturb_the_others():
 
 
 def test_a_spent_budget_returns_what_was_reached():
-    path = tp.flow(tp.Gaussian([0.0, 0.0], EYE), tp.L2(EYE, EYE, -EYE), 50.0, budget=3)
+    path = tp.flow(tp.Gaussian([0.0, 0.0], factor=EYE), tp.L2(EYE, EYE, -EYE), 50.0, budget=3)
     assert path.stop == "undecided"
     assert 0 < path.end < 50
     reached = path.times <= path.end
     assert np.isfinite(path.log_sizes[reached]).all()
     assert np.isnan(path.log_sizes[~reached]).all()
-    whole = tp.flow(tp.Gaussian([0.0, 0.0], EYE), tp.L2(EYE, EYE, -EYE), 50.0)
+    whole = tp.flow(tp.Gaussian([0.0, 0.0], factor=EYE), tp.L2(EYE, EYE, -EYE), 50.0)
     assert np.allclose(path.log_sizes[reached], whole.log_sizes[reached], rtol=1e-9)
 
 
 @pytest.mark.parametrize("v", [0.3, 2.0])
 def test_exponential_growth_ends_with_its_rate(v):
-    path = tp.flow(tp.Gaussian([0.0], [[1.0]]), tp.L2([[1.0]], [[1.0]], [[v]]), np.inf)
+    path = tp.flow(tp.Gaussian([0.0], factor=[[1.0]]), tp.L2([[1.0]], [[1.0]], [[v]]), np.inf)
     assert path.stop == "growth"
     assert path.growth_rate == pytest.approx(2 * v, rel=1e-2)
     assert np.isnan(path.growth_power)
@@ -93,7 +93,7 @@ def test_exponential_growth_ends_with_its_rate(v):
 
 def test_a_convergent_flow_without_end_is_stationary():
     head = tp.Softmax([[1.0, 0.0]], [[-1.0, 0.0]], EYE)
-    path = tp.flow(tp.Gaussian([0.0, 0.0], [[1.0, 0.0], [0.5, 1.0]]), head, np.inf)
+    path = tp.flow(tp.Gaussian([0.0, 0.0], factor=[[1.0, 0.0], [0.5, 1.0]]), head, np.inf)
     assert path.stop == "stationary"
 
 
@@ -116,7 +116,7 @@ def test_a_stiff_flow_is_found_to_be_stiff():
     A = np.diag([-2.0, -1.0])
     head = tp.Sinkhorn(EYE, A, np.diag([1.0, 300.0]))
     times = np.linspace(0.0, 20.0, 5)
-    start = tp.Gaussian([0.0, 0.0], [[3.0, 0.0], [1.0, 2.0]])
+    start = tp.Gaussian([0.0, 0.0], factor=[[3.0, 0.0], [1.0, 2.0]])
     path, known = (tp.flow(start, head, times, method=m) for m in ("auto", "LSODA"))
     assert np.abs(path.covariances - known.covariances).max() <= 1e-7
 
@@ -144,16 +144,16 @@ def test_jumps_of_a_stack_on_its_way_to_a_blowup(method):
     pieces = [tp.Softmax([[1.0]], [[1.0]], [[v]]) for v in (1.0, -0.5, 1.0)]
     schedule = tp.Schedule(pieces, jumps=[0.2, 0.4])
     s = np.array([1.0, 1.6])
-    path = tp.flow(tp.Gaussian(np.zeros((2, 1)), np.sqrt(s)[:, None, None]), schedule, 3.0,
+    path = tp.flow(tp.Gaussian(np.zeros((2, 1)), factor=np.sqrt(s)[:, None, None]), schedule, 3.0,
                    method=method)  # fmt: skip
     # 1/s falls by 2 v t: blow-up where 1/s - 0.4 + 0.2 - 2 (t - 0.4) = 0
     assert path.blowup_time == pytest.approx(0.4 + (1 / s - 0.2) / 2, rel=1e-8)
 
 
 @pytest.mark.parametrize("measure", [
-    tp.Gaussian(np.zeros((4, 2)), np.arange(1, 5)[:, None, None] * 0.2 * EYE),
+    tp.Gaussian(np.zeros((4, 2)), factor=np.arange(1, 5)[:, None, None] * 0.2 * EYE),
     tp.Particles(np.random.default_rng(0).normal(size=(4, 3, 2))),
-    tp.Gaussian([0.0, 0.0], EYE),
+    tp.Gaussian([0.0, 0.0], factor=EYE),
 ])  # fmt: skip
 def test_the_attention_is_asked_for_times_of_the_flow_alone(measure):
     asked = []
@@ -195,7 +195,7 @@ def test_bad_schedules(make, error, message):
 
 def test_nothing_is_final_before_a_declared_jump():
     rest, grow, fall = (tp.Softmax([[1.0]], [[1.0]], [[v]]) for v in (0.0, 1.0, -1.0))
-    start = tp.Gaussian([0.0], [[1.0]])
+    start = tp.Gaussian([0.0], factor=[[1.0]])
     path = tp.flow(start, tp.Schedule([rest, grow], jumps=[50.0]), np.inf)
     assert path.stop == "blow-up"
     assert path.blowup_time == pytest.approx(50.5, rel=1e-8)
@@ -225,7 +225,7 @@ def test_a_jump_next_to_the_start(jump):
 def test_what_decays_to_a_small_limit_is_no_steady_power():
     """s' = -2 s^2 + 2 b s: like 1/t for a while, then to b."""
     fall = tp.Softmax([[1.0]], [[1.0]], [[-1.0]]) + tp.AffineField([[1e-5]])
-    path = tp.flow(tp.Gaussian([0.0], [[1.0]]), fall, np.inf)
+    path = tp.flow(tp.Gaussian([0.0], factor=[[1.0]]), fall, np.inf)
     assert path.stop == "stationary"
     assert path.final.covariance.item() == pytest.approx(1e-5, rel=1e-6)
 

@@ -19,7 +19,7 @@ HEADS = {"softmax": tp.Softmax, "l2": tp.L2, "sinkhorn": tp.Sinkhorn}
 
 def gaussian(rng, d=3, r=None, mean=True, stack=()):
     r = d if r is None else r
-    return tp.Gaussian(mean * rng.normal(size=(*stack, d)), rng.normal(size=(*stack, d, r)))
+    return tp.Gaussian(mean * rng.normal(size=(*stack, d)), factor=rng.normal(size=(*stack, d, r)))
 
 
 def close(actual, desired, tolerance):
@@ -47,7 +47,7 @@ def test_blowup_time_of_a_stack_is_that_of_its_flow(r, c):
     assert np.isinf(path.blowup_time[~early]).all()
     one = tp.Softmax(attention.query[0, 3], attention.key[0, 3], attention.value)
     assert theory.blowup_time(one, start[0, 3]) == pytest.approx(times[0, 3], rel=1e-12)
-    huge = tp.Gaussian(start.mean, start.factor, 600.0)
+    huge = tp.Gaussian(start.mean, factor=start.factor, log_scale=600.0)
     logs = np.log(theory.blowup_time(attention, huge)[early])
     close(logs + 600, np.log(times[early]), 1e-10)
 
@@ -58,7 +58,7 @@ def test_heads_with_scalar_values_are_one_head():
     heads = [tp.Softmax(*rng.normal(size=(2, 3, 3)), c * np.eye(3)) for c in (1.0, -0.5, 2.0)]
     attention = tp.MultiHead([*heads[:2], tp.MultiHead([heads[2]])])
     time = theory.blowup_time(attention, start)
-    centred = tp.Gaussian(np.zeros(3), start.factor)
+    centred = tp.Gaussian(np.zeros(3), factor=start.factor)
     assert tp.flow(centred, attention, np.inf).blowup_time == pytest.approx(time, rel=1e-8)
     path = tp.flow(start, attention, [0, time / 3, time / 2], rtol=1e-12)
     exact = theory.closed_form_covariance(attention, start, path.times)
@@ -72,7 +72,9 @@ def feed_forward_cases():
         d = 1 + number % 3
         Q, K, W = rng.normal(size=(3, d, d))
         W = (0.2, 1.0, 3.0)[number % 3] * W - (0.0, 0.5)[number % 2] * np.eye(d)
-        start = tp.Gaussian(rng.normal(size=d), rng.normal(size=(d, max(1, d - number % 2))))
+        start = tp.Gaussian(
+            rng.normal(size=d), factor=rng.normal(size=(d, max(1, d - number % 2)))
+        )
         attention = tp.Softmax(Q, K, np.eye(d)) + tp.AffineField(W, rng.normal(size=d))
         yield attention, start, K.T @ Q, W
 
@@ -132,24 +134,27 @@ def test_stable_feed_forward_prevents_blowup_up_to_a_threshold():
     w = 0.7
     for start, a in ((1.0, 0.7 * (1 - 1e-6)), (1.0, 0.5), (5.0, -1.0)):
         attention = tp.Softmax([[a]], [[1.0]], [[1.0]]) + tp.AffineField([[-w]])
-        assert theory.blowup_time(attention, tp.Gaussian([0.0], [[np.sqrt(start)]])) == np.inf
+        assert (
+            theory.blowup_time(attention, tp.Gaussian([0.0], factor=[[np.sqrt(start)]])) == np.inf
+        )
     for start, a in ((1.0, 0.7 * (1 + 1e-6)), (4.0, 1.0), (1e6, 3.0)):
         attention = tp.Softmax([[a]], [[1.0]], [[1.0]]) + tp.AffineField([[-w]])
         exact = np.log1p(w / (a * start - w)) / (2 * w)
-        time = theory.blowup_time(attention, tp.Gaussian([1.0], [[np.sqrt(start)]]))
+        time = theory.blowup_time(attention, tp.Gaussian([1.0], factor=[[np.sqrt(start)]]))
         assert time == pytest.approx(exact, rel=1e-9)
     U, R = np.linalg.qr(np.random.default_rng(20).normal(size=(2, 3, 3)))[0]  # three lines, turned
     a, start = np.array([0.5, 0.7, -2.0]), np.array([0.9, 2.0, 3.0])
     for size in (0.4999, 0.5001):
         head = tp.Softmax((U * a * size) @ U.T, np.eye(3), np.eye(3))
         time = theory.blowup_time(
-            head + tp.AffineField(-w * np.eye(3)), tp.Gaussian([1, 2, 3], (U * np.sqrt(start)) @ R)
+            head + tp.AffineField(-w * np.eye(3)),
+            tp.Gaussian([1, 2, 3], factor=(U * np.sqrt(start)) @ R),
         )
         exact = np.log1p(w / (1.4 * size - w)) / (2 * w) if size > 0.5 else np.inf
         assert time == pytest.approx(exact, rel=1e-9)
     turning = tp.Softmax(np.diag([1e-3, -9.0]), np.eye(2), np.eye(2))
     undecided = turning + tp.AffineField([[0.0, 30.0], [-30.0, 0.0]])
-    assert theory.blowup_time(undecided, tp.Gaussian([0.0, 0.0], np.eye(2))) is None
+    assert theory.blowup_time(undecided, tp.Gaussian([0.0, 0.0], factor=np.eye(2))) is None
 
 
 @pytest.mark.parametrize("w", [-0.7, 0.4])
@@ -159,7 +164,7 @@ def test_closed_form_with_feed_forward_is_that_of_each_line(w):
     U = np.linalg.qr(np.random.default_rng(21).normal(size=(2, 2)))[0]
     plane = tp.Softmax(0.3 * np.eye(2), np.eye(2), np.eye(2)) + tp.AffineField(w * np.eye(2))
     for sizes in ([2.0, 1.0], [9.0, 1.0]):
-        start = tp.Gaussian([0.0, 0.0], U * np.sqrt(sizes))
+        start = tp.Gaussian([0.0, 0.0], factor=U * np.sqrt(sizes))
         end = theory.blowup_time(plane, start)
         for t in (8.0, 20.0) if end == np.inf else end * np.array([1 - 1e-4, 1 - 1e-7]):
             exact = [theory.variance(line, s, t) for s in sizes]
@@ -202,9 +207,9 @@ def test_rank_deficient_l2_blows_up_at_its_exact_time():
     rng = np.random.default_rng(4)  # in dimension 3: beta(t) = beta_0 / (1 - t/t*)
     head = tp.L2([[0.0, 1.3, 0.0]], [[0.6, 0.0, 0.0]], [[0, 0, 0], [0, 1.7, 0], [0.4, 0, 0.2]])
     for sign in (1.0, -1.0):
-        start = tp.Gaussian(rng.normal(size=3), rng.normal(size=(3, 3)))
+        start = tp.Gaussian(rng.normal(size=3), factor=rng.normal(size=(3, 3)))
         if start.covariance[0, 1] * sign < 0:
-            start = tp.Gaussian(start.mean, start.factor * [[-1.0], [1.0], [1.0]])
+            start = tp.Gaussian(start.mean, factor=start.factor * [[-1.0], [1.0], [1.0]])
         time = theory.blowup_time(head, start)
         assert (time == np.inf) == (sign < 0)
         path = tp.flow(start, head, np.array([0, 0.3, 0.9]) * min(time, 2.0), rtol=1e-12)
@@ -223,7 +228,7 @@ def test_rank_deficient_l2_blows_up_at_its_exact_time():
     )  # V^T k = 0 but for rounding
     assert max(ends) == np.inf
     leaning = tp.L2([[0.0, 1.0]], [[1.0, 0.0]], [[0.5, 0.0], [0.1, 1.0]])
-    assert theory.blowup_time(leaning, tp.Gaussian([0, 0], np.eye(2))) is None
+    assert theory.blowup_time(leaning, tp.Gaussian([0, 0], factor=np.eye(2))) is None
 
 
 def test_no_blowup_where_it_is_proved():
@@ -245,12 +250,12 @@ def test_no_blowup_where_it_is_proved():
     for attention in proved:
         assert theory.blowup_time(attention, start) == np.inf
         assert tp.flow(start, attention, 2.0, rtol=1e-6).stop == "time"
-    centred = tp.Gaussian(np.zeros(3), start.factor)
+    centred = tp.Gaussian(np.zeros(3), factor=start.factor)
     assert theory.blowup_time(tp.Linear(skew, np.eye(3), positive), centred) == np.inf
     assert theory.blowup_time(tp.Softmax(K, -K, np.eye(3)), start) == np.inf  # 0 within rounding
-    assert theory.blowup_time(tp.Softmax(Q, K, np.eye(3)), tp.Gaussian([0, 0, 0], [[0]] * 3)) == (
-        np.inf
-    )
+    assert theory.blowup_time(
+        tp.Softmax(Q, K, np.eye(3)), tp.Gaussian([0, 0, 0], factor=[[0]] * 3)
+    ) == (np.inf)
 
 
 def test_no_statement_decides_outside_of_the_lyapunov_function():
@@ -258,7 +263,7 @@ def test_no_statement_decides_outside_of_the_lyapunov_function():
     Q, K, V = rng.normal(size=(3, 3, 3))
     positive, skew, eye = V @ V.T + np.eye(3), Q - Q.T - K @ K.T, np.eye(3)
     start = gaussian(rng)
-    centred = tp.Gaussian(np.zeros(3), start.factor)
+    centred = tp.Gaussian(np.zeros(3), factor=start.factor)
     head, linear = tp.Softmax(skew, eye, positive), tp.Linear(skew, eye, positive)
     assert theory.blowup_time(head, start) == theory.blowup_time(linear, centred) == np.inf
     assert theory.blowup_time(tp.Softmax(skew, eye, positive + np.eye(3, k=1)), start) is None
@@ -279,7 +284,7 @@ def test_linear_attention_is_softmax_on_centred_data_alone():
     time = theory.blowup_time(linear, start)
     assert time == theory.blowup_time(softmax, start)
     assert tp.flow(start, linear, np.inf).blowup_time == pytest.approx(time, rel=1e-8)
-    moved = tp.Gaussian([1.0, 0.0], start.factor)
+    moved = tp.Gaussian([1.0, 0.0], factor=start.factor)
     assert theory.blowup_time(linear, moved) is None
     assert theory.blowup_time(linear + tp.AffineField(np.eye(2), [1.0, 0.0]), start) is None
     assert theory.closed_form_covariance(linear, moved, 0.1) is None
@@ -305,7 +310,7 @@ def test_a_covariance_at_rest_is_its_own_limit(seed, d, log_size):
     rng = np.random.default_rng(seed)
     A, N = resting(rng, d)
     X = N @ rng.normal(size=(N.shape[1], rng.integers(1, 4)))
-    start, I = tp.Gaussian(rng.normal(size=d), X, log_size), np.eye(d)
+    start, I = tp.Gaussian(rng.normal(size=d), factor=X, log_scale=log_size), np.eye(d)
     head = tp.Softmax(A + rng.normal() * (np.eye(d, k=1) - np.eye(d, k=-1)), I, I)
     assert theory.blowup_time(head, start) == np.inf
     assert theory.growth_bound(head, start) == 0
@@ -325,10 +330,10 @@ def test_a_covariance_that_the_queries_do_not_see_is_its_own_limit(seed, d, kind
     Q = rng.normal(size=(rng.integers(1, d), d)) * 10.0 ** rng.uniform(-150, 150)
     N = linalg.null_space(Q)
     X = N @ rng.normal(size=(N.shape[1], rng.integers(1, N.shape[1] + 1)))
-    start, head = tp.Gaussian(np.zeros(d), X), kind(Q, -Q, 0.7 * np.eye(d))
+    start, head = tp.Gaussian(np.zeros(d), factor=X), kind(Q, -Q, 0.7 * np.eye(d))
     close(theory.limit_covariance(head, start), X @ X.T, 1e-8)
     assert theory.blowup_time(head, start) == np.inf
-    seen = tp.Gaussian(np.zeros(d), np.column_stack([X, Q[0] / np.abs(Q[0]).max()]))
+    seen = tp.Gaussian(np.zeros(d), factor=np.column_stack([X, Q[0] / np.abs(Q[0]).max()]))
     limit = theory.limit_covariance(head, seen)
     assert np.linalg.matrix_rank(limit, 1e-9) == np.linalg.matrix_rank(X)
 
@@ -347,7 +352,9 @@ def test_blowup_time_of_columns_far_apart_in_many_digits(seed, d, spread):
     rng = np.random.default_rng(seed)
     G = rng.normal(size=(d, d))
     X = rng.normal(size=(d, d)) * np.exp(-spread * np.arange(d))
-    time = theory.blowup_time(tp.Softmax(G, np.eye(d), np.eye(d)), tp.Gaussian(np.zeros(d), X))
+    time = theory.blowup_time(
+        tp.Softmax(G, np.eye(d), np.eye(d)), tp.Gaussian(np.zeros(d), factor=X)
+    )
     with mpmath.workdps(300):
         X_, C = mpmath.matrix(X.tolist()), mpmath.matrix(G.tolist())
         top = max(mpmath.eigsy(X_.T * (C + C.T) * X_, eigvals_only=True))
@@ -365,10 +372,10 @@ def test_blowup_time_of_products_beyond_floats(seed, log_query, log_key, kind):
     if kind == "one key":
         rows = np.stack([K[0], Q[0]])
         Q, K, V = Q[:1], K[:1], np.linalg.solve(rows, [[0.5], [1.0]] * rows)
-    one = theory.blowup_time(tp.Softmax(Q, K, V), tp.Gaussian([0, 0], X))
+    one = theory.blowup_time(tp.Softmax(Q, K, V), tp.Gaussian([0, 0], factor=X))
     scale = np.log(10.0) * (log_query + log_key)
     large = tp.Softmax(Q * 10.0**log_query, K * 10.0**log_key, V)
-    time = theory.blowup_time(large, tp.Gaussian([0, 0], X, -scale))
+    time = theory.blowup_time(large, tp.Gaussian([0, 0], factor=X, log_scale=-scale))
     assert time == pytest.approx(one, rel=1e-9)
 
 
@@ -380,7 +387,7 @@ def test_closed_form_with_feed_forward_keeps_its_digits_at_depth(seed, d, log_ti
     W, B = rng.normal(size=(2, d, d))
     A, X, t = -B @ B.T / 2, rng.normal(size=(d, r)), float(np.exp(log_time))
     head = tp.Softmax(A, np.eye(d), np.eye(d)) + tp.AffineField(W)
-    found = theory.closed_form_covariance(head, tp.Gaussian(np.zeros(d), X), t)
+    found = theory.closed_form_covariance(head, tp.Gaussian(np.zeros(d), factor=X), t)
     with mpmath.workdps(400):
         W_, C, X_ = (mpmath.matrix(M.tolist()) for M in (W, A + A.T, X))
         block = mpmath.zeros(2 * d, 2 * d)
@@ -443,7 +450,7 @@ def test_closed_form_of_a_stack_is_nan_after_a_blowup():
 
 def test_closed_form_of_a_stack_of_sizes_far_apart_is_case_by_case():
     sizes, X = np.array([1e-10, 1.0, 1e5]), np.array([[2.0, 0.0], [1.0, 1.0]])
-    start = tp.Gaussian(np.zeros((3, 2)), sizes[:, None, None] * X)
+    start = tp.Gaussian(np.zeros((3, 2)), factor=sizes[:, None, None] * X)
     head = tp.Softmax(np.diag([-0.1, -1.0]), np.eye(2), np.eye(2))
     for case, time in enumerate(0.5 / sizes**2):
         exact = np.linalg.inv(np.linalg.inv(X @ X.T) + np.diag([0.1, 1.0]))
@@ -541,7 +548,7 @@ def test_limit_of_columns_far_apart(k, order):
         N, inverse = mpmath.matrix(kernel), mpmath.matrix(X.tolist()) ** -1
         exact = N * (N.T * inverse.T * inverse * N) ** -1 * N.T
         exact = np.array(exact.tolist(), dtype=float)
-    start, I = tp.Gaussian(np.zeros(3), X[:, order]), np.eye(3)
+    start, I = tp.Gaussian(np.zeros(3), factor=X[:, order]), np.eye(3)
     for attention in (tp.L2(Q, -Q, I), tp.Softmax(-Q.T @ Q, I, I)):
         limit = theory.limit_covariance(attention, start)
         assert np.abs(limit - exact).max() <= 1e-12 * np.abs(exact).max()
@@ -567,7 +574,7 @@ def test_rank_bound_is_reached_and_not_passed(kind, values):
     bound = theory.stationary_rank_bound(attention)
     X = isotropic(values, U)
     assert X.shape[1] == bound
-    velocity = attention(tp.Gaussian(np.zeros(4), X)).linear @ (X @ X.T)
+    velocity = attention(tp.Gaussian(np.zeros(4), factor=X)).linear @ (X @ X.T)
     close(velocity + velocity.T, 0 * A, 1e-12)
     low = [least_departure(A + A.T, r) for r in (bound, bound + 1)]
     assert low[0] < 1e-8 < 1e-2 < low[1]
@@ -600,7 +607,7 @@ def test_rank_bound_fails_for_l2():
     K = np.diag([1.0, 2.0])
     A = np.array([[0.0, 1.5], [-4.5, 0.0]])
     Q = np.linalg.solve(K.T, A)
-    stationary = tp.Gaussian([0.0, 0.0], np.eye(2))
+    stationary = tp.Gaussian([0.0, 0.0], factor=np.eye(2))
     B = tp.L2(Q, K, np.eye(2))(stationary).linear
     close(B + B.T, np.zeros((2, 2)), 1e-15)
     assert theory.stationary_rank_bound(tp.L2(Q, K, np.eye(2))) is None
@@ -628,7 +635,7 @@ def test_growth_bound_holds_and_is_reached():
         norms = [np.linalg.norm(sizes.directions[i], 2) for i in range(4)]
         logs = sizes.log_sizes + np.log(norms)
         assert (logs - logs[0] <= rate * times + 1e-6).all()
-    large = tp.Gaussian([0.0], [[1e6]])
+    large = tp.Gaussian([0.0], factor=[[1e6]])
     for head in (tp.Sinkhorn([[1.0]], [[2.0]], [[0.7]]), tp.L2([[1.0]], [[2.0]], [[0.7]])):
         path = tp.flow(large, head, 1.0)
         rate = theory.growth_bound(head)
@@ -637,12 +644,12 @@ def test_growth_bound_holds_and_is_reached():
 
 def test_growth_bound_may_use_the_range_of_the_covariance():
     head = tp.Softmax(np.diag([1.0, -1.0]), np.eye(2), np.eye(2))
-    flat, other = (tp.Gaussian([0.0, 0.0], X) for X in ([[0.0], [1.0]], [[1.0], [0.0]]))
+    flat, other = (tp.Gaussian([0.0, 0.0], factor=X) for X in ([[0.0], [1.0]], [[1.0], [0.0]]))
     assert theory.growth_bound(head) is None
     assert theory.growth_bound(head, other) is None
     assert theory.growth_bound(head, flat) == 0.0
     assert theory.growth_bound(tp.Linear(*np.array([[[1.0]], [[-1.0]], [[1.0]]])),
-                               tp.Gaussian([0.0], [[1.0]])) == 0.0  # fmt: skip
+                               tp.Gaussian([0.0], factor=[[1.0]])) == 0.0  # fmt: skip
     turning, W = tp.Softmax([[0.0, 1.0], [-1.0, 0.0]], np.eye(2), np.eye(2)), 3.0 * np.eye(2)
     assert theory.growth_bound(turning, other) == 0.0
     assert theory.growth_bound(turning + tp.AffineField(W), other) == 6.0
@@ -661,7 +668,7 @@ def test_variance_is_that_of_the_flow(kind):
     for _ in range(12):
         (q, k, v), s0 = rng.normal(size=(3, 1, 1)), np.exp(2 * rng.normal())
         attention = HEADS[kind](q, k, v)
-        start = tp.Gaussian(rng.normal(size=1), [[np.sqrt(s0)]])
+        start = tp.Gaussian(rng.normal(size=1), factor=[[np.sqrt(s0)]])
         times = np.linspace(0, min(2.0, 0.9 * theory.blowup_time(attention, start)), 5)
         path = tp.flow(start, attention, times, rtol=1e-12, atol=1e-14)
         np.testing.assert_allclose(
@@ -673,7 +680,7 @@ def test_variance_is_that_of_the_flow(kind):
 def test_variance_depends_on_products_of_query_and_key_alone(kind):
     """With two rows, K^T Q = 0.35 and K^T K = 1.25."""
     two = HEADS[kind]([[0.5], [-0.3]], [[1.0], [0.5]], [[0.9]])
-    path = tp.flow(tp.Gaussian([0.3], [[1.2]]), two, [0.0, 0.7, 1.5], rtol=1e-12)
+    path = tp.flow(tp.Gaussian([0.3], factor=[[1.2]]), two, [0.0, 0.7, 1.5], rtol=1e-12)
     np.testing.assert_allclose(
         path.covariances[:, 0, 0], theory.variance(two, 1.44, path.times), rtol=1e-9
     )
@@ -720,7 +727,7 @@ def test_variance_of_softmax_with_feed_forward_and_after_its_blowup():
     assert theory.variance(head, 1.0, [0.0, 0.5, 0.6]).tolist()[:2] == [1.0, np.inf]
     assert np.isnan(theory.variance(head, 1.0, 0.6))
     two = tp.MultiHead([head, tp.Softmax([[0.5]], [[-1.0]], [[3.0]])]) + tp.AffineField([[0.4]])
-    path = tp.flow(tp.Gaussian([0.0], [[2.0]]), two, [0, 0.5, 2.0], rtol=1e-12)
+    path = tp.flow(tp.Gaussian([0.0], factor=[[2.0]]), two, [0, 0.5, 2.0], rtol=1e-12)
     np.testing.assert_allclose(
         path.covariances[:, 0, 0], theory.variance(two, 4.0, path.times), rtol=1e-9
     )
@@ -754,7 +761,7 @@ def test_bad_input_is_told():
     rng = np.random.default_rng(16)
     head = tp.Softmax(*rng.normal(size=(2, 3, 3)), np.eye(3))
     with pytest.raises(ValueError, match="gaussian: its dimension"):
-        theory.blowup_time(head, tp.Gaussian([0.0], [[1.0]]))
+        theory.blowup_time(head, tp.Gaussian([0.0], factor=[[1.0]]))
     with pytest.raises(TypeError, match="gaussian: must be a Gaussian"):
         theory.limit_covariance(head, tp.Particles([[0.0, 0.0, 0.0]]))
     with pytest.raises(ValueError, match="attention: must be of dimension 1"):
@@ -769,14 +776,14 @@ def test_bad_input_is_told():
         theory.variance(tp.Softmax(np.ones((2, 1, 1)), [[1.0]], [[1.0]]), 1.0, 1.0)
     with pytest.raises(ValueError, match="query: its leading axes"):
         theory.blowup_time(tp.Softmax(np.ones((2, 1, 1)), [[1.0]], [[1.0]]),
-                           tp.Gaussian([0.0], [[1.0]]))  # fmt: skip
+                           tp.Gaussian([0.0], factor=[[1.0]]))  # fmt: skip
 
 
 @pytest.mark.parametrize("size", [1e-160, 1e-100, 1e100, 1e160])
 def test_blowup_with_feed_forward_is_undecided_out_of_range(size):
     attention = tp.Softmax(np.eye(2), np.eye(2), np.eye(2)) + tp.AffineField(np.eye(2))
-    assert theory.blowup_time(attention, tp.Gaussian([0.0, 0.0], size * np.eye(2))) is None
-    assert theory.blowup_time(attention, tp.Gaussian([0.0, 0.0], 0 * np.eye(2))) == np.inf
+    assert theory.blowup_time(attention, tp.Gaussian([0.0, 0.0], factor=size * np.eye(2))) is None
+    assert theory.blowup_time(attention, tp.Gaussian([0.0, 0.0], factor=0 * np.eye(2))) == np.inf
 
 
 def test_blowup_with_feed_forward_of_small_and_large_covariances():
@@ -784,5 +791,5 @@ def test_blowup_with_feed_forward_of_small_and_large_covariances():
     attention = tp.Softmax(np.eye(2), np.eye(2), np.eye(2)) + tp.AffineField(np.eye(2))
     for size in (1e-20, 1e-3, 1.0, 1e20):
         exact = np.log1p(1 / size**2) / 2
-        gaussian = tp.Gaussian([0.0, 0.0], size * np.eye(2))
+        gaussian = tp.Gaussian([0.0, 0.0], factor=size * np.eye(2))
         assert theory.blowup_time(attention, gaussian) == pytest.approx(exact, rel=1e-8)

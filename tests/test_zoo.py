@@ -22,7 +22,7 @@ def test_a_gaussian_and_its_quadrature_particles_flow_alike(name, d, rank, nodes
     rng = np.random.default_rng([d, rank])
     Q, K, V = head_parameters(rng, d, size=0.8)
     factor = rng.normal(size=(d, rank))
-    start = tp.Gaussian(0.2 * rng.normal(size=d), 0.35 * factor / np.linalg.norm(factor, 2))
+    start = tp.Gaussian(0.2 * rng.normal(size=d), factor=0.35 * factor / np.linalg.norm(factor, 2))
     attention = ROWS[name].make(Q, K, V)
     exact = tp.flow(start, attention, [0.0, 0.5, 1.0])
     tokens = tp.flow(start.quadrature(nodes), attention, [0.0, 0.5, 1.0])
@@ -42,7 +42,7 @@ def departure(tokens):
 def test_sigmoid_leaves_the_gaussians_and_softmax_does_not(d, nodes):
     rng = np.random.default_rng(d)
     Q, K, V = head_parameters(rng, d)
-    tokens = tp.Gaussian(np.full(d, 0.5), 0.5 * np.eye(d)).quadrature(nodes)
+    tokens = tp.Gaussian(np.full(d, 0.5), factor=0.5 * np.eye(d)).quadrature(nodes)
     found = {
         name: np.abs(departure(tp.flow(tokens, ROWS[name].make(Q, K, V), 1.0).final)).max(axis=1)
         for name in ("softmax", "sigmoid")
@@ -78,7 +78,7 @@ def test_opposite_key_and_query_have_one_limit_for_three_attentions(name, d, k, 
         closed = N @ np.linalg.inv(N.T @ np.linalg.inv(X @ X.T) @ N) @ N.T
         assert np.abs(limit - closed).max() <= 1e-12
     times = np.concatenate([[0.0], np.logspace(2, 5, 10)])
-    path = tp.flow(tp.Gaussian(np.zeros(d), X), IDENTITY[name](Q, d), times)
+    path = tp.flow(tp.Gaussian(np.zeros(d), factor=X), IDENTITY[name](Q, d), times)
     errors = np.linalg.norm(path.covariances[1:] - limit, axis=(1, 2))
     order = -np.polyfit(np.log(times[1:]), np.log(errors), 1)[0]
     print(
@@ -99,7 +99,7 @@ def random_stack(seed, d, cases, condition=None):
     if condition is not None:
         U, s, Wt = np.linalg.svd(K)
         K = U * np.maximum(s, s[:, :1] / condition)[:, None, :] @ Wt
-    return Q, K, V, tp.Gaussian(np.zeros((cases, d)), rng.normal(size=(cases, d, d)))
+    return Q, K, V, tp.Gaussian(np.zeros((cases, d)), factor=rng.normal(size=(cases, d, d)))
 
 
 # Of growth by e^3000 only the outcome is wanted, so the tolerances are loose. A covariance that
@@ -185,7 +185,12 @@ def stack_of_parameters(seed, cases, d):
     rng = np.random.default_rng(seed)
     parameters = [head_parameters(rng, d) for _ in range(cases)]
     Q, K, V = (np.array(M) for M in zip(*parameters, strict=True))
-    return Q, K, V, tp.Gaussian(rng.normal(size=(cases, d)), 0.5 * rng.normal(size=(cases, d, d)))
+    return (
+        Q,
+        K,
+        V,
+        tp.Gaussian(rng.normal(size=(cases, d)), factor=0.5 * rng.normal(size=(cases, d, d))),
+    )
 
 
 @pytest.mark.parametrize("name", ["softmax", "l2", "sinkhorn", "multi-head"])
@@ -251,7 +256,10 @@ def test_a_stack_of_300_problems_agrees_with_lsoda(name):
     rng = np.random.default_rng(0)
     Q, H = rng.normal(size=(300, 2, 5)), rng.normal(size=(300, 5, 5))
     path = tp.flow(
-        tp.Gaussian(np.zeros((300, 5)), H), HEADS[name](Q, -Q, np.eye(5)), [0.0, 1e6], rtol=1e-8
+        tp.Gaussian(np.zeros((300, 5)), factor=H),
+        HEADS[name](Q, -Q, np.eye(5)),
+        [0.0, 1e6],
+        rtol=1e-8,
     )
     assert set(path.stop) == {"time"}
     ends, gaps = path.final.covariance, []
@@ -368,7 +376,7 @@ def test_a_sphere_puts_its_tokens_there_and_takes_the_tangential_part():
     wanted = u - (u * tokens.points).sum(axis=1)[:, None] * tokens.points
     assert placed.velocities(causal(placed)) == pytest.approx(wanted, abs=1e-14)
     with pytest.raises(TypeError, match="unexpected keyword argument 'space'"):
-        tp.Gaussian(np.zeros(3), np.eye(3), space=tp.Sphere())
+        tp.Gaussian(np.zeros(3), factor=np.eye(3), space=tp.Sphere())
 
 
 # --- the progress bar ----------------------------------------------------------------------------
@@ -377,7 +385,9 @@ def test_a_sphere_puts_its_tokens_there_and_takes_the_tangential_part():
 @pytest.mark.parametrize("time", [1.0, np.inf])
 def test_a_progress_bar_goes_to_stderr_and_changes_nothing(capsys, time):
     attention = tp.Softmax(np.eye(2), np.eye(2), np.eye(2))
-    start = tp.Gaussian(np.zeros((3, 2)), np.array([1.0, 0.5, 0.4])[:, None, None] * np.eye(2))
+    start = tp.Gaussian(
+        np.zeros((3, 2)), factor=np.array([1.0, 0.5, 0.4])[:, None, None] * np.eye(2)
+    )
     quiet = tp.flow(start, attention, time)
     assert capsys.readouterr() == ("", "")
     shown = tp.flow(start, attention, time, progress=True)

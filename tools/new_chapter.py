@@ -35,7 +35,7 @@ from transpde import plotting
 from transpde.records import digest
 
 attention = tp.Softmax(np.eye(2), -np.eye(2), np.eye(2))
-start = tp.Gaussian([0.0, 0.0], np.diag([1.0, 0.5]))"""
+start = tp.Gaussian([0.0, 0.0], factor=np.diag([1.0, 0.5]))"""
 
 FIGURE = """path = tp.flow(start, attention, np.linspace(0, 2, 5))
 ax = plotting.plot_ellipses(path)

@@ -359,7 +359,7 @@ def random_gaussians(
         X = X / size * np.sqrt(positive_number("trace", trace))
     spread = number("mean_scale", mean_scale, "a number of at least 0", lambda x: 0 <= x < np.inf)
     m = _each(cases, seed, lambda one: spread * _stream(one, "mean").normal(size=d))
-    return Gaussian(m, X)
+    return Gaussian(m, factor=X)
 
 
 def random_tokens(

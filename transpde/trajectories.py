@@ -151,7 +151,7 @@ class Trajectory(Unchanging, Generic[M]):
 
         Example:
             >>> import transpde as tp
-            >>> stack = tp.Gaussian([0.0], [[[1.0]], [[2.0]]])
+            >>> stack = tp.Gaussian([0.0], factor=[[[1.0]], [[2.0]]])
             >>> path = tp.flow(stack, tp.Softmax([[1.0]], [[1.0]], [[1.0]]), time=1.0)
             >>> path.case(1).stop, round(path.case(1).blowup_time, 9)
             ('blow-up', 0.125)
@@ -201,7 +201,7 @@ class Trajectory(Unchanging, Generic[M]):
         Example:
             >>> import numpy as np, transpde as tp
             >>> head = tp.Softmax([[0.0]], [[0.0]], [[1.0]])  # the field is the mean
-            >>> path = tp.flow(tp.Gaussian([1.0], [[1.0]]), head, [0.0, np.log(2)])
+            >>> path = tp.flow(tp.Gaussian([1.0], factor=[[1.0]]), head, [0.0, np.log(2)])
             >>> path.carry([[0.0], [5.0]])[-1].ravel().round(9)
             array([1., 6.])
         """

@@ -152,7 +152,7 @@ def _radius_velocity(X: Array, attention: Attention, p: Parameters) -> Array:
 
 
 def _covariance_rate(X: Array, attention: Attention, p: Parameters) -> Array:
-    gaussian = Gaussian(np.zeros(X.shape[1]), X.T)
+    gaussian = Gaussian(np.zeros(X.shape[1]), factor=X.T)
     field = attention(gaussian)
     rate = field.moves(gaussian.mean, gaussian.factor)[1] @ X  # type: ignore[attr-defined]
     return np.asarray(rate + rate.T)

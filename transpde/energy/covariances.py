@@ -40,7 +40,7 @@ def twisted_energy(measure: Tokens, score: Any) -> Any:
     Example:
         >>> import transpde as tp
         >>> from transpde.energy import twisted_energy
-        >>> twisted_energy(tp.Gaussian([0.0], [[2.0]]), [[3.0]])
+        >>> twisted_energy(tp.Gaussian([0.0], factor=[[2.0]]), [[3.0]])
         -36.0
     """
     A = score_of(measure, score)
@@ -70,7 +70,7 @@ def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> An
     Example:
         >>> import transpde as tp
         >>> from transpde.energy import twisted_dissipation
-        >>> gaussian = tp.Gaussian([0.0], [[1.0]])
+        >>> gaussian = tp.Gaussian([0.0], factor=[[1.0]])
         >>> twisted_dissipation(gaussian, [[3.0]], mobility=[[2.0]])
         162.0
     """
@@ -106,7 +106,7 @@ def twisted_curvatures(gaussian: Gaussian, score: Any) -> Array:
     Example:
         >>> import transpde as tp
         >>> from transpde.energy import twisted_curvatures
-        >>> twisted_curvatures(tp.Gaussian([0.0], [[1.0]]), [[2.0]])
+        >>> twisted_curvatures(tp.Gaussian([0.0], factor=[[1.0]]), [[2.0]])
         array([-12.])
     """
     of_kind("gaussian", gaussian, Gaussian, "a Gaussian")
@@ -151,7 +151,7 @@ def bures_gradient(measure: Tokens, gradient: Any, mobility: Any = None) -> Affi
     Example:
         >>> import numpy as np, transpde as tp
         >>> from transpde.energy import bures_gradient
-        >>> field = bures_gradient(tp.Gaussian([1.0, 0.0], np.eye(2)), np.diag([1.0, 2.0]))
+        >>> field = bures_gradient(tp.Gaussian([1.0, 0.0], factor=np.eye(2)), np.diag([1.0, 2.0]))
         >>> field([2.0, 1.0])
         array([2., 4.])
     """
@@ -183,7 +183,7 @@ def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: Any) -> Gaussian:
     Example:
         >>> import transpde as tp
         >>> from transpde.energy import bures_geodesic
-        >>> start, end = tp.Gaussian([0.0], [[1.0]]), tp.Gaussian([2.0], [[3.0]])
+        >>> start, end = tp.Gaussian([0.0], factor=[[1.0]]), tp.Gaussian([2.0], factor=[[3.0]])
         >>> bures_geodesic(start, end, [0.0, 0.5, 1.0]).covariance.ravel()
         array([1., 4., 9.])
     """
@@ -204,7 +204,7 @@ def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: Any) -> Gaussian:
     P, _, Rt = np.linalg.svd(X.mT @ Y)
     mean = (1 - s) * gaussian.mean + s * other.mean
     s = s[..., None]
-    return Gaussian(mean, (1 - s) * (X @ P) + s * (Y @ Rt.mT))
+    return Gaussian(mean, factor=(1 - s) * (X @ P) + s * (Y @ Rt.mT))
 
 
 def _traces(left: Array, right: Array) -> Array:

@@ -41,7 +41,7 @@ def energy_residual(
         >>> import transpde as tp
         >>> from transpde.energy import energy_residual, twisted_dissipation, twisted_energy
         >>> A = [[-1.0]]
-        >>> path = tp.flow(tp.Gaussian([0.0], [[1.0]]), tp.Softmax([[1.0]], A, A), time=0.2)
+        >>> path = tp.flow(tp.Gaussian([0.0], factor=[[1.0]]), tp.Softmax([[1.0]], A, A), time=0.2)
         >>> energy_residual(path, lambda mu: twisted_energy(mu, A),
         ...                 lambda mu: -twisted_dissipation(mu, A)) < 1e-6
         True

@@ -44,7 +44,7 @@ def interaction_energy(measure: Tokens, score: Any) -> Any:
     Example:
         >>> import transpde as tp
         >>> from transpde.energy import interaction_energy
-        >>> interaction_energy(tp.Gaussian([0.0], [[1.0]]), [[0.6]])
+        >>> interaction_energy(tp.Gaussian([0.0], factor=[[1.0]]), [[0.6]])
         0.625
     """
     A = score_of(measure, score)
@@ -80,7 +80,7 @@ def interaction_dissipation(measure: Tokens, score: Any, *, normalised: bool = T
     Example:
         >>> import transpde as tp
         >>> from transpde.energy import interaction_dissipation
-        >>> interaction_dissipation(tp.Gaussian([0.0], [[1.0]]), [[0.6]])
+        >>> interaction_dissipation(tp.Gaussian([0.0], factor=[[1.0]]), [[0.6]])
         0.253125
     """
     A = score_of(measure, score)
@@ -124,7 +124,7 @@ def sinkhorn_energy(measure: Tokens, score: Any, epsilon: float = 1.0) -> Any:
     Example:
         >>> import transpde as tp
         >>> from transpde.energy import sinkhorn_energy
-        >>> round(sinkhorn_energy(tp.Gaussian([0.0], [[1.0]]), [[2**0.5]]), 6)
+        >>> round(sinkhorn_energy(tp.Gaussian([0.0], factor=[[1.0]]), [[2**0.5]]), 6)
         0.326713
     """
     A, epsilon = score_of(measure, score), positive_number("epsilon", epsilon)
@@ -160,7 +160,7 @@ def sinkhorn_dissipation(measure: Tokens, score: Any, epsilon: float = 1.0) -> A
     Example:
         >>> import transpde as tp
         >>> from transpde.energy import sinkhorn_dissipation
-        >>> round(sinkhorn_dissipation(tp.Gaussian([0.0], [[1.0]]), [[2**0.5]]), 12)
+        >>> round(sinkhorn_dissipation(tp.Gaussian([0.0], factor=[[1.0]]), [[2**0.5]]), 12)
         1.0
     """
     A = score_of(measure, score)

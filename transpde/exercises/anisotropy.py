@@ -121,7 +121,7 @@ def l2_spread(answer: Answer) -> str:
         return np.asarray(np.linalg.eigvalsh(B + B.T).var())
 
     def exact(Q: Array, K: Array, V: Array, s: float) -> Array:
-        gaussian = Gaussian(np.zeros(3), float(s) * np.eye(3))
+        gaussian = Gaussian(np.zeros(3), factor=float(s) * np.eye(3))
         return spread(L2(Q, K, V)._affine_field(gaussian).linear)
 
     def part(K: Array, s: float) -> Array:

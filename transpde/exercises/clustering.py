@@ -29,7 +29,7 @@ def limit(answer: Answer) -> str:
         problems.append((X, np.vstack([Q, nothing_new])))
 
     def solution(X: Array, Q: Array) -> Array:
-        start = Gaussian(np.zeros(len(X)), X)
+        start = Gaussian(np.zeros(len(X)), factor=X)
         return np.asarray(limit_covariance(Softmax(Q, -Q, np.eye(len(X))), start))
 
     def kernel(Q: Array) -> Array:

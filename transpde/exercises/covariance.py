@@ -43,7 +43,7 @@ def sinkhorn_linear(answer: Answer) -> str:
 
     def solution(A: Array, V: Array, X: Array, epsilon: Array) -> Array:
         head = Sinkhorn(A, np.eye(3), V, float(epsilon))
-        field = head(Gaussian(np.zeros(3), X))
+        field = head(Gaussian(np.zeros(3), factor=X))
         return field.linear if isinstance(field, AffineField) else np.full((3, 3), np.nan)
 
     def core(G: Array, epsilon: Array, factor: float = 4.0) -> Array:

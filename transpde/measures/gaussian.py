@@ -53,11 +53,13 @@ class Gaussian(Measure):
 
     Args:
         mean: m, shape (..., d); leading axes make a stack of Gaussians.
-        factor: X, shape (..., d, r), any r >= 1, with the columns $x_j$.
-        log_scale: one s for all columns, shape (...); 0 when left out.
+        factor: X, shape (..., d, r), any r >= 1, with the columns $x_j$. By keyword only, because
+            a matrix in this place could as well be the covariance, which `from_covariance` takes.
+        log_scale: one s for all columns, shape (...); 0 when left out. By keyword only.
 
     Raises:
         ValueError: entries that are not finite, shapes that do not match.
+        TypeError: a matrix given by position, or no factor.
 
     Attributes:
         log_scales: the $s_j$, shape (..., r).
@@ -74,7 +76,14 @@ class Gaussian(Measure):
     log_scales: Array
     in_axes: bool  # the columns are, nearly, orthonormal: principal axes
 
-    def __init__(self, mean: Any, factor: Any, log_scale: Any = 0.0) -> None:
+    def __init__(self, mean: Any, *unnamed: Any, factor: Any = None, log_scale: Any = 0.0) -> None:
+        if unnamed or factor is None:
+            raise TypeError(
+                "factor: must be given by its name, because a matrix alone could be a factor or a "
+                f"covariance; got {'a second argument without a name' if unnamed else 'none'}. "
+                "Write Gaussian(mean, factor=X) for the covariance X X^T, or "
+                "Gaussian.from_covariance(mean, S) for the covariance S."
+            )
         m = finite_array("mean", mean, "... d")
         X = finite_array("factor", factor, "... d r")
         s = finite_array("log_scale", log_scale, "...")
@@ -124,7 +133,7 @@ class Gaussian(Measure):
         kept = np.where(values > floor, values, 0.0)
         rank = max(1, int((kept > 0).sum(axis=-1).max()))
         factor = np.sqrt(size) * (vectors * np.sqrt(kept)[..., None, :])[..., -rank:]
-        return cls(mean, factor)
+        return cls(mean, factor=factor)
 
     @classmethod
     def from_particles(cls, particles: Particles) -> Gaussian:
@@ -150,10 +159,10 @@ class Gaussian(Measure):
         columns = (particles.points - mean[..., None, :]).mT
         factor = columns * np.sqrt(particles.weights)[..., None, :]
         if factor.shape[-1] <= factor.shape[-2]:
-            return cls(mean, factor)
+            return cls(mean, factor=factor)
         size = np.abs(factor).max(axis=(-2, -1), keepdims=True)
         U, sizes, _ = np.linalg.svd(ratio(factor, size), full_matrices=False)
-        return cls(mean, size * U * sizes[..., None, :])
+        return cls(mean, factor=size * U * sizes[..., None, :])
 
     @property
     def stack(self) -> tuple[int, ...]:  # type: ignore[override]

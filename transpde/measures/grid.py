@@ -139,7 +139,7 @@ class Grid(Measure):
         Example:
             >>> import numpy as np, transpde as tp
             >>> edges = np.linspace(-6.0, 6.0, 121)
-            >>> grid = tp.Grid.from_gaussian(edges, tp.Gaussian([0.0], [[1.0]]))
+            >>> grid = tp.Grid.from_gaussian(edges, tp.Gaussian([0.0], factor=[[1.0]]))
             >>> round(float(grid.density.max()), 4)
             0.3983
         """

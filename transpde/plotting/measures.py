@@ -183,7 +183,7 @@ def plot_ellipse(
         ValueError: another dimension, a stack, a level that is not positive.
 
     Example:
-        >>> ax = plot_ellipse(tp.Gaussian([0.0, 0.0], [[2.0, 0.0], [0.0, 1.0]]))  # doctest: +SKIP
+        >>> ax = plot_ellipse(tp.Gaussian([0, 0], factor=[[2, 0], [0, 1]]))  # doctest: +SKIP
     """
     in_the_plane("gaussian", gaussian)
     if gaussian.stack:

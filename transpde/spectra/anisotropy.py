@@ -36,7 +36,7 @@ def log_spectrum(covariance: Any) -> Array:
     Example:
         >>> import transpde as tp
         >>> from transpde.spectra import log_spectrum
-        >>> log_spectrum(tp.Gaussian([0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], log_scale=-2000.0))
+        >>> log_spectrum(tp.Gaussian([0, 0], factor=[[1, 0], [0, 1]], log_scale=-2000.0))
         array([-2000., -2000.])
     """
     if isinstance(covariance, Gaussian):

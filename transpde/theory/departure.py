@@ -60,7 +60,7 @@ def mixture_velocity(head: Head, components: Gaussian, weights: Any, points: Any
         >>> import transpde as tp
         >>> from transpde.theory.departure import mixture_velocity
         >>> head = tp.Softmax([[1.0]], [[1.0]], [[1.0]])
-        >>> pair = tp.Gaussian([[-1.0], [1.0]], [[[0.5]], [[0.5]]])
+        >>> pair = tp.Gaussian([[-1.0], [1.0]], factor=[[[0.5]], [[0.5]]])
         >>> mixture_velocity(head, pair, [0.5, 0.5], [[0.0], [2.0]]).round(6)
         array([[0.      ],
                [1.464028]])
@@ -154,7 +154,7 @@ def kurtosis_rate(head: Head, gaussian: Gaussian, nodes: int = 60) -> float:
     Example:
         >>> import transpde as tp
         >>> from transpde.theory.departure import kurtosis_rate
-        >>> start = tp.Gaussian([0.0], [[1.0]])
+        >>> start = tp.Gaussian([0.0], factor=[[1.0]])
         >>> round(kurtosis_rate(tp.Unnormalized([[0.5]], [[1.0]], [[-1.0]]), start), 6)
         -1.0264
     """
@@ -171,9 +171,9 @@ def kurtosis_rate(head: Head, gaussian: Gaussian, nodes: int = 60) -> float:
                 "gaussian: the norm of the scores on it must be below 1 for unnormalised "
                 f"attention; got {gamma:.3g}. Take a smaller covariance."
             )
-    standard = Gaussian(np.zeros(d), np.eye(d)).quadrature(count)
+    standard = Gaussian(np.zeros(d), factor=np.eye(d)).quadrature(count)
     z, w = standard.points, standard.weights
-    one = Gaussian(gaussian.mean[None], root[None])
+    one = Gaussian(gaussian.mean[None], factor=root[None])
     velocity = mixture_velocity(head, one, [1.0], gaussian.mean + z @ root.T)
     along = (z * np.linalg.solve(root, velocity.T).T).sum(axis=1)
     return float(4 / (d * (d + 2)) * (w @ (((z**2).sum(axis=1) - d - 2) * along)))

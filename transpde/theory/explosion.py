@@ -165,7 +165,7 @@ def blowup_bound(attention: Any, gaussian: Gaussian) -> Any:
         >>> import numpy as np, transpde as tp
         >>> from transpde import theory
         >>> A, M = np.diag([1.0, -1.0]), np.diag([2.0, 1.0])
-        >>> gaussian = tp.Gaussian([0.0, 0.0], np.eye(2))
+        >>> gaussian = tp.Gaussian([0.0, 0.0], factor=np.eye(2))
         >>> theory.blowup_bound(tp.Softmax(A, np.eye(2), M @ A), gaussian)
         0.375
     """

@@ -109,7 +109,7 @@ def log_growth_bound(attention: Any, gaussian: Gaussian, time: Any) -> Any:
         >>> import numpy as np, transpde as tp
         >>> from transpde import theory
         >>> K = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-        >>> gaussian = tp.Gaussian(np.zeros(3), np.eye(3))
+        >>> gaussian = tp.Gaussian(np.zeros(3), factor=np.eye(3))
         >>> theory.log_growth_bound(tp.L2(K, K, np.eye(3)), gaussian, [0.0, 2.0])
         array([ 0.        , 12.66666667])
     """

@@ -111,7 +111,7 @@ def observed_rates(head: Any, direction: Any, *, span: float = 0.1) -> Array:
     n, rates = _normal(u), []
     thin, thick = (u + CLOSE * n)[..., None], np.stack([u, np.sqrt(CLOSE) * n], axis=-1)
     for X, side in ((thin, u), (thick, n)):
-        path = flow(Gaussian(np.zeros(u.shape), X), head, [0.0, t], rtol=1e-9, atol=1e-14)
+        path = flow(Gaussian(np.zeros(u.shape), factor=X), head, [0.0, t], rtol=1e-9, atol=1e-14)
         entry = [_form(side, S, n) for S in path.covariances]
         rates.append(np.log(entry[1] / entry[0]) / t)
     return np.stack(rates, axis=-1)
