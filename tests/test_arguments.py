@@ -49,6 +49,7 @@ class Frame:
 
 OTHER_ARRAYS = {"matrix": np.matrix, "frame": Frame, "rows": lambda v: v.tolist()}
 CASES = [(name, argument) for name, row in ROWS.items() for argument in row if argument != "self"]
+REFUSED = "unnamed"  # what a function takes only to say that it wants a name
 
 
 def public_modules():
@@ -76,9 +77,7 @@ def public_callables():
     return found
 
 
-@cacheREFUSED = "unnamed"  # what a function takes only to say that it wants a name
-
-
+@cache
 def resolved(name):
     thing = transpde
     for part in name.split("."):
