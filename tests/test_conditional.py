@@ -97,6 +97,17 @@ def test_ties_share_a_level_and_positions_without_mass_are_left_out():
     assert distance(mu, moved) == 0.0
 
 
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_laws_of_positions_agree_to_within_rounding_of_the_largest(size):
+    x, s = np.array([[0.0], [1.0], [3.0]]), size * np.array([1.0, 2.0, 3.0])
+    moved = tp.Particles(x, positions=s * (1 + 2e-10))
+    assert tp.conditional_wasserstein(tp.Particles(x, positions=s), moved) == 0.0
+    with pytest.raises(ValueError, match="nu: "):
+        tp.conditional_wasserstein(
+            tp.Particles(x, positions=s), tp.Particles(x, positions=1.01 * s)
+        )
+
+
 @pytest.mark.parametrize("size", [1e-120, 1e120])
 def test_units_do_not_matter(size):
     rng = np.random.default_rng(1)

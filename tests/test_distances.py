@@ -14,6 +14,7 @@ from scipy.linalg import sqrtm
 from scipy.optimize import linear_sum_assignment
 
 import transpde as tp
+from transpde.distances import clouds
 
 
 def test_bures_of_full_rank_agrees_with_matrix_roots():
@@ -417,6 +418,16 @@ def test_close_tokens_beside_far_ones_keep_their_distance():
         assert tp.wasserstein(*line, p) == pytest.approx(exact)
 
 
+@pytest.mark.parametrize(("n", "m"), [(6, 4), (3, 3), (7, 1)])
+def test_flows_between_equal_weights_are_whole_numbers(n, m):
+    masses = clouds._masses(np.full(n, 1 / n), np.full(m, 1 / m))
+    for mass in masses:
+        assert (mass == np.round(mass)).all()
+        assert mass.sum() == n * m / np.gcd(n, m)
+    uneven = np.full(n, 1 / n), np.arange(1.0, m + 2) / sum(range(m + 2))
+    assert clouds._masses(*uneven)[1] is uneven[1]
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -427,6 +438,11 @@ def test_close_tokens_beside_far_ones_keep_their_distance():
             lambda g, c: tp.wasserstein(g, c),
             TypeError,
             "nu: must be of the same kind as mu, Gauss",
+        ),
+        (
+            lambda g, c: tp.wasserstein(c, g),
+            TypeError,
+            "nu: must be of the same kind as mu, Particles; got Gaussian. Sample the Gaussian",
         ),
         (
             lambda g, c: tp.wasserstein(c, tp.Particles([[1.0]])),

@@ -110,7 +110,7 @@ def conditional_wasserstein(mu: Particles, nu: Particles, p: float = 2) -> Any:
 def _conditional_distance(mu: Particles, nu: Particles, p: float) -> float:
     (s, theta, level), (t, other, other_level) = _positions(mu), _positions(nu)
     _same_marginal(s, theta, t, other)
-    theta = (theta + other) / 2  # equal to within 1e-9; so the distance is symmetric to the bit
+    theta = theta + other  # equal to within 1e-9; so the distance is symmetric to the bit
     distances = np.empty(len(s))
     for i in range(len(s)):
         conditionals = _carried(mu, level == i), _carried(nu, other_level == i)
