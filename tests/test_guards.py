@@ -335,7 +335,7 @@ def untag_all(notebook: NotebookNode) -> None:
 
 EXPLORER = (
     '<figure class="explorer" data-digest="{digest}"><img alt="{alt}">'
-    '<script type="application/json">{{"frames": {frames}}}</script></figure>'
+    '<script type="application/json">{{"texts": [{frames}]}}</script></figure>'
 )
 EXPLORER_ALT = "Three greys that become &quot;lighter&quot; along the slider."
 
@@ -415,7 +415,7 @@ VIOLATIONS: dict[str, tuple[Callable[[NotebookNode], None], str]] = {
     "no explorer": (tag("explorer", "nbval-ignore-output"), "it shows no explorer"),
     "many explorers": (add_explorers, "4 explorer cells"),
     "untagged explorer": (explorer("explorer"), "wants both its tags"),
-    "many frames": (explorer(frames=61), "explorer of 61 pictures"),
+    "many frames": (explorer(frames=101), "explorer of 101 pictures"),
     "dead explorer": (explorer(frames=1), "explorer of 1 pictures"),
     "heavy explorer": (explorer(alt="x" * 400_000), "at most 400000"),
     "explorer without alt": (explorer(alt=""), "alt text of 0 characters"),

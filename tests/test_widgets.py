@@ -7,11 +7,11 @@ import json
 import re
 import subprocess
 import sys
+import zlib
 
 import ipywidgets
 import numpy as np
 import pytest
-from PIL import Image
 
 from transpde import plotting
 from transpde.records import digest
@@ -53,16 +53,31 @@ def test_frames_are_the_product_of_the_stops_in_order(waves):
     values = [(t, name) for t in DEPTHS for name in NAMES]
     assert len(waves.frames) == len(values)
     for frame, (t, name) in zip(waves.frames, values, strict=True):
-        assert frame == pictures.webp(waves.figure(t=t, name=name))
+        assert frame == pictures.svg(waves.figure(t=t, name=name))
     assert len(set(waves.frames)) == len(values)
 
 
-def test_frames_show_the_figure_up_to_the_kept_levels(waves):
+def test_frames_show_the_figure_to_a_hundredth_of_a_point(waves):
+    """The curve stands in the picture where the axes put its data, in points from the top left."""
     figure = waves.figure(t=1.5, name="L2")
-    exact = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
-    kept = np.asarray(Image.open(io.BytesIO(waves.frames[4])).convert("RGB")).astype(int)
-    assert kept.shape == (round(3.6 * pictures.DPI), round(4.8 * pictures.DPI), 3)
-    assert np.abs(kept - exact).max() <= pictures.LEVEL / 2
+    (line,) = figure.axes[0].lines
+    height = 72 * figure.get_figheight()
+    places = line.get_transform().transform(line.get_xydata()) * 72 / figure.dpi
+    wanted = places * [1, -1] + [0, height]
+    curve = max(re.findall(r' d="M([^"]*)"[^>]*clip-path', waves.frames[4]), key=len)
+    drawn = np.array([point.split() for point in curve.split("L")], dtype=float)
+    assert len(drawn) > 20
+    gaps = np.linalg.norm(drawn[:, None] - wanted, axis=2)
+    assert gaps.min(axis=1).max() < 0.01
+    assert (drawn[[0, -1]] == wanted[[0, -1]].round(2)).all()
+    assert len(waves.frames[4]) < 0.9 * len(written_by_matplotlib(figure))
+
+
+def written_by_matplotlib(figure):
+    buffer = io.StringIO()
+    with pictures.look():
+        figure.savefig(buffer, format="svg")
+    return buffer.getvalue()
 
 
 def test_digest_names_the_data_drawn(waves):
@@ -111,27 +126,35 @@ def test_the_readers_own_settings_change_nothing(waves):
 # --- the page -----------------------------------------------------------------------------------
 
 
-def test_page_holds_the_still_and_all_other_frames_once(waves):
+def test_page_holds_the_still_and_all_frames(waves):
     shown = waves.page
-    still = re.search(r'<img [^>]*src="data:image/webp;base64,([^"]*)"', shown)[1]
-    stored = data_of(shown)["frames"]
-    assert stored[2] == ""
-    stored[2] = still
-    assert [base64.b64decode(frame) for frame in stored] == list(waves.frames)
+    still = re.search(r'<img [^>]*src="data:image/svg\+xml;base64,([^"]*)"', shown)[1]
+    packed = base64.b64decode(data_of(shown)["pictures"])
+    stored = json.loads(zlib.decompress(packed))
+    frames = ["\n".join(stored["lines"][k] for k in frame) for frame in stored["frames"]]
+    assert frames == list(waves.frames)
+    assert base64.b64decode(still).decode() == waves.frames[2]
+    assert len(packed) < len("".join(frames)) / 5
     assert f'data-digest="{waves.digest}"' in shown
 
 
-def test_controls_have_labels_values_and_steps(waves):
+def test_numbers_have_a_slider_and_names_have_buttons(waves):
     controls = data_of(waves.page)["controls"]
-    labels = re.findall(r'<label for="([^"]+)">(.*?)</label>', controls)
-    inputs = re.findall(r"<input ([^>]*)>", controls)
-    ids = [re.search(r'id="([^"]+)"', one)[1] for one in inputs]
-    assert [key for key, _ in labels] == ids
-    assert [label for _, label in labels] == ["depth <i>t</i>", "attention"]
-    assert [re.search(r'aria-valuetext="([^"]+)"', one)[1] for one in inputs] == ["0.5", "L2"]
-    assert all('type="range"' in one and 'step="1"' in one for one in inputs)
-    assert [re.search(r'max="(\d+)"', one)[1] for one in inputs] == ["2", "1"]
-    assert re.findall(r'<output for="([^"]+)"', controls) == ids
+    ((key, label),) = re.findall(r'<label for="([^"]+)">(.*?)</label>', controls)
+    (slider,) = re.findall(r'<input (type="range"[^>]*)>', controls)
+    assert f'id="{key}"' in slider
+    assert label == "depth <i>t</i>"
+    assert 'aria-valuetext="0.5"' in slider
+    assert 'max="2" step="1" value="1"' in slider
+    assert re.findall(r'<output for="([^"]+)"', controls) == [key]
+    group, name = re.search(
+        r'role="radiogroup" aria-labelledby="([^"]+)"><span id="\1">(.*?)</span>', controls
+    ).groups()
+    assert name == "attention"
+    buttons = re.findall(r'<input type="radio" name="([^"]+)" value="(\d)"( checked)?>', controls)
+    assert buttons == [(group, "0", " checked"), (group, "1", "")]
+    assert re.findall(r"<span>([^<]+)</span></label>", controls) == list(NAMES)
+    assert controls.count("<input") == 3
 
 
 def test_without_the_script_there_is_no_control_but_the_still_and_its_values(waves):
@@ -159,7 +182,7 @@ def test_texts_are_escaped():
 
 def test_two_explorers_share_no_id(waves):
     ids = re.findall(r'\bid=\\?"([^"\\]+)', waves.page + explorer().page)
-    assert len(ids) == 6
+    assert len(ids) == 6  # of each the figure, its slider and the label of its buttons
     assert len(set(ids)) == 6
 
 
@@ -170,6 +193,7 @@ def test_formulas_of_labels():
     assert labels.plain(r"entry $v_{12}$ of $\varepsilon$") == "entry v12 of ε"
     assert labels.text(-0.25) == "−0.25"
     assert [labels.text(v) for v in (3, 0.1 + 0.2, "L2")] == ["3", "0.3", "L2"]
+    assert [labels.text(v) for v in (2026, 10_000)] == ["2026", "10,000"]
 
 
 # --- refusals -----------------------------------------------------------------------------------
@@ -236,8 +260,8 @@ def test_bad_explorers():
         Explorer(wave, alt="A wave.")
     with pytest.raises(TypeError, match="t: must be a Slider; got list"):
         explorer(t=[0, 1])
-    with pytest.raises(ValueError, match="at most 60 pictures in all; got 62"):
-        explorer(t=Slider(range(31), "t"))
+    with pytest.raises(ValueError, match="at most 100 pictures in all; got 102"):
+        explorer(t=Slider(range(51), "t"))
     with pytest.raises(ValueError, match="changes no picture"):
         Explorer(lambda figure, t: figure.text(0, 0, "x"), alt="x", t=Slider([0, 1], "t"))
     with pytest.raises(ValueError, match="idle: this slider changes no picture"):
@@ -300,16 +324,16 @@ def test_the_live_control_draws_at_values_between_the_stops(waves):
     picture, depth, name = control_of(waves).children
     first = picture.value
     assert isinstance(depth, ipywidgets.FloatSlider)
-    assert isinstance(name, ipywidgets.SelectionSlider)
+    assert isinstance(name, ipywidgets.ToggleButtons)
     assert first == page.image(waves.frames[2], waves.layout.alt, waves.layout.size)
     depth.value = 0.75
-    between = pictures.webp(waves.figure(t=depth.value, name="L2"))
+    between = pictures.svg(waves.figure(t=depth.value, name="L2"))
     assert 0.7 < depth.value < 0.8
     assert between not in waves.frames
     assert picture.value == page.image(between, waves.layout.alt, waves.layout.size)
     name.value = "sigmoid"
     assert picture.value == page.image(
-        pictures.webp(waves.figure(t=depth.value, name="sigmoid")),
+        pictures.svg(waves.figure(t=depth.value, name="sigmoid")),
         waves.layout.alt,
         waves.layout.size,
     )

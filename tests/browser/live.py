@@ -137,20 +137,24 @@ SEEN = """figure => {
 }"""
 
 
+# The keys that move a control. An arrow chooses the next button of its group, behind the last the
+# first, so that from each button there is a step to another picture.
+CONTROLS = {
+    "slider": (("ArrowRight", "End", "Home"), "input[type=range]"),
+    "choice": (("ArrowRight",), "input[type=radio]"),
+    "button": (("Enter",), "button"),
+}
+
+
 def dead_sliders(page: Page) -> list[str]:
-    """Sliders and buttons of explorers that leave the picture as it is."""
+    """Sliders and buttons of explorers that leave the picture as it is, moved by keys alone."""
     problems = []
     for number, figure in enumerate(page.query_selector_all("figure.explorer"), start=1):
-        sliders = figure.query_selector_all("input[type=range]")
-        if not sliders:
+        if not figure.query_selector_all("input[type=range]"):
             problems.append(f"explorer {number} has no slider")
-        for keys, controls in (
-            (("ArrowRight", "End", "Home"), sliders),
-            (("Enter",), figure.query_selector_all("button")),
-        ):
-            for place, control in enumerate(controls, start=1):
+        for kind, (keys, found) in CONTROLS.items():
+            for place, control in enumerate(figure.query_selector_all(found), start=1):
                 if not any(moves(page, figure, control, key) for key in keys):
-                    kind = "slider" if control in sliders else "button"
                     problems.append(f"explorer {number}: {kind} {place} does not move the picture")
     return problems
 

@@ -27,6 +27,10 @@ window.MathJax = {options: {ignoreHtmlClass: 'book', processHtmlClass: 'math'}};
 <img src="frame-3.svg" alt="A square that grows with the slider below, from one to three wide">
 <input type="range" min="1" max="3" value="3" aria-label="width"
  oninput="this.parentElement.querySelector('img').src = `frame-${this.value}.svg`">
+<label><input type="radio" name="w" checked
+ onchange="document.querySelector('.explorer img').src = 'frame-1.svg'">one</label>
+<label><input type="radio" name="w"
+ onchange="document.querySelector('.explorer img').src = 'frame-2.svg'">two</label>
 <button onclick="this.parentElement.querySelector('img').src = 'frame-2.svg'">Play</button>
 <figcaption>An explorer.</figcaption></figure>
 <p><img src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACADs=" alt="A dot"></p>
@@ -123,6 +127,7 @@ SPOILT = {
     "raw fence": ("A cell says", ":::{note} and", typeset, "there. :::{note}"),
     "dead slider": ("oninput=", "data-oninput=", sliders, "slider 1 does not move the picture"),
     "slider to the same frame": ("frame-${this.value}", "frame-3", sliders, "slider 1 does not"),
+    "dead choice": ("onchange=", "data-onchange=", sliders, "choice 1 does not move the picture"),
     "dead button": ("<button onclick=", "<button data-onclick=", sliders, "button 1 does not"),
     "no slider": ('type="range"', 'type="number" hidden', sliders, "has no slider"),
     "wide part": ('style="overflow-x: auto"', "", narrow, "the page is 708 px wide"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 
 from book_source import code_cells, tags
@@ -100,7 +101,7 @@ def check_explorers(notebook: NotebookNode) -> list[str]:
 
 def _explorer_problems(page: str, digests: set[str]) -> list[str]:
     data = re.search(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
-    frames = len(json.loads(data[1])["frames"]) if data else 0
+    frames = math.prod(map(len, json.loads(data[1])["texts"])) if data else 0
     drawn = re.search(r'data-digest="([0-9a-f]{12})"', page)
     found = []
     if not 2 <= frames <= MAX_FRAMES:

@@ -1,7 +1,7 @@
-"""Explorers: sliders that move a picture, with a kernel and without one.
+"""Explorers: sliders and buttons that change a picture, with a kernel and without one.
 
-Under a kernel (JupyterLab, Binder, Colab) the sliders of ipywidgets call the drawing function at
-every value. On a static page, of the book or of an exported notebook, the same cell is a slider
+Under a kernel (JupyterLab, Binder, Colab) the controls of ipywidgets call the drawing function at
+every value. On a static page, of the book or of an exported notebook, the same cell is controls
 over pictures drawn beforehand, in plain HTML.
 """
 

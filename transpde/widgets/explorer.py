@@ -1,4 +1,4 @@
-"""What an explorer is: a drawing function, and the pictures at all stops of its sliders."""
+"""What an explorer is: a drawing function, and the pictures at all stops of its controls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _numbers = itertools.count(1)  # tells apart the explorers of one page
 
 @final
 class Explorer:
-    """A picture with sliders, live under a kernel and baked into a page without one.
+    """A picture with sliders and buttons, live under a kernel and baked into a page without one.
 
     All stops are drawn when the explorer is made, so an error of the drawing function is an error
     of that cell. As the last line of the next cell it shows itself.
@@ -38,17 +38,17 @@ class Explorer:
             it gets a number; leave it out here.
         size: of the figure in inches; letters stay legible on a telephone up to a width of 5.
         digits: that count in `digest`, 1 to 9: fewer where rounding noise is drawn.
-        **sliders: a `Slider` for each argument of `draw`, at most 60 pictures in all.
+        **sliders: a `Slider` for each argument of `draw`, at most 100 pictures in all.
 
     Raises:
         ValueError: an empty alt text, a size that is not two positive numbers, no slider, more
-            than 60 pictures, a page of more than 0.4 MB, a slider that changes no picture.
+            than 100 pictures, a page of more than 0.4 MB, a slider that changes no picture.
         TypeError: a slider that is no `Slider`, a `draw` that cannot be called, an alt text or
             caption that is no text.
         RuntimeError: `draw` failed; the message names the values, its cause is the error itself.
 
     Attributes:
-        frames: the baked pictures (WebP), the stops of the last slider running fastest.
+        frames: the baked pictures (SVG), the stops of the last slider running fastest.
         digest: 12 hexadecimal characters that name the data drawn in all frames.
         page: the explorer as HTML that needs no kernel and asks for no other file.
 
@@ -84,7 +84,7 @@ class Explorer:
         frames, data = [], []
         for place, stop in enumerate(stops):
             figure = self.figure(**dict(zip(sliders, stop, strict=True)))
-            frames.append(pictures.webp(figure))
+            frames.append(pictures.svg(figure))
             data += pictures.drawn(figure)
             if place == start:
                 self._still = base64.b64encode(pictures.png(figure)).decode("ascii")
@@ -103,7 +103,8 @@ class Explorer:
             with pictures.look():
                 figure = pictures.empty(self.layout.size)
                 self._draw(figure, **values)
-                figure.canvas.draw()
+                figure.draw_without_rendering()
+                figure.set_layout_engine("none")  # all is in place, however often it is drawn
         except Exception as error:
             raise RuntimeError(f"the drawing function failed at {named(values)}") from error
         return figure

@@ -19,7 +19,7 @@ def text(value: Any) -> str:
     """Return a value as a reader sees and hears it."""
     if isinstance(value, str):
         return value
-    shown = f"{value:.4g}" if isinstance(value, float) else f"{value}"
+    shown = f"{value:.4g}" if isinstance(value, float) else f"{value:{',' * (value > 9999)}}"
     return shown.replace("-", "\N{MINUS SIGN}")
 
 

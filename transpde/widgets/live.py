@@ -1,4 +1,4 @@
-"""An explorer under a kernel: sliders of ipywidgets that call the drawing function."""
+"""An explorer under a kernel: controls of ipywidgets that call the drawing function."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bundle(layout: Layout, figure: Callable[..., Any]) -> dict[str, Any]:
 
 
 def control(layout: Layout, figure: Callable[..., Any]) -> Any:
-    """Return the box of sliders and picture; every move draws anew."""
+    """Return the box of picture and controls; every move draws anew."""
     import ipywidgets
 
     sliders = {name: _slider(slider) for name, slider in layout.sliders.items()}
@@ -55,7 +55,7 @@ def _shown(layout: Layout, figure: Callable[..., Any], values: dict[str, Any]) -
     except Exception:
         # A kernel would send an error of a callback to its log, where no reader looks.
         return f'<pre role="alert">{html.escape(traceback.format_exc())}</pre>'
-    return page.image(pictures.webp(drawn), layout.alt, layout.size)
+    return page.image(pictures.svg(drawn), layout.alt, layout.size)
 
 
 def _slider(slider: Slider) -> Any:
@@ -68,8 +68,9 @@ def _slider(slider: Slider) -> Any:
         "style": {"description_width": "initial"},
         "layout": {"width": "30em", "max_width": "100%"},
     }
-    if isinstance(first, str):
-        return ipywidgets.SelectionSlider(options=slider.values, **words)
+    if slider.names:
+        words["style"]["button_width"] = "auto"
+        return ipywidgets.ToggleButtons(options=slider.values, **words)
     if all(isinstance(value, int) for value in slider.values):
         return ipywidgets.IntSlider(min=first, max=last, **words)
     step = (last - first) / STEPS

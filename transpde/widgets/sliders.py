@@ -14,20 +14,22 @@ from transpde.widgets.labels import text
 
 __all__ = ["Layout", "Slider", "laid_out"]
 
-MAX_FRAMES = 60
+MAX_FRAMES = 100
 
 
 @final
 @dataclass(frozen=True)
 class Slider:
-    """One slider of an explorer: what it varies, and the stops of the static page.
+    """One control of an explorer: what it varies, and the stops of the static page.
+
+    Increasing numbers make a slider, names a row of buttons.
 
     Args:
         values: the stops, at least two: increasing numbers, or names. Under a kernel the slider
             of real numbers is continuous between the first and the last, that of integers takes
             all integers between them.
         label: what the slider varies, in words; `$t$` is set in italics.
-        start: one of the values, where the slider stands first; by default the first.
+        start: one of the values, where the control stands first; by default the first.
 
     Raises:
         ValueError: fewer than two values, values that do not increase, names twice, two values
@@ -53,6 +55,11 @@ class Slider:
         if isinstance(start, bool) or start not in self.values:
             raise ValueError(f"start: must be one of {self.values}; got {self.start!r}.")
         object.__setattr__(self, "start", start)
+
+    @property
+    def names(self) -> bool:
+        """Whether the stops are names, to be chosen by buttons."""
+        return isinstance(self.values[0], str)
 
     @property
     def texts(self) -> tuple[str, ...]:
