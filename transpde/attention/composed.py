@@ -116,8 +116,8 @@ def _check_maskable(head: Any) -> None:
         elif not isinstance(one, Head) or isinstance(one, Sinkhorn):
             came = f"the class {one.__name__}" if isinstance(one, type) else type(one).__name__
             raise TypeError(
-                "head: must be a Softmax, L2, Sigmoid, Linear or Unnormalized head, or a MultiHead "
-                f"of these; got {came}. A feed-forward part is added after the mask: "
+                "head: must be a Softmax, L2, Sigmoid, Linear or Unnormalized head, or a "
+                f"MultiHead of these; got {came}. A feed-forward part is added after the mask: "
                 "Masked(head) + field."
             )
 
