@@ -124,7 +124,7 @@ def test_shared_panels_name_the_outer_axes():
 
 
 def test_wrong_dimension_or_kind():
-    with pytest.raises(ValueError, match="particles: .* 1, 2 or 3; got 4. Project"):
+    with pytest.raises(ValueError, match=r"particles: .* 1, 2 or 3; got 4\. Project"):
         plotting.plot_particles(tokens(5, 4))
     with pytest.raises(TypeError, match="particles: must be Particles; got Gaussian"):
         plotting.plot_particles(tp.Gaussian([0.0, 0.0], factor=EYE))

@@ -65,7 +65,7 @@ def test_snapshots_have_a_row_a_name_and_a_panel_a_time():
 def test_flow_errors(stack_path):
     with pytest.raises(ValueError, match="trajectory of one measure"):
         plotting.plot_flow(stack_path)
-    with pytest.raises(ValueError, match="dimension 1, 2 or 3; got 4. Project"):
+    with pytest.raises(ValueError, match=r"dimension 1, 2 or 3; got 4\. Project"):
         plotting.plot_flow(tp.layers(tokens(4, 4), tp.Softmax(*[np.eye(4)] * 3), 1, 0.1))
     with pytest.raises(TypeError, match="trajectory: must be Trajectory"):
         plotting.plot_flow(tokens())
@@ -151,7 +151,7 @@ def test_ends_can_be_left_out_and_axes_given():
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        (np.zeros((2, 3, 4)), "paths: must have dimension 2 or 3; got 4. Project"),
+        (np.zeros((2, 3, 4)), r"paths: must have dimension 2 or 3; got 4\. Project"),
         (np.zeros((2, 2)), "paths: must have shape .T, n, d.; got shape"),
         (np.full((2, 3, 2), np.nan), "paths: every entry must be finite"),
     ],

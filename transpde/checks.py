@@ -326,15 +326,15 @@ def number(
         with suppress(OverflowError):
             found = int(value) if whole else float(value)
     if not holds(found):
-        raise ValueError(f"{name}: must be {allowed}; got {_shown(value)}.{advice and ' '}{advice}")
+        raise ValueError(
+            f"{name}: must be {allowed}; got {_shown(value)}.{advice and ' '}{advice}"
+        )
     if whole and abs(found) >= most:
         raise ValueError(f"{name}: must be below 2^63; got {_shown(value)}.")
     return found
 
 
-def positive_number(
-    name: str, value: Any, *, infinite: bool = False, advice: str = ""
-) -> float:
+def positive_number(name: str, value: Any, *, infinite: bool = False, advice: str = "") -> float:
     """Return a float that is > 0 (and finite unless `infinite`), or raise `ValueError`.
 
     Numbers under 2.3e-308 have lost digits and no finite inverse: they do not count as positive.

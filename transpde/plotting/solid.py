@@ -24,8 +24,8 @@ def drawable(name: str, dimension: int, allowed: tuple[int, ...] = (1, 2, 3)) ->
     *first, last = (str(d) for d in allowed)
     wanted = f"{', '.join(first)} or {last}" if first else last
     advice = (
-        f" Project the tokens first: points @ W with W of shape ({dimension}, {last}), such as some "
-        "coordinates or the leading right singular vectors of the centred points."
+        f" Project the tokens first: points @ W with W of shape ({dimension}, {last}), such as "
+        "some coordinates or the leading right singular vectors of the centred points."
         if dimension > allowed[-1]
         else ""
     )
