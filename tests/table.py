@@ -89,6 +89,20 @@ ROWS = {
             ("unnormalized", "unnormalized", tp.Unnormalized, {}),
         )
     },
+    "masked multi-head": Row(
+        lambda Q, K, V: tp.Masked(_two_heads(Q, K, V)),
+        _two_references,
+        stochastic=True,
+        masked=True,
+        heads=2,
+    ),
+    "sum of masked heads": Row(
+        lambda Q, K, V: tp.Masked(tp.Softmax(Q, K, V)) + tp.Masked(tp.L2(K, Q, V.T)),
+        _two_references,
+        stochastic=True,
+        masked=True,
+        heads=2,
+    ),
 }
 GAUSSIAN = [name for name, row in ROWS.items() if row.gaussian]
 HEADS = {name: row.head for name, row in ROWS.items() if row.head}

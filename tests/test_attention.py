@@ -1,5 +1,6 @@
 """Laws of the attentions, over the table of all of them, and the answers to bad input."""
 
+import pickle
 from contextlib import contextmanager
 
 import numpy as np
@@ -10,7 +11,7 @@ from problems import head_parameters, orthogonal, reference_velocity
 from table import GAUSSIAN, HEADS, ROWS
 
 import transpde as tp
-from transpde import energy
+from transpde import energy, theory
 from transpde.kernels import EXACT, sums
 
 every_row = pytest.mark.parametrize("name", ROWS)
@@ -276,6 +277,59 @@ def test_matrix_gives_the_velocity_and_its_rows_sum_to_one(name):
     if name == "with feed-forward":
         v = v + attention.feed_forward(tokens.points)
     assert np.abs(velocities(attention, tokens) - v).max() <= 1e-11
+
+
+def test_heads_that_are_added_are_a_multi_head():
+    one, two, three = (tp.Softmax(*EYE), tp.L2(*EYE), tp.Masked(tp.Linear(*EYE)))
+    assert (one + two).heads == (one, two)
+    assert (one + two + three).heads == (one + (two + three)).heads == (one, two, three)
+    assert ((one + two) + (three + one)).heads == (one, two, three, one)
+    field = tp.AffineField(np.eye(2))
+    with_field = (one + field) + two  # of any two attentions the fields add
+    x = TOKENS.points
+    wanted = one(TOKENS)(x) + two(TOKENS)(x) + field(x)
+    np.testing.assert_allclose(with_field(TOKENS)(x), wanted, rtol=1e-14)
+    np.testing.assert_allclose((one + two + field)(TOKENS)(x), wanted, rtol=1e-14)
+
+
+def test_each_head_of_a_sum_inside_of_a_sum_has_its_matrix():
+    one, two = tp.Softmax(*EYE), tp.L2(*EYE)
+    stack = tp.Particles(np.random.default_rng(5).normal(size=(4, 6, 2)))
+    for tokens in (TOKENS, stack):
+        nested = tp.MultiHead([tp.MultiHead([one, two]), one]).matrix(tokens)
+        wanted = [head.matrix(tokens) for head in (one, two, one)]
+        np.testing.assert_array_equal(nested, wanted)
+
+
+def test_a_mask_over_heads_is_a_sum_of_masks():
+    """The attention that it is, to the last bit: in flows, layers, stacks, copies, and bounds."""
+    rng = np.random.default_rng(11)
+    heads = [kind(*rng.normal(size=(3, 2, 2)) * 0.5) for kind in (tp.Softmax, tp.L2, tp.Sigmoid)]
+    nested = tp.MultiHead([tp.MultiHead(heads[:2]), heads[2]])
+    summed = tp.MultiHead([tp.Masked(head) for head in heads])
+    one = tp.Particles(rng.normal(size=(5, 2)), positions=[0.0, 1.0, 1.0, 2.0, 3.0])
+    stack = tp.Particles(rng.normal(size=(3, 5, 2)), positions=rng.normal(size=5))
+    for masked in (tp.Masked(tp.MultiHead(heads)), tp.Masked(nested)):
+        again = pickle.loads(pickle.dumps(masked))
+        for tokens in (one, stack):
+            for attention in (masked, again):
+                np.testing.assert_array_equal(attention.matrix(tokens), summed.matrix(tokens))
+                path = tp.flow(tokens, attention, 0.5)
+                wanted = tp.flow(tokens, summed, 0.5)
+                np.testing.assert_array_equal(path.points, wanted.points)
+                np.testing.assert_array_equal(
+                    tp.layers(tokens, attention, 3, 0.1).points,
+                    tp.layers(tokens, summed, 3, 0.1).points,
+                )
+        place = np.array([1.5])
+        np.testing.assert_array_equal(
+            tp.flow(one, masked, 0.5).carry([[0.3, 0.1]], place),
+            tp.flow(one, summed, 0.5).carry([[0.3, 0.1]], place),
+        )
+        assert theory.lipschitz_bounds(masked, 1.0) == theory.lipschitz_bounds(summed, 1.0)
+        assert theory.support_radius(masked, 1.0, 1.0) == theory.support_radius(summed, 1.0, 1.0)
+        with pytest.raises(ValueError, match="needs tokens with positions"):
+            masked(tp.Particles(one.points))
 
 
 @pytest.mark.parametrize("epsilon", [0.3, 1.0, 3.0])
@@ -599,7 +653,31 @@ TOKENS = tp.Particles([[1.0, 0.0], [0.0, 1.0]], positions=[0.0, 1.0])
             r"heads\[1\]: its dimension must be that of heads\[0\], 2; got 1",
         ),
         (lambda: tp.Masked(tp.Sinkhorn(*EYE)), TypeError, "head: must be a Softmax, L2, Sigmoid"),
-        (lambda: tp.Masked(tp.MultiHead([tp.L2(*EYE)])), TypeError, "got MultiHead"),
+        (
+            lambda: tp.Masked(tp.MultiHead([tp.L2(*EYE), tp.Sinkhorn(*EYE)])),
+            TypeError,
+            "or a MultiHead of these; got Sinkhorn",
+        ),
+        (
+            lambda: tp.Masked(tp.L2(*EYE) + np.tanh),
+            TypeError,
+            r"got WithFeedForward. .* after the mask: Masked\(head\) \+ field",
+        ),
+        (
+            lambda: tp.Softmax(*EYE) + tp.Softmax([[1]], [[1]], [[1]]),
+            ValueError,
+            "other: its dimension must be that of the attention, 2; got 1",
+        ),
+        (
+            lambda: tp.Softmax(*EYE) + tp.AffineField(np.eye(3)),
+            ValueError,
+            "feed_forward: its dimension must be that of the attention, 2; got 3",
+        ),
+        (lambda: tp.Softmax(*EYE) + 1.0, TypeError, "a velocity field; got float"),
+        (lambda: tp.Softmax(*EYE) + np.eye(2), TypeError, "got ndarray. .* AffineField"),
+        (lambda: np.eye(2) + tp.Softmax(*EYE), TypeError, "got ndarray. .* AffineField"),
+        (lambda: sum([tp.Softmax(*EYE)]), TypeError, "got int. .* MultiHead"),
+        (lambda: tp.Softmax(*EYE) + tp.Softmax, TypeError, "got the class Softmax"),
         (
             lambda: tp.Masked(tp.L2(*EYE))(tp.Particles([[1.0, 0.0]])),
             ValueError,

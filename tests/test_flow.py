@@ -444,7 +444,7 @@ GAUSSIAN = tp.Gaussian([0.0, 0.0], factor=np.eye(2))
         ({"time": [0.0, 1.0, 1.0]}, ValueError, "time: must be strictly increasing"),
         ({"time": [0.0]}, ValueError, "time: must be strictly increasing with at least two"),
         ({"time": [0.5, 1.0]}, ValueError, "time: an array of times must start at 0; got 0.5"),
-        ({"time": [0.0, np.inf]}, ValueError, "time: every entry must be finite"),
+        ({"time": [0.0, np.inf]}, ValueError, "time: an array of times must be finite; got inf"),
         ({"rtol": 0.0}, ValueError, "rtol: must be a positive finite number"),
         ({"atol": -1e-3}, ValueError, "atol: must be a positive finite number"),
         ({"stationary": -1.0}, ValueError, "stationary: must be a positive finite number"),

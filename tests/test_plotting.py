@@ -124,8 +124,8 @@ def test_shared_panels_name_the_outer_axes():
 
 
 def test_wrong_dimension_or_kind():
-    with pytest.raises(ValueError, match="particles: must have dimension 1 or 2; got 3"):
-        plotting.plot_particles(tokens(5, 3))
+    with pytest.raises(ValueError, match=r"particles: .* 1, 2 or 3; got 4\. Project"):
+        plotting.plot_particles(tokens(5, 4))
     with pytest.raises(TypeError, match="particles: must be Particles; got Gaussian"):
         plotting.plot_particles(tp.Gaussian([0.0, 0.0], factor=EYE))
     with pytest.raises(ValueError, match="gaussian: its dimension must be that of the plane, 2"):

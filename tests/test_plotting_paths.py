@@ -65,8 +65,8 @@ def test_snapshots_have_a_row_a_name_and_a_panel_a_time():
 def test_flow_errors(stack_path):
     with pytest.raises(ValueError, match="trajectory of one measure"):
         plotting.plot_flow(stack_path)
-    with pytest.raises(ValueError, match="dimension 1 or 2; got 3"):
-        plotting.plot_flow(tp.layers(tokens(4, 3), tp.Softmax(*[np.eye(3)] * 3), 1, 0.1))
+    with pytest.raises(ValueError, match=r"dimension 1, 2 or 3; got 4\. Project"):
+        plotting.plot_flow(tp.layers(tokens(4, 4), tp.Softmax(*[np.eye(4)] * 3), 1, 0.1))
     with pytest.raises(TypeError, match="trajectory: must be Trajectory"):
         plotting.plot_flow(tokens())
 
@@ -82,6 +82,39 @@ def test_layers_are_broken_lines_over_the_flow(depth, dots):
     paths = ax.collections[0].get_segments()
     assert np.array_equal(paths[1], flow.points[:, 1])
     assert np.array_equal(ax.collections[-1].get_offsets(), stack.final.points)
+
+
+def net(ax):
+    return [line for line in ax.lines if line.get_gid() == "sphere"]
+
+
+@pytest.mark.parametrize(
+    "space", [tp.Sphere(2.0), tp.Sphere(2.0, normal=[1.0, 1.0, 1.0]), tp.Euclidean()]
+)
+def test_tokens_of_space_are_drawn_on_their_sphere(space):
+    points = space.retract(np.random.default_rng(1).normal(size=(4, 3)))
+    cloud, head = tp.Particles(points, space=space), tp.Softmax(*[np.eye(3)] * 3)
+    path, stack = tp.flow(cloud, head, 0.1), tp.layers(cloud, head, 2, 0.05)
+    for draw in (
+        lambda: plotting.plot_particles(cloud),
+        lambda: plotting.plot_flow(path),
+        lambda: plotting.plot_layers(stack, path),  # which draws the sphere once
+        lambda: plotting.plot_paths(path.points),
+    ):
+        plt.figure()
+        ax = draw()
+        assert ax.name == "3d"
+        assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_zlabel()) == ("$x_1$", "$x_2$", "$x_3$")
+        assert len({float(np.diff(lim())[0]) for lim in (ax.get_xlim, ax.get_zlim)}) == 1
+        for circle in net(ax):
+            x = np.array(circle.get_data_3d()).T
+            space.check("circle", x)  # its points lie on the sphere of the tokens
+    counts = {tp.Sphere(2.0): 12, tp.Euclidean(): 0}
+    assert len(net(plotting.plot_layers(stack, path))) == counts.get(space, 1)
+    drawn = np.array(plotting.plot_particles(cloud).collections[-1]._offsets3d).T
+    np.testing.assert_allclose(drawn, points)
+    with pytest.raises(ValueError, match="ax: must be three-dimensional"):
+        plotting.plot_particles(cloud, ax=plt.figure().add_subplot())
 
 
 def test_layers_of_other_tokens():
@@ -118,7 +151,7 @@ def test_ends_can_be_left_out_and_axes_given():
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        (np.zeros((2, 3, 3)), "paths: its dimension must be that of the plane, 2; got 3"),
+        (np.zeros((2, 3, 4)), r"paths: must have dimension 2 or 3; got 4\. Project"),
         (np.zeros((2, 2)), "paths: must have shape .T, n, d.; got shape"),
         (np.full((2, 3, 2), np.nan), "paths: every entry must be finite"),
     ],

@@ -305,6 +305,7 @@ def number(
     *,
     whole: bool = False,
     most: float = LARGEST,
+    advice: str = "",
 ) -> Any:
     """Return a float, or an int where it must be `whole`, for which `holds`, or raise.
 
@@ -315,6 +316,7 @@ def number(
         holds: whether a number is allowed; it is given NaN for what is no number.
         whole: only integers are numbers, and only below `most`.
         most: what an integer must be below.
+        advice: what to do instead, the last sentence of the message.
 
     Raises:
         ValueError: no number, or one that is not allowed.
@@ -324,19 +326,23 @@ def number(
         with suppress(OverflowError):
             found = int(value) if whole else float(value)
     if not holds(found):
-        raise ValueError(f"{name}: must be {allowed}; got {_shown(value)}.")
+        raise ValueError(
+            f"{name}: must be {allowed}; got {_shown(value)}.{advice and ' '}{advice}"
+        )
     if whole and abs(found) >= most:
         raise ValueError(f"{name}: must be below 2^63; got {_shown(value)}.")
     return found
 
 
-def positive_number(name: str, value: Any, *, infinite: bool = False) -> float:
+def positive_number(name: str, value: Any, *, infinite: bool = False, advice: str = "") -> float:
     """Return a float that is > 0 (and finite unless `infinite`), or raise `ValueError`.
 
     Numbers under 2.3e-308 have lost digits and no finite inverse: they do not count as positive.
     """
     allowed = "a positive number" if infinite else "a positive finite number"
-    found: float = number(name, value, allowed, lambda x: x > 0 and (infinite or x < np.inf))
+    found: float = number(
+        name, value, allowed, lambda x: x > 0 and (infinite or x < np.inf), advice=advice
+    )
     if found < LEAST:
         raise ValueError(f"{name}: must be {allowed} of at least {LEAST:.3g}; got {found!r}.")
     return found

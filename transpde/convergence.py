@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from transpde.checks import Array, finite_array, plain_array, same_size
+from transpde.fields import quiet
 
 __all__ = ["SeedOrder", "bernstein_parameter", "fitted_order", "positive_array", "seed_order"]
 
 
+@quiet
 def fitted_order(x: Any, errors: Any) -> float:
     r"""Return the slope of $\log e$ against $\log x$ by least squares.
 
@@ -48,6 +50,7 @@ class SeedOrder(NamedTuple):
         return abs(self.mean - order) <= 3 * self.error + margin
 
 
+@quiet
 def seed_order(x: Any, samples: Any) -> SeedOrder:
     """Return the mean over seeds of the fitted orders, with its standard error.
 
@@ -73,6 +76,7 @@ def seed_order(x: Any, samples: Any) -> SeedOrder:
     return SeedOrder(float(orders.mean()), float(orders.std(ddof=1) / np.sqrt(len(orders))))
 
 
+@quiet
 def bernstein_parameter(points: Any) -> Array:
     r"""Return $\rho\ge1$ of the ellipse with foci -1 and 1 through each point.
 

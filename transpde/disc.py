@@ -19,6 +19,7 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
+from transpde.fields import quiet
 from transpde.measures import Gaussian
 
 __all__ = [
@@ -54,6 +55,7 @@ def unit_trace_matrices(points: Array) -> Array:
     return np.stack(rows, axis=-2) / 2
 
 
+@quiet
 def cone_coordinates(covariances: Any) -> Array:
     r"""Return the coordinates $(u, w, v) = (a - b, 2c, a + b)$ of covariances of the plane.
 
@@ -81,6 +83,7 @@ def plane_coordinates(name: str, covariances: Any) -> Array:
     return symmetric_coordinates(Sigma)
 
 
+@quiet
 def disc_coordinates(covariances: Any) -> Array:
     r"""Return $(u, w)/v$, the place of $\Sigma/\operatorname{tr}\Sigma$ in the unit disc.
 
@@ -109,6 +112,7 @@ def disc_places(name: str, covariances: Any) -> Array:
     return uwv[..., :2] / uwv[..., 2:]
 
 
+@quiet
 def covariances_at(points: Any) -> Array:
     r"""Return the covariances of trace one at points of the unit disc.
 
@@ -134,6 +138,7 @@ def covariances_at(points: Any) -> Array:
     return unit_trace_matrices(uw)
 
 
+@quiet
 def disc_covariances(rings: int, rays: int, radius: float = 0.98) -> Array:
     r"""Return covariances of trace one on rings and rays of the disc, the first ray twice.
 
@@ -165,6 +170,7 @@ def disc_covariances(rings: int, rays: int, radius: float = 0.98) -> Array:
     return covariances_at(np.stack([r * np.cos(angle), r * np.sin(angle)], axis=-1))
 
 
+@quiet
 def disc_gaussians(side: int, *, inside: float = 0.97) -> Gaussian:
     r"""Return the centred Gaussians of trace one whose $(u, w)$ lie on a square grid in the disc.
 
@@ -194,6 +200,7 @@ def disc_gaussians(side: int, *, inside: float = 0.97) -> Gaussian:
     return Gaussian.from_covariance(np.zeros((len(S), 2)), S)
 
 
+@quiet
 def isotropic_directions(form: Any) -> Array:
     r"""Return the two unit vectors u of the plane with $u^\top Au = 0$, up to sign.
 

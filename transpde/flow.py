@@ -19,6 +19,7 @@ from transpde.checks import (
     of_kind,
     positive_integer,
     positive_number,
+    real_array,
 )
 from transpde.fields import quiet
 from transpde.kernels import Evaluation, evaluation
@@ -107,7 +108,7 @@ def flow(
     """
     times, horizon = _requested_times(time)
     if stationary is not None:
-        stationary = positive_number("stationary", stationary)
+        stationary = positive_number("stationary", stationary, advice=_AT_REST_ADVICE)
     elif np.isinf(horizon):
         stationary = AT_REST
     rtol, atol = positive_number("rtol", rtol), positive_number("atol", atol)
@@ -335,9 +336,20 @@ def _layer_attentions(attention: Any, depth: int, step: float) -> list[Attention
     return [schedule(i * step) for i in range(depth)]
 
 
+_AT_REST_ADVICE = (
+    "Leave it out to run to the last time (with time=inf, to rest at 1e-8), or pass a small "
+    "number such as 1e-8."
+)
+_TIME_ADVICE = (
+    "Pass a depth, increasing times from 0, or numpy.inf alone to run each case to its own end."
+)
+
+
 def _requested_times(time: Any) -> tuple[Array | None, float]:
     if not isinstance(time, list | tuple | range) and np.ndim(time) == 0:
-        horizon = positive_number("time", time, infinite=True)
+        horizon = positive_number("time", time, infinite=True, advice=_TIME_ADVICE)
         return (None if np.isinf(horizon) else np.linspace(0.0, horizon, RECORDS)), horizon
+    if np.inf in real_array("time", time):
+        raise ValueError(f"time: an array of times must be finite; got inf in it. {_TIME_ADVICE}")
     times = increasing_times("time", time)
     return times, float(times[-1])

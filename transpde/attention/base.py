@@ -1,18 +1,23 @@
-"""What every attention is: a map from a measure to a velocity field."""
+"""What every attention is, a map from a measure to a velocity field, and sums of attentions."""
 
 from __future__ import annotations
 
+import functools
+import operator
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from transpde.checks import Array, Unchanging, same_size
 from transpde.fields import AffineField, CalledField, Field, VelocityField, quick, quiet
 from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
 
-__all__ = ["Attention", "WithFeedForward"]
+__all__ = ["Attention", "MultiHead", "WithFeedForward"]
 
 
 class Attention(Unchanging, ABC):
@@ -97,13 +102,98 @@ class Attention(Unchanging, ABC):
     def select(self, stack: tuple[int, ...], index: Array) -> Attention:
         """Return the attention of the chosen cases of a stack."""
 
-    def __add__(self, other: Any) -> Attention:
-        """Return the attention followed by a feed-forward term: the fields add."""
-        if isinstance(other, Attention | type) or not callable(other):
-            return NotImplemented
+    __array_ufunc__ = None  # an array is no summand: numpy would add to each of its entries
+
+    def __add__(self, other: Attention | VelocityField) -> Attention:
+        """Return the attention whose field is the sum of both.
+
+        With another attention that is a `MultiHead`, with a velocity field an attention with a
+        feed-forward part.
+
+        Raises:
+            TypeError: neither an attention nor a velocity field.
+            ValueError: another dimension.
+
+        Example:
+            >>> import transpde as tp
+            >>> one, two = (tp.Softmax([[1.0]], [[1.0]], [[v]]) for v in (1.0, 2.0))
+            >>> len((one + two + one).heads)
+            3
+        """
+        if isinstance(other, Attention):
+            same_size("other", other.dimension, "the attention", self.dimension, "dimension")
+            return MultiHead([*_summands(self), *_summands(other)])
+        if isinstance(other, type) or not callable(other):
+            came = f"the class {other.__name__}" if isinstance(other, type) else type(other)
+            raise TypeError(
+                "other: must be an attention or a velocity field; got "
+                f"{getattr(came, '__name__', came)}. A matrix W is the field AffineField(W); "
+                "several heads are added by MultiHead(heads)."
+            )
         return WithFeedForward(self, other)
 
     __radd__ = __add__
+
+
+def _summands(attention: Attention) -> tuple[Attention, ...]:
+    return attention.heads if isinstance(attention, MultiHead) else (attention,)
+
+
+@dataclass(frozen=True, eq=False)
+class MultiHead(Attention):
+    r"""Several heads at once: their fields add. `head + head` makes one, too.
+
+    Args:
+        heads: a sequence of at least one attention, all of one dimension.
+
+    Raises:
+        ValueError: no head, heads of several dimensions.
+        TypeError: something that is not an attention.
+
+    Source: `vaswani2017attention`.
+
+    Example:
+        >>> import numpy as np, transpde as tp
+        >>> head = tp.Softmax(query=np.eye(2), key=np.eye(2), value=np.eye(2))
+        >>> tp.MultiHead([head, head]).matrix(tp.Particles([[0.0, 1.0]])).shape
+        (2, 1, 1)
+    """
+
+    heads: tuple[Attention, ...]
+
+    def __init__(self, heads: Sequence[Attention]) -> None:
+        if not isinstance(heads, Sequence) or not heads:
+            raise ValueError(
+                f"heads: must be a sequence of at least one attention; got {heads!r}."
+            )
+        for i, head in enumerate(heads):
+            if not isinstance(head, Attention):
+                raise TypeError(f"heads: must be attentions; got {type(head).__name__} at {i}.")
+            same_size(f"heads[{i}]", head.dimension, "heads[0]", heads[0].dimension, "dimension")
+        object.__setattr__(self, "heads", tuple(heads))
+
+    @property
+    def dimension(self) -> int:
+        """The dimension d of the tokens."""
+        return self.heads[0].dimension
+
+    def field(self, measure: Measure, how: Evaluation) -> VelocityField:
+        """Return the sum of the fields of the heads."""
+        fields: list[Any] = [head.field(measure, how) for head in self.heads]
+        return functools.reduce(operator.add, fields)
+
+    def _check_kind(self, measure: Measure) -> None:
+        for head in self.heads:
+            head._check_kind(measure)
+
+    def _matrix(self, measure: Particles) -> Array:
+        matrices = [head._matrix(measure) for head in self.heads]
+        axes = len(measure.stack) + 2  # a sum of heads inside of this one has an axis of its own
+        return np.concatenate([P.reshape(-1, *P.shape[P.ndim - axes :]) for P in matrices])
+
+    def select(self, stack: tuple[int, ...], index: Array) -> MultiHead:
+        """Return the heads of the chosen cases of a stack."""
+        return MultiHead([head.select(stack, index) for head in self.heads])
 
 
 @dataclass(frozen=True, eq=False)

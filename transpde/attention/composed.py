@@ -1,16 +1,14 @@
-"""Attentions made of heads: several at once, or one behind a causal mask."""
+"""Heads behind a causal mask."""
 
 from __future__ import annotations
 
-import functools
-import operator
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from transpde.attention.base import Attention
+from transpde.attention.base import Attention, MultiHead
 from transpde.attention.heads import Head, at_rows
 from transpde.attention.normalised import Sinkhorn
 from transpde.checks import Array, case_axes, finite_array, points_of, same_size
@@ -18,73 +16,19 @@ from transpde.fields import Field, VelocityField, quick
 from transpde.kernels import Evaluation, TokenSum, matrix_product, token_mean
 from transpde.measures import Gaussian, Grid, Measure, Particles
 
-__all__ = ["Masked", "MultiHead"]
-
-
-@dataclass(frozen=True, eq=False)
-class MultiHead(Attention):
-    r"""Several heads at once: their fields add.
-
-    Args:
-        heads: a sequence of at least one attention, all of one dimension.
-
-    Raises:
-        ValueError: no head, heads of several dimensions.
-        TypeError: something that is not an attention.
-
-    Source: `vaswani2017attention`.
-
-    Example:
-        >>> import numpy as np, transpde as tp
-        >>> head = tp.Softmax(query=np.eye(2), key=np.eye(2), value=np.eye(2))
-        >>> tp.MultiHead([head, head]).matrix(tp.Particles([[0.0, 1.0]])).shape
-        (2, 1, 1)
-    """
-
-    heads: tuple[Attention, ...]
-
-    def __init__(self, heads: Sequence[Attention]) -> None:
-        if not isinstance(heads, Sequence) or not heads:
-            raise ValueError(
-                f"heads: must be a sequence of at least one attention; got {heads!r}."
-            )
-        for i, head in enumerate(heads):
-            if not isinstance(head, Attention):
-                raise TypeError(f"heads: must be attentions; got {type(head).__name__} at {i}.")
-            same_size(f"heads[{i}]", head.dimension, "heads[0]", heads[0].dimension, "dimension")
-        object.__setattr__(self, "heads", tuple(heads))
-
-    @property
-    def dimension(self) -> int:
-        """The dimension d of the tokens."""
-        return self.heads[0].dimension
-
-    def field(self, measure: Measure, how: Evaluation) -> VelocityField:
-        """Return the sum of the fields of the heads."""
-        fields: list[Any] = [head.field(measure, how) for head in self.heads]
-        return functools.reduce(operator.add, fields)
-
-    def _check_kind(self, measure: Measure) -> None:
-        for head in self.heads:
-            head._check_kind(measure)
-
-    def _matrix(self, measure: Particles) -> Array:
-        return np.array([head._matrix(measure) for head in self.heads])
-
-    def select(self, stack: tuple[int, ...], index: Array) -> MultiHead:
-        """Return the heads of the chosen cases of a stack."""
-        return MultiHead([head.select(stack, index) for head in self.heads])
+__all__ = ["Masked"]
 
 
 @dataclass(frozen=True, eq=False)
 class Masked(Attention):
-    r"""A head behind a causal mask: a target at position s sees the tokens at $\tau\le s$.
+    r"""Heads behind a causal mask: a target at position s sees the tokens at $\tau\le s$.
 
-    The head acts on the measure conditioned to $[0, s]$; tokens at one position see each other.
+    A head acts on the measure conditioned to $[0, s]$; tokens at one position see each other.
     The field is `field(x, positions)`, and positions do not move.
 
     Args:
-        head: a softmax, L2, sigmoid, linear or unnormalised head.
+        head: a softmax, L2, sigmoid, linear or unnormalised head, or a `MultiHead` of these: heads
+            add up behind a mask as they do without one.
 
     Raises:
         TypeError: another attention; a measure that is not Particles.
@@ -100,14 +44,18 @@ class Masked(Attention):
                [0.5, 0.5]])
     """
 
-    head: Head
+    head: Head | MultiHead
 
     def __post_init__(self) -> None:
-        if not isinstance(self.head, Head) or isinstance(self.head, Sinkhorn):
-            raise TypeError(
-                "head: must be a Softmax, L2, Sigmoid, Linear or Unnormalized head; "
-                f"got {type(self.head).__name__}."
-            )
+        _check_maskable(self.head)
+
+    @cached_property
+    def _sum(self) -> MultiHead | None:
+        """The sum of masked heads that masked heads of a sum are; None for one head."""
+        if not isinstance(self.head, MultiHead):
+            return None
+        heads: Any = self.head.heads
+        return MultiHead([Masked(head) for head in heads])
 
     @property
     def dimension(self) -> int:
@@ -116,18 +64,28 @@ class Masked(Attention):
 
     def field(self, measure: Measure, how: Evaluation) -> VelocityField:
         """Return the field of the tokens behind the mask, without a check."""
+        if self._sum is not None:
+            return self._sum.field(measure, how)
         return measure.field_of(self, how)
 
     def _token_field(self, measure: Particles, how: Evaluation) -> VelocityField:
-        return MaskedField(self.head, measure, self.head.token_sum(measure, how), how)
+        head: Any = self.head
+        return MaskedField(head, measure, head.token_sum(measure, how), how)
 
     def _matrix(self, measure: Particles) -> Array:
+        if self._sum is not None:
+            return self._sum._matrix(measure)
+        head: Any = self.head
         targets: Any = measure.positions
         order = (reachable(targets, measure), targets)
-        return self.head.token_sum(measure).matrix(measure.points, order)
+        return head.token_sum(measure).matrix(measure.points, order)
 
     def _check_kind(self, measure: Measure) -> None:
-        self.head.matches(measure.stack)
+        if self._sum is not None:
+            self._sum._check_kind(measure)
+            return
+        head: Any = self.head
+        head.matches(measure.stack)
         measure.check_for(self)
 
     def _check_tokens(self, measure: Particles) -> None:
@@ -147,6 +105,21 @@ class Masked(Attention):
         """Return the masked head of the chosen cases of a stack."""
         head = self.head.select(stack, index)
         return self if head is self.head else Masked(head)
+
+
+def _check_maskable(head: Any) -> None:
+    """Raise `TypeError` unless each of the heads has a field behind a mask."""
+    heads = head.heads if isinstance(head, MultiHead) else (head,)
+    for one in heads:
+        if isinstance(one, MultiHead):
+            _check_maskable(one)
+        elif not isinstance(one, Head) or isinstance(one, Sinkhorn):
+            came = f"the class {one.__name__}" if isinstance(one, type) else type(one).__name__
+            raise TypeError(
+                "head: must be a Softmax, L2, Sigmoid, Linear or Unnormalized head, or a "
+                f"MultiHead of these; got {came}. A feed-forward part is added after the mask: "
+                "Masked(head) + field."
+            )
 
 
 _NO_POSITIONS = (

@@ -8,7 +8,7 @@ import numpy as np
 
 from transpde.checks import Array, finite_array, finite_cases, of_kind, same_size
 from transpde.energy.scores import Tokens, factor_of, mobility_of, number, score_of
-from transpde.fields import AffineField
+from transpde.fields import AffineField, quiet
 from transpde.measures import Gaussian
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
 ]
 
 
+@quiet
 def twisted_energy(measure: Tokens, score: Any) -> Any:
     r"""Return the energy $E = -\frac14\operatorname{tr}((A\Sigma)^2)$ of a covariance.
 
@@ -48,6 +49,7 @@ def twisted_energy(measure: Tokens, score: Any) -> Any:
     return number(-0.25 * (X.mT @ A @ X) ** 2, axes=(-2, -1))
 
 
+@quiet
 def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> Any:
     r"""Return the rate at which softmax attention with V = MA lowers `twisted_energy`.
 
@@ -81,6 +83,7 @@ def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> An
     return number(pull * (M @ pull), axes=(-2, -1))
 
 
+@quiet
 def twisted_curvatures(gaussian: Gaussian, score: Any) -> Array:
     r"""Return the curvatures of `twisted_energy` along Bures geodesics, in increasing order.
 
@@ -128,6 +131,7 @@ def twisted_curvatures(gaussian: Gaussian, score: Any) -> Array:
     return curvatures
 
 
+@quiet
 def bures_gradient(measure: Tokens, gradient: Any, mobility: Any = None) -> AffineField:
     r"""Return the Bures--Wasserstein gradient of a function of the covariance, a velocity field.
 
@@ -160,6 +164,7 @@ def bures_gradient(measure: Tokens, gradient: Any, mobility: Any = None) -> Affi
     return AffineField(B, -(B @ measure.mean[..., None])[..., 0])
 
 
+@quiet
 def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: Any) -> Gaussian:
     r"""Return the point at s of the Wasserstein geodesic from one Gaussian to another.
 

@@ -11,13 +11,14 @@ from scipy.interpolate import make_interp_spline
 from transpde.attention import Attention
 from transpde.checks import Array, finite_array, function, of_kind
 from transpde.energy.scores import number
-from transpde.fields import evaluated
+from transpde.fields import evaluated, quiet
 from transpde.measures import Particles
 from transpde.trajectories import Trajectory
 
 __all__ = ["energy_residual", "gradient_defect", "wasserstein_gradient"]
 
 
+@quiet
 def energy_residual(
     path: Trajectory[Any], energy: Callable[[Any], Any], rate: Callable[[Any], Any]
 ) -> Any:
@@ -61,6 +62,7 @@ def energy_residual(
     return number(np.abs(E - E[0] - integral).max(axis=0) / spread)
 
 
+@quiet
 def wasserstein_gradient(measure: Particles, energy: Callable[[Any], Any]) -> Array:
     r"""Return $\nabla\frac{\delta E}{\delta\mu}$ at the tokens, by differences of order four.
 
@@ -105,6 +107,7 @@ def wasserstein_gradient(measure: Particles, energy: Callable[[Any], Any]) -> Ar
     return measure.space.tangent(x, slopes / w[..., None])
 
 
+@quiet
 def gradient_defect(measure: Particles, attention: Any) -> Any:
     r"""Return how far the velocities of tokens are from a gradient in all their positions.
 

@@ -10,6 +10,7 @@ import numpy as np
 from transpde.attention import Sinkhorn, Unnormalized
 from transpde.checks import Array, flag, positive_number
 from transpde.energy.scores import Tokens, factor_of, kinetic, mean_of, number, score_of
+from transpde.fields import quiet
 from transpde.kernels import Evaluation, SoftmaxSum, potential
 from transpde.measures import Gaussian, Particles
 
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 
+@quiet
 def interaction_energy(measure: Tokens, score: Any) -> Any:
     r"""Return the interaction energy $F(\mu) = \frac12\iint e^{\langle x, Ay\rangle}d\mu d\mu$.
 
@@ -56,6 +58,7 @@ def interaction_energy(measure: Tokens, score: Any) -> Any:
         return number(mean_of(measure, _partition(measure, A)) / 2)
 
 
+@quiet
 def interaction_dissipation(measure: Tokens, score: Any, *, normalised: bool = True) -> Any:
     r"""Return the rate at which attention flows with value $\pm A$ change the interaction energy.
 
@@ -95,6 +98,7 @@ def interaction_dissipation(measure: Tokens, score: Any, *, normalised: bool = T
     return number(np.where(np.isnan(rate), np.inf, rate))
 
 
+@quiet
 def sinkhorn_energy(measure: Tokens, score: Any, epsilon: float = 1.0) -> Any:
     r"""Return the Sinkhorn energy $F(\mu) = -\frac12\iint\kappa\log(\kappa/\kappa_0)\,d\mu d\mu$.
 
@@ -138,6 +142,7 @@ def sinkhorn_energy(measure: Tokens, score: Any, epsilon: float = 1.0) -> Any:
     return np.reshape(energies, measure.stack)
 
 
+@quiet
 def sinkhorn_dissipation(measure: Tokens, score: Any, epsilon: float = 1.0) -> Any:
     r"""Return the rate at which Sinkhorn attention with V = -A lowers `sinkhorn_energy`.
 

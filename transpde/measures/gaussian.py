@@ -117,6 +117,7 @@ class Gaussian(Measure):
         return gaussian
 
     @classmethod
+    @quiet
     def from_covariance(cls, mean: Any, covariance: Any) -> Gaussian:
         r"""Return the Gaussian of given mean (..., d) and covariance (..., d, d).
 
@@ -136,6 +137,7 @@ class Gaussian(Measure):
         return cls(mean, factor=factor)
 
     @classmethod
+    @quiet
     def from_particles(cls, particles: Particles) -> Gaussian:
         r"""Return the Gaussian with the mean and the covariance of tokens; of a stack, each case.
 

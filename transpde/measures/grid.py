@@ -16,7 +16,7 @@ import numpy as np
 
 from transpde.checks import Array, finite_array, frozen, generator, positive_integer, same_size
 from transpde.checks import function as a_function
-from transpde.fields import VelocityField
+from transpde.fields import VelocityField, quiet
 from transpde.measures.base import Measure
 from transpde.measures.gaussian import Gaussian
 from transpde.measures.particles import Particles
@@ -68,6 +68,7 @@ class Grid(Measure):
     density: Array
     scheme = "finite volumes"
 
+    @quiet
     def __init__(self, edges: Any, density: Any) -> None:
         axes = _checked_edges(edges)
         rho = finite_array("density", density, " ".join(f"n{i + 1}" for i in range(len(axes))))
@@ -87,6 +88,7 @@ class Grid(Measure):
         object.__setattr__(self, "density", frozen(density[...]))
 
     @classmethod
+    @quiet
     def from_density(cls, edges: Any, function: Callable[[Array], Any]) -> Grid:
         """Return the averages of a density over the cells, by Gauss-Legendre quadrature.
 
@@ -124,6 +126,7 @@ class Grid(Measure):
         return cls(axes, averages / mass)
 
     @classmethod
+    @quiet
     def from_gaussian(cls, edges: Any, gaussian: Gaussian) -> Grid:
         """Return the averages of the density of a Gaussian over the cells.
 
@@ -182,6 +185,7 @@ class Grid(Measure):
         return tuple(_centres(e) for e in self.edges)
 
     @property
+    @quiet
     def masses(self) -> Array:
         """The mass of each cell, of the shape of the density."""
         return self.density * _volumes(self.edges)
@@ -192,21 +196,25 @@ class Grid(Measure):
         return Particles.trusted(_points(self.centres), self.masses.ravel())
 
     @property
+    @quiet
     def mean(self) -> Array:
         """The mean, shape (d,)."""
         return self.particles.mean
 
     @property
+    @quiet
     def log_size(self) -> Array:
         """The logarithm of the mean of |x|^2."""
         return self.particles.log_size
 
     @property
+    @quiet
     def covariance(self) -> Array:
         """The covariance, shape (d, d), with that of the uniform measure in each cell."""
         square_widths = _points([np.diff(e) ** 2 for e in self.edges])
         return self.particles.covariance + np.diag(self.masses.ravel() @ square_widths / 12)
 
+    @quiet
     def sample(self, n: int, seed: int | np.random.Generator) -> Particles:
         """Return `n` independent draws as particles of equal weight, uniform inside the cells."""
         n, rng = positive_integer("n", n), generator("seed", seed)

@@ -21,6 +21,7 @@ from transpde.checks import (
 )
 from transpde.convergence import positive_array
 from transpde.measures import Gaussian, Grid, Particles
+from transpde.plotting.solid import drawable, in_space, token_axes
 from transpde.plotting.styles import (
     AMOUNT,
     GREY,
@@ -55,34 +56,37 @@ def plot_particles(
     size: float = 16.0,
     **marks: Any,
 ) -> Axes:
-    """Draw tokens of the plane, or of the line, as dots of area proportional to their weight.
+    """Draw tokens of the line, the plane or space as dots of area proportional to their weight.
+
+    Tokens on a sphere of space are drawn with the sphere, as a net of circles.
 
     Args:
-        particles: in dimension 1 or 2.
-        ax: axes to draw on.
+        particles: in dimension 1, 2 or 3.
+        ax: axes to draw on; three-dimensional ones in dimension 3.
         color: one colour, or one value a token.
         size: the area of a token of average weight, in points squared.
         **marks: passed to `Axes.scatter`.
 
     Raises:
-        ValueError: another dimension, a stack.
+        ValueError: a dimension above 3 (project the tokens first), a stack, axes of the plane for
+            tokens of space.
 
     Example:
         >>> ax = plot_particles(tp.Particles([[0.0, 0.0], [1.0, 2.0]]))  # doctest: +SKIP
     """
-    x = one_cloud("particles", particles).points
-    if x.shape[1] > 2:
-        raise ValueError(f"particles: must have dimension 1 or 2; got {x.shape[1]}.")
-    ax = axes_on(ax)
-    heights = x[:, 1] if x.shape[1] == 2 else np.zeros(len(x))
+    x, d = one_cloud("particles", particles).points, particles.dimension
+    drawable("particles", d)
     areas = positive_number("size", size) * len(x) * particles.weights
-    ax.scatter(x[:, 0], heights, s=areas, **{"c": color, "linewidths": 0, "zorder": 3} | marks)
-    if x.shape[1] == 1:
+    ax = token_axes(ax, d, particles.space)
+    where = x.T if d > 1 else (x[:, 0], np.zeros(len(x)))
+    sizes: Any = {"s": areas}  # not by place: the third place is that of the third coordinate
+    ax.scatter(*where, **sizes | {"c": color, "linewidths": 0, "zorder": 3} | marks)
+    if d == 1:
         ax.axhline(0.0, color=GREY, linewidth=0.6, zorder=1)
         ax.yaxis.set_visible(False)
         ax.spines["left"].set_visible(False)
         return ax
-    plane_axes(ax)
+    in_space(ax, d)
     return ax
 
 

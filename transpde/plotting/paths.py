@@ -14,6 +14,7 @@ from scipy.spatial import ConvexHull, QhullError
 from transpde.checks import finite_array, mapping, of_kind, same_size
 from transpde.measures import Gaussian, Particles
 from transpde.plotting.measures import plot_ellipse, plot_ellipses, plot_particles
+from transpde.plotting.solid import drawable, in_space, token_axes
 from transpde.plotting.styles import (
     GREY,
     INK,
@@ -44,41 +45,47 @@ def plot_flow(
     """Draw a measure along depth.
 
     Tokens: their paths, thin and grey, with open dots at the start and full dots at the end; on
-    the line against depth. A Gaussian of the plane: ellipses coloured by depth, and the path of
-    its mean.
+    the line against depth, on a sphere of space with the sphere. A Gaussian of the plane: ellipses
+    coloured by depth, and the path of its mean.
 
     Args:
-        trajectory: of particles in dimension 1 or 2, or of one Gaussian in dimension 2.
-        ax: axes to draw on.
+        trajectory: of particles in dimension 1, 2 or 3, or of one Gaussian in dimension 2.
+        ax: axes to draw on; three-dimensional ones in dimension 3.
         color: of the tokens at the end, or of the mean's path.
         shown: the number of ellipses, from start to end.
 
     Raises:
-        ValueError: another dimension, the trajectory of a stack.
+        ValueError: another dimension (project tokens of more than 3 first), the trajectory of a
+            stack.
 
     Example:
         >>> ax = plot_flow(tp.flow(tokens, attention, 1.0))  # doctest: +SKIP
     """
     one_path("trajectory", trajectory)
-    of_kind("trajectory.final", trajectory.final, (Particles, Gaussian))
-    ax = axes_on(ax)
+    end = of_kind("trajectory.final", trajectory.final, (Particles, Gaussian))
+    drawable("trajectory", end.dimension)
+    ax = axes_on(ax) if isinstance(end, Gaussian) else token_axes(ax, end.dimension, end.space)
     if isinstance(trajectory.final, Gaussian):
         plot_ellipses(trajectory, shown=shown, ax=ax)
         ax.plot(*trajectory.means.T, color=color, linewidth=0.8)
         ax.plot(*trajectory.means[0], "o", color=color, fillstyle="none", markersize=4)
         return ax
     paths = np.swapaxes(trajectory.points, 0, 1)
-    if paths.shape[2] > 2:
-        raise ValueError(f"trajectory: must have dimension 1 or 2; got {paths.shape[2]}.")
     if paths.shape[2] == 1:
         times = np.broadcast_to(trajectory.times[:, None], paths.shape)
         paths = np.concatenate([times, paths], axis=2)
         ax.set_xlabel("depth $t$")
-    else:
+    elif paths.shape[2] == 2:
         plane_axes(ax)
-    ax.add_collection(LineCollection(list(paths), colors=GREY, linewidths=0.6, alpha=0.8))
+    if paths.shape[2] == 3:
+        for path in paths:
+            ax.plot(*path.T, color=GREY, linewidth=0.6, alpha=0.8)
+    else:
+        ax.add_collection(LineCollection(list(paths), colors=GREY, linewidths=0.6, alpha=0.8))
     ends = paths[np.arange(len(paths)), last_finite(paths[..., -1])]
     _draw_ends(ax, paths[:, 0], ends, color, linewidth=0.7, zorder=2)
+    if paths.shape[2] == 3:
+        in_space(ax, 3)
     return ax
 
 
@@ -87,8 +94,8 @@ def _draw_ends(
 ) -> None:
     """Draw a ring at each start and a dot at each end."""
     rings: dict[str, Any] = {"facecolors": "white", "edgecolors": GREY, "linewidths": linewidth}
-    ax.scatter(starts[:, 0], starts[:, 1], s=14, zorder=zorder, **rings)
-    ax.scatter(ends[:, 0], ends[:, 1], s=14, color=color, linewidths=0, zorder=zorder + 1)
+    ax.scatter(*starts.T, **{"s": 14, "zorder": zorder} | rings)
+    ax.scatter(*ends.T, **{"s": 14, "color": color, "linewidths": 0, "zorder": zorder + 1})
 
 
 @drawing(clouds=mapping, ellipses=mapping)
@@ -143,11 +150,11 @@ def _path_of(kind: type) -> Callable[[str, Any], None]:
 def plot_paths(
     paths: Any, *, ax: Axes | None = None, color: Any = INK, ends: bool = True, **lines: Any
 ) -> Axes:
-    """Draw paths of tokens in the plane, with a ring at each start and a dot at each end.
+    """Draw paths of tokens of the plane or of space, a ring at each start and a dot at each end.
 
     Args:
-        paths: shape (T, n, 2), such as `trajectory.points` or a rescaled copy of it.
-        ax: axes to draw on.
+        paths: shape (T, n, 2) or (T, n, 3), such as `trajectory.points` or a rescaled copy of it.
+        ax: axes to draw on; three-dimensional ones for paths in space.
         color: of the paths and of their ends.
         ends: draw the rings and the dots.
         **lines: passed to `Axes.plot`.
@@ -159,13 +166,14 @@ def plot_paths(
         >>> ax = plot_paths(np.exp(-path.times)[:, None, None] * path.points)  # doctest: +SKIP
     """
     points = finite_array("paths", paths, "T n d")
-    same_size("paths", points.shape[-1], "the plane", 2, "dimension")
-    ax = axes_on(ax)
+    d = points.shape[-1]
+    drawable("paths", d, (2, 3))
+    ax = token_axes(ax, d)
     for path in np.swapaxes(points, 0, 1):
         ax.plot(*path.T, **{"color": color, "linewidth": 1.0, "zorder": 2} | lines)
     if ends:
         _draw_ends(ax, points[0], points[-1], color, linewidth=0.8, zorder=3)
-    plane_axes(ax, box=True)
+    in_space(ax, d, box=True)
     return ax
 
 
@@ -173,12 +181,12 @@ def plot_paths(
 def plot_layers(
     stack: Trajectory, flow: Trajectory | None = None, *, ax: Axes | None = None
 ) -> Axes:
-    """Draw tokens of the plane through residual layers: broken lines, a dot a layer up to 32.
+    """Draw tokens of the plane or of space through residual layers: a dot a layer up to 32.
 
     Args:
-        stack: from `layers`, of particles in dimension 2.
+        stack: from `layers`, of particles in dimension 2 or 3.
         flow: the flow of the same tokens, drawn in grey underneath.
-        ax: axes to draw on.
+        ax: axes to draw on; three-dimensional ones in dimension 3.
 
     Raises:
         TypeError: trajectories of other measures.
@@ -188,8 +196,8 @@ def plot_layers(
         >>> ax = plot_layers(tp.layers(tokens, attention, 8, 0.1))  # doctest: +SKIP
     """
     end = of_kind("stack.final", one_path("stack", stack).final, Particles)
-    same_size("stack", end.dimension, "the plane", 2, "dimension")
-    ax = axes_on(ax)
+    drawable("stack", end.dimension, (2, 3))
+    ax = token_axes(ax, end.dimension, end.space)
     if flow is not None:
         tokens = of_kind("flow.final", one_path("flow", flow).final, Particles)
         one_space("flow", tokens.space, "stack", end.space)
@@ -198,7 +206,8 @@ def plot_layers(
     layers, color = len(stack) - 1, STYLES["Softmax"]["color"]
     dots = 4.0 * min(1.0, 8 / layers) ** 0.5 if layers <= MANY_LAYERS else 0.0
     style: dict[str, Any] = {"color": color, "marker": ".", "linewidth": 0.8, "markersize": dots}
-    ax.plot(*np.moveaxis(stack.points, -1, 0), **style)
+    for path in np.swapaxes(stack.points, 0, 1):
+        ax.plot(*path.T, **style)
     return plot_particles(end, ax=ax, color=color, size=14)
 
 
@@ -223,7 +232,7 @@ def plot_hulls(
         >>> ax = plot_hulls(path.points, values=path.times)  # doctest: +SKIP
     """
     points = finite_array("paths", paths, "T n d")
-    same_size("paths", points.shape[-1], "the plane", 2, "dimension")
+    drawable("paths", points.shape[-1], (2,))
     numbers = one_each(np.arange(len(points)) if values is None else values, "paths", len(points))
     flat = [i for i, cloud in enumerate(points) if np.linalg.matrix_rank(cloud - cloud[0]) < 2]
     if flat:

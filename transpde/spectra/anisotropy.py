@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from transpde.checks import Array, frozen, known_covariances
+from transpde.fields import quiet
 from transpde.measures import Gaussian
 
 __all__ = ["effective_rank", "log_condition_number", "log_spectrum", "participation_ratio"]
 
 
+@quiet
 def log_spectrum(covariance: Any) -> Array:
     r"""Return the logarithms of the eigenvalues of a covariance, the largest first.
 
@@ -61,6 +63,7 @@ def _shares(covariance: Any) -> tuple[Array, Array]:
     return np.exp(depth - total), depth - total
 
 
+@quiet
 def effective_rank(covariance: Any) -> Any:
     r"""Return the effective rank $\exp(-\sum_i p_i\log p_i)$, $p_i = \lambda_i/\sum_j\lambda_j$.
 
@@ -87,6 +90,7 @@ def effective_rank(covariance: Any) -> Any:
     return _number(np.exp(-(p * np.where(p > 0, logs, 0.0)).sum(axis=-1)))
 
 
+@quiet
 def participation_ratio(covariance: Any) -> Any:
     r"""Return the participation ratio $(\operatorname{tr}\Sigma)^2/\operatorname{tr}\Sigma^2$.
 
@@ -113,6 +117,7 @@ def participation_ratio(covariance: Any) -> Any:
     return _number(1 / (p**2).sum(axis=-1))
 
 
+@quiet
 def log_condition_number(covariance: Any) -> Any:
     r"""Return $\log(\lambda_1/\lambda_r)$, r the rank: the condition number on the range.
 

@@ -22,6 +22,7 @@ from transpde.checks import (
     positive_number,
     real_array,
 )
+from transpde.fields import quiet
 from transpde.measures import Gaussian
 from transpde.trajectories import Trajectory
 
@@ -58,6 +59,7 @@ class LimitRank(Unchanging):
     depths: Array
 
 
+@quiet
 def decide_rank(
     path: Trajectory[Gaussian], *, window: float = 10.0, slack: float = 0.1, noise: float = 1e-6
 ) -> LimitRank:
@@ -123,6 +125,7 @@ def decide_rank(
     return decide_decay(path.times, logs, window=window, slack=slack, noise=noise)
 
 
+@quiet
 def decide_decay(
     times: Any,
     log_eigenvalues: Any,

@@ -38,7 +38,11 @@ class FiniteVolumes(Run):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         if self.times is None:
-            raise ValueError("time: must be finite for a Grid; got inf.")
+            raise ValueError(
+                "time: must be finite for a Grid; got inf. A density on fixed cells has no "
+                "blow-up or growth to end in: pass a last time, and `stationary` (1e-6, say) to "
+                "end before it where the density comes to rest."
+            )
         # Of a grid with test tokens, both parts.
         self.grid: Grid = getattr(self.measure, "measure", self.measure)
         self.tokens: Particles | None = getattr(self.measure, "tokens", None)

@@ -15,12 +15,13 @@ from scipy.linalg import expm
 
 from transpde.attention import L2, Attention, Sinkhorn, Softmax
 from transpde.checks import Array, finite_array, of_kind, positive_number
-from transpde.fields import AffineField
+from transpde.fields import AffineField, quiet
 from transpde.theory.head_sums import one_case
 
 __all__ = ["clusters", "rescaled"]
 
 
+@quiet
 def rescaled(head: Any) -> Callable[[float], Attention]:
     r"""Return the attention, changing with depth, that moves $z_i = e^{-tV}x_i$.
 
@@ -58,6 +59,7 @@ def rescaled(head: Any) -> Callable[[float], Attention]:
     return at
 
 
+@quiet
 def clusters(points: Any, distance: float) -> Array:
     """Return the group of each token, where neighbours within a distance share one.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from transpde.attention import L2, Head, Linear, Masked, Sigmoid, Sinkhorn, Softmax, Unnormalized
 from transpde.checks import Array, positive_number
+from transpde.fields import quiet
 from transpde.theory.head_sums import HeadSum, depths, head_sum, one_case, spectral_norm
 
 __all__ = ["LipschitzBounds", "lipschitz_bounds", "support_radius"]
@@ -28,6 +29,7 @@ class LipschitzBounds(NamedTuple):
     in_measure: float | None
 
 
+@quiet
 def support_radius(attention: Any, radius: float, time: Any) -> Any:
     r"""Return a bound R(t) on the support at depth t of tokens that start in $B_R$.
 
@@ -94,6 +96,7 @@ def _unmasked(parts: HeadSum) -> list[Head]:
     return heads
 
 
+@quiet
 def lipschitz_bounds(attention: Any, radius: float, p: float = 2.0) -> LipschitzBounds:
     r"""Return Lipschitz bounds of the velocity field in space and in the measure on $B_R$.
 

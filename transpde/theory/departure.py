@@ -22,6 +22,7 @@ from transpde.checks import (
     probability_weights,
     same_size,
 )
+from transpde.fields import quiet
 from transpde.measures import Gaussian
 from transpde.theory.head_sums import one_case
 from transpde.theory.one_dimension import variance
@@ -31,6 +32,7 @@ __all__ = ["cumulant_growth", "kurtosis_rate", "mixture_velocity"]
 REACH, STEP = 9.0, 0.4  # of the trapezoidal rule for a normal law: both errors under 1e-16
 
 
+@quiet
 def mixture_velocity(head: Head, components: Gaussian, weights: Any, points: Any) -> Array:
     r"""Return the velocity that a mixture of Gaussians gives to points, in closed form.
 
@@ -130,6 +132,7 @@ def _sigmoid_sums(head: Sigmoid, components: Gaussian, x: Array) -> Array:
     return (level @ w)[..., None] * m + slope[..., None] * moved
 
 
+@quiet
 def kurtosis_rate(head: Head, gaussian: Gaussian, nodes: int = 60) -> float:
     r"""Return the derivative at depth 0 of Mardia's excess kurtosis from a Gaussian start.
 
@@ -179,6 +182,7 @@ def kurtosis_rate(head: Head, gaussian: Gaussian, nodes: int = 60) -> float:
     return float(4 / (d * (d + 2)) * (w @ (((z**2).sum(axis=1) - d - 2) * along)))
 
 
+@quiet
 def cumulant_growth(head: Softmax, start: Any, order: int, time: Any) -> Any:
     r"""Return by what a small standardised cumulant is multiplied under softmax on the line.
 

@@ -10,6 +10,7 @@ from scipy import special
 
 from transpde.attention import L2, Head, Linear, Softmax
 from transpde.checks import Array
+from transpde.fields import quiet
 from transpde.measures import Gaussian
 from transpde.theory import ascent, growth, one_key, riccati
 from transpde.theory.head_sums import (
@@ -32,6 +33,7 @@ WIDEST = 300.0  # log of a trace up to which the products of an affine law stay 
 __all__ = ["blowup_bound", "blowup_time"]
 
 
+@quiet
 def blowup_time(attention: Any, gaussian: Gaussian) -> Any:
     r"""Return the time at which the covariance of a Gaussian becomes infinite.
 
@@ -139,6 +141,7 @@ def _hidden_time(G: Array, s: Array) -> Array:
     return np.asarray((low + high) / 2)
 
 
+@quiet
 def blowup_bound(attention: Any, gaussian: Gaussian) -> Any:
     r"""Return a time by which the covariance of a Gaussian has become infinite.
 

@@ -27,6 +27,7 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
+from transpde.fields import quiet
 from transpde.kernels.fast import CHECKS, SEED
 from transpde.kernels.nodes import from_values, places_of
 from transpde.measures import Particles
@@ -45,6 +46,7 @@ def _share(name: str, value: Any) -> float:
     return float(number(name, value, "a number between 0 and 1", lambda x: LEAST <= x < 1))
 
 
+@quiet
 def tilted_means(
     log_n: float, tilts: Any, *, draws: int, seed: int | np.random.Generator
 ) -> Array:
@@ -89,6 +91,7 @@ def tilted_means(
     return means
 
 
+@quiet
 def departure_tilt(means: Any, tilts: Any, tolerance: float) -> float:
     r"""Return the last $\beta$ with $m_n(\beta) \ge (1 - \eta)\beta$, 0 where there is none.
 
@@ -123,6 +126,7 @@ def departure_tilt(means: Any, tilts: Any, tolerance: float) -> float:
     return float(beta[k] + part * (beta[k + 1] - beta[k]))
 
 
+@quiet
 def cut_tilt(log_n: float, tolerance: float) -> float:
     r"""Return the tilt at departure of a normal law cut at the median of the largest draw.
 
@@ -156,6 +160,7 @@ def cut_tilt(log_n: float, tolerance: float) -> float:
     return float(largest - c[within.argmax()])
 
 
+@quiet
 def line_velocity(points: Any, tol: float = 1e-8) -> Array:
     """Return the softmax velocities of many tokens on the line, Q = K = V = 1.
 
@@ -222,6 +227,7 @@ def _by_panels(exact: Speed, x: Array, tol: float) -> Array | None:
     return found if np.abs(found[rows] - exact(x[rows])).max() <= tol * scale else None
 
 
+@quiet
 def line_flow(points: Any, times: Any) -> Array:
     """Return the softmax flow of many tokens on the line, Q = K = V = 1, by `line_velocity`.
 

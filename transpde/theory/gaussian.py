@@ -8,6 +8,7 @@ import numpy as np
 
 from transpde.attention import L2
 from transpde.checks import Array
+from transpde.fields import quiet
 from transpde.measures import Gaussian
 from transpde.theory import one_key, riccati
 from transpde.theory.explosion import softmax_time
@@ -25,6 +26,7 @@ from transpde.theory.head_sums import (
 __all__ = ["closed_form_covariance"]
 
 
+@quiet
 def closed_form_covariance(attention: Any, gaussian: Gaussian, time: Any) -> Any:
     r"""Return the covariance at depth t where it has a closed form: softmax and V = cI above all.
 

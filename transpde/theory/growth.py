@@ -8,6 +8,7 @@ import numpy as np
 
 from transpde.attention import L2, Attention, Head, Sinkhorn, Softmax
 from transpde.checks import Array
+from transpde.fields import quiet
 from transpde.measures import Gaussian
 from transpde.theory import one_key
 from transpde.theory.head_sums import (
@@ -28,6 +29,7 @@ from transpde.theory.head_sums import (
 __all__ = ["growth_bound", "log_growth_bound"]
 
 
+@quiet
 def growth_bound(attention: Any, gaussian: Gaussian | None = None) -> Any:
     r"""Return a rate g with $\|\Sigma_t\| \le e^{gt}\|\Sigma_0\|$ for Gaussian data.
 
@@ -82,6 +84,7 @@ def growth_bound(attention: Any, gaussian: Gaussian | None = None) -> Any:
     return None if parts is None else rate(parts)
 
 
+@quiet
 def log_growth_bound(attention: Any, gaussian: Gaussian, time: Any) -> Any:
     r"""Return a bound on $\log(\|\Sigma_t\|/\|\Sigma_0\|)$ for Gaussian data.
 

@@ -9,6 +9,7 @@ from scipy import linalg
 
 from transpde.attention import L2, Sinkhorn
 from transpde.checks import Array
+from transpde.fields import quiet
 from transpde.measures import Gaussian
 from transpde.measures.axes import ratio
 from transpde.theory.head_sums import (
@@ -27,6 +28,7 @@ LONGEST = 1400.0  # log of a squared length that a float holds as a length
 __all__ = ["limit_covariance", "stationary_rank_bound"]
 
 
+@quiet
 def limit_covariance(attention: Any, gaussian: Gaussian) -> Any:
     r"""Return the limit of the covariance in infinite depth: $X_0\Pi X_0^\top$.
 
@@ -121,6 +123,7 @@ def _on_kernel(axes: Gaussian, widths: Array, matrix: Array, floor: Array) -> Ar
     return limits
 
 
+@quiet
 def stationary_rank_bound(attention: Any) -> Any:
     r"""Return a bound on the rank of a stationary covariance: $n_0 + \min(n_+, n_-)$.
 

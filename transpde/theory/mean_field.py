@@ -12,6 +12,7 @@ from scipy.optimize import minimize_scalar
 
 from transpde.attention import L2, Masked, Sigmoid, Sinkhorn, Softmax
 from transpde.checks import Array, finite_array, flag, function, positive_number
+from transpde.fields import quiet
 from transpde.theory.compact import LipschitzBounds, lipschitz_bounds, support_radius
 from transpde.theory.head_sums import depths, head_sum, one_case, spectral_norm
 
@@ -28,6 +29,7 @@ NODES, MOST, TAIL = (
 )  # in position and rank; last coefficients that are checked
 
 
+@quiet
 def twin_bound(attention: Any, radius: float, time: Any, *, log: bool = False) -> Any:
     r"""Return C(t): tokens are at most $C(t)/\sqrt n$ from their independent twins, in mean.
 
@@ -114,7 +116,7 @@ def _log_ratio(head: Any, R: float) -> float:
 
 
 def _log_integral(rates: Rates, attention: Any, R: float, t: float) -> float:
-    r"""Return log C(t) from $C' = \ell C + c$, solved for log C over the logarithm of depth."""
+    r"""Return log C(t) from $C' = \ell C + c$, solved for log(C/t) over the logarithm of depth."""
     rate, source = rates
     if t == 0 or source(R) == 0:
         return -np.inf
@@ -125,13 +127,14 @@ def _log_integral(rates: Rates, attention: Any, R: float, t: float) -> float:
     def slope(log_s: float, z: Array) -> Array:
         s = np.exp(log_s)
         radius = support_radius(attention, R, s)
-        return s * (rate(radius) + source(radius) * np.exp(-z))
+        return s * rate(radius) + source(radius) * np.exp(-z) - 1
 
-    start, span = [np.log(source(R) * first)], (np.log(first), np.log(t))
+    start, span = [np.log(source(R))], (np.log(first), np.log(t))
     found = solve_ivp(slope, span, start, method="DOP853", rtol=1e-10, atol=1e-10)
-    return float(found.y[0, -1])
+    return float(found.y[0, -1] + np.log(t))
 
 
+@quiet
 def masked_bounds(attention: Any, radius: float, p: float = 2.0) -> LipschitzBounds:
     r"""Return Lipschitz bounds of masked heads in space and in $d_p$, with the best order below p.
 
@@ -195,6 +198,7 @@ def _least_log(alpha: float, p: float) -> float:
     return min(log_factor(1.0), *[float(one.fun) for one in found])
 
 
+@quiet
 def masked_limit(attention: Masked, start: Limit, time: float, *, tol: float = 1e-8) -> Limit:
     r"""Return the flow map of the limit of masked softmax on the line, for uniform positions.
 

@@ -9,11 +9,13 @@ from scipy.special import wrightomega
 
 from transpde.attention import L2, Sinkhorn
 from transpde.checks import Array, finite_array
+from transpde.fields import quiet
 from transpde.theory.head_sums import HeadSum, depths, head_sum, scalar_softmax
 
 __all__ = ["variance"]
 
 
+@quiet
 def variance(attention: Any, start: Any, time: Any) -> Any:
     r"""Return the variance s(t) of a Gaussian on the line, whatever its mean.
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from transpde.checks import Array, finite_array, number, positive_number
+from transpde.fields import quiet
 
 __all__ = ["score_density", "score_edge", "typical_blowup_time", "typical_ranks"]
 
@@ -49,6 +50,7 @@ def _at_the_edge(c: float, q: float) -> float:
     return float(np.sqrt(1 / (b + np.sqrt(b * b - a))))
 
 
+@quiet
 def score_edge(ratio: float = 1.0, heads: float = 1.0) -> float:
     r"""Return the upper edge of the limit law of the spectrum of $A + A^\top$.
 
@@ -73,6 +75,7 @@ def score_edge(ratio: float = 1.0, heads: float = 1.0) -> float:
     return float(_inverse(np.asarray(_at_the_edge(c, q)), c, q))
 
 
+@quiet
 def typical_blowup_time(ratio: float = 1.0, heads: float = 1.0) -> float:
     r"""Return the limit of the blow-up time from $\Sigma_0 = I$ under softmax with V = I.
 
@@ -95,6 +98,7 @@ def typical_blowup_time(ratio: float = 1.0, heads: float = 1.0) -> float:
     return 1 / score_edge(ratio, heads)
 
 
+@quiet
 def score_density(x: Any, ratio: float = 1.0, heads: float = 1.0) -> Array:
     r"""Return the density of the limit law of the spectrum of $A + A^\top$.
 
@@ -129,6 +133,7 @@ def score_density(x: Any, ratio: float = 1.0, heads: float = 1.0) -> Array:
     return np.where(np.isnan(heights), np.inf, heights)  # at 0 for c H = 1/2
 
 
+@quiet
 def typical_ranks(time: float, ratio: float = 1.0, heads: float = 1.0) -> tuple[float, float]:
     r"""Return the limits of effective rank and participation ratio over d, from $\Sigma_0 = I$.
 

@@ -12,12 +12,14 @@ from scipy.special import expit
 
 from transpde.attention import L2, Head, Linear, Sigmoid, Sinkhorn, Softmax, Unnormalized
 from transpde.checks import Array, of_kind, same_size, single_case
+from transpde.fields import quiet
 from transpde.measures import Particles
 from transpde.theory.head_sums import one_case
 
 __all__ = ["small_token_terms"]
 
 
+@quiet
 def small_token_terms(head: Head, tokens: Particles) -> tuple[Array, Array]:
     r"""Return the first two terms of the velocities of small tokens, before V is applied.
 

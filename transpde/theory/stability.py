@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 
 from transpde.attention import L2, Sigmoid, Sinkhorn, Softmax
 from transpde.checks import Array, flag, positive_number
+from transpde.fields import quiet
 from transpde.theory.compact import (
     HeadNorms,
     LipschitzBounds,
@@ -26,6 +27,7 @@ from transpde.theory.head_sums import HeadSum, depths, head_sum, spectral_norm
 __all__ = ["order_bounds", "stability_bound"]
 
 
+@quiet
 def order_bounds(attention: Any, radius: float, p: float = 1.0) -> LipschitzBounds:
     r"""Return Lipschitz bounds of the velocity field in space and in $W_p$ of the measure.
 
@@ -116,6 +118,7 @@ def _log_order(h: HeadNorms, R: Array, p: float) -> Array:
     return np.log(h.row(R)[1])
 
 
+@quiet
 def stability_bound(
     attention: Any,
     radius: float,

@@ -28,6 +28,7 @@ from transpde.checks import (
     symmetric_matrix,
 )
 from transpde.disc import symmetric_coordinates, unit_trace_matrices
+from transpde.fields import quiet
 from transpde.flow import flow
 from transpde.measures import Gaussian
 from transpde.theory.head_sums import one_case
@@ -37,6 +38,7 @@ __all__ = ["dividing_curve", "least_departure", "observed_rates", "ray_rates", "
 CLOSE = 1e-6  # how far from the ray the starts of `observed_rates` are
 
 
+@quiet
 def ray_rates(head: Any, direction: Any, size: float = 1.0) -> Array:
     r"""Return the rates at which y and z grow near a rank-one covariance at rest.
 
@@ -80,6 +82,7 @@ def ray_rates(head: Any, direction: Any, size: float = 1.0) -> Array:
     return np.stack([s * (beta + gamma) * nu, 2 * s * beta * nu], axis=-1)
 
 
+@quiet
 def observed_rates(head: Any, direction: Any, *, span: float = 0.1) -> Array:
     r"""Return what `ray_rates` predicts, measured on two flows that start near $uu^\top$.
 
@@ -140,6 +143,7 @@ def _form(left: Array, matrix: Array, right: Array) -> Array:
     return np.asarray(np.einsum("...i,...ij,...j->...", left, matrix, right))
 
 
+@quiet
 def least_departure(form: Any, rank: int, *, seed: Any, starts: int = 20) -> float:
     r"""Return the least $\|X^\top CX\|_F/\|C\|$ that a descent finds, X orthonormal of a rank.
 
@@ -175,6 +179,7 @@ def least_departure(form: Any, rank: int, *, seed: Any, starts: int = 20) -> flo
     return float(np.linalg.norm(X.mT @ C @ X, axis=(-2, -1)).min())
 
 
+@quiet
 def self_similar(head: Any, guess: Any) -> tuple[Array, Array]:
     r"""Return S of trace one with $\dot\Sigma = -\kappa S$ at $\Sigma = S$, and its rates.
 
@@ -218,6 +223,7 @@ def self_similar(head: Any, guess: Any) -> tuple[Array, Array]:
     return unit_trace_matrices(uw), np.sort(np.linalg.eigvals(np.array(jacobian)).real)
 
 
+@quiet
 def dividing_curve(head: Any, guess: Any) -> Array:
     r"""Return the curve that runs through a self-similar covariance and divides two basins.
 

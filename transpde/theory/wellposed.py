@@ -19,6 +19,7 @@ from transpde.checks import (
     positive_integer,
     positive_number,
 )
+from transpde.fields import quiet
 from transpde.measures import Particles
 from transpde.spaces import EUCLIDEAN
 from transpde.theory.compact import lipschitz_bounds, support_radius
@@ -31,6 +32,7 @@ LOGITS = 8.0  # the smallest mass is about exp(-LOGITS)
 FINE = 201  # nodes of Simpson's rule
 
 
+@quiet
 def picard_iterates(
     measure: Particles, attention: Attention, time: float, *, steps: int = 100, count: int = 8
 ) -> Array:
@@ -84,6 +86,7 @@ def picard_iterates(
     return frozen(np.array(curves))
 
 
+@quiet
 def picard_bound(
     attention: Any, radius: float, time: float, count: int, *, log: bool = False
 ) -> Array | None:
@@ -128,6 +131,7 @@ def picard_bound(
         return frozen(logs if flag("log", log) else np.exp(logs))
 
 
+@quiet
 def steepest_pair(
     attention: Attention, radius: float, *, seed: Any = 0, steps: int = 200
 ) -> float:

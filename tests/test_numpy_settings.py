@@ -1,0 +1,58 @@
+"""Whatever numpy is set to do about numbers out of range: each call gives what it gives else."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+from calls import ROWS
+from contents import content
+from test_arguments import REFUSED, resolved
+
+import transpde as tp
+
+# Tables, files and pictures, and what runs a function of the caller.
+ELSEWHERE = ("plotting.", "figures.", "records.", "widgets.", "ensembles.", "conventions.")
+NUMERIC = [name for name in ROWS if not name.startswith(ELSEWHERE)]
+
+
+def scaled(value, factor):
+    """A value whose numbers are all that much larger: in tokens, covariances, parameters."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return factor * value
+    if isinstance(value, list) and value and np.array(value).dtype.kind == "f":
+        return (factor * np.array(value)).tolist()
+    if isinstance(value, tp.Particles) and value.space == tp.Euclidean():
+        return tp.Particles(factor * value.points, value.weights, value.positions)
+    if isinstance(value, tp.Gaussian):
+        return tp.Gaussian(factor * value.mean, factor=factor * value.factor)
+    if isinstance(value, tp.Masked):
+        return tp.Masked(scaled(value.head, factor))
+    if isinstance(value, tp.Softmax):
+        return tp.Softmax(factor * value.query, value.key, value.value)
+    return value
+
+
+def outcome(name, factor, **settings):
+    """What a row gives when its numbers are scaled, or the kind of error."""
+    given = {key: scaled(one.valid(), factor) for key, one in ROWS[name].items()}
+    positional = [
+        given.pop(key)
+        for key, parameter in inspect.signature(resolved(name)).parameters.items()
+        if key != REFUSED and parameter.kind is parameter.POSITIONAL_ONLY
+    ]
+    with np.errstate(**settings), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return content(resolved(name)(*positional, **given))
+        except (ValueError, RuntimeError, OverflowError, TypeError) as error:
+            return type(error).__name__, str(error)
+
+
+@pytest.mark.parametrize("factor", [1e-170, 1e-300])
+@pytest.mark.parametrize("name", NUMERIC)
+def test_numbers_that_underflow_raise_nothing(name, factor):
+    wanted = outcome(name, factor, all="ignore")
+    assert outcome(name, factor, all="raise") == wanted
