@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import itertools
 import json
+import os
 import re
 import subprocess
+import sys
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
@@ -16,6 +18,7 @@ import chapter_graph
 import chapters
 import contract
 import film as film_directive
+import folds
 import notices
 import numpy as np
 import page_footer
@@ -23,6 +26,9 @@ import pytest
 import reading_paths
 import used_in
 import yaml
+from bs4 import BeautifulSoup
+from docutils import nodes
+from docutils.utils import new_document
 from loading import load_tool
 from pybtex.database import parse_string
 
@@ -154,15 +160,16 @@ def test_the_drawing_holds_every_chapter_once_and_an_arrow_for_every_need(kind):
 # --- reading paths ------------------------------------------------------------------------------
 
 
-def paths() -> list[tuple[float, list]]:
+def ways() -> dict[str, tuple[float, list]]:
     text = (BOOK / "paths.md").read_text(encoding="utf-8")
-    bodies = [block.body for block in source.directives(text, "reading-path")]
-    found = [reading_paths.steps(body.splitlines(), ALL) for body in bodies]
-    return [(sum(map(reading_paths.minutes, path)), path) for path in found]
+    (table,) = source.directives(text, "reading-ways")
+    found = dict(reading_paths.steps(line, ALL) for line in table.body.splitlines())
+    return {name: (sum(map(reading_paths.minutes, way)), way) for name, way in found.items()}
 
 
 def test_an_hour_a_day_a_week_take_what_they_say():
-    (hour, _), (day, read), (week, proofs), *_ = paths()
+    found = ways()
+    (hour, _), (day, read), (week, proofs) = (found[k] for k in ("An hour", "A day", "A week"))
     assert 45 <= hour <= 75
     assert 5 * 60 <= day <= 8 * 60
     assert 10 * 60 <= week <= 25 * 60
@@ -171,21 +178,30 @@ def test_an_hour_a_day_a_week_take_what_they_say():
     assert {chapter.page for _, chapter in proofs} == set(NEEDS)
 
 
-def test_the_front_page_leads_to_the_paths():
+def test_the_front_page_leads_to_chapter_one_the_preface_and_the_results():
     front = (BOOK / "intro.md").read_text(encoding="utf-8")
-    for door in (":link: paths", ":link: running-the-book", ":link: reproduction/index"):
-        assert door in front
+    (first,) = (chapter.page for chapter in ALL if chapter.number == 1)
+    for door in (first.removeprefix("book/"), "paths", "reproduction/index"):
+        assert f"({door})" in front or f":link: {door}" in front
+    for name in ("cover_size", "cover_sample", "cover_ranks"):
+        assert f"_static/{name}.png" in front
 
 
 def test_a_path_that_reads_what_it_has_not_prepared_is_refused():
-    with pytest.raises(ValueError, match="book/pde/layers must come before"):
-        reading_paths.steps(["read: pde/zoo"], ALL)
-    with pytest.raises(ValueError, match="write 'how: page'"):
-        reading_paths.steps(["glance: pde/zoo"], ALL)
-    with pytest.raises(ValueError, match="write 'how: page'"):
-        reading_paths.steps(["read: pde/nothing"], ALL)
-    ((how, chapter),) = reading_paths.steps(["", "skim: pde/zoo"], ALL)
+    with pytest.raises(ValueError, match="pde/zoo needs book/pde/layers"):
+        reading_paths.steps("A day | read: pde/zoo", ALL)
+    with pytest.raises(ValueError, match="write 'how: pages'"):
+        reading_paths.steps("A day | glance: pde/zoo", ALL)
+    with pytest.raises(ValueError, match="'pde/nothing' is no page of the book"):
+        reading_paths.steps("A day | skim: pde/nothing", ALL)
+    name, ((how, chapter),) = reading_paths.steps("A day | skim: pde/zoo", ALL)
+    assert name == "A day"
     assert reading_paths.minutes((how, chapter)) == chapter.reading / 4
+
+
+def test_names_for_all_chapters_and_for_the_reproduction_make_up_the_book():
+    _, way = reading_paths.steps("All | read: chapters reproduction", ALL)
+    assert [chapter.page for _, chapter in way] == [chapter.page for chapter in ALL]
 
 
 @pytest.mark.parametrize("chapter", ALL, ids=lambda chapter: chapter.page)
@@ -295,16 +311,77 @@ def test_a_report_names_the_page_and_the_edition_at_the_one_address():
     assert "Page: book/pde/zoo\nEdition: version 1 & more\n" in query["body"][0]
 
 
-def test_every_page_gets_its_footer():
+def footer_of(real):
     class App:
         srcdir = str(ROOT)
 
-    context = {"theme_extra_footer": "<p>Licences.</p>", "theme_repository_url": "https://host/x"}
+    context = {
+        "theme_extra_footer": '<p><a href="https://host/x/LICENCE">Licences</a>.</p>',
+        "theme_repository_url": "https://host/x",
+        "address_is_real": real,
+    }
     page_footer.add_footer(App, "book/errata", "page.html", context, None)
-    footer = context["theme_extra_footer"]
-    assert footer.startswith("<p>Licences.</p>")
-    assert f"Version {tp.__version__}" in footer
+    assert f"Version {tp.__version__}" in context["theme_extra_footer"]
+    return context["theme_extra_footer"]
+
+
+def test_every_page_gets_its_footer():
+    footer = footer_of(real=True)
+    assert footer.startswith('<p><a href="https://host/x/LICENCE">Licences</a>.</p>')
     assert "https://host/x/issues/new?title=Error+on+page+book%2Ferrata&amp;body=" in footer
+
+
+def test_a_footer_leads_nowhere_before_there_is_an_address():
+    footer = footer_of(real=False)
+    assert footer.startswith("<p>Licences.</p>")
+    assert "<a" not in footer
+
+
+def built(folder, *pages):
+    """The pages of a small book, built with the extensions of this one."""
+    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", folder, folder / "html"]
+    paths = os.pathsep.join([str(BOOK / "_ext"), str(ROOT)])
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": paths})
+    return [(folder / "html" / f"{page}.html").read_text(encoding="utf-8") for page in pages]
+
+
+SMALL_BOOK = """
+extensions = ["myst_nb", "sphinx_book_theme", "page_footer"]
+html_theme = "sphinx_book_theme"
+html_context = {{"address_is_real": {real}, "default_mode": "auto"}}
+html_theme_options = {{
+    "repository_url": "https://github.com/a/b",
+    "repository_branch": "main",
+    "use_repository_button": True,
+    "use_issues_button": True,
+    "launch_buttons": {{
+        "binderhub_url": "https://mybinder.org", "colab_url": "https://colab.research.google.com"
+    }},
+}}
+nb_execution_mode = "off"
+"""
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_one_switch_shows_or_hides_every_button_that_leads_to_the_address(tmp_path, real):
+    (tmp_path / "conf.py").write_text(SMALL_BOOK.format(real=real))
+    cell = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# Title\n\nText."}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    book = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "index.ipynb").write_text(json.dumps(book))
+    (page,) = built(tmp_path, "index")
+    for address in ("mybinder.org/v2", "colab.research.google.com/github", "/issues/new", 'a/b"'):
+        assert (address in page) == real, address
+    assert "theme-switch-button" in page  # the other buttons of the head stay
+
+
+def test_no_text_promises_buttons_that_the_switch_hides():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    real = config["sphinx"]["config"]["html_context"]["address_is_real"]
+    front = ["README.md", "book/intro.md", "book/paths.md", "book/reproduction/index.md"]
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in front]
+    promises = [re.search(r"Binder|Colab|rocket", text) for text in texts]
+    assert any(promises) == real
 
 
 def test_without_git_the_version_stands_alone(tmp_path):
@@ -388,6 +465,82 @@ def test_a_build_warns_of_what_no_notice_names(tmp_path, monkeypatch):
     (tmp_path / "_static" / "strange.js").write_text("")
     notices.check_site(App, None)
     assert told == ["_static/strange.js: from whom? Name it in book/notices.yml"]
+
+
+# --- folded cells, and words that explain themselves ---------------------------------------------
+
+
+def folded_cell(code, mode="input", words="Show the code", output=""):
+    cell = nodes.container(nb_element="cell_code", hide_mode=mode, prompt_show=words)
+    source_part = nodes.container("", nodes.literal_block("", code), nb_element="cell_code_source")
+    cell += source_part
+    if output:
+        cell += nodes.container("", nodes.paragraph("", output), nb_element="cell_code_output")
+    return cell
+
+
+def joined(*cells):
+    """The cells of a page after folded ones are joined: the code of each, and what it shows."""
+    page = new_document("page")
+    page += nodes.section("", *cells)
+    folds.join(None, page)
+    return [
+        ([block.astext() for block in cell.findall(nodes.literal_block)], len(cell.children) - 1)
+        for cell in page.findall(nodes.container)
+        if cell.get("nb_element") == "cell_code"
+    ]
+
+
+def test_folded_cells_in_a_row_become_one_in_their_order():
+    cells = [folded_cell("a"), folded_cell("b"), folded_cell("c", output="picture")]
+    assert joined(*cells, folded_cell("d")) == [(["a", "b", "c"], 1), (["d"], 0)]
+
+
+def test_what_is_shown_between_and_other_words_keep_cells_apart():
+    for between in (
+        folded_cell("a", output="printed"),
+        folded_cell("a", mode="all"),
+        folded_cell("a", words="Show the evidence"),
+        folded_cell("a", mode=None),
+    ):
+        assert len(joined(between, folded_cell("b"))) == 2
+    assert len(joined(folded_cell("a"), nodes.paragraph("", "text"), folded_cell("b"))) == 2
+
+
+SMALL_GLOSSARY = """# Words
+
+```{glossary}
+token
+  A point of $x$ in a {term}`cloud`. See [the page](../index).
+
+cloud
+  Many points.
+```
+"""
+
+
+def test_a_word_of_the_glossary_holds_its_meaning(tmp_path):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "glossary.md").write_text(SMALL_GLOSSARY)
+    text = "# T\n\nA {term}`token`, {term}`clouds <cloud>`.\n\n"
+    text += "```{toctree}\nbook/glossary\n```\n"
+    (tmp_path / "index.md").write_text(text)
+    extensions = '["myst_parser", "terms"]\nmyst_enable_extensions = ["dollarmath"]'
+    (tmp_path / "conf.py").write_text(f"extensions = {extensions}\n")
+    (page,) = built(tmp_path, "index")
+    soup = BeautifulSoup(page, "html.parser")
+    shown = {}
+    for word in soup.select("span.term-word"):
+        link, meaning = word.select_one("a"), word.select_one("span[role=tooltip]")
+        assert link["aria-describedby"] == meaning["id"]
+        assert link["href"].startswith("book/glossary.html#term-")
+        shown[link.get_text()] = meaning
+    assert list(shown) == ["token", "clouds"]
+    assert shown["token"].get_text().startswith("A point of ")
+    assert shown["token"].get_text().endswith(" in a cloud.")
+    assert shown["token"].select_one(".math")
+    assert shown["clouds"].get_text() == "Many points."
+    assert len({meaning["id"] for meaning in shown.values()}) == 2
 
 
 # --- glossary, notation, errata -----------------------------------------------------------------

@@ -55,7 +55,8 @@ def test_arrays_are_small_and_finite(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in figures.names() if n != "trad_explosion" and "histograms" not in n]
+    "name",
+    [n for n in figures.names() if n != "trad_explosion" and n[:5] not in ("histo", "cover")],
 )
 def test_drawing_has_a_curve_for_every_start(name):
     first, *_ = figures.draw(name, computed(name), Figure()).axes

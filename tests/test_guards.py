@@ -530,7 +530,9 @@ def test_exempt_number(chapter: NotebookNode) -> None:
     assert contract.notebook_problems(chapter) == []
 
 
-REPRODUCTION = """## `greys`
+REPRODUCTION = """## Three greys
+
+Figure `greys` of the authors' script `plots.py`.
 
 It is not known whether the print came from this version.
 
@@ -593,7 +595,8 @@ def test_sound_reproduction_passes(chapter: NotebookNode) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("## `greys`", "## greys", "no section '## `figure_name`'"),
+        ("Figure `greys`", "Figure greys", "no section begins 'Figure `name`"),
+        ("## Three greys", "### Three greys", "no section begins 'Figure `name`"),
         ("not known whether", "certain that", "it is not known whether"),
         (
             "Verdict: reproduced",

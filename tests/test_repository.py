@@ -118,3 +118,19 @@ def test_files_are_small(texts):
     for file in texts:
         limit = 600_000 if file.endswith(".ipynb") else 1_000_000
         assert (ROOT / file).stat().st_size <= limit, f"{file} is larger than {limit} bytes"
+
+
+def test_readme_asks_for_the_version_of_node_that_the_packages_ask_for():
+    packages = json.loads(read("package-lock.json"))["packages"].values()
+    engines = [package.get("engines", {}).get("node", "") for package in packages]
+    least = [re.search(r">=? *(\d+)[^|]*$", engine) for engine in engines]
+    wanted = max(int(found[1]) for found in least if found)
+    assert f"Node.js, of version {wanted} or later" in read("README.md")
+
+
+def test_readme_says_what_the_two_commands_cost():
+    text = read("README.md")
+    for word in ("make book", "make test", "Time", "Disk", "Network", "Needs"):
+        assert word in text
+    before, _, _ = text.partition("$")
+    assert before.count("book/_static/") >= 1, "a picture and words come before the first formula"

@@ -8,9 +8,11 @@ import contract
 import numpy as np
 import pytest
 import yaml
+from matplotlib import pyplot as plt
 
 import transpde as tp
-from transpde.figures import recipes
+from transpde import figures
+from transpde.figures import recipes, side_by_side
 from transpde.figures.covariance_paths import velocity
 from transpde.figures.peer import summary
 from transpde.figures.projected_euler import euler_path, euler_until
@@ -117,6 +119,54 @@ def test_stopped_gives_angles_and_ratios():
     np.testing.assert_allclose(run.norms, [17**0.5, 10**0.5])
 
 
+@pytest.mark.parametrize("kind", ["softmax", "l2"])
+def test_the_path_of_the_rule_runs_from_the_start_to_its_stop_along_the_exact_curve(kind):
+    """With one row an Euler step errs in time only: the inverse moves by a multiple of qq^T."""
+    recipe, rule = recipes.line(), {"step": 0.5, "tolerance": 1e-4}
+    attention = getattr(recipes, kind)(recipe)
+    run = euler_until(attention, recipe.starts, **rule)
+    np.testing.assert_array_equal(run.path[0], recipe.starts)
+    np.testing.assert_array_equal(run.path[-1], run.covariances)
+    np.testing.assert_array_equal(run.path[:20], euler_path(attention, recipe.starts, 0.5, 19))
+    q = recipe.query[0]
+    p = np.array([-q[1], q[0]])
+    moved = np.linalg.inv(run.path) - np.linalg.inv(recipe.starts)
+    off = np.stack([moved @ p @ p, moved @ p @ q])
+    assert np.abs(off).max() < 1e-9 * np.abs(moved).max()
+    assert len(run.path) < 400
+
+
+def test_the_redrawing_has_the_ends_of_the_rule_and_the_frame_of_the_figure():
+    recipe = recipes.line()
+    data = figures.data("trad_rank_1")
+    run = euler_until(
+        recipes.softmax(recipe), recipe.starts, **PEER["figures"]["trad_rank_1"]["rule"]
+    )
+    drawn = side_by_side.by_rule(data, run)
+    assert drawn.arrays.keys() == data.arrays.keys()
+    assert drawn.arrays["covariances"].shape == data.arrays["covariances"].shape
+    np.testing.assert_allclose(drawn.arrays["covariances"][[0, -1]], run.path[[0, -1]], atol=1e-12)
+    gaps = np.linalg.norm(
+        drawn.arrays["covariances"][-1] - data.arrays["covariances"][-1], axis=(1, 2)
+    )
+    assert gaps.min() > 1e-3  # the tolerance stops it beside the limit
+    few = euler_until(recipes.softmax(recipe), recipe.starts[:3], step=0.5, tolerance=1e-4)
+    with pytest.raises(ValueError, match="must have the 100 starts of the figure; got 3"):
+        side_by_side.by_rule(data, few)
+
+
+def test_two_heads_that_the_script_does_not_run_are_not_redrawn():
+    recipe = recipes.both()
+    data = figures.data("MH_both")
+    run = euler_until(recipes.multi_head(recipe, 1), recipe.starts, step=0.002, tolerance=9.0)
+    drawn = side_by_side.by_rule(data, run)
+    assert set(data.arrays) - set(drawn.arrays) == {"points_two_heads"}
+    figure = side_by_side.beside("MH_both", data, run)
+    titles = [part.get_suptitle() for part in figure.subfigs]
+    assert titles == list(side_by_side.TITLES)
+    plt.close(figure)
+
+
 # --- what a page prints --------------------------------------------------------------------------
 
 
@@ -185,8 +235,11 @@ SPOILT = {
     "no row": (lambda rows, book: rows.remove(rows[-1]), "`histograms_L2` has 0 rows"),
     "two rows": (lambda rows, book: rows.append(rows[-1]), "`histograms_L2` has 2 rows"),
     "unknown figure": (change("MH_both", figure="MH_all"), "`MH_all` is not in peer.yml"),
-    "no section": (rewrite("## `MH_both`", "## Both"), "`MH_both` is on no page"),
-    "unknown section": (rewrite("## `MH_both`", "## `MH_all`"), "`MH_all` is not in peer.yml"),
+    "no section": (rewrite("Figure `MH_both`", "Figure"), "`MH_both` is on no page"),
+    "unknown section": (
+        rewrite("Figure `MH_both`", "Figure `MH_all`"),
+        "`MH_all` is not in peer.yml",
+    ),
     "other page": (
         change("MH_both", chapter="book/reproduction/zero"),
         "`MH_both`: on book/reproduction/both, in the ledger on book/reproduction/zero",

@@ -64,6 +64,10 @@ class Block(NamedTuple):
         return self.name == "dropdown" or "dropdown" in self.options.get("class", "").split()
 
 
+# Under the title of a section of a reproduction: which figure of which script.
+FIGURE_OF_SCRIPT = re.compile(r"^Figure `(\w+)` of the authors' script `\w+\.py`", re.MULTILINE)
+
+
 class Section(NamedTuple):
     """A heading with the text up to the next one; of level 0, the text before all headings."""
 

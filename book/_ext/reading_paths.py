@@ -1,9 +1,10 @@
-"""``{reading-path}``: a way through the book, with the time it takes.
+"""``{reading-ways}``: the ways through the book in one table, with the time that each takes.
 
-Each line of the body is ``how: page``, the page without its folder ``book``. How long the three
-ways to read take stands in the page's box "Before you start": `skim` takes a quarter of its
-reading time, `read` that time, `proofs` the longer one. The last row adds up. A page that is
-read, not skimmed, must come after all that it needs.
+Each line of the body is ``name | how: pages | how: pages``, the pages without the folder ``book``
+and with a space between them; ``chapters`` stands for all that are no reproduction, and
+``reproduction`` for those that are. How long the three ways to read take stands in a page's box
+"Before you start": `skim` takes a quarter of its reading time, `read` that time, `proofs` the
+longer one. A page that is read, not skimmed, needs all its prerequisites on the same way.
 """
 
 from __future__ import annotations
@@ -18,30 +19,46 @@ from sphinx.util.docutils import SphinxDirective
 import chapters as book
 from chapter_graph import link
 
-WAYS = {
-    "skim": "the question, the pictures, the summary",
-    "read": "the text, proofs left folded",
-    "proofs": "the text and the proofs",
-}
+WAYS = ("skim", "read", "proofs")
 SPACE = "\N{NO-BREAK SPACE}"
 SKIMMED = 4  # a page is skimmed in this part of its reading time
 
 Step = tuple[str, book.Chapter]
 
 
-def steps(lines: Iterable[str], chapters: Sequence[book.Chapter]) -> list[Step]:
-    """The steps that the lines name; `ValueError` for an unknown way or page, or a wrong order."""
-    known = {chapter.page: chapter for chapter in chapters}
-    found: list[Step] = []
-    for line in filter(None, map(str.strip, lines)):
-        how, _, name = line.partition(":")
-        page = f"book/{name.strip()}"
-        if how not in WAYS or page not in known:
-            raise ValueError(f"{line!r}: write 'how: page', how one of {', '.join(WAYS)}")
-        missing = set(known[page].prerequisites) - {chapter.page for _, chapter in found}
+def steps(line: str, chapters: Sequence[book.Chapter]) -> tuple[str, list[Step]]:
+    """The name of a way and its steps, in the order of the book.
+
+    Raises `ValueError` for an unknown manner or page, and where a prerequisite is missing.
+    """
+    name, *parts = map(str.strip, line.split("|"))
+    found: dict[str, Step] = {}
+    for part in parts:
+        how, _, names = part.partition(":")
+        if how not in WAYS:
+            raise ValueError(f"{part!r}: write 'how: pages', how one of {', '.join(WAYS)}")
+        for chapter in named(names.split(), chapters):
+            found[chapter.page] = how, chapter
+    way = [found[chapter.page] for chapter in chapters if chapter.page in found]
+    for how, chapter in way:
+        missing = set(chapter.prerequisites) - found.keys()
         if how != "skim" and missing:
-            raise ValueError(f"{line!r}: {', '.join(sorted(missing))} must come before")
-        found.append((how, known[page]))
+            raise ValueError(f"{name}: {chapter.page} needs {', '.join(sorted(missing))}")
+    return name, way
+
+
+def named(names: Iterable[str], chapters: Sequence[book.Chapter]) -> list[book.Chapter]:
+    """The pages of these names; `ValueError` for one that is none."""
+    found = []
+    for name in names:
+        if name in ("chapters", "reproduction"):
+            wanted = name == "reproduction"
+            pages = [chapter for chapter in chapters if (chapter.part == "Reproduction") == wanted]
+        else:
+            pages = [chapter for chapter in chapters if chapter.page == f"book/{name}"]
+        if not pages:
+            raise ValueError(f"{name!r} is no page of the book: write 'how: pages'")
+        found += pages
     return found
 
 
@@ -61,33 +78,37 @@ def spoken(time: float) -> str:
     return f"{hours}{SPACE}h {rest}{SPACE}min" if rest else f"{hours}{SPACE}h"
 
 
-class ReadingPath(SphinxDirective):
-    """``{reading-path}`` with a line a step."""
+class ReadingWays(SphinxDirective):
+    """``{reading-ways}`` with a line a way."""
 
     has_content = True
 
     def run(self) -> list[nodes.Node]:
+        chapters = book.load(Path(self.env.srcdir))
         try:
-            path = steps(self.content, book.load(Path(self.env.srcdir)))
+            ways = [steps(line, chapters) for line in filter(str.strip, self.content)]
         except ValueError as error:
             raise self.error(str(error)) from error
+        manners = [{chapter.page: how for how, chapter in way} for _, way in ways]
         rows: list[list[str | nodes.Node]] = [
             [
                 nodes.paragraph("", "", link(chapter.page, self.env.docname)),
-                WAYS[how],
-                spoken(minutes((how, chapter))),
-                running(chapter.running),
+                *(manner.get(chapter.page, "") for manner in manners),
             ]
-            for how, chapter in path
+            for chapter in chapters
         ]
-        total = spoken(sum(map(minutes, path)))
-        machine = running(sum(chapter.running for _, chapter in path))
-        rows.append([nodes.paragraph("", "", nodes.strong("", "in all")), "", total, machine])
-        head, widths = ["Chapter", "Read", "To read", "To run"], [44, 32, 12, 12]
-        if len({how for how, _ in path}) == 1:  # the text above says how
-            for cells in (head, widths, *rows):
-                del cells[1]
-        return [table(head, rows, widths)]
+        reading = [spoken(sum(map(minutes, way))) for _, way in ways]
+        cells = [running(sum(chapter.running for _, chapter in way)) for _, way in ways]
+        for label, times in (("To read", reading), ("To run the cells", cells)):
+            rows.append([strong(label), *map(strong, times)])
+        widths = [34, *[11] * len(ways)]
+        made = table(["Page", *(name for name, _ in ways)], rows, widths)
+        made["classes"].append("reading-ways")
+        return [made]
+
+
+def strong(text: str) -> nodes.paragraph:
+    return nodes.paragraph("", "", nodes.strong("", text))
 
 
 def running(time: int) -> str:
@@ -112,5 +133,5 @@ def row(cells: Iterable[str | nodes.Node]) -> nodes.row:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_directive("reading-path", ReadingPath)
+    app.add_directive("reading-ways", ReadingWays)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

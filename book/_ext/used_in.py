@@ -159,8 +159,8 @@ def figure_names(root: Path) -> Iterator[tuple[str, set[str]]]:
     """Each page of reproduced figures, with what the functions behind its figures mention."""
     table = importlib.import_module(FIGURES).FIGURES
     for chapter in book.load(root):
-        heads = source.headings(source.read(root / f"{chapter.page}.ipynb"))
-        names = {title.strip("`") for _, level, title in heads if level == 2}
+        text = source.page_text(source.read(root / f"{chapter.page}.ipynb"))
+        names = source.FIGURE_OF_SCRIPT.findall(text)
         families = {table[name][0] for name in names if name in table}
         used = [reached(f"{FIGURES}.{one}.{do}") for one in families for do in ("data", "draw")]
         if used:

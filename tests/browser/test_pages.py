@@ -14,7 +14,7 @@ PAGES = checks.pages(BUILT)
 visited: set[Path] = set()
 # What is served shall be as sound as what is read from disk; these pages load data.
 NOTEBOOKS = [page for page in PAGES if (ROOT / page).with_suffix(".ipynb").is_file()]
-SHARE_OF_CODE = 0.2  # of a page's height; where a figure is made again, the evidence is printed
+SHARE_OF_CODE = 0.2  # of a page's height
 SERVED = ["index.html", "search.html", "_modules/index.html", "book/gaussian/covariance.html"]
 
 
@@ -96,8 +96,7 @@ def folded(request: pytest.FixtureRequest, context: BrowserContext) -> Iterator[
 
 def test_code_serves_the_page(folded):
     assert live.begins_with_an_idea(folded)
-    most = 0.3 if "/reproduction/" in folded.url else SHARE_OF_CODE
-    assert live.share_of_code(folded) <= most
+    assert live.share_of_code(folded) <= SHARE_OF_CODE
 
 
 def test_one_button_shows_all_code(folded):

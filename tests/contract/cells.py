@@ -117,7 +117,8 @@ def check_length(notebook: NotebookNode) -> list[str]:
     if not low <= len(own) <= high:
         found.append(f"{len(own)} code cells outside exercises, not {low} to {high}")
     for number, cell in own:
-        if "hide-input" not in tags(cell) and (length := count_lines(cell)) > SHOWN_LINES:
+        folded = tags(cell) & {"hide-input", "hide-cell"}
+        if not folded and (length := count_lines(cell)) > SHOWN_LINES:
             found.append(
                 f"cell {number}: shows {length} lines, at most {SHOWN_LINES}: fold it (hide-input)"
                 " and leave the lines that are the idea in a cell of their own"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 CODE_CELLS = (10, 24)  # cells tagged exercise, solution, explorer or colab are not counted
-SHOWN_LINES = 8  # of a counted cell that the page does not fold away (tag hide-input)
+SHOWN_LINES = 8  # of a counted cell that the page does not fold away (tag hide-input or hide-cell)
 MAX_CELL_LINES = 50
 # Without exercises, solutions and folded proofs, by the kind of the notebook.
 PROSE_WORDS = {"chapter": (1500, 2500), "appendix": (1000, 1800)}

@@ -6,7 +6,16 @@ import re
 from collections import Counter
 from typing import Any
 
-from book_source import Piece, code_cells, is_literal, markdown, pieces, sections, text_of
+from book_source import (
+    FIGURE_OF_SCRIPT,
+    Piece,
+    code_cells,
+    is_literal,
+    markdown,
+    pieces,
+    sections,
+    text_of,
+)
 from claims import VERDICTS
 from nbformat import NotebookNode
 
@@ -15,7 +24,7 @@ from contract.limits import MIN_EVIDENCE
 
 
 def reproduced(notebook: NotebookNode) -> dict[str, list[Piece]]:
-    """The sections of a reproduction page: those headed by the name of a figure, as code."""
+    """The sections of a reproduction page, each with the name that its first line gives."""
     found: dict[str, list[Piece]] = {}
     current: list[Piece] = []
     for piece in pieces(notebook):
@@ -25,7 +34,7 @@ def reproduced(notebook: NotebookNode) -> dict[str, list[Piece]]:
         for part in sections(piece.content):
             if 1 <= part.level <= 2:  # a heading of the same level or above begins another section
                 current = []
-                name = re.fullmatch(r"`(\w+)`", part.title)
+                name = FIGURE_OF_SCRIPT.match(part.body.lstrip())
                 if name and part.level == 2:
                     found[name[1]] = current
             if part.source.strip():
@@ -36,7 +45,7 @@ def reproduced(notebook: NotebookNode) -> dict[str, list[Piece]]:
 def check_reproductions(notebook: NotebookNode) -> list[str]:
     """Each figure has its picture, the peer's numbers, a verdict, evidence and its command."""
     figures = reproduced(notebook)
-    found = [] if figures else ["no section '## `figure_name`': a reproduction page has one each"]
+    found = [] if figures else ["no section begins 'Figure `name` of the authors' script `...`'"]
     text = "\n".join(text_of(part, is_literal) for _, part in markdown(notebook))
     sources = "\n".join(printed(cell) for _, cell in code_cells(notebook))
     if "not known whether" not in text + sources:

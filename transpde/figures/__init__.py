@@ -57,6 +57,11 @@ FAMILIES = {
     "frontispiece": {
         "frontispiece": "Gaussians as ellipses: clustering against blow-up",
     },
+    "cover": {
+        "cover_size": "the book's cover: one covariance under four heads",
+        "cover_sample": "the book's cover: what n tokens know of their limit",
+        "cover_ranks": "the book's cover: eigenvalues that stay and eigenvalues that vanish",
+    },
 }
 FIGURES = {
     name: (family, line) for family, lines in FAMILIES.items() for name, line in lines.items()
@@ -79,7 +84,12 @@ def describe(name: str) -> str:
     return FIGURES[name][1]
 
 
-def _module(name: str) -> Any:
+def family(name: str) -> Any:
+    """Return the module that computes and draws a figure.
+
+    Raises:
+        ValueError: an unknown name.
+    """
     describe(name)
     return importlib.import_module(f"transpde.figures.{FIGURES[name][0]}")
 
@@ -95,7 +105,7 @@ def data(name: str) -> FigureData:
         >>> figures.data("trad_explosion").numbers["starts"]
         1184
     """
-    computed: FigureData = _module(name).data(name)
+    computed: FigureData = family(name).data(name)
     return computed
 
 
@@ -116,7 +126,7 @@ def draw(name: str, data: FigureData | None = None, figure: Figure | None = None
     from matplotlib import pyplot as plt
     from matplotlib.figure import Figure
 
-    module = _module(name)
+    module = family(name)
     if data is not None:
         of_kind("data", data, FigureData)
     if figure is not None:
@@ -158,4 +168,4 @@ def make(
     """
     line, formats = describe(name), checked_formats(format)
     folder, replace = folder_of("out", out), flag("overwrite", overwrite)
-    return write(name, line, _module(name), folder, formats, replace)
+    return write(name, line, family(name), folder, formats, replace)

@@ -116,7 +116,7 @@ def draw(name: str, data: FigureData, figure: Figure) -> None:
     panels = {"as in the script: one head": "points", "two heads": "points_two_heads"}
     drawn = {text: key for text, key in panels.items() if key in data.arrays}
     if len(drawn) > 1:
-        figure.set_size_inches(WIDE)
+        figure.figure.set_size_inches(WIDE)  # the whole, where this is a part of a figure
     for place, (title, key) in enumerate(drawn.items(), 1):
         ax = figure.add_subplot(1, len(drawn), place)
         points = drawing.unpack(data.arrays[key])

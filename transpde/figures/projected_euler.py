@@ -37,6 +37,7 @@ STEPS = {
     ("histograms_L2", "identity"): (0.09, 0.06, 0.02),
     ("histograms_L2", "random"): (0.15, 0.15, 0.15),
 }
+KEPT = 1.04  # a state of a path is kept after so many times the steps of the one before it
 TOO_LARGE = 1e3  # the trace at which the scripts call a run diverged
 
 
@@ -49,12 +50,15 @@ class Stopped:
         steps: how many Euler steps it made, the one out of bounds included, (n,).
         reasons: "converged", "diverged" or "unfinished", (n,).
         clipped: how many steps of all cases left the cone of covariances.
+        path: the states on the way, (T, n, 2, 2), from the start to `covariances`: at first after
+            each step, then after ever more steps. A case that has stopped stays where it is.
     """
 
     covariances: Array
     steps: Array
     reasons: Array
     clipped: int
+    path: Array
 
     def count(self, reason: str) -> int:
         """Return how many cases stopped for this reason."""
@@ -111,7 +115,7 @@ def euler_until(
     rate, S = velocity(attention), _entries(starts)
     ends, taken = S.copy(), np.full(S.shape[1], steps)
     reasons = np.full(S.shape[1], "unfinished")
-    running, clipped = np.arange(S.shape[1]), 0
+    running, clipped, path, due = np.arange(S.shape[1]), 0, [S], 1.0
     for made in range(1, steps + 1):
         R = rate(S)
         after, left = _projected(S + step * R)
@@ -125,8 +129,13 @@ def euler_until(
         S = after
         if not running.size:
             break
+        if made >= due:
+            ends[:, running] = S
+            path.append(ends.copy())
+            due = max(made + 1, KEPT * made)
     ends[:, running] = S
-    return Stopped(_matrices(ends), taken, reasons, clipped)
+    states = np.stack([_matrices(state) for state in [*path, ends]])
+    return Stopped(states[-1], taken, reasons, clipped, states)
 
 
 def euler_path(attention: Any, starts: Array, step: float, steps: int) -> Array:
