@@ -10,7 +10,7 @@ HEADS = {"softmax": tp.Softmax, "L2": tp.L2, "sigmoid": tp.Sigmoid, "Sinkhorn": 
 
 
 def lipschitz(kind, Q, K, V, R):
-    """The constants of the chapter's lemma."""
+    """The constant of the lemma for softmax, and those of the proposition for other attentions."""
     q, k, v, a = (np.linalg.norm(M, 2) for M in (Q, K, V, K.T @ Q))
     weights = {
         "softmax": 2 * a,
