@@ -19,6 +19,7 @@ import chapters
 import contract
 import film as film_directive
 import folds
+import moved
 import notices
 import numpy as np
 import page_footer
@@ -602,6 +603,30 @@ def test_addresses_are_kept_in_order():
     kept = load_tool("addresses").kept()
     assert kept == sorted(set(kept))
     assert len(kept) > 600
+
+
+def test_a_page_that_was_divided_leads_on():
+    """Every label that its address ever had is in one of the pages that hold its parts."""
+    for page, parts in moved.moved(ROOT).items():
+        assert page not in source.toc_entries(ROOT)
+        places = moved.places(ROOT, page)
+        labels = {a.partition("#")[2] for a in load_tool("addresses").kept() if f"{page}#" in a}
+        assert labels <= places.keys()
+        assert set(places.values()) == set(parts)
+        for label, part in places.items():
+            assert label in source.labels(source.read(ROOT / f"{part}.ipynb"))
+
+
+def test_the_label_of_an_equation_has_its_prefix_in_addresses():
+    assert moved.anchor("eq-posterior") == "equation-eq-posterior"
+    assert moved.anchor("thm-opposite-limit") == "thm-opposite-limit"
+
+
+def test_a_part_that_is_no_page_is_an_error(tmp_path):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "moved.yml").write_text("book/old: [book/new]\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="book/old leads to book/new, which is no page"):
+        moved.places(tmp_path, "book/old")
 
 
 # --- the film -----------------------------------------------------------------------------------

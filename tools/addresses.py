@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 import book_source as source  # noqa: E402
 import claims  # noqa: E402
+import moved  # noqa: E402
 
 
 def addresses(root: Path = ROOT) -> set[str]:
@@ -34,6 +35,9 @@ def addresses(root: Path = ROOT) -> set[str]:
     for page in sorted(book.glob("api*.md")):
         found |= {f"book/{page.stem}#{name}" for name in source.documented(read(page))}
     terms = source.glossary(read(book / "glossary.md"))
+    for page in moved.moved(root):  # it leads on: an old label counts while a new page has it
+        held = {f"{page}#{label}" for label in moved.places(root, page)}
+        found |= {page} | held.intersection(kept())
     return found | {f"book/glossary#term-{slug(term)}" for term in terms}
 
 

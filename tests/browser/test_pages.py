@@ -6,6 +6,7 @@ from pathlib import Path
 
 import checks
 import live
+import moved
 import pytest
 from checks import BUILT, ROOT
 from playwright.sync_api import BrowserContext, Page
@@ -113,6 +114,26 @@ def test_one_button_shows_all_code(folded):
 def test_no_formula_is_cut_off(folded):
     """The last of a folded page's tests: it takes away what is no formula."""
     assert live.clipped(folded) == []
+
+
+DIVIDED = [(old, parts) for old, parts in moved.moved(ROOT).items()]
+
+
+@pytest.mark.parametrize(("old", "parts"), DIVIDED)
+def test_the_address_of_a_divided_page_leads_on(context, old, parts):
+    """Alone to the first part; with a label to where it now stands, where the page shows it."""
+    for part in parts:
+        label = min(name for name, place in moved.places(ROOT, old).items() if place == part)
+        wanted = f"{part}.html#{moved.anchor(label)}"
+        found = Opened(context, (BUILT / f"{old}.html").as_uri() + f"#{moved.anchor(label)}")
+        found.page.wait_for_url(f"**/{wanted}")
+        assert found.page.locator(f"[id='{moved.anchor(label)}']").count() == 1
+        assert found.witness.heard == []
+        found.page.close()
+    for asked in ("", "#nothing-of-the-kind"):
+        found = Opened(context, (BUILT / f"{old}.html").as_uri() + asked)
+        found.page.wait_for_url(f"**/{parts[0]}.html")
+        found.page.close()
 
 
 # Each title that the front page draws, with its width and that of the picture.
