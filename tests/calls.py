@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import tiny_models
 from matplotlib import pyplot as plt
 
 import transpde as tp
@@ -334,6 +335,11 @@ def stored() -> str:
     return str(folder)
 
 
+def tiny_folder() -> str:
+    """Return a folder with the weights of a model."""
+    return str(tiny_models.write("bert", Path(tempfile.mkdtemp())))
+
+
 def uniform(x: Any) -> Any:
     return np.ones(len(x)) / 3
 
@@ -512,6 +518,15 @@ ROWS: dict[str, dict[str, Argument]] = {
         "gaussian": A_SMALL_GAUSSIAN(GAUSSIAN), "other": A_SMALL_GAUSSIAN(GAUSSIAN),
         "s": of(array_like(least=0.0))([0.0, 0.5]),
     },
+    # models
+    "models.folder": {"name": TEXT("all-MiniLM-L6-v2")},
+    "models.read": {"folder": Argument(tiny_folder, Kind(_wrong_text), made=True)},
+    "models.lift": {"points": NUMBERS(I2)},
+    "models.score_spread": {
+        "head": of(instance_of(TOKENS, tp.L2(I2, I2, I2)))(HEAD),
+        "measure": PARTICLES(TOKENS), "each": FLAG(False),
+    },
+    "models.twin": {"measure": PARTICLES(TOKENS), "seed": SEED(0)},
     # ensembles
     "ensembles.case_seed": {"seed": SEED(0), "case": COUNT(1)},
     "ensembles.random_matrix": _random(

@@ -24,7 +24,8 @@ BOOK = Path(__file__).parents[1] / "book"
 READ = {
     "Attention", "Euclidean", "Measure", "SeedOrder", "Trajectory", "conventions.Convention",
     "convergence.SeedOrder", "ensembles.Failure", "ensembles.Parameters", "ensembles.SweepError",
-    "figures.covariance_paths.Paths", "records.FigureData", "records.Picture",
+    "figures.covariance_paths.Paths", "models.Layer", "models.Model", "models.Projections",
+    "models.TokenPath", "records.FigureData", "records.Picture",
     "spectra.LimitRank", "theory.LipschitzBounds",
 }  # fmt: skip
 # Parts of the package itself, which give each other what is already checked.

@@ -217,6 +217,8 @@ FREE_STANDING = {
     "transpde.ensembles.random_matrix",
     "transpde.ensembles.random_tokens",
     "transpde.ensembles.sweep",
+    "transpde.models.read",  # the part on a real Transformer is to come
+    "transpde.models.score_spread",
     "transpde.records.load",
     "transpde.theory.random_heads.typical_blowup_time",
 }
