@@ -29,6 +29,7 @@ from pybtex.database import parse_string
 import transpde as tp
 from transpde import attention, plotting, theory, widgets
 from transpde.figures import film, frontispiece, recipes
+from transpde.theory import real
 
 ROOT = contract.ROOT
 BOOK = ROOT / "book"
@@ -221,6 +222,11 @@ FREE_STANDING = {
     "transpde.models.score_spread",
     "transpde.records.load",
     "transpde.theory.random_heads.typical_blowup_time",
+    *(
+        f"transpde.theory.real.{name}"
+        for name in real.__all__
+        if name not in {"GainAxis", "explained_share"}
+    ),
 }
 
 
