@@ -32,7 +32,7 @@ export IPYTHONDIR := $(CURDIR)/.venv/ipython
 # In a kernel this variable would switch off the inline figures, so it is set for the unit tests only.
 unexport MPLBACKEND
 
-.PHONY: help book test lint unit coverage notebooks fresh-book browser check-wheel check-environment figures bench \
+.PHONY: help book test lint weights unit coverage notebooks fresh-book browser check-wheel check-environment figures bench \
   pdf chapter notebook lock environment clean distclean
 
 help: ## this list
@@ -51,7 +51,7 @@ lint: $(INSTALLED) ## ruff (code and notebooks) and mypy
 	@$(STAGE) 'ruff format' $(PY) -m ruff format --check .
 	@$(STAGE) 'mypy' $(PY) -m mypy
 
-unit: $(INSTALLED) ## unit tests and docstring examples
+unit: weights-if-possible ## unit tests and docstring examples
 	@$(STAGE) 'unit tests' env MPLBACKEND=Agg $(PY) -m pytest -n $(WORKERS) --doctest-modules --ignore=tests/browser tests transpde
 
 coverage: $(INSTALLED) ## lines and branches of the package that the unit tests run
@@ -60,8 +60,16 @@ coverage: $(INSTALLED) ## lines and branches of the package that the unit tests 
 
 # A notebook's cells share a kernel, so one worker runs them all (loadfile). pytest says 5 where it
 # finds no notebook: a failure here, as it should be.
-notebooks: $(INSTALLED) ## run every notebook and compare with its stored outputs
+notebooks: weights-if-possible ## run every notebook and compare with its stored outputs
 	@$(STAGE) 'notebooks' $(PY) -m pytest -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=120 book
+
+weights: $(INSTALLED) ## fetch the weights of the part on a real Transformer (83 MB) into the user's cache
+	@$(STAGE) 'weights' $(PY) tools/weights.py
+
+# Tests that need them are skipped where they cannot be had, and fail in CI.
+.PHONY: weights-if-possible
+weights-if-possible: $(INSTALLED)
+	@$(STAGE) 'weights' $(PY) tools/weights.py || echo 'Tests that need them are left out; to fetch them: make weights'
 
 fresh-book: ## build the book from nothing, warnings as errors
 	@rm -rf _build

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import tiny_models
 from matplotlib import pyplot as plt
 
 import transpde as tp
@@ -299,6 +300,7 @@ TOKENS_OR_GAUSSIAN = of(instance_of(GRID))
 ENDED = tp.flow(
     tp.Gaussian([0.0, 0.0], factor=np.stack([I2, 3 * I2])), tp.Softmax(I2, I2, I2), [0, 0.2]
 )
+COLUMN = np.array([[0.0], [1.0], [2.0], [4.0], [7.0]])
 HUGE = tp.Gaussian([0.0, 0.0], factor=I2, log_scale=2000.0)
 A_GAUSSIAN, MAYBE_GAUSSIAN = (of(instance_of(TOKENS, GRID, none=n)) for n in (False, True))
 A_KNOWN_GAUSSIAN = of(instance_of(TOKENS, GRID, ENDED[1]))
@@ -310,6 +312,11 @@ PATH, MAYBE_PATH = (of(instance_of(TOKENS, none=n)) for n in (False, True))
 GAUSSIAN_FLOW = of(instance_of(TOKENS, TOKEN_PATH, GRID_PATH))
 FIELD = of(callable_like("1", [1.0], [[1.0, np.nan]] * 3))
 MATRICES = {"query": ARRAY(I2), "key": ARRAY(I2), "value": ARRAY(-I2)}
+HEAD_ARRAYS = {
+    "queries": ARRAY(0.3 * COLUMN),
+    "keys": ARRAY(-COLUMN),
+    "values": ARRAY(COLUMN**2),
+}
 LAW = of(several(array_like(single=True)))
 
 
@@ -332,6 +339,11 @@ def stored() -> str:
     kept = {"numbers": {}, "parameters": {}, "seed": None, "scheme": {}, "horizon": None}
     (folder / "trad_rank_1.json").write_text(json.dumps(kept))
     return str(folder)
+
+
+def tiny_folder() -> str:
+    """Return a folder with the weights of a model."""
+    return str(tiny_models.write("bert", Path(tempfile.mkdtemp())))
 
 
 def uniform(x: Any) -> Any:
@@ -512,6 +524,47 @@ ROWS: dict[str, dict[str, Argument]] = {
         "gaussian": A_SMALL_GAUSSIAN(GAUSSIAN), "other": A_SMALL_GAUSSIAN(GAUSSIAN),
         "s": of(array_like(least=0.0))([0.0, 0.5]),
     },
+    "theory.real.affine_share": {
+        "queries": ARRAY(COLUMN), "outputs": ARRAY(COLUMN**2), "leave_one_out": FLAG(True),
+    },
+    "theory.real.explained_share": {"outputs": ARRAY(COLUMN), "predicted": ARRAY(COLUMN)},
+    "theory.real.gaussian_outputs": {
+        **HEAD_ARRAYS, "exact": of(whole_like(least=0))(1),
+    },
+    "theory.real.third_cumulant": {**HEAD_ARRAYS, "inverse_temperature": NUMBER(0.5)},
+    "theory.real.stein_slope": HEAD_ARRAYS,
+    "theory.real.sink_covariance": {
+        "share": of(number_like(least=0.0, most=1.0))(0.5), "sink": NUMBERS([1.0, 0.0]),
+        "mean": NUMBERS([0.0, 0.0]), "covariance": NUMBERS(I2),
+    },
+    "theory.real.tilted_mean_covariance": {
+        "covariance": NUMBERS(I2), "tilt": NUMBERS([1.0, 0.0]),
+        "other": MAYBE_NUMBERS([1.0, 0.0]),
+    },
+    "theory.real.slope_share": HEAD_ARRAYS,
+    "theory.real.affine_law": {
+        "spread": POSITIVE(1.0), "share": POSITIVE(0.2), "n": WHOLE(512),
+    },
+    "theory.real.freezing_spreads": {"n": WHOLE(512)},
+    "theory.real.impossible_share": {"queries": ARRAY(COLUMN), "keys": ARRAY(COLUMN)},
+    "theory.real.collapse_bound": {
+        "attention": of(instance_of(TOKENS, tp.Masked(HEAD), tp.L2(I2, I2, I2)))(HEAD),
+        "diameter": DEPTHS([0.0, 1.0]), "lifted": FLAG(False),
+    },
+    "theory.real.consensus_jacobian": {
+        "gain": NUMBERS([1.0, 2.0]), "value": NUMBERS(I2), "token": NUMBERS([1.0, 0.0]),
+        "constant": MAYBE_NUMBERS([0.0, 0.5]),
+    },
+    "theory.real.gain_axis": {"gain": of(array_like(single=True, least=1.0))([1.0, 2.0])},
+    # models
+    "models.folder": {"name": TEXT("all-MiniLM-L6-v2")},
+    "models.read": {"folder": Argument(tiny_folder, Kind(_wrong_text), made=True)},
+    "models.lift": {"points": NUMBERS(I2)},
+    "models.score_spread": {
+        "head": of(instance_of(TOKENS, tp.L2(I2, I2, I2)))(HEAD),
+        "measure": PARTICLES(TOKENS), "each": FLAG(False),
+    },
+    "models.twin": {"measure": PARTICLES(TOKENS), "seed": SEED(0)},
     # ensembles
     "ensembles.case_seed": {"seed": SEED(0), "case": COUNT(1)},
     "ensembles.random_matrix": _random(

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from loading import load_tool
 
 os.environ["MPLBACKEND"] = "Agg"
 
@@ -14,6 +15,25 @@ def no_figure_left():
     yield
     if "matplotlib.pyplot" in sys.modules:  # most tests draw nothing, and do without its import
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that need published weights: -m "not weights" leaves them out."""
+    for item in items:
+        if "minilm" in getattr(item, "fixturenames", ()):
+            item.add_marker("weights")
+
+
+@pytest.fixture(scope="session")
+def minilm():
+    """The published model of the part on a real Transformer."""
+    from transpde import models
+
+    tool = load_tool("weights")
+    if not tool.held():
+        advice = "needs published weights; fetch them: make weights"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(advice)
+    return models.read(models.folder(tool.NAME))
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,8 @@ ORDER = [
     "checks", "progress", "fields", "spaces", "measures", "kernels", "attention", "schedules",
     "stepping", "trajectories", "flow", "spectra", "distances", "disc", "convergence",
     "conventions",
-    "theory", "energy", "ensembles", "records", "plotting", "figures", "widgets", "exercises",
+    "theory", "energy", "models", "ensembles", "records", "plotting", "figures", "widgets",
+    "exercises",
 ]  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 40  # of code: docstrings, comments and blanks apart
@@ -161,7 +162,8 @@ def test_files_and_functions_are_short_and_never_assert(path):
 
 
 def test_import_brings_no_optional_library():
-    optional = ["matplotlib", "ipywidgets", "joblib", "tqdm", "ot"]  # the last: where it is used
+    optional = ["matplotlib", "ipywidgets", "joblib", "tqdm", "safetensors", "tokenizers"]
+    optional += ["ot"]  # where it is used
     code = f"import sys, transpde; print([m for m in {optional} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -36,6 +36,7 @@ from pybtex.database import parse_string
 import transpde as tp
 from transpde import attention, plotting, theory, widgets
 from transpde.figures import film, frontispiece, recipes
+from transpde.theory import real
 
 ROOT = contract.ROOT
 BOOK = ROOT / "book"
@@ -234,8 +235,15 @@ FREE_STANDING = {
     "transpde.ensembles.random_matrix",
     "transpde.ensembles.random_tokens",
     "transpde.ensembles.sweep",
+    "transpde.models.read",  # the part on a real Transformer is to come
+    "transpde.models.score_spread",
     "transpde.records.load",
     "transpde.theory.random_heads.typical_blowup_time",
+    *(
+        f"transpde.theory.real.{name}"
+        for name in real.__all__
+        if name not in {"GainAxis", "explained_share"}
+    ),
 }
 
 
