@@ -736,7 +736,6 @@ ROWS: dict[str, dict[str, Argument]] = {
     "records.outline": {"data": of(instance_of(TOKENS))(DATA)},
     "records.picture": {
         "figure": Argument(plt.figure, Kind(lambda v: strangers()), made=True),
-        "dpi": WHOLE(20), "colours": of(whole_like(least=2))(16),
     },
     "figures.names": {},
     "figures.describe": {"name": CHOICE("trad_rank_1")},

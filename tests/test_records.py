@@ -1,16 +1,11 @@
 """Digests of arrays, and pictures for the pages."""
 
-import io
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-from PIL import Image
 
-from transpde.records import digest, picture
+from transpde.records import digest
 
 # --- digests -------------------------------------------------------------------------------------
 
@@ -101,29 +96,3 @@ def test_digest_with_fewer_digits():
     assert digest([1.0, 0.5], digits=3) == digest([1.0, 0.5 + 1e-4], digits=3)
     with pytest.raises(ValueError, match="digits: must be at most 9"):
         digest(1.0, digits=12)
-
-
-# --- pictures ------------------------------------------------------------------------------------
-
-
-def test_picture_is_a_small_png_of_the_figure():
-    figure = plt.figure()
-    figure.add_subplot().plot([0, 1], [0, 1], color="red")
-    found = picture(figure, colours=16)
-    assert not plt.fignum_exists(figure.number)
-    with Image.open(io.BytesIO(found._repr_png_())) as image:
-        assert image.mode == "P"
-        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
-    assert len(np.unique(pixels, axis=0)) <= 16
-    assert (np.abs(pixels - np.array([255, 0, 0])).max(axis=1) < 16).any()
-    assert picture(Figure()).png == picture(Figure()).png
-
-
-def test_picture_has_a_white_margin_on_all_sides():
-    figure = Figure()
-    figure.add_axes((0, 0, 1, 1)).set_facecolor("blue")  # to the last pixel
-    with Image.open(io.BytesIO(picture(figure)._repr_png_())) as image:
-        pixels = np.asarray(image.convert("L"))
-    edges = [pixels[:8], pixels[-8:], pixels[:, :8].T, pixels[:, -8:].T]
-    assert all((edge == 255).all() for edge in edges)
-    assert (pixels[8:-8, 8:-8] < 255).all()

@@ -57,6 +57,7 @@ def test_every_computed_figure_is_a_figure():
         cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
         outputs = [output for cell in cells for output in cell.get("outputs", [])]
         kinds = [set(output.get("data", {})) for output in outputs]
-        drawn = sum("image/png" in kind and "text/html" not in kind for kind in kinds)
+        pictures = {"image/svg+xml", "image/png"}
+        drawn = sum(bool(kind & pictures) and "text/html" not in kind for kind in kinds)
         shown = checks.parsed(BUILT / page).select(".cell_output figure img:not(.explorer *)")
         assert len(shown) == drawn, page

@@ -126,6 +126,8 @@ def draw(name: str, data: FigureData | None = None, figure: Figure | None = None
     from matplotlib import pyplot as plt
     from matplotlib.figure import Figure
 
+    import transpde.plotting  # noqa: F401 - a notebook of the book gets its look by this
+
     module = family(name)
     if data is not None:
         of_kind("data", data, FigureData)

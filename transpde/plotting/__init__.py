@@ -1,6 +1,7 @@
 """Drawings of tokens, Gaussians, flows and attention matrices: `plot_*(..., ax=None) -> Axes`.
 
-Nothing here shows, saves or changes a global style. Without `ax` the current axes are used.
+Nothing here shows, saves or changes a global style, but in the notebooks of the book, which get
+its look by importing this. Without `ax` the current axes are used.
 """
 
 try:
@@ -26,6 +27,7 @@ from transpde.plotting.paths import *  # noqa: F403
 from transpde.plotting.series import *  # noqa: F403
 from transpde.plotting.spectra import *  # noqa: F403
 from transpde.plotting.styles import *  # noqa: F403
+from transpde.records import look as _look
 
 __all__: list[str] = []
 __all__ += attentions.__all__
@@ -36,3 +38,5 @@ __all__ += paths.__all__
 __all__ += series.__all__
 __all__ += spectra.__all__
 __all__ += styles.__all__
+
+_look.use_in_notebooks_of_the_book()

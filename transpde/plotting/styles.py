@@ -33,21 +33,22 @@ from transpde.trajectories import Trajectory
 __all__ = ["STYLES", "attention_style"]
 
 # One colour and one line style an attention, in all chapters. The hues are those of Okabe and Ito,
-# the light ones darkened: each has a contrast of at least 3 : 1 with white, and any two differ
-# under every common colour blindness. The line styles tell them apart without any colour.
+# the light ones darkened: each has a contrast of at least 3 : 1 with a white page and, as a dark
+# page shows it, with that; any two differ on both under every common colour blindness. The line
+# styles tell them apart without any colour.
 STYLES: dict[str, dict[str, Any]] = {
     "Softmax": {"color": "#0072B2", "linestyle": "-", "label": "softmax"},
     "L2": {"color": "#D55E00", "linestyle": "--", "label": "L2"},
-    "Sinkhorn": {"color": "#009E73", "linestyle": "-.", "label": "Sinkhorn"},
-    "Sigmoid": {"color": "#C0699C", "linestyle": ":", "label": "sigmoid"},
-    "Linear": {"color": "#563B0A", "linestyle": (0, (7, 2)), "label": "linear"},
+    "Sinkhorn": {"color": "#10A572", "linestyle": "-.", "label": "Sinkhorn"},
+    "Sigmoid": {"color": "#BE6AA3", "linestyle": ":", "label": "sigmoid"},
+    "Linear": {"color": "#563C0A", "linestyle": (0, (7, 2)), "label": "linear"},
     "Unnormalized": {
         "color": "#15436A",
         "linestyle": (0, (3, 1, 1, 1, 1, 1)),
         "label": "unnormalised",
     },
     "MultiHead": {"color": "#000000", "linestyle": (0, (9, 2, 2, 2)), "label": "multi-head"},
-    "Masked": {"color": "#5F5F5F", "linestyle": (0, (2, 2)), "label": "masked"},
+    "Masked": {"color": "#595959", "linestyle": (0, (2, 2)), "label": "masked"},
 }
 INK = "#222222"  # outlines and marks, and an attention that has no look of its own
 GREY = "#8C8C8C"  # what should step back: paths, arrows, reference slopes

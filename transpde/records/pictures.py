@@ -1,12 +1,11 @@
-"""A drawn figure as a small picture of few colours, for the pages of the book."""
+"""A drawn figure as a small picture, for the pages of the book."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from transpde.checks import Array, of_kind, positive_integer
+from transpde.checks import Array, of_kind
 from transpde.records.record import FigureData
 
 if TYPE_CHECKING:
@@ -15,21 +14,18 @@ if TYPE_CHECKING:
 __all__ = ["Picture", "outline", "picture"]
 
 
-MARGIN = 8  # pixels of white around what is drawn: pages may be dark
-
-
 @dataclass(frozen=True, repr=False)
 class Picture:
-    """A PNG that a notebook shows.
+    """A picture that a notebook shows.
 
     Attributes:
-        png: the bytes of the file.
+        svg: the text of the file.
     """
 
-    png: bytes
+    svg: str
 
-    def _repr_png_(self) -> bytes:
-        return self.png
+    def _repr_svg_(self) -> str:
+        return self.svg
 
     def __repr__(self) -> str:
         return "Picture()"
@@ -54,15 +50,13 @@ def outline(data: FigureData) -> list[Array]:
     return parts
 
 
-def picture(figure: Figure, *, dpi: int = 100, colours: int = 128) -> Picture:
-    """Return a figure with a palette: thousands of paths then take a third of the bytes.
+def picture(figure: Figure) -> Picture:
+    """Return a figure as a notebook of the book shows it, in vectors or, if lighter, in pixels.
 
     A figure of pyplot is closed, so that a notebook shows it once.
 
     Args:
-        figure: drawn.
-        dpi: pixels an inch.
-        colours: of the palette, 2 to 256.
+        figure: drawn; one that is wider than a page becomes as wide as that.
 
     Example:
         >>> from matplotlib.figure import Figure
@@ -72,19 +66,9 @@ def picture(figure: Figure, *, dpi: int = 100, colours: int = 128) -> Picture:
     """
     from matplotlib import pyplot as plt
     from matplotlib.figure import Figure
-    from PIL import Image, ImageOps
 
-    of_kind("figure", figure, Figure)
-    dpi, colours = positive_integer("dpi", dpi), positive_integer("colours", colours)
-    if not 2 <= colours <= 256:
-        raise ValueError(f"colours: must be from 2 to 256; got {colours}.")
-    drawn, packed = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=dpi)
+    from transpde.records.look import shown
+
+    svg, _ = shown(of_kind("figure", figure, Figure))
     plt.close(figure)
-    with Image.open(drawn) as image:
-        full = image.convert("RGB")
-    drawn_on = ImageOps.invert(full).getbbox() or (0, 0, *full.size)
-    framed = ImageOps.expand(full.crop(drawn_on), MARGIN, "white")
-    few = framed.quantize(colours, dither=Image.Dither.NONE)
-    few.save(packed, "png", optimize=True)
-    return Picture(packed.getvalue())
+    return Picture(svg)
