@@ -800,7 +800,7 @@ ROWS: dict[str, dict[str, Argument]] = {
     },
     "plotting.plot_attention_flows": {
         "trajectories": of(named(instance_of(TOKENS)))({"a": TOKEN_PATH}),
-        "attentions": of(named(instance_of(TOKENS)))({"a": HEAD}),
+        "attentions": of(named(instance_of(TOKENS)))({"a": HEAD}), "columns": WHOLE(2),
     },
     "plotting.plot_cone": {
         "covariances": of(array_like(finite=False, single=True))(COVARIANCES),

@@ -43,6 +43,17 @@ def test_attention_matrix_image():
     assert len(ax.figure.axes) == 2
 
 
+@pytest.mark.parametrize("n", [1, 3, 12])
+def test_tokens_are_numbered_from_one_to_n(n):
+    ax = plotting.plot_attention_matrix(np.eye(n))
+    for ticks in (ax.get_xticks(), ax.get_yticks()):
+        assert (ticks[0], ticks[-1]) == (1, n)
+        np.testing.assert_array_equal(ticks, ticks.round())
+    rows, columns = ax.get_ylim(), ax.get_xlim()
+    assert (rows, columns) == ((n + 0.5, 0.5), (0.5, n + 0.5))
+    assert ax.images[0].get_extent() == [0.5, n + 0.5, n + 0.5, 0.5]
+
+
 def test_attention_matrix_with_signs_is_symmetric_about_white():
     image = plotting.plot_attention_matrix([[1.0, -2.0], [0.0, 1.0]]).images[0]
     assert image.get_clim() == (-2.0, 2.0)
@@ -66,6 +77,9 @@ def test_matrices_share_one_scale():
     high = max(np.abs(image.get_array()).max() for image in images)
     assert {image.get_clim() for image in images} == {(-high, high)}
     assert [ax.get_title() for ax in axes] == list(ZOO)
+    least = min(image.get_array().min() for image in images)
+    assert -high < least < 0
+    assert axes[0].figure.axes[-1].get_ylim() == (least, high)
     assert len(axes[0].figure.axes) == 7  # six places, of which one is empty, and a colour bar
 
 

@@ -127,7 +127,7 @@ SPOILT = {
     "raw fence": ("A cell says", ":::{note} and", typeset, "there. :::{note}"),
     "dead slider": ("oninput=", "data-oninput=", sliders, "slider 1 does not move the picture"),
     "slider to the same frame": ("frame-${this.value}", "frame-3", sliders, "slider 1 does not"),
-    "dead choice": ("onchange=", "data-onchange=", sliders, "choice 1 does not move the picture"),
+    "dead choice": ("onchange=", "data-onchange=", sliders, "choice 2 does not move the picture"),
     "dead button": ("<button onclick=", "<button data-onclick=", sliders, "button 1 does not"),
     "no slider": ('type="range"', 'type="number" hidden', sliders, "has no slider"),
     "wide part": ('style="overflow-x: auto"', "", narrow, "the page is 708 px wide"),

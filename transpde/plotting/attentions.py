@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.ticker import MaxNLocator
 
 from transpde.attention import Attention, Masked
 from transpde.checks import (
@@ -59,7 +58,7 @@ SPEED = LinearSegmentedColormap.from_list("speed", plt.get_cmap("YlGnBu")(np.lin
 def plot_attention_matrix(
     matrix: Any, *, ax: Axes | None = None, colorbar: bool = False, cmap: str | None = None
 ) -> Axes:
-    """Draw an attention matrix: row i holds what token i takes from each token j.
+    """Draw an attention matrix: row i holds what token i takes from each token j, from 1 to n.
 
     Args:
         matrix: shape (n, n), from `attention.matrix(measure)`.
@@ -80,19 +79,19 @@ def plot_attention_matrix(
         )
     same_size("matrix", P.shape[1], "its rows", P.shape[0], "number of columns")
     ax = axes_on(ax)
-    low, high = float(P.min()), float(np.abs(P).max())
+    low, high, n = float(P.min()), float(np.abs(P).max()), len(P)
     image = ax.imshow(
         P,
         cmap=cmap or (AMOUNT if low >= 0 else SIGNED),
         vmin=0.0 if low >= 0 else -high,
         vmax=high,
-        interpolation="nearest",
+        interpolation="none",
+        extent=(0.5, n + 0.5, n + 0.5, 0.5),
     )
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(6, integer=True))
-    ax.set(xlabel="key token $j$", ylabel="query token $i$")
+    ticks = np.unique(np.linspace(1, n, 4).round())
+    ax.set(xticks=ticks, yticks=ticks, xlabel="key token $j$", ylabel="query token $i$")
     if colorbar:
         ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.04).outline.set_visible(False)
     return ax
@@ -182,10 +181,10 @@ def plot_attention_matrices(
         plot_attention_matrix(P, ax=ax, cmap=SIGNED if signed else AMOUNT)
         ax.images[0].set_clim(-high if signed else 0.0, high)
         _outer_labels(ax)
-    low = min(float(P.min()) for P in matrices.values()) < -high
-    _scale(
-        figure, axes, axes[0].images[0], "both" if low else "max" if largest > high else "neither"
-    )
+    least = min(float(P.min()) for P in matrices.values())
+    extend = "both" if least < -high else "max" if largest > high else "neither"
+    bar = _scale(figure, axes, axes[0].images[0], extend)
+    bar.ax.set_ylim(max(least, -high) if signed else 0.0, high)  # the part that is drawn
     return axes
 
 
@@ -245,13 +244,17 @@ def plot_attention_fields(
 
 @drawing(trajectories=mapping)
 def plot_attention_flows(
-    trajectories: Mapping[str, Trajectory], attentions: Mapping[str, Attention]
+    trajectories: Mapping[str, Trajectory],
+    attentions: Mapping[str, Attention],
+    *,
+    columns: int = 4,
 ) -> Any:
     """Draw the flows of the same tokens under several attentions, on common axes.
 
     Args:
         trajectories: flows of particles in the plane, by name, the title of a panel.
         attentions: the attention of each name, for its colour.
+        columns: panels a row.
 
     Returns:
         The axes of the panels, in order, on a new figure.
@@ -267,7 +270,7 @@ def plot_attention_flows(
         raise ValueError(f"attentions: must hold every name of trajectories; {missing} missing.")
     each("trajectories", trajectories, one_path)
     each("attentions", attentions, _an_attention)
-    _, axes = _panels("trajectories", list(trajectories))
+    _, axes = _panels("trajectories", list(trajectories), columns)
     first = next(iter(trajectories.values())).final.space
     for ax, (name, path) in zip(axes, trajectories.items(), strict=True):
         one_space("trajectories", path.final.space, "the first", first)
@@ -287,7 +290,7 @@ def _an_attention(name: str, value: Any) -> None:
     of_kind(name, value, Attention)
 
 
-def _panels(argument: str, names: list[str], columns: int = 4) -> tuple[Any, Any]:
+def _panels(argument: str, names: list[str], columns: int) -> tuple[Any, Any]:
     """Return a new figure and its axes, one a name, with common axes and titles."""
     if not names:
         raise ValueError(f"{argument}: must hold at least one entry; got none.")
@@ -303,10 +306,11 @@ def _panels(argument: str, names: list[str], columns: int = 4) -> tuple[Any, Any
     return figure, axes
 
 
-def _scale(figure: Any, axes: Any, drawn: Any, extend: str, label: str = "") -> None:
-    """Draw the one colour scale of all panels, pointed where larger numbers share a colour."""
+def _scale(figure: Any, axes: Any, drawn: Any, extend: str, label: str = "") -> Any:
+    """Return the one colour scale of all panels, pointed where larger numbers share a colour."""
     bar = figure.colorbar(drawn, ax=list(axes), extend=extend, shrink=0.8, aspect=30, label=label)
     bar.outline.set_visible(False)
+    return bar
 
 
 def _outer_labels(ax: Any) -> None:
