@@ -10,7 +10,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,13 +149,25 @@ def frozen(array: Array) -> Array:
 class Unchanging:
     """What holds arrays that do not change: copies, also by pickle, hold read-only ones, too."""
 
+    def sealed(self) -> Self:
+        """Make all arrays inside read-only, and return this."""
+        _seal(list(vars(self).values()))
+        return self
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over what pickle or a copy has kept; numpy keeps no flags of arrays."""
-        for value in state.values():
-            for one in value if isinstance(value, tuple) else (value,):
-                if isinstance(one, np.ndarray):
-                    frozen(one)
         vars(self).update(state)
+        self.sealed()
+
+
+def _seal(value: Any) -> None:
+    if isinstance(value, np.ndarray):
+        frozen(value)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            _seal(one)
+    elif isinstance(value, Unchanging):
+        value.sealed()
 
 
 def generator(name: str, seed: Any) -> np.random.Generator:

@@ -21,7 +21,7 @@ __all__ = [
     "SumField",
     "VelocityField",
     "evaluated",
-    "quick",
+    "in_range",
     "quiet",
 ]
 
@@ -31,18 +31,25 @@ quiet = np.errstate(under="ignore")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def quick(function: F) -> F:
-    """Make a function quiet at no cost where numpy raises nothing: it is tried as it is first."""
-    again = quiet(function)
+def in_range(function: F) -> F:
+    """Make a call of a field raise `OverflowError` where finite points have no finite velocity.
+
+    What overflows on the way, to a velocity that a float holds, is no matter. The solver, which
+    shortens its step after such a one, uses `values`.
+    """
 
     @functools.wraps(function)
-    def tried(*arguments: Any, **options: Any) -> Any:
-        try:
-            return function(*arguments, **options)
-        except (FloatingPointError, RuntimeWarning):
-            return again(*arguments, **options)
+    def checked(self: Any, x: Any, positions: Any = None) -> Any:
+        with np.errstate(all="ignore"):
+            found = function(self, x, positions)
+        if not np.isfinite(found).all() and np.isfinite(x).all() and self.known():
+            raise OverflowError(
+                "field: a velocity at x leaves the range of floating point numbers, by itself or "
+                "because a score does. Use smaller tokens or parameters."
+            )
+        return found
 
-    return cast(F, tried)
+    return cast(F, checked)
 
 
 # Called with points, and with their positions too where tokens have positions.
@@ -59,6 +66,10 @@ class Field(Unchanging, ABC):
     @abstractmethod
     def values(self, x: Array, positions: Array | None = None) -> Array:
         """Return the velocities at points (..., n, d) that are known to be in order."""
+
+    def known(self) -> bool:
+        """Return whether no case of what makes the field is NaN, after its own end."""
+        return True
 
     def __add__(self, other: Any) -> Field:
         """Add another field; leave other operands to themselves."""
@@ -176,7 +187,7 @@ class AffineField(Field):
     def trusted(cls, linear: Array, offset: Array, motion: Motion | None = None) -> AffineField:
         """Make a field from arrays that are already checked (inside a solver step)."""
         field = object.__new__(cls)
-        vars(field).update(_both=(linear, offset), motion=motion)
+        vars(field).update(_both=(frozen(linear), frozen(offset)), motion=motion)
         return field
 
     @classmethod
@@ -199,7 +210,8 @@ class AffineField(Field):
 
     @cached_property
     def _both(self) -> tuple[Array, Array]:
-        return self._make()
+        B, c = self._make()
+        return frozen(B), frozen(c)
 
     @property
     def linear(self) -> Array:
@@ -219,12 +231,16 @@ class AffineField(Field):
         """Return how to make the field."""
         return f"AffineField(linear={self.linear!r}, offset={self.offset!r})"
 
+    def known(self) -> bool:
+        """Return whether no case of what makes the field is NaN, after its own end."""
+        return not (np.isnan(self.linear).any() or np.isnan(self.offset).any())
+
     def moves(self, mean: Array, factor: Array) -> tuple[Array, Array]:
         """Return the velocities Bm + c of a mean and BX of a factor."""
         known = self.motion
         if known is not None and known.mean is mean and known.factor is factor:
             return known.mean_velocity, known.factor_velocity
-        return self(mean[..., None, :])[..., 0, :], self.linear @ factor
+        return self.values(mean[..., None, :])[..., 0, :], self.linear @ factor
 
     def along(self) -> Callable[[Array, Array, Array], tuple[Array, Array]] | None:
         """Return the derivatives of `moves`, see `Motion`: of a field made by none its own."""
@@ -238,7 +254,7 @@ class AffineField(Field):
         """Leading axes of a stack of fields, () for one field."""
         return np.broadcast_shapes(self.linear.shape[:-2], self.offset.shape[:-1])
 
-    @quick
+    @in_range
     def __call__(self, x: Any, positions: Any = None) -> Array:
         """Return the velocities at `x`, of shape (..., n, d) or (d,), whatever the positions."""
         x = points_of("x", x, "the field", self.linear.shape[-1])
@@ -259,7 +275,7 @@ class AffineField(Field):
         if known is None:
             return AffineField.trusted(self.linear + other.linear, self.offset + other.offset)
         moves = [field.moves(known.mean, known.factor) for field in (self, other)]
-        drift, turn = (first + second for first, second in zip(*moves, strict=True))
+        drift, turn = (frozen(first + second) for first, second in zip(*moves, strict=True))
         left = [f.motion.left for f in (self, other) if f.motion is not None]
         motion = Motion(known.mean, known.factor, drift, turn, lambda: _largest(left))
         alongs = [field.along() for field in (self, other)]

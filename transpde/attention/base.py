@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from transpde.checks import Array, Unchanging, same_size
-from transpde.fields import AffineField, CalledField, Field, VelocityField, quick, quiet
+from transpde.fields import AffineField, CalledField, Field, VelocityField, quiet
 from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
 
@@ -23,7 +23,6 @@ __all__ = ["Attention", "MultiHead", "WithFeedForward"]
 class Attention(Unchanging, ABC):
     """A map from a measure to a velocity field: `attention(measure)(x)`."""
 
-    @quick
     def __call__(
         self, measure: Measure, method: str = "auto", tol: float = 1e-10
     ) -> VelocityField:
@@ -45,8 +44,10 @@ class Attention(Unchanging, ABC):
                 tolerance that is not positive.
         """
         how = evaluation(method, tol)
-        self.check(measure)
-        return self.field(measure, how)
+        with np.errstate(all="ignore"):  # what overflows is found where the field is evaluated
+            self.check(measure)
+            field = self.field(measure, how)
+        return field.sealed() if isinstance(field, Unchanging) else field
 
     def check(self, measure: Measure) -> None:
         """Raise unless this attention has a field for the measure; no field is evaluated.
@@ -81,6 +82,7 @@ class Attention(Unchanging, ABC):
         Raises:
             TypeError: a measure that is not Particles.
             ValueError: a measure of another dimension than the parameters.
+            OverflowError: an entry that no float holds.
         """
         if not isinstance(measure, Particles):
             raise TypeError(
@@ -88,7 +90,15 @@ class Attention(Unchanging, ABC):
                 "Sample the measure first: measure.sample(n, seed)."
             )
         self.check(measure)
-        return self._matrix(measure)
+        with np.errstate(all="ignore"):
+            found = self._matrix(measure)
+        rows = np.isfinite(found).all(axis=-1) | (measure.weights == 0)
+        if not rows.all() and np.isfinite(measure.points).all():
+            raise OverflowError(
+                "matrix: an entry leaves the range of floating point numbers, by itself or "
+                "because a score does. Use smaller tokens or parameters."
+            )
+        return found
 
     @property
     @abstractmethod

@@ -12,7 +12,7 @@ from transpde.attention.base import Attention, MultiHead
 from transpde.attention.heads import Head, at_rows
 from transpde.attention.normalised import Sinkhorn
 from transpde.checks import Array, case_axes, finite_array, points_of, same_size
-from transpde.fields import Field, VelocityField, quick
+from transpde.fields import Field, VelocityField, in_range
 from transpde.kernels import Evaluation, TokenSum, matrix_product, token_mean
 from transpde.measures import Gaussian, Grid, Measure, Particles
 
@@ -137,7 +137,7 @@ class MaskedField(Field):
     sums: TokenSum
     how: Evaluation
 
-    @quick
+    @in_range
     def __call__(self, x: Any, positions: Any = None) -> Array:
         """Return the velocities at `x` (..., n, d) or (d,), with a position for each point."""
         points, stack = points_of("x", x, "the attention", self.head.dimension), self.measure.stack
@@ -156,6 +156,10 @@ class MaskedField(Field):
             same_size("positions", targets.shape[-1], "x", count, "length")
             targets = case_axes("positions", targets, 1, "the measure", stack)
         return at_rows(lambda rows: self.values(rows, targets), points, stack)
+
+    def known(self) -> bool:
+        """Return whether no case of the tokens is NaN, after its own end."""
+        return bool(np.isfinite(self.measure.points).all())
 
     def values(self, x: Array, positions: Array | None = None) -> Array:
         """Return the velocities at points (..., n, d) with positions (..., n)."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from transpde.attention.base import Attention
 from transpde.checks import Array, finite_array, points_of, same_size
-from transpde.fields import AffineField, Field, Motion, VelocityField, quick
+from transpde.fields import AffineField, Field, Motion, VelocityField, in_range
 from transpde.kernels import (
     EXACT,
     Evaluation,
@@ -128,11 +128,15 @@ class TokenField(Field):
     sums: TokenSum
     how: Evaluation
 
-    @quick
+    @in_range
     def __call__(self, x: Any, positions: Any = None) -> Array:
         """Return the velocities at `x`, of shape (..., n, d) or (d,), whatever the positions."""
         points = points_of("x", x, "the attention", self.head.dimension)
         return at_rows(self.values, points, self.measure.stack)
+
+    def known(self) -> bool:
+        """Return whether no case of the tokens is NaN, after its own end."""
+        return bool(np.isfinite(self.measure.points).all())
 
     def values(self, x: Array, positions: Array | None = None) -> Array:
         """Return the velocities at points (n, d) or, of a stack, (..., n, d)."""
@@ -147,7 +151,7 @@ class PlaneField(Field):
     head: Head
     plane: PlaneSum
 
-    @quick
+    @in_range
     def __call__(self, x: Any, positions: Any = None) -> Array:
         """Return the velocities at `x`, of shape (..., n, 2) or (2,)."""
         return at_rows(self.values, points_of("x", x, "the attention", 2), ())

@@ -122,8 +122,10 @@ class L2(GaussianHead):
         # they lose no digits far from zero.
         origin = applied(self.key, measure.origin)
         keys = matrix_product(measure.points, self.key) - origin[..., None, :]
-        bias = measure.log_weights - np.einsum("...nk,...nk->...n", keys, keys)
-        return SoftmaxSum(2 * self.query, 2 * origin, keys, bias)
+        squares = np.einsum("...nk,...nk->...n", keys, keys)
+        lost = np.isinf(squares) & (measure.weights > 0)  # no number tells which of these is least
+        squares = np.where(lost.any(axis=-1, keepdims=True), np.nan, squares)
+        return SoftmaxSum(2 * self.query, 2 * origin, keys, measure.log_weights - squares)
 
     def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
         # With N = KY the core is C = 2 (D^-2 + 2 N^T N)^-1. The columns of C N^T solve least

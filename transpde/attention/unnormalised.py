@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit
 
 from transpde.attention.heads import Head, spread
-from transpde.checks import Array, finite_array
+from transpde.checks import Array, finite_array, frozen
 from transpde.fields import AffineField, Motion
 from transpde.kernels import EXACT, Evaluation, PointwiseSum, matrix_product
 from transpde.measures import Gaussian, Grid, Particles
@@ -144,7 +144,8 @@ class Linear(Head):
     def _units(self) -> tuple[list[Array], Array]:
         """The parameters times powers of two, so that no product leaves the range too early."""
         parts = [_of_order_one(matrix) for matrix in (self.value, self.key, self.query)]
-        return [matrix for matrix, _ in parts], np.asarray(sum(power for _, power in parts))
+        power = np.asarray(sum(power for _, power in parts))
+        return [frozen(matrix) for matrix, _ in parts], frozen(power)
 
     def _along(self, measure: Gaussian, dm: Array, dY: Array, ds: Array) -> tuple[Array, Array]:
         """Return the derivatives of both velocities of a Gaussian, see `Motion`."""

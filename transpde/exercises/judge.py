@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array
+from transpde.checks import Array, refuse_masked
 
 __all__ = ["Answer", "judged"]
 
@@ -52,6 +52,10 @@ def _tried(answer: Answer, problem: tuple[Array, ...]) -> tuple[Array | None, st
         return None, f"Not yet: your function raised {type(error).__name__}: {error}."
     if value is None:
         return None, "Not yet: your function returned nothing; end it with `return`."
+    try:
+        refuse_masked("answer", value)
+    except ValueError:
+        return None, "Not yet: your function returned masked entries; fill or drop them."
     try:
         array = np.asarray(value)
         numbers = array.astype(complex) if array.dtype.kind in "iufc" else None

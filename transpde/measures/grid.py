@@ -16,7 +16,7 @@ import numpy as np
 
 from transpde.checks import Array, finite_array, frozen, generator, positive_integer, same_size
 from transpde.checks import function as a_function
-from transpde.fields import VelocityField, quiet
+from transpde.fields import VelocityField, evaluated, quiet
 from transpde.measures.base import Measure
 from transpde.measures.gaussian import Gaussian
 from transpde.measures.particles import Particles
@@ -251,7 +251,7 @@ class Grid(Measure):
             places = list(self.centres)
             places[axis] = self.edges[axis]
             shape = [len(x) for x in places]
-            normal.append(field(_points(places))[:, axis].reshape(shape))
+            normal.append(evaluated(field, _points(places), None)[:, axis].reshape(shape))
         return tuple(normal)
 
     def transport(self, velocities: FaceVelocities) -> Array:
@@ -313,7 +313,8 @@ class Grid(Measure):
         """Return the root mean square speed over the root mean square size."""
         tokens = self.particles
         square = tokens.weights @ tokens.points**2
-        return float(np.sqrt((tokens.weights @ field(tokens.points) ** 2).sum() / square.sum()))
+        velocities = evaluated(field, tokens.points, None)
+        return float(np.sqrt((tokens.weights @ velocities**2).sum() / square.sum()))
 
 
 def _checked_edges(edges: Any) -> tuple[Array, ...]:

@@ -171,9 +171,17 @@ class Particles(Measure):
     @property
     @quiet
     def covariance(self) -> Array:
-        """The covariance, shape (..., d, d)."""
-        centred = self.points - self.mean[..., None, :]
-        return (centred.mT * self.weights[..., None, :]) @ centred
+        """The covariance, shape (..., d, d); `OverflowError` where a float cannot hold it."""
+        x = np.where(self.weights[..., None] > 0, self.points, 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            centred = x - (self.weights[..., None, :] @ x)
+            Sigma = (centred.mT * self.weights[..., None, :]) @ centred
+        if not np.isfinite(Sigma[np.isfinite(x).all(axis=(-2, -1))]).all():
+            raise OverflowError(
+                "covariance: larger than a floating point number holds; divide the tokens by a "
+                "number first."
+            )
+        return Sigma
 
     @quiet
     def sample(self, n: int, seed: int | np.random.Generator) -> Particles:
@@ -235,7 +243,7 @@ class Particles(Measure):
 
     def rate(self, velocity: Array) -> Array:
         """Return the root mean square speed over the root mean square size, shape (...)."""
-        x = self.pack()
+        x, velocity = self._by_weight(self.pack()), self._by_weight(velocity)
         with np.errstate(all="ignore"):
             sizes = np.linalg.norm(velocity, axis=-1), np.linalg.norm(x, axis=-1)
         if not all(_in_range(size**2) for size in sizes):
@@ -243,11 +251,21 @@ class Particles(Measure):
         return np.asarray(ratio(*sizes))
 
     def growth(self, velocity: Array) -> Array:
-        """Return d log(sum of |x|^2) / dt, shape (...)."""
-        x = self.pack()
+        """Return d log(mean of |x|^2) / dt, shape (...)."""
+        x, velocity = self._by_weight(self.pack()), self._by_weight(velocity)
         square = np.einsum("...i,...i->...", x, x)
         if not _in_range(square):
             size = np.abs(x).max(axis=-1, keepdims=True)
             x, velocity = ratio(x, size), ratio(velocity, size)
             square = np.einsum("...i,...i->...", x, x)
         return np.asarray(ratio(2 * np.einsum("...i,...i->...", velocity, x), square))
+
+    def _by_weight(self, vectors: Array) -> Array:
+        """Return vectors (..., n d) times the roots of the weights over the largest one."""
+        w = self.weights
+        if (w == w.flat[0]).all():
+            return vectors
+        roots = np.sqrt(w / w.max(axis=-1, keepdims=True))
+        some = vectors.reshape(*vectors.shape[:-1], roots.shape[-1], -1)
+        some = np.where(roots[..., None] > 0, some, 0.0)  # what has no mass may be at infinity
+        return self._flat(some * roots[..., None])

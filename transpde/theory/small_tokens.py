@@ -34,6 +34,7 @@ def small_token_terms(head: Head, tokens: Particles) -> tuple[Array, Array]:
 
     Raises:
         TypeError: another attention.
+        OverflowError: a term that no float holds.
 
     Source: ours (chapter on the attention zoo).
 
@@ -46,15 +47,23 @@ def small_token_terms(head: Head, tokens: Particles) -> tuple[Array, Array]:
         >>> constant, r.ravel()
         (array([1.]), array([0., 2.]))
     """
-    if not isinstance(head, Softmax | L2 | Sinkhorn | Sigmoid | Linear | Unnormalized):
-        raise TypeError(
-            "head: must be a softmax, L2, Sinkhorn, sigmoid, linear or unnormalised head; "
-            f"got {type(head).__name__}."
-        )
+    known = (Softmax, L2, Sinkhorn, Sigmoid, Linear, Unnormalized)
+    of_kind("head", head, known, "a softmax, L2, Sinkhorn, sigmoid, linear or unnormalised head")
     of_kind("tokens", tokens, Particles)
     same_size("tokens", tokens.dimension, "the head", head.dimension, "dimension")
     single_case("small_token_terms", "a single cloud", tokens.stack)
     one_case("head", head.query, head.key, head.value)
+    with np.errstate(over="ignore", invalid="ignore"):
+        constant, rest = _terms(head, tokens)
+    if not np.isfinite(rest).all():
+        raise OverflowError(
+            "tokens: too large for the second term, which leaves the range of floating point "
+            "numbers. Divide them by a number first."
+        )
+    return constant, rest
+
+
+def _terms(head: Head, tokens: Particles) -> tuple[Array, Array]:
     x, w, m, S = tokens.points, tokens.weights, tokens.mean, tokens.covariance
     A = head.key.T @ head.query
     tilted, pulled = x @ (S @ A).T, x @ ((S + np.outer(m, m)) @ A).T
@@ -70,5 +79,4 @@ def small_token_terms(head: Head, tokens: Particles) -> tuple[Array, Array]:
             return level * m, level * (1 - level) * pulled
         case Linear():
             return 0.0 * m, pulled
-        case Unnormalized():
-            return m, pulled
+    return m, pulled
