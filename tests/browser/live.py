@@ -289,3 +289,24 @@ def begins_with_an_idea(page: Page) -> bool:
 def overflowing(page: Page) -> list[str]:
     """Code and printed lines that are wider than their box."""
     return page.evaluate(OVERFLOWING)
+
+
+# Two cells below each other that show the same line and nothing else.
+IN_A_ROW = """() => [...document.querySelectorAll('.bd-article div.cell')].filter(cell => {
+  const after = cell.nextElementSibling;
+  const bare = e => e?.matches('div.cell') && !e.querySelector('div.cell_output');
+  const line = e => e.querySelector('details.hide.above-input > summary')?.textContent.trim();
+  return bare(cell) && after?.matches('div.cell') && line(cell) && line(cell) === line(after);
+}).map(cell => cell.textContent.trim().slice(0, 60))"""
+
+
+def folds_in_a_row(page: Page) -> list[str]:
+    """Folded cells that show nothing and stand before another one with the same words."""
+    return page.evaluate(IN_A_ROW)
+
+
+def leaving(page: Page, address: str) -> bool:
+    """Whether a button of the page's head or a link of its foot leads to an address."""
+    places = (".bd-header-article", "footer")
+    sought = [f"{place} a[href^='{address}']" for place in places]
+    return page.locator(", ".join(sought)).count() > 0

@@ -8,6 +8,7 @@ import checks
 import live
 import moved
 import pytest
+import yaml
 from checks import BUILT, ROOT
 from playwright.sync_api import BrowserContext, Page
 
@@ -100,6 +101,10 @@ def test_code_serves_the_page(folded):
     assert live.share_of_code(folded) <= SHARE_OF_CODE
 
 
+def test_folded_code_in_a_row_leaves_one_line(folded):
+    assert live.folds_in_a_row(folded) == []
+
+
 def test_one_button_shows_all_code(folded):
     hidden, button = folded.locator("details.hide:not([open])"), folded.locator("button.all-code")
     assert hidden.count() > 0
@@ -162,6 +167,39 @@ def test_titles_of_the_frontispiece_fit(context, size):
     found = Opened(context, (BUILT / "book/intro.html").as_uri())
     found.page.set_viewport_size(size)
     assert cut_titles(found.page) == []
+    found.page.close()
+
+
+@pytest.mark.parametrize("size", [live.WIDE, live.NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("page", ["book/intro.html", "book/paths.html"])
+def test_words_show_their_meaning_to_pointer_and_keyboard(context, page, size):
+    found = Opened(context, (BUILT / page).as_uri())
+    found.page.set_viewport_size(size)
+    words = found.page.locator(".term-word")
+    assert words.count() >= 2
+    for word in words.all():
+        link, meaning = word.locator("a"), word.locator("[role=tooltip]")
+        assert not meaning.is_visible()
+        link.focus()
+        assert meaning.is_visible()
+        box = meaning.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= size["width"]
+        assert link.get_attribute("aria-describedby") == meaning.get_attribute("id")
+        link.blur()
+        assert not meaning.is_visible()
+        link.hover()
+        assert meaning.is_visible()
+        found.page.mouse.move(0, 0)
+    found.page.close()
+
+
+def test_no_page_has_a_button_that_leads_nowhere(context):
+    """The other way round is tested on a small book: see test_book_extensions.py."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    real = config["sphinx"]["config"]["html_context"]["address_is_real"]
+    found = Opened(context, (BUILT / "book/pde/zoo.html").as_uri())
+    assert live.leaving(found.page, config["repository"]["url"]) == real
     found.page.close()
 
 

@@ -84,6 +84,7 @@ def beside(name: str, data: FigureData, run: Stopped) -> Figure:
 
     rule, family = by_rule(data, run), figures.family(name)
     figure = plt.figure(layout="constrained")
+    parts: Any
     if len(rule.arrays) < len(data.arrays):  # fewer panels
         parts, size = figure.subfigures(1, 2, width_ratios=(1, 2)), THREE
     elif {"covariances", "points"} <= data.arrays.keys():
