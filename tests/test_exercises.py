@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from transpde import exercises
-from transpde.exercises import clustering
+from transpde.exercises import basins
 from transpde.exercises import gaussian_preservation as check
 from transpde.exercises.judge import judged
 
@@ -160,6 +160,7 @@ UNRELATED = {
 }
 # Constants that are slips on purpose: what is said of them is true of them.
 CONSTANT = {
+    ("discrete-frame", "zeros"): "the velocity is not zero",
     ("gaussian_preservation-softmax_linear", "zeros"): "the field is not zero",
     ("masked-conditional_distance", "0"): "a positive distance",
     ("masked-conditional_distance", "zeros"): "a positive distance",
@@ -221,7 +222,7 @@ def test_zeros_of_the_rank_bound_are_rounded(values, seed):
     U = np.linalg.qr(np.random.default_rng(seed).normal(size=(len(values), len(values))))[0]
     form = np.array(values, dtype=float)
     bound = sum(form == 0) + min(sum(form > 0), sum(form < 0))
-    solution = asked(clustering.rank_bound).solution
+    solution = asked(basins.rank_bound).solution
     assert solution(np.diag(form)) == solution((U * form) @ U.T) == bound
 
 

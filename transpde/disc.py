@@ -213,7 +213,7 @@ def isotropic_directions(form: Any) -> Array:
     Raises:
         ValueError: another shape; a symmetric part that is not indefinite.
 
-    Source: ours (chapter on clustering).
+    Source: ours (chapter on two lines and their basins).
 
     Example:
         >>> import numpy as np

@@ -73,7 +73,7 @@ def clusters(points: Any, distance: float) -> Array:
     Raises:
         ValueError: entries that are not finite, a distance that is not positive.
 
-    Source: ours (chapter on clustering).
+    Source: ours (chapter on clusters of tokens).
 
     Example:
         >>> from transpde.theory.clustering import clusters

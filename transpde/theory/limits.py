@@ -54,7 +54,7 @@ def limit_covariance(attention: Any, gaussian: Gaussian) -> Any:
         ValueError: dimensions or leading axes that do not fit, a limit beyond floats.
         TypeError: something that is not an attention, or not a Gaussian.
 
-    Source: ours (chapter on clustering).
+    Source: ours (chapter on ranks at infinite depth).
 
     Example:
         >>> import numpy as np, transpde as tp
@@ -145,7 +145,7 @@ def stationary_rank_bound(attention: Any) -> Any:
     Raises:
         TypeError: something that is not an attention.
 
-    Source: ours (chapter on clustering).
+    Source: ours (chapter on ranks at infinite depth).
 
     Example:
         >>> import numpy as np, transpde as tp

@@ -61,7 +61,7 @@ def ray_rates(head: Any, direction: Any, size: float = 1.0) -> Array:
         ValueError: another dimension, a direction that is not isotropic, a size that is not
             positive.
 
-    Source: ours (chapter on clustering).
+    Source: ours (chapter on two lines and their basins).
 
     Example:
         >>> import numpy as np, transpde as tp
@@ -101,7 +101,7 @@ def observed_rates(head: Any, direction: Any, *, span: float = 0.1) -> Array:
         TypeError: another attention.
         ValueError: as in `ray_rates`; a span that is not positive.
 
-    Source: ours (chapter on clustering).
+    Source: ours (chapter on two lines and their basins).
 
     Example:
         >>> import numpy as np, transpde as tp
@@ -160,7 +160,7 @@ def least_departure(form: Any, rank: int, *, seed: Any, starts: int = 20) -> flo
     Raises:
         ValueError: a form that is not symmetric, a rank beyond d, numbers that are not positive.
 
-    Source: ours (chapter on clustering).
+    Source: ours (chapter on two lines and their basins).
 
     Example:
         >>> import numpy as np
@@ -198,7 +198,7 @@ def self_similar(head: Any, guess: Any) -> tuple[Array, Array]:
         ValueError: another dimension, a stack; a guess whose trace is not positive; no such S
             found inside the disc (there is none with $\kappa \ne 0$ unless $\det(VA) > 0$).
 
-    Source: ours (chapter on clustering).
+    Source: ours (chapter on two lines and their basins).
 
     Example:
         >>> import numpy as np, transpde as tp
@@ -241,7 +241,7 @@ def dividing_curve(head: Any, guess: Any) -> Array:
         TypeError: another attention.
         ValueError: as in `self_similar`; S is not a saddle of directions.
 
-    Source: ours (chapter on clustering).
+    Source: ours (chapter on two lines and their basins).
 
     Example:
         >>> import numpy as np, transpde as tp

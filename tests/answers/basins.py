@@ -1,25 +1,8 @@
-"""Right and wrong answers to the exercises on clustering."""
+"""Right and wrong answers to the exercises on two lines and their basins."""
 
 import numpy as np
-from scipy import linalg
 
-from transpde.exercises import clustering as check
-
-
-def limit(X, Q):
-    Z = linalg.null_space(Q @ X)
-    return X @ Z @ Z.T @ X.T
-
-
-def precision(X, Q, power):
-    N = linalg.null_space(Q)
-    P = N.T @ np.linalg.pinv(X @ X.T) @ N
-    return N @ (np.linalg.pinv(P) if power < 0 else P) @ N.T
-
-
-def projected(X, Q):
-    N = linalg.null_space(Q)
-    return N @ N.T @ X @ X.T @ N @ N.T
+from transpde.exercises import basins as check
 
 
 def signs(S):
@@ -58,26 +41,13 @@ def without_gamma(A, V, u, s):
     return s * (u @ A @ n) * (n @ V @ u) * np.array([1.0, 2.0])
 
 
-def by_rows(X, Q):
-    Z = np.linalg.svd(Q @ X)[2][len(Q) :].T
-    return X @ Z @ Z.T @ X.T
-
-
 def capped(A):
     return min(bound(A), max(len(A) // 2, signs(A)[0]))
 
 
-RIGHT = {check.limit: limit, check.rank_bound: bound, check.rates: rates}
+RIGHT = {check.rank_bound: bound, check.rates: rates}
 
 WRONG = [
-    (check.limit, lambda X, Q: X @ X.T, "what the queries see is forgotten"),
-    (check.limit, lambda X, Q: X @ X.T - limit(X, Q), "you kept what is lost"),
-    (check.limit, projected, "inside the factor"),
-    (check.limit, lambda X, Q: linalg.null_space(Q) @ linalg.null_space(Q).T, "start is missing"),
-    (check.limit, lambda X, Q: precision(X, Q, 1), "the inverse of the precision"),
-    (check.limit, lambda X, Q: precision(X, Q, -1), "right for an invertible covariance"),
-    (check.limit, by_rows, "count the singular values"),
-    (check.limit, lambda X, Q: X, "the shape must be|the largest error"),
     (check.rank_bound, lambda A: min(signs(A)[1:]), "add their number"),
     (check.rank_bound, lambda A: len(A) // 2, "half the dimension is a bound"),
     (check.rank_bound, lambda A: signs(A)[0] + max(signs(A)[1:]), "the smaller of the numbers"),

@@ -1,73 +1,19 @@
-"""Checkers for the chapter on clustering."""
+"""Checkers for the chapter on two lines and their basins."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-from scipy import linalg
 
 from transpde.attention import Softmax
 from transpde.checks import Array
 from transpde.disc import isotropic_directions
 from transpde.exercises.judge import Answer, judged
-from transpde.measures import Gaussian
-from transpde.theory import limit_covariance, stationary_rank_bound
+from transpde.theory import stationary_rank_bound
 from transpde.theory.stationary import ray_rates
 
-__all__ = ["limit", "rank_bound", "rates"]
-
-
-def limit(answer: Answer) -> str:
-    """Check `answer(X, Q)`: the limit of the covariance for K = -Q and V = I, any rank."""
-    problems = []
-    for seed, d, r, k in ((1, 3, 3, 1), (2, 4, 4, 2), (3, 4, 2, 1), (4, 3, 1, 2)):
-        rng = np.random.default_rng(seed)
-        problems.append((rng.normal(size=(d, r)), rng.normal(size=(k, d))))
-    for (X, Q), mix in zip(problems[:2], ([2.0], [0.3, -1.1]), strict=True):
-        nothing_new = np.array(mix) @ Q
-        problems.append((X, np.vstack([Q, nothing_new])))
-
-    def solution(X: Array, Q: Array) -> Array:
-        start = Gaussian(np.zeros(len(X)), factor=X)
-        return np.asarray(limit_covariance(Softmax(Q, -Q, np.eye(len(X))), start))
-
-    def kernel(Q: Array) -> Array:
-        return np.asarray(linalg.null_space(Q))
-
-    def through(X: Array, Q: Array, inverse: Callable[[Array], Array]) -> Array:
-        N = kernel(Q)
-        return N @ inverse(N.T @ np.linalg.pinv(X @ X.T) @ N) @ N.T
-
-    hints: dict[str, Callable[..., Array]] = {
-        "this is the covariance at the start: what the queries see is forgotten.": (
-            lambda X, Q: X @ X.T
-        ),
-        "only the part with QX z = 0 stays: you kept what is lost.": (
-            lambda X, Q: X @ X.T - solution(X, Q)
-        ),
-        "this projects the covariance on ker Q; project on the kernel of QX, inside the factor.": (
-            lambda X, Q: (P := kernel(Q) @ kernel(Q).T) @ X @ X.T @ P
-        ),
-        "the start is missing: this is the projector on ker Q.": (
-            lambda X, Q: kernel(Q) @ kernel(Q).T
-        ),
-        "the inverse of the precision on ker Q is missing.": (
-            lambda X, Q: through(X, Q, lambda P: P)
-        ),
-        "right for an invertible covariance; a thin factor needs the kernel of QX.": (
-            lambda X, Q: through(X, Q, np.linalg.pinv)
-        ),
-        "count the singular values that are not zero: rows of Q may be dependent.": _by_rows,
-    }
-    wrong = judged(answer, problems, solution, hints)
-    return wrong or "Right: X Pi X' with Pi the projector on the kernel of QX."
-
-
-def _by_rows(X: Array, Q: Array) -> Array:
-    """Return the limit as if QX had as many singular values as Q has rows, none of them zero."""
-    Z = np.linalg.svd(Q @ X)[2][len(Q) :].T
-    return np.asarray(X @ Z @ Z.T @ X.T)
+__all__ = ["rank_bound", "rates"]
 
 
 def _counts(A: Array, floor: float = 1e-9) -> tuple[int, int, int]:
