@@ -19,6 +19,7 @@ import tiny_models
 from matplotlib import pyplot as plt
 
 import transpde as tp
+import transpde.models
 from transpde import conventions
 from transpde.disc import disc_covariances, disc_gaussians
 from transpde.energy import twisted_energy
@@ -230,6 +231,19 @@ def _wrong_flag(value: Any) -> Wrong:
     yield "list", [True]
 
 
+def _wrong_ids(value: Any) -> Wrong:
+    yield from strangers()
+    yield from (("floats", [1.0, 2.0]), ("truth values", [True]), ("ragged", [[1], [1, 2]]))
+    yield from (("negative", [-1, 1]), ("empty", []), ("a number", 1), ("rows", [[1, 2]]))
+    yield "masked", np.ma.masked_array([1, 2], [True, False])
+
+
+def _wrong_flags(value: Any) -> Wrong:
+    yield from strangers()
+    yield from (("numbers", np.ones((2, 4))), ("other shape", [True]), ("one", True))
+    yield "masked", np.ma.masked_array(value, value)
+
+
 def _wrong_seed(value: Any) -> Wrong:
     yield from strangers()
     yield from (("negative", -1), ("truth value", True), ("a float", 1.0), ("nan", np.nan))
@@ -265,6 +279,7 @@ TEXT, CHOICE, FLAG, SEED, COLOUR = (
     of(Kind(wrong))
     for wrong in (_wrong_text, _wrong_choice, _wrong_flag, _wrong_seed, _wrong_colour)
 )
+IDS = of(Kind(_wrong_ids))
 MAYBE_CHOICE = of(either_none(Kind(_wrong_choice)))
 ITSELF = MAYBE_UNUSED = of(Kind(lambda value: iter(())))
 AXES = Argument(None, Kind(_wrong_axes))
@@ -319,6 +334,12 @@ HEAD_ARRAYS = {
 }
 LAW = of(several(array_like(single=True)))
 
+TINY = tp.models.read(tiny_models.write("bert", Path(tempfile.mkdtemp())))
+TINY_PATH = TINY(np.arange(16))
+GAIN = "encoder.layer.0.output.LayerNorm.weight"
+MODEL, MODEL_PATH = of(instance_of(TOKENS)), of(instance_of(TOKENS, TOKEN_PATH))
+LAYER = of(whole_like(least=0))
+
 
 def energy(measure: Any) -> Any:
     return twisted_energy(measure, I2)
@@ -344,6 +365,10 @@ def stored() -> str:
 def tiny_folder() -> str:
     """Return a folder with the weights of a model."""
     return str(tiny_models.write("bert", Path(tempfile.mkdtemp())))
+
+
+def edited(layer: int, queries: Any, outputs: Any) -> Any:
+    return outputs
 
 
 def uniform(x: Any) -> Any:
@@ -564,6 +589,45 @@ ROWS: dict[str, dict[str, Argument]] = {
         "head": of(instance_of(TOKENS, tp.L2(I2, I2, I2)))(HEAD),
         "measure": PARTICLES(TOKENS), "each": FLAG(False),
     },
+    "models.cut": {"ids": IDS([1, 7, 5, 2]), "n": WHOLE(3)},
+    "models.mean_cosine": {"points": ARRAY(I2)},
+    "models.head_table": {"model": MODEL(TINY), "path": MODEL_PATH(TINY_PATH)},
+    "models.twin_table": {
+        "model": MODEL(TINY), "path": MODEL_PATH(TINY_PATH), "seeds": IDS([0]),
+    },
+    "models.replacement": {
+        "model": MODEL(TINY), "path": MODEL_PATH(TINY_PATH),
+        "chosen": of(Kind(_wrong_flags))(np.eye(2, 4, dtype=bool)), "by": CHOICE("affine"),
+    },
+    "models.Model.__call__": {
+        "self": ITSELF(TINY), "tokens": of(either_none(IDS([1]).kind))([1, 7]),
+        "start": MAYBE_UNUSED(None),
+        "layers": of(either_none(several(whole_like(least=0))))([0, 1]),
+        "skip": FLAG(True), "feed_forward": FLAG(True), "norm": FLAG(True),
+        "attention": FLAG(True),
+        "edit": of(either_none(callable_like("1", None, [1.0], np.ones((4, 3, 6)))))(edited),
+    },
+    "models.Model.layer": {
+        "self": ITSELF(TINY), "layer": LAYER(1), "points": ARRAY(TINY_PATH.points[0]),
+        "skip": FLAG(True), "feed_forward": FLAG(True), "norm": FLAG(True),
+        "attention": FLAG(True), "edit": MAYBE_UNUSED(None),
+    },
+    "models.Model.projections": {
+        "self": ITSELF(TINY), "layer": LAYER(1), "tokens": ARRAY(TINY_PATH.points[0]),
+    },
+    "models.Model.measure": {
+        "self": ITSELF(TINY), "layer": LAYER(1), "points": ARRAY(TINY_PATH.points[0]),
+    },
+    "models.Model.head": {"self": ITSELF(TINY), "layer": LAYER(1), "head": LAYER(1)},
+    "models.Model.attention": {"self": ITSELF(TINY), "layer": LAYER(1)},
+    "models.Model.bias": {"self": ITSELF(TINY), "layer": LAYER(1)},
+    "models.Model.randomised": {
+        "self": ITSELF(TINY), "scale": POSITIVE(0.02), "seed": SEED(0),
+    },
+    "models.Model.with_weights": {
+        "self": ITSELF(TINY), "changes": of(named(array_like()))({GAIN: np.ones(24)}),
+    },
+    "models.TokenPath.__call__": {"self": ITSELF(TINY_PATH), "layer": LAYER(1)},
     "models.twin": {"measure": PARTICLES(TOKENS), "seed": SEED(0)},
     # ensembles
     "ensembles.case_seed": {"seed": SEED(0), "case": COUNT(1)},

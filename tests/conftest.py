@@ -24,15 +24,20 @@ def pytest_collection_modifyitems(items):
             item.add_marker("weights")
 
 
+def need_weights(held):
+    """Skip a test without published weights; in CI they must be there."""
+    if not held:
+        advice = "needs published weights; fetch them: make weights"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(advice)
+
+
 @pytest.fixture(scope="session")
 def minilm():
     """The published model of the part on a real Transformer."""
     from transpde import models
 
     tool = load_tool("weights")
-    if not tool.held():
-        advice = "needs published weights; fetch them: make weights"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(advice)
+    need_weights(tool.held())
     return models.read(models.folder(tool.NAME))
 
 

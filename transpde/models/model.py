@@ -217,9 +217,20 @@ class Model(Unchanging):
         same_size(name, x.shape[1], "the model", self.dimension, "dimension")
         return x
 
-    def _layer(self, layer: Any) -> int:
+    def _layer(self, layer: Any, name: str = "layer") -> int:
         wanted = f"an integer from 0 to {self.depth - 1}"
-        return int(number("layer", layer, wanted, lambda l: 0 <= l < self.depth, whole=True))
+        return int(number(name, layer, wanted, lambda l: 0 <= l < self.depth, whole=True))
+
+    def _layers(self, layers: Any) -> list[int]:
+        if layers is None:
+            return list(range(self.depth))
+        if (
+            not isinstance(layers, Sequence | np.ndarray)
+            or isinstance(layers, str)
+            or not len(layers)
+        ):
+            raise ValueError(f"layers: must be a sequence of at least one layer; got {layers!r}.")
+        return [self._layer(l, "layers") for l in layers]
 
     def __call__(
         self,
@@ -255,11 +266,10 @@ class Model(Unchanging):
         if (tokens is None) == (start is None):
             raise ValueError("tokens: give either tokens or start; got both or neither.")
         x = self.embed(tokens) if start is None else self._points("start", start)
-        chosen = range(self.depth) if layers is None else [self._layer(l) for l in layers]
         switches = {"skip": skip, "feed_forward": feed_forward, "norm": norm}
         switches |= {"attention": attention}
         path = [x]
-        for l in chosen:
+        for l in self._layers(layers):
             path.append(self.layer(l, path[-1], edit=edit, **switches).out)
         output = self.layout.finish(self.weights, path[-1]) if norm else path[-1]
         return TokenPath(frozen(np.array(path)), frozen(output), self.layout.causal)
@@ -324,14 +334,25 @@ class Model(Unchanging):
         keys, values = cut(seen @ b.key.T), cut(seen @ b.value.T + b.value_bias)
         return Projections(queries, keys, values, self.layout.causal)
 
-    def _seen(self, layer: int, points: Any) -> Array:
-        x, first = self._points("points", points), self.blocks[layer].norm1
+    def _seen(self, layer: int, points: Any, name: str = "points") -> Array:
+        x, first = self._points(name, points), self.blocks[layer].norm1
         return first(x, self.layout.epsilon) if self.layout.pre_norm else x
 
-    def projections(self, layer: int, points: Any) -> Projections:
-        """Return queries, keys and values of the heads of a layer at tokens (n, d)."""
+    def projections(self, layer: int, tokens: Any) -> Projections:
+        """Return queries, keys and values of the heads of a layer.
+
+        Args:
+            layer: from 0.
+            tokens: tokens (n, d) before the layer, or a measure of lifted ones, see `measure`.
+
+        Raises:
+            ValueError: a layer that there is not, another dimension.
+        """
         layer = self._layer(layer)
-        return self._project(layer, self._seen(layer, points))
+        if isinstance(tokens, Particles):
+            same_size("tokens", tokens.dimension, "a head", self.dimension + 1, "dimension")
+            return self._project(layer, tokens.points[:, :-1])
+        return self._project(layer, self._seen(layer, tokens, "tokens"))
 
     def measure(self, layer: int, points: Any) -> Particles:
         """Return the measure in dimension d + 1 on which the heads of a layer act.
