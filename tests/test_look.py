@@ -124,7 +124,7 @@ def heavy():
 
 def test_heavy_pictures_are_pixels_of_half_the_size():
     svg, (width, height) = look.shown(heavy())
-    assert len(svg) < look.HEAVIEST + 500
+    assert len(svg) < look.LIGHT + 500
     (image,) = parts(svg, "image")
     assert (image.get("width"), image.get("height")) == (str(width), str(height))
     data = image.get("href").partition(",")[2]

@@ -28,7 +28,8 @@ COLUMN = 7.0  # inches: the text of a page on a screen of 1280 pixels
 INCH = 96  # pixels of a page
 MARGIN = 0.04  # inches around what is drawn
 HEAVIEST = 150_000  # bytes of a vector picture
-QUALITIES = (80, 70, 60, 50)  # of pixels, until they are as light as that
+LIGHT = 120_000  # bytes of a picture of pixels
+QUALITIES = (80, 60, 45, 35, 25)  # until it is as light: dense lines do not show it
 PIXELS = (
     "<svg xmlns='http://www.w3.org/2000/svg' width='{0}' height='{1}' viewBox='0 0 {0} {1}'>"
     "<image width='{0}' height='{1}' href='data:image/webp;base64,{data}'/></svg>"
@@ -125,7 +126,7 @@ def _pixels(figure: Figure, box: Bbox, size: tuple[int, int]) -> str:
     for quality in QUALITIES:
         packed = io.BytesIO()
         full.save(packed, "webp", quality=quality, method=4)
-        if packed.tell() <= HEAVIEST * 3 / 4:  # it is written in base 64
+        if packed.tell() <= LIGHT * 3 / 4:  # it is written in base 64
             break
     data = base64.b64encode(packed.getvalue()).decode("ascii")
     return PIXELS.format(*size, data=data)
