@@ -7,6 +7,7 @@ line for each promise: what is broken, how, and a part of the message that must 
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
 import subprocess
@@ -341,7 +342,7 @@ EXPLORER_ALT = "Three greys that become &quot;lighter&quot; along the slider."
 
 
 def explorer(
-    *tags: str, frames: int = 3, place: int = 13, **kinds: str
+    *tags: str, frames: int | list[str] = 3, place: int = 13, **kinds: str
 ) -> Callable[[NotebookNode], None]:
     """A mutation that adds an explorer whose digest the sample's figure prints."""
 
@@ -351,7 +352,7 @@ def explorer(
         fields = {
             "digest": printed[0].split()[-1],
             "alt": EXPLORER_ALT,
-            "frames": list(range(frames)),
+            "frames": json.dumps(list(range(frames)) if isinstance(frames, int) else frames),
         } | kinds
         shown = {"text/html": EXPLORER.format(**fields), "image/png": "", **kinds}
         cell = new_code_cell("greys", outputs=[new_output("display_data", data=shown)])
@@ -418,6 +419,7 @@ VIOLATIONS: dict[str, tuple[Callable[[NotebookNode], None], str]] = {
     "many frames": (explorer(frames=101), "explorer of 101 pictures"),
     "dead explorer": (explorer(frames=1), "explorer of 1 pictures"),
     "heavy explorer": (explorer(alt="x" * 400_000), "at most 400000"),
+    "few stops": (explorer(frames=["0", "0.5"]), "real numbers of 2 stops, at least 9"),
     "explorer without alt": (explorer(alt=""), "alt text of 0 characters"),
     "explorer of other data": (explorer(digest="0" * 12), "prints the explorer's digest"),
     "control without kernel": (

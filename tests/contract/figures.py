@@ -11,7 +11,13 @@ from book_source import code_cells, tags
 from nbformat import NotebookNode
 
 from contract.cells import has_picture, printed
-from contract.limits import MAX_EXPLORER_BYTES, MAX_EXPLORERS, MAX_FRAMES, MIN_ALT_LENGTH
+from contract.limits import (
+    MAX_EXPLORER_BYTES,
+    MAX_EXPLORERS,
+    MAX_FRAMES,
+    MIN_ALT_LENGTH,
+    MIN_STOPS,
+)
 
 DIGEST = re.compile(r"^data digest: ([0-9a-f]{12})$", re.MULTILINE)
 
@@ -101,13 +107,19 @@ def check_explorers(notebook: NotebookNode) -> list[str]:
 
 def _explorer_problems(page: str, digests: set[str]) -> list[str]:
     data = re.search(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
-    frames = math.prod(map(len, json.loads(data[1])["texts"])) if data else 0
+    stored = json.loads(data[1]) if data else {"texts": [[]]}
+    frames = math.prod(map(len, stored["texts"]))
     drawn = re.search(r'data-digest="([0-9a-f]{12})"', page)
     found = []
     if not 2 <= frames <= MAX_FRAMES:
         found.append(f"explorer of {frames} pictures, 2 to {MAX_FRAMES}")
     if len(page.encode()) > MAX_EXPLORER_BYTES:
         found.append(f"explorer of {len(page.encode())} bytes, at most {MAX_EXPLORER_BYTES}")
+    # Not of pages stored with pictures of pixels, which the next run replaces.
+    sliders = stored["texts"] if "frames" not in stored else []
+    for stops in sliders:
+        if any("." in str(stop) for stop in stops) and len(stops) < MIN_STOPS:
+            found.append(f"slider over real numbers of {len(stops)} stops, at least {MIN_STOPS}")
     if not drawn or drawn[1] not in digests:
         found.append("no cell that nbval compares prints the explorer's digest")
     return found

@@ -13,6 +13,7 @@ MIN_EXERCISES = 5
 MAX_SUMMARY_LINES = 10
 MAX_EXPLORERS = 3  # a chapter's cells whose output nbval does not compare
 MAX_FRAMES = 100
+MIN_STOPS = 9  # of a slider over real numbers
 MAX_EXPLORER_BYTES = 400_000
 COLAB_CELLS = 1  # cells that may install something: see tools/colab.py
 MAX_NOTEBOOK_BYTES = 600_000
