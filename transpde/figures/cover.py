@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SIZE", "data", "draw"]
 
-SIZE = (3.4, 2.6)
+SIZE = (2.4, 2.1)  # as large as a card of the cover is wide
+LETTERS = 8
 RTOL = 1e-9
 GROWING = ("Softmax", "L2", "Sinkhorn")
 FAR = 3.0  # times the blow-up time: where the other paths end
@@ -130,13 +131,16 @@ def draw(name: str, data: FigureData, figure: Figure) -> None:
         "cover_ranks": _draw_ranks,
     }
     drawn[name](ax, data)
+    ax.tick_params(labelsize=LETTERS)
+    for text in (ax.xaxis.label, ax.yaxis.label, *ax.texts):
+        text.set_fontsize(LETTERS)
 
 
 def _draw_size(ax: Axes, data: FigureData) -> None:
     from transpde.plotting import attention_style
 
     end = data.numbers["blowup_time"]
-    look: dict[str, Any] = {"linewidth": 1.8}
+    look: dict[str, Any] = {"linewidth": 1.4}
     for kind in GROWING:
         style = attention_style(kind)
         ax.semilogy(*data.arrays[kind], **style, **look)
@@ -147,7 +151,7 @@ def _draw_size(ax: Axes, data: FigureData) -> None:
     ax.text(1.05 * end, 450, "softmax\nexplodes", color=blue)
     for key, factor, words in (
         ("Sinkhorn", 1.4, "Sinkhorn grows"),
-        ("L2", 0.3, "L2 grows"),
+        ("L2", 0.2, "L2 grows"),
         ("shrinking", 0.35, "softmax with $K=-Q$ shrinks"),
     ):
         t, trace = data.arrays[key][:, -1]
@@ -165,7 +169,7 @@ def _draw_sample(ax: Axes, data: FigureData) -> None:
     ax.text(6.3, 6.6, "the limit", color="0.45", ha="right")
     for place, (digits, row) in enumerate(zip(COUNTS, data.arrays["means"], strict=True)):
         colour = colormaps["viridis"](0.15 + 0.3 * place)
-        ax.plot(tilts, row, color=colour, linewidth=1.8)
+        ax.plot(tilts, row, color=colour, linewidth=1.4)
         ax.text(tilts[-1], row[-1] + 0.15, f"$n = 10^{digits}$", color=colour, ha="right")
     ax.set(xlabel="how sharply a token attends", ylabel="its velocity", ylim=(0, 8))
 
@@ -181,11 +185,11 @@ def _draw_ranks(ax: Axes, data: FigureData) -> None:
             if vanishes
             else {"color": attention_style("Softmax")["color"]}
         )
-        ax.loglog(times, row, linewidth=1.8, **style)
+        ax.loglog(times, row, linewidth=1.4, **style)
     ax.text(
         times[-1],
-        values[-1, 1] * 0.45,
-        "2 directions stay",
+        values[-1, 1] * 1.2,
+        "2 stay",
         ha="right",
         color=attention_style("Softmax")["color"],
     )
