@@ -18,6 +18,7 @@ from transpde.checks import (
     finite_array,
     frozen,
     generator,
+    of_kind,
     positive_integer,
     same_size,
     single_case,
@@ -79,10 +80,9 @@ class Gaussian(Measure):
     def __init__(self, mean: Any, *unnamed: Any, factor: Any = None, log_scale: Any = 0.0) -> None:
         if unnamed or factor is None:
             raise TypeError(
-                "factor: must be given by its name, because a matrix alone could be a factor or a "
-                f"covariance; got {'a second argument without a name' if unnamed else 'none'}. "
-                "Write Gaussian(mean, factor=X) for the covariance X X^T, or "
-                "Gaussian.from_covariance(mean, S) for the covariance S."
+                "factor: must be given by its name, as a matrix alone could be a covariance; got "
+                f"{'an argument without a name' if unnamed else 'none'}. Write Gaussian(mean, "
+                "factor=X) for the covariance XX^T, or Gaussian.from_covariance(mean, S) for S."
             )
         m = finite_array("mean", mean, "... d")
         X = finite_array("factor", factor, "... d r")
@@ -155,11 +155,11 @@ class Gaussian(Measure):
             >>> tp.Gaussian.from_particles(tp.Particles([[0.0], [2.0]])).covariance
             array([[1.]])
         """
-        if not isinstance(particles, Particles):
-            raise TypeError(f"particles: must be Particles; got {type(particles).__name__}.")
+        of_kind("particles", particles, Particles, "Particles")
         mean = particles.mean
-        columns = (particles.points - mean[..., None, :]).mT
-        factor = columns * np.sqrt(particles.weights)[..., None, :]
+        factor = (particles.points - mean[..., None, :]).mT * particles.weights[
+            ..., None, :
+        ] ** 0.5
         if factor.shape[-1] <= factor.shape[-2]:
             return cls(mean, factor=factor)
         size = np.abs(factor).max(axis=(-2, -1), keepdims=True)
