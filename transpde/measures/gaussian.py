@@ -156,10 +156,8 @@ class Gaussian(Measure):
             array([[1.]])
         """
         of_kind("particles", particles, Particles, "Particles")
-        mean = particles.mean
-        factor = (particles.points - mean[..., None, :]).mT * particles.weights[
-            ..., None, :
-        ] ** 0.5
+        mean, roots = particles.mean, np.sqrt(particles.weights)
+        factor = (particles.points - mean[..., None, :]).mT * roots[..., None, :]
         if factor.shape[-1] <= factor.shape[-2]:
             return cls(mean, factor=factor)
         size = np.abs(factor).max(axis=(-2, -1), keepdims=True)
