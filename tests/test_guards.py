@@ -43,17 +43,15 @@ Running time
 What does a guard guard?
 """
 
-# A picture from the standard library alone: the sample tests the guards, not a plotting package.
-FIGURE = """import hashlib, struct, zlib
-from IPython.display import Image, display
+# A picture without a plotting package: the sample tests the guards.
+FIGURE = """import hashlib
+from IPython.display import SVG, display
 data = [10, 20, 30]
-def chunk(kind, body):
-    check = struct.pack(">I", zlib.crc32(kind + body))
-    return struct.pack(">I", len(body)) + kind + body + check
-head = chunk(b"IHDR", struct.pack(">IIBBBBB", len(data), 1, 8, 0, 0, 0, 0))
-body = chunk(b"IDAT", zlib.compress(bytes([0, *data]))) + chunk(b"IEND", b"")
+square = "<rect x='{}' width='1' height='1' fill='rgb({g},{g},{g})'/>"
+squares = "".join(square.format(k, g=g) for k, g in enumerate(data))
 print("data digest:", hashlib.sha256(bytes(data)).hexdigest()[:12])
-display(Image(bytes([137]) + b"PNG\\r\\n" + bytes([26, 10]) + head + body))"""
+head = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 3 1'>"
+display(SVG(f"{head}{squares}</svg>"))"""
 
 FIGURE_SETTINGS = {
     "image": {"alt": "Three grey squares, each lighter than the one to its left."},
@@ -334,6 +332,15 @@ def untag_all(notebook: NotebookNode) -> None:
         cell.metadata.pop("tags", None)
 
 
+def shown(kind: str, content: str) -> Callable[[NotebookNode], None]:
+    """A mutation that stores another picture in place of the sample's."""
+
+    def mutate(notebook: NotebookNode) -> None:
+        notebook.cells[1].outputs[1].data = {kind: content}
+
+    return mutate
+
+
 EXPLORER = (
     '<figure class="explorer" data-digest="{digest}"><img alt="{alt}">'
     '<script type="application/json">{{"texts": [{frames}]}}</script></figure>'
@@ -421,6 +428,19 @@ VIOLATIONS: dict[str, tuple[Callable[[NotebookNode], None], str]] = {
     "heavy explorer": (explorer(alt="x" * 400_000), "at most 400000"),
     "few stops": (explorer(frames=["0", "0.5"]), "real numbers of 2 stops, at least 9"),
     "explorer without alt": (explorer(alt=""), "alt text of 0 characters"),
+    "script in an explorer": (
+        explorer(alt=f'{EXPLORER_ALT}"><script>alert(1)</script><img alt="'),
+        "a script that is not the package's",
+    ),
+    "handler in an explorer": (
+        explorer(alt=f'{EXPLORER_ALT}" onload="alert(1)'),
+        "a script that is not the package's",
+    ),
+    "script in a picture": (
+        shown("image/svg+xml", "<svg><script>alert(1)</script></svg>"),
+        "a script that is not the package's",
+    ),
+    "picture of pixels": (shown("image/png", "AAAA"), "a figure in pixels"),
     "explorer of other data": (explorer(digest="0" * 12), "prints the explorer's digest"),
     "control without kernel": (
         explorer(**{"application/vnd.jupyter.widget-view+json": ""}),
@@ -641,7 +661,7 @@ def test_section_of_a_figure_ends_at_the_next_heading(chapter: NotebookNode) -> 
 
 def test_heavy_notebook_is_caught(chapter: NotebookNode, tmp_path: Path) -> None:
     path = tmp_path / "heavy.ipynb"
-    chapter.cells[1].outputs[1].data["image/png"] = "A" * contract.MAX_NOTEBOOK_BYTES
+    chapter.cells[1].outputs[1].data["image/svg+xml"] = "A" * contract.MAX_NOTEBOOK_BYTES
     write_notebook(chapter, path)
     assert any("bytes, at most" in problem for problem in contract.problems(path))
 

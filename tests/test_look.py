@@ -9,11 +9,13 @@ import subprocess
 import sys
 from xml.etree import ElementTree
 
+import latex_pictures
 import matplotlib
 import numpy as np
 import pytest
 import stored_pictures
 from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from transpde import figures, records
@@ -49,12 +51,31 @@ def test_wide_figures_fit_the_column_and_keep_their_letters():
     assert min(sizes) == pytest.approx(look.STYLE["font.size"] / 1.2, abs=0.01)
 
 
+def test_pictures_on_paper_have_the_size_they_have_on_the_page():
+    svg, (width, height) = look.shown(drawn())
+    assert latex_pictures.size_of(svg) == pytest.approx((width * 0.75, height * 0.75), abs=0.4)
+    svg, (width, height) = look.shown(heavy())
+    assert latex_pictures.size_of(svg) == (width * 0.75, height * 0.75)
+
+
 def test_what_reaches_beyond_the_figure_is_shown_within_the_column():
     figure = drawn()
     figure.axes[0].annotate("far to the right", (1, 0.5), (60, 0), xycoords="axes fraction",
                             textcoords="offset points", annotation_clip=False)  # fmt: skip
     _, (width, _) = look.shown(figure)
     assert width <= round((look.COLUMN + look.MARGIN) * 96)
+
+
+def test_numbers_of_an_axis_do_not_touch():
+    with look.look():
+        figure = plt.figure(figsize=(1.6, 2))
+        ax = figure.add_subplot()
+        ax.plot([-1.2345, 0.8], [0, 1])
+        ax.xaxis.set_major_locator(MaxNLocator(9))
+    figure.draw_without_rendering()
+    assert look._numbers_touch(ax.xaxis)
+    look.shown(figure)
+    assert not look._numbers_touch(ax.xaxis)
 
 
 def test_narrow_figures_keep_their_size():

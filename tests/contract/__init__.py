@@ -27,6 +27,7 @@ from contract.contents import chapters, toc_problems
 from contract.figures import DIGEST, check_explorers, check_figures, check_tags
 from contract.ledger import ledger_problems, missing_rows
 from contract.limits import MAX_BOOK_BYTES, MAX_NOTEBOOK_BYTES
+from contract.pictures import check_pictures
 from contract.prose import (
     check_kind,
     check_prose,
@@ -78,6 +79,7 @@ ALWAYS = (
     check_tags,
     check_figures,
     check_explorers,
+    check_pictures,
     check_prose,
     check_written,
     check_statements,

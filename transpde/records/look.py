@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
 from transpde.records.vector import compact
@@ -103,9 +105,25 @@ def _fitted(figure: Figure) -> Bbox:
 
 
 def _ink(figure: Figure) -> Bbox:
-    """Return the box, in inches, of all that is drawn."""
+    """Return the box, in inches, of all that is drawn, once no numbers of an axis touch."""
     figure.draw_without_rendering()
+    touching = [ax for ax in figure.axes if ax.name == "rectilinear" and _numbers_touch(ax.xaxis)]
+    for ax in touching:
+        locator: Any = ax.xaxis.get_major_locator()
+        locator.set_params(nbins=4)
+    if touching:
+        figure.draw_without_rendering()
     return figure.get_tightbbox()
+
+
+def _numbers_touch(axis: Any) -> bool:
+    """Whether two numbers of an axis that chooses them itself have hardly a blank between them."""
+    if not isinstance(axis.get_major_locator(), MaxNLocator) or not axis.get_visible():
+        return False
+    labels = [label for label in axis.get_ticklabels() if label.get_visible() and label.get_text()]
+    boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.x0)
+    blank = 0.4 * STYLE["font.size"] * axis.figure.dpi / 72
+    return any(b.x0 - a.x1 < blank for a, b in itertools.pairwise(boxes))
 
 
 def _vectors(figure: Figure, box: Bbox) -> str:
