@@ -84,7 +84,7 @@ def disc(ax: Axes, points: Array, values: Array, **style: Any) -> None:
     points /= np.maximum(1.0, np.linalg.norm(points, axis=-1, keepdims=True))
     look: dict[str, Any] = {"linewidths": 0.4, "size": 6.0, "annotate": False}
     plot_disc(unit_trace_matrices(points), values=values, ax=ax, **look | style)
-    ax.text(-0.77, 0.77, "rank one", rotation=45, ha="center", va="center", fontsize="small")
+    ax.text(0.77, 0.77, "rank one", rotation=-45, ha="center", va="center", fontsize="small")
 
 
 def mark(
