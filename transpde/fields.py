@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from transpde.checks import Array, Unchanging, finite_array, frozen, points_of, same_size
+from transpde.checks import Array, Unchanging, brief, finite_array, frozen, points_of, same_size
 
 __all__ = [
     "AffineField",
@@ -83,7 +83,7 @@ def evaluated(field: VelocityField, x: Array, positions: Array | None) -> Array:
     return field(x) if positions is None else field(x, positions)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SumField(Field):
     """A sum of velocity fields."""
 
@@ -98,7 +98,7 @@ class SumField(Field):
         return functools.reduce(np.add, [part.values(x, positions) for part in self.parts])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CalledField(Field):
     """A field given as a function of points (..., n, d), whatever the positions."""
 
@@ -228,8 +228,8 @@ class AffineField(Field):
         raise AttributeError(f"AffineField: cannot assign to {name!r}; make a new field.")
 
     def __repr__(self) -> str:
-        """Return how to make the field."""
-        return f"AffineField(linear={self.linear!r}, offset={self.offset!r})"
+        """Return the kind and the shapes."""
+        return brief(self, {"linear": self.linear, "offset": self.offset})
 
     def known(self) -> bool:
         """Return whether no case of what makes the field is NaN, after its own end."""

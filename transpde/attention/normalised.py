@@ -167,7 +167,7 @@ def _l2_weights(N: Array, log_scales: Array) -> tuple[Array, Array, Array, Array
     return np.linalg.solve(R, np.sqrt(2) * basis[..., : N.shape[-2], :].mT), R, inside, outside
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sinkhorn(GaussianHead):
     r"""Sinkhorn attention: weights with both marginals one.
 

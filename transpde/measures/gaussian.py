@@ -43,7 +43,7 @@ LARGEST_SCALE = 1400.0  # half of it is near the logarithm of the largest number
 LARGEST_RULE = 10_000_000  # points of a quadrature rule
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gaussian(Measure):
     r"""Gaussian $N(m, \Sigma)$ with $\Sigma = \sum_j e^{s_j} x_j x_j^\top$, of any rank.
 
@@ -137,7 +137,6 @@ class Gaussian(Measure):
         return cls(mean, factor=factor)
 
     @classmethod
-    @quiet
     def from_particles(cls, particles: Particles) -> Gaussian:
         r"""Return the Gaussian with the mean and the covariance of tokens; of a stack, each case.
 
@@ -157,14 +156,13 @@ class Gaussian(Measure):
         """
         if not isinstance(particles, Particles):
             raise TypeError(f"particles: must be Particles; got {type(particles).__name__}.")
-        mean = particles.mean
-        columns = (particles.points - mean[..., None, :]).mT
+        columns = (particles.points - particles.mean[..., None, :]).mT
         factor = columns * np.sqrt(particles.weights)[..., None, :]
         if factor.shape[-1] <= factor.shape[-2]:
-            return cls(mean, factor=factor)
+            return cls(particles.mean, factor=factor)
         size = np.abs(factor).max(axis=(-2, -1), keepdims=True)
         U, sizes, _ = np.linalg.svd(ratio(factor, size), full_matrices=False)
-        return cls(mean, factor=size * U * sizes[..., None, :])
+        return cls(particles.mean, factor=size * U * sizes[..., None, :])
 
     @property
     def stack(self) -> tuple[int, ...]:  # type: ignore[override]

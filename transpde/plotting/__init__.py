@@ -8,6 +8,7 @@ try:
 except ImportError as error:
     raise ImportError("transpde.plotting needs matplotlib: pip install transpde[plot]") from error
 
+from transpde.checks import listing
 from transpde.plotting import (
     attentions,
     covariances,
@@ -36,3 +37,5 @@ __all__ += paths.__all__
 __all__ += series.__all__
 __all__ += spectra.__all__
 __all__ += styles.__all__
+
+__dir__ = listing(__all__)
