@@ -65,7 +65,7 @@ class Parameters(NamedTuple):
         return brief(self, self._asdict())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Tell pickle how to make them again, read-only as they are."""
+        """Return how pickle makes them again, read-only as they are."""
         return _parameters_again, tuple(self)
 
 

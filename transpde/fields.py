@@ -25,7 +25,7 @@ __all__ = [
     "quiet",
 ]
 
-# A decorator: what underflows is zero to within rounding, whatever numpy is told to do about it.
+# A decorator: what underflows is zero to within rounding, whatever numpy is set to do about it.
 quiet = np.errstate(under="ignore")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -134,11 +134,11 @@ class Motion(NamedTuple):
     factor_velocity: Array
     left: Callable[[], Any] = lambda: 1.0  # the part of BX that is left after its terms cancel
     # Derivatives of both velocities in N directions (N, d), (N, d, r), (N, r) of mean, factor and
-    # log scales, of shapes (..., N, d) and (..., N, d, r); None where nobody has written them.
+    # log scales, of shapes (..., N, d) and (..., N, d, r); None where they are not known.
     along: Callable[[Array, Array, Array], tuple[Array, Array]] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Tell pickle how to make it again: the part that is left is a number then."""
+        """Return how pickle makes it again: the part that is left is a number then."""
         return _motion_again, (*self[:4], self.left())
 
 
@@ -194,7 +194,7 @@ class AffineField(Field):
     def when_asked(
         cls, make: Callable[[], tuple[Array, Array]], motion: Motion | None
     ) -> AffineField:
-        """Make a field whose linear part and offset are computed when somebody asks for them.
+        """Make a field whose linear part and offset are computed when they are first needed.
 
         A Gaussian that follows its own field needs the motion alone.
         """
