@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from calls import ROWS
+from contents import content
 from matplotlib import pyplot as plt
 
 import transpde
@@ -150,7 +151,7 @@ ARRAYS = [(n, a) for n, a in CASES if ROWS[n][a].kind.array and np.ndim(ROWS[n][
 def test_other_kinds_of_arrays_give_what_the_plain_one_gives(name, argument):
     """Columns of a `numpy.matrix` have two axes, and its product is that of matrices."""
     plain = np.array(ROWS[name][argument].value, dtype=float)
-    wanted = repr(called(name, **{argument: plain}))
+    wanted = content(called(name, **{argument: plain}))
     for kind in OTHER_ARRAYS.values():
-        assert repr(called(name, **{argument: kind(plain)})) == wanted
+        assert content(called(name, **{argument: kind(plain)})) == wanted
     plt.close("all")

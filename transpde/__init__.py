@@ -6,6 +6,7 @@
 from transpde.attention import Attention, Masked, MultiHead, normalised, unnormalised
 from transpde.attention.normalised import *  # noqa: F403
 from transpde.attention.unnormalised import *  # noqa: F403
+from transpde.checks import listing
 from transpde.distances import bures, conditional_wasserstein, wasserstein
 from transpde.fields import AffineField
 from transpde.flow import flow, layers
@@ -38,3 +39,5 @@ __all__ = [
 # One-head attentions are public as soon as their own module says so.
 __all__ += normalised.__all__
 __all__ += unnormalised.__all__
+
+__dir__ = listing(__all__)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from transpde.checks import Array, finite_array, plain_array, same_size
+from transpde.checks import Array, finite_array, listing, plain_array, same_size
 from transpde.fields import quiet
 
 __all__ = ["SeedOrder", "bernstein_parameter", "fitted_order", "positive_array", "seed_order"]
@@ -112,3 +112,6 @@ def positive_array(name: str, value: Any, shape: str = "N") -> Array:
     if array.min() <= 0:
         raise ValueError(f"{name}: must be positive; got {array.min()}.")
     return array
+
+
+__dir__ = listing(__all__)

@@ -15,6 +15,7 @@ from transpde.checks import (
     Array,
     finite_array,
     known_covariances,
+    listing,
     positive_integer,
     positive_number,
     same_size,
@@ -235,3 +236,6 @@ def isotropic_directions(form: Any) -> Array:
     pair = pair * np.where(pair[..., 1:] < 0, -1.0, 1.0)
     order = np.argsort(np.arctan2(pair[..., 1], pair[..., 0]), axis=-1)
     return np.take_along_axis(pair, order[..., None], axis=-2)
+
+
+__dir__ = listing(__all__)

@@ -18,9 +18,11 @@ import numpy as np
 
 from transpde.checks import (
     Array,
+    brief,
     choice,
     flag,
     frozen,
+    listing,
     number,
     of_kind,
     plain_array,
@@ -58,8 +60,12 @@ class Parameters(NamedTuple):
     key: Array
     value: Array
 
+    def __repr__(self) -> str:
+        """Return what it holds, arrays by their shapes."""
+        return brief(self, self._asdict())
+
     def __reduce__(self) -> tuple[Any, ...]:
-        """Tell pickle how to make them again, read-only as they are."""
+        """Return how pickle makes them again, read-only as they are."""
         return _parameters_again, tuple(self)
 
 
@@ -544,3 +550,6 @@ def _portable(error: Exception) -> Exception:
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error.with_traceback(None)
+
+
+__dir__ = listing(__all__)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from transpde.checks import Array, Unchanging, finite_array, frozen, points_of, same_size
+from transpde.checks import Array, Unchanging, brief, finite_array, frozen, points_of, same_size
 
 __all__ = [
     "AffineField",
@@ -25,7 +25,7 @@ __all__ = [
     "quiet",
 ]
 
-# A decorator: what underflows is zero to within rounding, whatever numpy is told to do about it.
+# A decorator: what underflows is zero to within rounding, whatever numpy is set to do about it.
 quiet = np.errstate(under="ignore")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -83,7 +83,7 @@ def evaluated(field: VelocityField, x: Array, positions: Array | None) -> Array:
     return field(x) if positions is None else field(x, positions)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SumField(Field):
     """A sum of velocity fields."""
 
@@ -98,7 +98,7 @@ class SumField(Field):
         return functools.reduce(np.add, [part.values(x, positions) for part in self.parts])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CalledField(Field):
     """A field given as a function of points (..., n, d), whatever the positions."""
 
@@ -134,11 +134,11 @@ class Motion(NamedTuple):
     factor_velocity: Array
     left: Callable[[], Any] = lambda: 1.0  # the part of BX that is left after its terms cancel
     # Derivatives of both velocities in N directions (N, d), (N, d, r), (N, r) of mean, factor and
-    # log scales, of shapes (..., N, d) and (..., N, d, r); None where nobody has written them.
+    # log scales, of shapes (..., N, d) and (..., N, d, r); None where they are not known.
     along: Callable[[Array, Array, Array], tuple[Array, Array]] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Tell pickle how to make it again: the part that is left is a number then."""
+        """Return how pickle makes it again: the part that is left is a number then."""
         return _motion_again, (*self[:4], self.left())
 
 
@@ -194,7 +194,7 @@ class AffineField(Field):
     def when_asked(
         cls, make: Callable[[], tuple[Array, Array]], motion: Motion | None
     ) -> AffineField:
-        """Make a field whose linear part and offset are computed when somebody asks for them.
+        """Make a field whose linear part and offset are computed when they are first needed.
 
         A Gaussian that follows its own field needs the motion alone.
         """
@@ -228,8 +228,8 @@ class AffineField(Field):
         raise AttributeError(f"AffineField: cannot assign to {name!r}; make a new field.")
 
     def __repr__(self) -> str:
-        """Return how to make the field."""
-        return f"AffineField(linear={self.linear!r}, offset={self.offset!r})"
+        """Return the kind and the shapes."""
+        return brief(self, {"linear": self.linear, "offset": self.offset})
 
     def known(self) -> bool:
         """Return whether no case of what makes the field is NaN, after its own end."""

@@ -159,7 +159,7 @@ class Flowing(Law):
     ) -> Any:
         """Return the integration of all cases of a measure together."""
         scheme = SCHEMES[start.scheme][self.options.method]
-        # A number out of range is found where it arises and told as an end, not as a warning.
+        # A number out of range is found where it arises and reported as an end, not as a warning.
         with np.errstate(all="ignore"):
             return scheme(start, self.schedule, times, end, self.options, show).to_the_end()
 

@@ -35,7 +35,7 @@ class Space(Unchanging, ABC):
         """Raise `ValueError` unless points (..., n, d) lie in the space."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Euclidean(Space):
     """All of R^d.
 
@@ -60,7 +60,7 @@ class Euclidean(Space):
 EUCLIDEAN = Euclidean()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sphere(Space):
     r"""The sphere $\{|x| = r\}$, or with a normal a, $\{|x| = r,\ \langle a, x\rangle = 0\}$.
 
@@ -86,6 +86,11 @@ class Sphere(Space):
 
     radius: float = 1.0
     normal: Any = None
+
+    def __repr__(self) -> str:
+        """Return the radius, and whether there is a normal."""
+        rest = "" if self.normal is None else f", normal of dimension {len(self.normal)}"
+        return f"Sphere(radius={self.radius:g}{rest})"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "radius", positive_number("radius", self.radius))

@@ -48,7 +48,7 @@ class Law(Unchanging, ABC):
         """Return the law of the chosen cases of a stack, counted along the flattened stack."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trajectory(Unchanging, Generic[M]):
     """A measure along depth.
 
@@ -103,6 +103,12 @@ class Trajectory(Unchanging, Generic[M]):
             later = self._law.advance(start, float(self.times[j]), t)
             state[running] = later.pack()[running]
         return self.final.unpack(state)
+
+    def __repr__(self) -> str:
+        """Return what has flowed, how long, and why it ended."""
+        times = f"{len(self.times)} times to {self.times[-1]:.4g}"
+        why = f", stop {self.stop!r}" if isinstance(self.stop, str) else ""
+        return f"Trajectory({times}{why}, final {self.final!r})"
 
     def __getitem__(self, i: Any) -> M:
         """Return the measure at the i-th recorded time; at several times, a stack of them.

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -9,12 +10,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Error as PlaywrightError
 
 # The picture says at which value it was drawn, and how many were drawn: a baked one knows neither.
 EXPLORER = """\
@@ -30,7 +33,7 @@ def draw(figure, t):
 
 Explorer(draw, alt="A number moves.", t=Slider([0.0, 1.0, 1.8], "depth $t$"))"""
 BOX = ":::{admonition} A box\nWhat stands in it.\n:::"
-PATIENCE = 90_000  # of the browser, in milliseconds: a busy machine starts a kernel slowly
+PATIENCE = 180_000  # of the browser, in milliseconds: a busy machine starts a kernel slowly
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
@@ -52,18 +55,29 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [sys.executable, "-m", "jupyterlab", *options, f"--notebook-dir={folder}"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            command, env=os.environ | own, cwd=folder, stdout=log, stderr=log
-        )
+            command, env=os.environ | own, cwd=folder, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
     try:
         wait_for(f"{address}/api", process, folder / "log")
         yield f"{address}/lab/tree/explorer.ipynb"
     finally:
+        end(process)
+
+
+def end(process: subprocess.Popen, patience: float = 30) -> None:
+    """End a server and its kernels for certain: ask first, then kill the whole group."""
+    if process.poll() is None:
         process.terminate()
-        process.wait(timeout=30)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=patience)
+    with suppress(ProcessLookupError):  # kernels that it may have left, too
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=patience)
 
 
-def wait_for(address: str, process: subprocess.Popen, log: Path, patience: int = 90) -> None:
+def wait_for(address: str, process: subprocess.Popen, log: Path, patience: int = 180) -> None:
     """Return when the server answers; raise with its log when it ends or takes too long."""
     for _ in range(2 * patience):
         if process.poll() is not None:
@@ -87,18 +101,36 @@ def page(browser: Browser, lab: str) -> Iterator[Page]:
     context.close()
 
 
+def dismissed(page: Page) -> str:
+    """Close a dialog that covers the notebook, and return what it said."""
+    dialog = page.locator(".jp-Dialog")
+    said = ""
+    for _ in range(5):
+        if not dialog.count():
+            break
+        said += dialog.first.inner_text(timeout=5_000) + "\n"
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(500)
+    return said
+
+
 def run_cell(page: Page, number: int) -> None:
-    """Run a cell and wait until the kernel has done it."""
+    """Run a cell and wait until the kernel has done it; say which dialogs stood in the way."""
     cell = page.locator(".jp-Notebook .jp-CodeCell").nth(number)
     prompt = cell.locator(".jp-InputPrompt")
+    said = ""
     for _ in range(20):
-        cell.locator(".cm-content").click()
+        said += dismissed(page)
+        try:
+            cell.locator(".cm-content").click(timeout=20_000)
+        except PlaywrightError:  # a dialog that opened meanwhile; it is closed at the next try
+            continue
         page.keyboard.press("Shift+Enter")
         page.wait_for_timeout(1000)
-        # JupyterLab forgets what it is asked before its kernel is there.
+        # JupyterLab drops a command that comes before its kernel is there.
         if prompt.inner_text().strip() != "[ ]:":
             break
-    expect(prompt).to_have_text(re.compile(r"\[\d+\]"))
+    expect(prompt, f"dialogs: {said or 'none'}").to_have_text(re.compile(r"\[\d+\]"))
 
 
 def test_the_slider_moves_the_picture_through_the_kernel(page: Page) -> None:
@@ -106,7 +138,7 @@ def test_the_slider_moves_the_picture_through_the_kernel(page: Page) -> None:
     run_cell(page, 0)
     box = page.locator(".jp-OutputArea-output .widget-vbox")
     picture = box.locator("img.explorer-frame")
-    expect(picture).to_be_visible(timeout=90_000)
+    expect(picture).to_be_visible(timeout=PATIENCE)
     # The control is shown, not the page for readers without a kernel.
     assert page.locator("figure.explorer").count() == 0
     assert picture.get_attribute("alt") == "A number moves."
@@ -120,9 +152,31 @@ def test_the_slider_moves_the_picture_through_the_kernel(page: Page) -> None:
     assert 0 < value < 1  # between the first two stops
 
     run_cell(page, 1)
-    told = page.locator(".jp-OutputArea-output pre").last
-    # Three stops baked, the control's first picture, and at least one that the slider asked for.
-    expect(told).to_have_text(re.compile(r"drawn ([5-9]|\d\d) 1\.8"))
+    printed = page.locator(".jp-OutputArea-output pre").last
+    # Three stops baked, the control's first picture, and at least one for the moved slider.
+    expect(printed).to_have_text(re.compile(r"drawn ([5-9]|\d\d) 1\.8"))
+
+
+def test_a_server_that_ignores_its_signal_is_ended() -> None:
+    """With all that it started."""
+    code = (
+        "import signal, subprocess, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(600)']; "
+        "print(subprocess.Popen(sleep).pid, flush=True); signal.pause()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    end(process, patience=1)
+    assert process.returncode == -signal.SIGKILL
+    for _ in range(100):  # an orphan is reaped a moment later
+        state = Path(f"/proc/{child}/stat")
+        if not state.exists() or state.read_text().split()[2] == "Z":
+            return
+        time.sleep(0.1)
+    raise AssertionError("what the server started runs on")
 
 
 def test_boxes_of_the_book_are_boxes(page: Page) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, Unchanging, same_size
+from transpde.checks import Array, Unchanging, brief, same_size
 from transpde.fields import AffineField, CalledField, Field, VelocityField, quiet
 from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
@@ -149,7 +149,7 @@ def _summands(attention: Attention) -> tuple[Attention, ...]:
     return attention.heads if isinstance(attention, MultiHead) else (attention,)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MultiHead(Attention):
     r"""Several heads at once: their fields add. `head + head` makes one, too.
 
@@ -182,6 +182,10 @@ class MultiHead(Attention):
             same_size(f"heads[{i}]", head.dimension, "heads[0]", heads[0].dimension, "dimension")
         object.__setattr__(self, "heads", tuple(heads))
 
+    def __repr__(self) -> str:
+        """Return the kinds of the heads and the dimension."""
+        return brief(self, {"heads": self.heads, "dimension": self.dimension})
+
     @property
     def dimension(self) -> int:
         """The dimension d of the tokens."""
@@ -206,7 +210,7 @@ class MultiHead(Attention):
         return MultiHead([head.select(stack, index) for head in self.heads])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class WithFeedForward(Attention):
     r"""An attention with a feed-forward part, $\Gamma_\mu(x) + f(x)$.
 

@@ -19,7 +19,7 @@ from transpde.measures import Gaussian, Grid, Measure, Particles
 __all__ = ["Masked"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Masked(Attention):
     r"""Heads behind a causal mask: a target at position s sees the tokens at $\tau\le s$.
 
@@ -128,7 +128,7 @@ _NO_POSITIONS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MaskedField(Field):
     """The field that a head behind a causal mask makes of tokens with positions."""
 

@@ -31,7 +31,7 @@ from transpde.measures import Gaussian, Grid, Measure, Particles
 __all__ = ["GaussianHead", "Head", "TokenField", "at_rows"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Head(Attention):
     """One head with parameters (query, key, value)."""
 
@@ -119,7 +119,7 @@ class Head(Attention):
         return replace(self, **chosen) if chosen else self
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TokenField(Field):
     """The field that a head makes of tokens."""
 
@@ -144,7 +144,7 @@ class TokenField(Field):
         return matrix_product(means, self.head.value)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PlaneField(Field):
     """The field that a head makes of a density on a grid of the plane."""
 
@@ -172,7 +172,7 @@ def at_rows(values: Callable[[Array], Array], x: Array, stack: tuple[int, ...]) 
     return values(x[None, :])[..., 0, :] if x.ndim == 1 else values(x)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GaussianHead(Head):
     r"""A head that keeps Gaussians Gaussian: $\Gamma(x) = V(m + X S X^\top(Ax - u))$."""
 

@@ -167,7 +167,7 @@ def _l2_weights(N: Array, log_scales: Array) -> tuple[Array, Array, Array, Array
     return np.linalg.solve(R, np.sqrt(2) * basis[..., : N.shape[-2], :].mT), R, inside, outside
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sinkhorn(GaussianHead):
     r"""Sinkhorn attention: weights with both marginals one.
 
@@ -230,7 +230,7 @@ class Sinkhorn(GaussianHead):
         """Return C, D, and of the singular value decomposition of G DU, the values and W."""
         D = np.exp(_shortened(s, LONG) / 2)
         G = D[..., None] * (keys.mT @ queries) * D[..., None, :]
-        # A solver may try a step that ends out of range: that is told by NaN, not by an exception.
+        # A solver may try a step that ends out of range: NaN says so, not an exception.
         finite = np.isfinite(G).all(axis=(-2, -1), keepdims=True)
         U, sigma, Wt = np.linalg.svd(np.where(finite, G, 0.0))
         core = 2 / (np.hypot(self.epsilon, 2 * sigma) + self.epsilon)

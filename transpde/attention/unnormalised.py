@@ -18,7 +18,7 @@ from transpde.measures import Gaussian, Grid, Particles
 __all__ = ["Linear", "Sigmoid", "Unnormalized"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sigmoid(Head):
     r"""Sigmoid attention, $\Gamma_\mu(x) = V\int\sigma(\langle Qx, Ky\rangle + b)\,y\,d\mu(y)$.
 

@@ -4,6 +4,9 @@
 the attention of this package that computes the same. `table["..."].gap(seed)` compares the two.
 """
 
+from transpde.checks import listing
 from transpde.conventions.table import TABLE, Convention
 
 __all__ = ["TABLE", "Convention"]
+
+__dir__ = listing(__all__)

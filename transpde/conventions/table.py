@@ -19,7 +19,7 @@ from transpde.attention import (
     Softmax,
     Unnormalized,
 )
-from transpde.checks import Array, generator
+from transpde.checks import Array, brief, generator
 from transpde.conventions import sources
 from transpde.conventions.sources import Parameters
 from transpde.fields import AffineField
@@ -63,6 +63,10 @@ class Convention:
     translate: Callable[[Parameters], Attention]
     ours: Callable[[Array, Attention, Parameters], Array] = _velocity
     place: Callable[[Array], Array] = np.asarray
+
+    def __repr__(self) -> str:
+        """Return what it holds, arrays by their shapes."""
+        return brief(self, {"name": self.name, "source": self.source})
 
     def drawn(self, seed: int | np.random.Generator) -> Draw:
         """Return tokens (6, 4) and parameters: two heads of size 2, and one head."""

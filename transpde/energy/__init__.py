@@ -18,6 +18,7 @@ On a Gaussian $N(m, XX^\top)$ everything is read from the eigenvalues of $G = X^
 rank and without an inverse of the covariance.
 """
 
+from transpde.checks import listing
 from transpde.energy import covariances, identities, interaction
 from transpde.energy.covariances import *  # noqa: F403
 from transpde.energy.identities import *  # noqa: F403
@@ -27,3 +28,5 @@ __all__: list[str] = []
 __all__ += covariances.__all__
 __all__ += identities.__all__
 __all__ += interaction.__all__
+
+__dir__ = listing(__all__)

@@ -48,7 +48,7 @@ def _tried(answer: Answer, problem: tuple[Array, ...]) -> tuple[Array | None, st
     """Return the answer as an array, or None and the reason why there is none."""
     try:
         value = answer(*(np.array(argument) for argument in problem))
-    except (Exception, SystemExit) as error:  # told to the reader, never raised
+    except (Exception, SystemExit) as error:  # said to the reader, never raised
         return None, f"Not yet: your function raised {type(error).__name__}: {error}."
     if value is None:
         return None, "Not yet: your function returned nothing; end it with `return`."

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transpde.checks import flag, of_kind, text
+from transpde.checks import flag, listing, of_kind, text
 from transpde.records import FigureData
 from transpde.records.record import checked_formats, folder_of, nearest_names, write
 
@@ -171,3 +171,6 @@ def make(
     line, formats = describe(name), checked_formats(format)
     folder, replace = folder_of("out", out), flag("overwrite", overwrite)
     return write(name, line, family(name), folder, formats, replace)
+
+
+__dir__ = listing(__all__)

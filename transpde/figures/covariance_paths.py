@@ -36,10 +36,12 @@ from scipy import integrate
 import transpde as tp
 from transpde.checks import (
     Array,
+    brief,
     covariance_matrix,
     finite_array,
     flag,
     increasing_times,
+    listing,
     of_kind,
     positive_number,
     same_size,
@@ -70,6 +72,10 @@ class Paths:
     log_dets: Array
     times: Array
     growth: Array
+
+    def __repr__(self) -> str:
+        """Return what it holds, arrays by their shapes."""
+        return brief(self, vars(self))
 
     @property
     def covariances(self) -> Array:
@@ -264,3 +270,6 @@ def _sinkhorn(head: Any) -> Response:
         return 2 * tau * ((1 + c) * S + 4 * det * (adjugate @ S)) / (root**2 + c * trace + c**2)
 
     return response
+
+
+__dir__ = listing(__all__)

@@ -110,7 +110,7 @@ def in_threads(
     with one_blas_thread():
         if work < WORTH_THREADS or workers < 2:
             return [task(part) for part in parts]
-        # Each in a copy of the context: what numpy is told to do with overflow holds there too.
+        # Each in a copy of the context: what numpy is set to do with overflow holds there too.
         contexts = [copy_context() for _ in parts]
         with ThreadPoolExecutor(workers) as pool:
             return list(pool.map(lambda here, part: here.run(task, part), contexts, parts))

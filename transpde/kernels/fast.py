@@ -25,7 +25,7 @@ from transpde.kernels.sums import Order, SoftmaxSum, TokenSum
 __all__ = ["CHECKS", "DIMENSIONS", "SEED", "fast_mean", "reduced", "token_mean"]
 
 DIMENSIONS = 3
-AUTO_FROM = 2048  # tokens and targets; fewer are summed exactly unless told otherwise
+AUTO_FROM = 2048  # tokens and targets; fewer are summed exactly by default
 CHECKS, SEED = 64, 0
 LEAST = 16  # least divisors whose means are checked
 MARGIN = 4.0  # by which checked errors are below the tolerance: those of other targets are larger

@@ -15,7 +15,7 @@ WIDTH = 1 << 17  # entries of a tile
 LOST = 1e-250  # a sum so small, relative to its largest possible term, may have lost terms
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PlaneSum(Unchanging):
     r"""Sums over the tokens y of a tensor grid of the plane.
 

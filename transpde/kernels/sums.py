@@ -42,7 +42,7 @@ PAIR = 8.0  # nanoseconds of a pair that is summed at once
 LOST = 1e-200  # a sum that small, relative to its bound, may have lost terms
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TokenSum(Unchanging, ABC):
     """Weighted sums over n tokens: query M (..., k, d), shift z (..., k), keys (..., n, k).
 
@@ -242,7 +242,7 @@ def _powers_of_two(scores: Array) -> None:
     np.exp2(scores, out=scores)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SoftmaxSum(TokenSum):
     """Weights exp(score + bias_j), divided by their sum over the tokens that a target sees."""
 
@@ -327,7 +327,7 @@ class SoftmaxSum(TokenSum):
         return scores, np.add.reduce(scores, axis=-2, keepdims=True)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PointwiseSum(TokenSum):
     """Weights w_j function(score), with w the weights of the tokens that a target sees."""
 

@@ -86,7 +86,7 @@ class Measure(Unchanging, ABC):
         """Return the same measure, known to come from `principal` or not."""
         return self
 
-    # What `flow` asks of measures that move with their coordinates, given the velocity of these.
+    # What `flow` needs of measures that move with their coordinates, given the velocity of these.
     # A Grid does not.
 
     def rate(self, velocity: Array) -> Array:

@@ -44,7 +44,7 @@ LARGEST_SCALE = 1400.0  # half of it is near the logarithm of the largest number
 LARGEST_RULE = 10_000_000  # points of a quadrature rule
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gaussian(Measure):
     r"""Gaussian $N(m, \Sigma)$ with $\Sigma = \sum_j e^{s_j} x_j x_j^\top$, of any rank.
 
@@ -137,7 +137,6 @@ class Gaussian(Measure):
         return cls(mean, factor=factor)
 
     @classmethod
-    @quiet
     def from_particles(cls, particles: Particles) -> Gaussian:
         r"""Return the Gaussian with the mean and the covariance of tokens; of a stack, each case.
 

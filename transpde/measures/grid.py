@@ -33,7 +33,7 @@ NODES = 8  # Gauss-Legendre nodes of a cell along each axis
 SHORTEST = -600.0  # log of a variance whose density is still a number: far below any cell
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Grid(Measure):
     r"""A density on the cells of a grid, $\mu = \sum_i \rho_i\,1_{C_i}(x)\,dx$, for d = 1 or 2.
 
@@ -86,6 +86,11 @@ class Grid(Measure):
     def _set(self, edges: tuple[Array, ...], density: Array) -> None:
         object.__setattr__(self, "edges", edges)
         object.__setattr__(self, "density", frozen(density[...]))
+
+    def __repr__(self) -> str:
+        """Return the number of cells and the ends."""
+        ends = " x ".join(f"[{axis[0]:g}, {axis[-1]:g}]" for axis in self.edges)
+        return f"Grid(density {self.density.shape} on {ends})"
 
     @classmethod
     @quiet

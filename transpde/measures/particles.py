@@ -9,6 +9,7 @@ import numpy as np
 
 from transpde.checks import (
     Array,
+    brief,
     case_axes,
     finite_array,
     frozen,
@@ -33,7 +34,7 @@ def _in_range(squares: Array) -> bool:
     return bool((squares > TINY).all() and (squares < np.inf).all())
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Particles(Measure):
     r"""Weighted tokens $\mu = \sum_i w_i \delta_{x_i}$, with positions for masked attention.
 
@@ -88,6 +89,13 @@ class Particles(Measure):
             space=space,
             log_weights=frozen(logs),
         )
+
+    def __repr__(self) -> str:
+        """Return the shapes and the space."""
+        parts: dict[str, Any] = {"points": self.points, "positions": self.positions}
+        if (self.weights != self.weights.flat[0]).any():
+            parts["weights"] = self.weights
+        return brief(self, parts | {"space": self.space})
 
     @classmethod
     def trusted(

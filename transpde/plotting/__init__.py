@@ -9,6 +9,7 @@ try:
 except ImportError as error:
     raise ImportError("transpde.plotting needs matplotlib: pip install transpde[plot]") from error
 
+from transpde.checks import listing
 from transpde.plotting import (
     attentions,
     covariances,
@@ -40,3 +41,4 @@ __all__ += spectra.__all__
 __all__ += styles.__all__
 
 _look.use_in_notebooks_of_the_book()
+__dir__ = listing(__all__)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, choice, of_kind, text
+from transpde.checks import Array, brief, choice, of_kind, text
 from transpde.records.digests import digest
 
 __all__ = [
@@ -53,6 +53,10 @@ class FigureData:
     seed: int | None = None
     scheme: dict[str, Any] = field(default_factory=dict)
     horizon: Any = None
+
+    def __repr__(self) -> str:
+        """Return what it holds, arrays by their shapes."""
+        return brief(self, {"arrays": tuple(self.arrays), **self.numbers})
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:

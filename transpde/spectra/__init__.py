@@ -1,5 +1,6 @@
 """Spectra of covariances: how anisotropic they are, and the ranks of the limits of flows."""
 
+from transpde.checks import listing
 from transpde.spectra import anisotropy, limit_rank
 from transpde.spectra.anisotropy import *  # noqa: F403
 from transpde.spectra.limit_rank import *  # noqa: F403
@@ -7,3 +8,5 @@ from transpde.spectra.limit_rank import *  # noqa: F403
 __all__: list[str] = []
 __all__ += anisotropy.__all__
 __all__ += limit_rank.__all__
+
+__dir__ = listing(__all__)

@@ -29,7 +29,7 @@ from transpde.trajectories import Trajectory
 __all__ = ["LimitRank", "decay_slopes", "decide_decay", "decide_rank"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LimitRank(Unchanging):
     """The rank of the limit of a covariance, as far as the decay of its eigenvalues decides it.
 

@@ -14,7 +14,7 @@ from transpde.measures import Measure, Particles
 __all__ = ["Carried"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Carried(Measure):
     """A measure with test tokens: both move by the field of the measure alone.
 

@@ -3,6 +3,7 @@
 None always means that no statement of the book decides, never that the answer is no.
 """
 
+from transpde.checks import listing
 from transpde.theory import (
     compact,
     explosion,
@@ -31,3 +32,5 @@ __all__ += limits.__all__
 __all__ += one_dimension.__all__
 __all__ += stability.__all__
 __all__ += wellposed.__all__
+
+__dir__ = listing(__all__)

@@ -14,7 +14,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.linalg import expm
 
 from transpde.attention import L2, Attention, Sinkhorn, Softmax
-from transpde.checks import Array, finite_array, of_kind, positive_number
+from transpde.checks import Array, finite_array, listing, of_kind, positive_number
 from transpde.fields import AffineField, quiet
 from transpde.theory.head_sums import one_case
 
@@ -88,3 +88,6 @@ def clusters(points: Any, distance: float) -> Array:
     if len(array) == 1:
         return np.zeros(1, dtype=int)
     return np.asarray(fcluster(linkage(array), step, "distance") - 1, dtype=int)
+
+
+__dir__ = listing(__all__)

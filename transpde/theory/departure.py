@@ -15,6 +15,7 @@ from transpde.attention import L2, Head, Linear, Sigmoid, Softmax, Unnormalized
 from transpde.checks import (
     Array,
     finite_array,
+    listing,
     number,
     of_kind,
     points_of,
@@ -222,3 +223,6 @@ def cumulant_growth(head: Softmax, start: Any, order: int, time: Any) -> Any:
     a = float((head.key.T @ head.query)[0, 0])
     growth = np.exp(k * a ** (k - 2) * (s ** (k - 2) - s0 ** (k - 2)) / (2 * (k - 2)))
     return growth if growth.ndim else float(growth)
+
+
+__dir__ = listing(__all__)

@@ -22,6 +22,7 @@ from transpde.checks import (
     finite_array,
     generator,
     increasing_times,
+    listing,
     number,
     positive_integer,
     positive_number,
@@ -258,3 +259,6 @@ def line_flow(points: Any, times: Any) -> Array:
         (0.0, t[-1]), start, t_eval=t, rtol=1e-4, atol=1e-4,
     )  # fmt: skip
     return np.asarray(path.y.T)
+
+
+__dir__ = listing(__all__)

@@ -11,7 +11,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import minimize_scalar
 
 from transpde.attention import L2, Masked, Sigmoid, Sinkhorn, Softmax
-from transpde.checks import Array, finite_array, flag, function, positive_number
+from transpde.checks import Array, finite_array, flag, function, listing, positive_number
 from transpde.fields import quiet
 from transpde.theory.compact import LipschitzBounds, lipschitz_bounds, support_radius
 from transpde.theory.head_sums import depths, head_sum, one_case, spectral_norm
@@ -276,3 +276,6 @@ def _limit_table(head: Softmax, start: Limit, t: float, tol: float, counts: Any)
     end = solve_ivp(velocity, (0.0, t), first, method="DOP853", rtol=tol, atol=tol).y[:, -1]
     ranks = np.linalg.inv(legendre.legvander(y, r - 1))
     return np.asarray(values @ end.reshape(m, r) @ ranks.T)
+
+
+__dir__ = listing(__all__)

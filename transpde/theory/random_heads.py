@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, finite_array, number, positive_number
+from transpde.checks import Array, finite_array, listing, number, positive_number
 from transpde.fields import quiet
 
 __all__ = ["score_density", "score_edge", "typical_blowup_time", "typical_ranks"]
@@ -191,3 +191,6 @@ def _transform(z: float, c: float, q: float) -> float:
 def _slope(G: float, c: float, q: float) -> float:
     """Return dz/dG = 1/G'(z)."""
     return float(-1 / G**2 + 2 * c * (1 + q * G**2) / (1 - q * G**2) ** 2)
+
+
+__dir__ = listing(__all__)

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit
 
 from transpde.attention import L2, Head, Linear, Sigmoid, Sinkhorn, Softmax, Unnormalized
-from transpde.checks import Array, of_kind, same_size, single_case
+from transpde.checks import Array, listing, of_kind, same_size, single_case
 from transpde.fields import quiet
 from transpde.measures import Particles
 from transpde.theory.head_sums import one_case
@@ -80,3 +80,6 @@ def _terms(head: Head, tokens: Particles) -> tuple[Array, Array]:
         case Linear():
             return 0.0 * m, pulled
     return m, pulled
+
+
+__dir__ = listing(__all__)

@@ -21,6 +21,7 @@ from transpde.checks import (
     Array,
     finite_array,
     generator,
+    listing,
     of_kind,
     positive_integer,
     positive_number,
@@ -276,3 +277,6 @@ def _drift(uw: Array, V: Array, A: Array) -> Array:
     F = F + F.T
     F = F - np.trace(F) * S
     return symmetric_coordinates(F)[:2]
+
+
+__dir__ = listing(__all__)

@@ -5,7 +5,10 @@ every value. On a static page, of the book or of an exported notebook, the same 
 over pictures drawn beforehand, in plain HTML.
 """
 
+from transpde.checks import listing
 from transpde.widgets.explorer import Explorer
 from transpde.widgets.sliders import Slider
 
 __all__ = ["Explorer", "Slider"]
+
+__dir__ = listing(__all__)
