@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -475,6 +476,19 @@ def test_published_heads_are_attentions(minilm):
     velocities = minilm.attention(2)(measure)(measure.points)
     sublayer = minilm.layer(2, x).attention
     np.testing.assert_allclose(velocities[:, :-1] + minilm.bias(2), sublayer, atol=1e-12)
+
+
+def test_a_published_model_takes_little_memory(minilm):
+    """Read and run at 128 tokens: under 300 MB, heads of a layer included."""
+    tracemalloc.start()
+    again = models.read(models.folder("all-MiniLM-L6-v2"))
+    path = again(np.full(128, 2000))
+    again.attention(5)(again.measure(5, path.points[5]))(path.points[5][:1] @ np.eye(384, 385))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 90e6 < most < 300e6
+    words = again.weights["embeddings.word_embeddings.weight"]
+    assert words.dtype == np.float32
 
 
 def test_no_torch_is_brought():
