@@ -7,12 +7,13 @@ A test compares what is stored with what is drawn (tests/test_cover.py).
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from matplotlib import pyplot as plt
+from PIL import Image
 
 from transpde import figures
-from transpde.records import picture
 
 FOLDER = Path(__file__).resolve().parents[1] / "book" / "_static"
 NAMES = ("frontispiece", "cover_size", "cover_sample", "cover_ranks")
@@ -21,9 +22,17 @@ DPI = 200  # twice the pixels of the page
 
 def drawn(name: str) -> bytes:
     """Return a picture as a file of matplotlib's own settings, whatever the reader's are."""
+    file = io.BytesIO()
     with plt.rc_context():
         plt.rcdefaults()
-        return picture(figures.draw(name), dpi=DPI).png
+        figures.draw(name).savefig(file, format="png", dpi=DPI)
+    plt.close("all")
+    with Image.open(file) as image:
+        # Few colours: a palette loses nothing that is seen.
+        palette = image.convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    small = io.BytesIO()
+    palette.save(small, "png", optimize=True)
+    return small.getvalue()
 
 
 if __name__ == "__main__":

@@ -115,9 +115,7 @@ def _explorer_problems(page: str, digests: set[str]) -> list[str]:
         found.append(f"explorer of {frames} pictures, 2 to {MAX_FRAMES}")
     if len(page.encode()) > MAX_EXPLORER_BYTES:
         found.append(f"explorer of {len(page.encode())} bytes, at most {MAX_EXPLORER_BYTES}")
-    # Not of pages stored with pictures of pixels, which the next run replaces.
-    sliders = stored["texts"] if "frames" not in stored else []
-    for stops in sliders:
+    for stops in stored["texts"]:
         if any("." in str(stop) for stop in stops) and len(stops) < MIN_STOPS:
             found.append(f"slider over real numbers of {len(stops)} stops, at least {MIN_STOPS}")
     if not drawn or drawn[1] not in digests:
