@@ -7,7 +7,6 @@ script is needed, and no other page is asked.
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
 from docutils import nodes
@@ -40,7 +39,8 @@ def words(definition: nodes.Element) -> list[nodes.Node]:
     kept: list[nodes.Node] = []
     for part in next(definition.findall(nodes.paragraph)):
         if isinstance(part, nodes.math):
-            kept.append(deepcopy(part))
+            # The copy of the node alone: that of `copy` would take the whole page along.
+            kept.append(part.deepcopy())
             continue
         text, on, _ = part.astext().partition(" See ")
         kept.append(nodes.Text(text))
@@ -58,7 +58,7 @@ def explain(app: Sphinx, doctree: nodes.document, page: str) -> None:
     for number, link in enumerate(links, start=1):
         said = known.get(link["refuri"].partition("#")[2])
         if said:
-            shown = meaning("", "", *deepcopy(said), ids=[f"meaning-{number}"])
+            shown = meaning("", "", *(part.deepcopy() for part in said), ids=[f"meaning-{number}"])
             link.replace_self(explained("", "", link.deepcopy(), shown))
 
 
