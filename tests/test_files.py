@@ -43,7 +43,7 @@ def family(monkeypatch):
         figure.add_subplot().plot(data.arrays["a"])
 
     module = SimpleNamespace(data=data, draw=draw, SIZE=(1.0, 1.0), made=made)
-    monkeypatch.setattr(figures, "_module", lambda name: module)
+    monkeypatch.setattr(figures, "family", lambda name: module)
     return module
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 
 import contract
 import nbclient
@@ -10,6 +11,9 @@ import pytest
 from book_source import sections
 from loading import load_tool
 from nbformat.v4 import new_code_cell, new_markdown_cell
+
+
+BOOK = Path(__file__).resolve().parent.parent / "book"
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,8 @@ def test_written_out_it_keeps_the_contract(template):
     written = nbformat.reads(text, as_version=4)
     # With the back end of the unit tests a kernel would show no picture.
     kernel = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}
-    nbclient.NotebookClient(written).execute(env=kernel)
+    place = {"metadata": {"path": str(BOOK / "gaussian")}}
+    nbclient.NotebookClient(written, resources=place).execute(env=kernel)
     assert contract.notebook_problems(written) == []
 
 

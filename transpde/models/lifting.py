@@ -9,6 +9,7 @@ import numpy as np
 from transpde.attention import Masked, MultiHead, Softmax
 from transpde.attention.composed import reachable
 from transpde.checks import Array, finite_array, flag, generator, of_kind, single_case
+from transpde.fields import quiet
 from transpde.measures import Particles
 
 __all__ = ["lift", "score_spread", "twin"]
@@ -39,6 +40,7 @@ def lift(points: Any) -> Array:
     return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
 
 
+@quiet
 def score_spread(
     head: Softmax | Masked | MultiHead, measure: Particles, each: bool = False
 ) -> Any:

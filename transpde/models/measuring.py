@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from transpde.checks import Array, finite_array, of_kind, plain_array, positive_integer
+from transpde.checks import Array, brief, finite_array, of_kind, plain_array, positive_integer
+from transpde.fields import quiet
 from transpde.models.lifting import score_spread, twin
 from transpde.models.model import Model, Projections, TokenPath
 from transpde.theory import real
@@ -42,6 +43,9 @@ class HeadTable(NamedTuple):
     shrinkage: Array
     impossible: Array
 
+    def __repr__(self) -> str:
+        return brief(self, self._asdict())
+
 
 def cut(ids: Any, n: int) -> Array:
     """Return the first n - 1 ids and the last one: a BERT's text cut to n tokens.
@@ -66,6 +70,7 @@ def cut(ids: Any, n: int) -> Array:
     return np.append(all_ids[: n - 1], all_ids[-1])
 
 
+@quiet
 def mean_cosine(points: Any) -> float:
     """Return the mean cosine of the angle between two different tokens.
 
@@ -90,6 +95,7 @@ def mean_cosine(points: Any) -> float:
     return float((total @ total - len(x)) / (len(x) * (len(x) - 1)))
 
 
+@quiet
 def head_table(model: Model, path: TokenPath) -> HeadTable:
     """Return the numbers of all heads of a model on a path of its tokens.
 
@@ -146,6 +152,7 @@ def _of_laws(made: Projections, h: int, outputs: Array) -> tuple[float, ...]:
     return (*laws, real.slope_share(*arrays), shrinkage, impossible)
 
 
+@quiet
 def twin_table(model: Model, path: TokenPath, seeds: Any = (0, 100)) -> tuple[Array, Array]:
     """Return the affine share and the shrinkage of all heads on twins of a path's tokens.
 

@@ -14,6 +14,7 @@ from transpde.attention import Attention, Masked, MultiHead, Softmax
 from transpde.checks import (
     Array,
     Unchanging,
+    brief,
     finite_array,
     flag,
     frozen,
@@ -50,6 +51,9 @@ class Projections(NamedTuple):
     values: Array
     causal: bool
 
+    def __repr__(self) -> str:
+        return brief(self, self._asdict())
+
     @property
     def weights(self) -> Array:
         """The attention matrices P, shape (H, n, n), rows sum to one."""
@@ -78,6 +82,9 @@ class Layer(NamedTuple):
     middle: Array
     feed_forward: Array
     out: Array
+
+    def __repr__(self) -> str:
+        return brief(self, self._asdict())
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,12 +20,14 @@ from transpde.checks import (
     covariance_matrix,
     finite_array,
     flag,
+    listing,
     number,
     of_kind,
     positive_integer,
     positive_number,
     same_size,
 )
+from transpde.fields import quiet
 
 __all__ = [
     "GainAxis",
@@ -54,6 +56,7 @@ def _head(queries: Any, keys: Any, values: Any) -> tuple[Array, Array, Array]:
     return q, kappa, v
 
 
+@quiet
 def affine_share(queries: Any, outputs: Any, leave_one_out: bool = True) -> float:
     r"""Return which share of a head's outputs the best affine map of its queries explains.
 
@@ -100,6 +103,7 @@ def affine_share(queries: Any, outputs: Any, leave_one_out: bool = True) -> floa
     return explained_share(o, o - residuals)
 
 
+@quiet
 def explained_share(outputs: Any, predicted: Any) -> float:
     r"""Return $1 - \sum_i|o_i-p_i|^2/\sum_i|o_i-\bar o|^2$: which share predictions explain.
 
@@ -126,6 +130,7 @@ def explained_share(outputs: Any, predicted: Any) -> float:
     return float(1.0 - ((o - p) ** 2).sum() / total)
 
 
+@quiet
 def gaussian_outputs(queries: Any, keys: Any, values: Any, exact: int = 0) -> Array:
     r"""Return what a head gives if its tokens were normal: $\bar v + Cq$, with sinks exact.
 
@@ -168,6 +173,7 @@ def gaussian_outputs(queries: Any, keys: Any, values: Any, exact: int = 0) -> Ar
     return found
 
 
+@quiet
 def third_cumulant(
     queries: Any, keys: Any, values: Any, inverse_temperature: float = 0.0
 ) -> Array:
@@ -205,6 +211,7 @@ def third_cumulant(
     return found
 
 
+@quiet
 def stein_slope(queries: Any, keys: Any, values: Any) -> Array:
     r"""Return the mean slope of a head over queries: $E[\operatorname{Cov}_P(v, \kappa)]$.
 
@@ -235,6 +242,7 @@ def stein_slope(queries: Any, keys: Any, values: Any) -> Array:
     return both - (P @ v).T @ (P @ kappa) / len(q)
 
 
+@quiet
 def sink_covariance(share: float, sink: Any, mean: Any, covariance: Any) -> Array:
     r"""Return the covariance of tokens of which one has a share of the weight.
 
@@ -265,6 +273,7 @@ def sink_covariance(share: float, sink: Any, mean: Any, covariance: Any) -> Arra
     return (1 - pi) * S + pi * (1 - pi) * np.outer(y - m, y - m)
 
 
+@quiet
 def tilted_mean_covariance(covariance: Any, tilt: Any, other: Any = None) -> Array:
     r"""Return the limit of $n\operatorname{Cov}(m_n(a), m_n(b))$ for n normal tokens.
 
@@ -294,6 +303,7 @@ def tilted_mean_covariance(covariance: Any, tilt: Any, other: Any = None) -> Arr
     return np.exp(a @ S @ b) * (S + np.outer(S @ b, S @ a))
 
 
+@quiet
 def slope_share(queries: Any, keys: Any, values: Any) -> float:
     r"""Return $\rho = E|Cq|^2/(\sigma^2\operatorname{tr}\operatorname{Cov}(v))$ of a head.
 
@@ -325,6 +335,7 @@ def slope_share(queries: Any, keys: Any, values: Any) -> float:
     return float(((scores @ values_ / len(v)) ** 2).sum(axis=1).mean() / whole)
 
 
+@quiet
 def affine_law(spread: float, share: float, n: int) -> float:
     r"""Return the $R^2$ of an affine fit to a head of n normal tokens: a heuristic closed law.
 
@@ -354,6 +365,7 @@ def affine_law(spread: float, share: float, n: int) -> float:
         return float(1.0 / (1.0 + noise / (n * rho * s)))
 
 
+@quiet
 def freezing_spreads(n: int) -> tuple[float, float]:
     r"""Return the spreads $\tfrac12\sqrt{2\log n}$ and $\sqrt{2\log n}$.
 
@@ -377,6 +389,7 @@ def freezing_spreads(n: int) -> tuple[float, float]:
     return last / 2, last
 
 
+@quiet
 def impossible_share(queries: Any, keys: Any) -> float:
     r"""Return the share of queries for which the Gaussian law leaves the hull of the tokens.
 
@@ -402,6 +415,7 @@ def impossible_share(queries: Any, keys: Any) -> float:
     return float(((scores**2).mean(axis=1) > scores.max(axis=1)).mean())
 
 
+@quiet
 def collapse_bound(attention: Any, diameter: Any, lifted: bool = False) -> Any:
     r"""Return the largest diameter of a head's outputs: $\|V\|\tanh(\|A\|\delta^2/4)\,\delta$.
 
@@ -441,6 +455,7 @@ def collapse_bound(attention: Any, diameter: Any, lifted: bool = False) -> Any:
     return bound if bound.ndim else float(bound)
 
 
+@quiet
 def consensus_jacobian(gain: Any, value: Any, token: Any, constant: Any = None) -> Array:
     r"""Return how a layer moves differences of tokens near consensus: $J$.
 
@@ -496,6 +511,7 @@ class GainAxis(NamedTuple):
     rate: float
 
 
+@quiet
 def gain_axis(gain: Any) -> GainAxis:
     r"""Return where layer norm without bias leads when it is repeated.
 
@@ -526,3 +542,6 @@ def gain_axis(gain: Any) -> GainAxis:
     axis = axis * np.sign(axis[np.abs(axis).argmax()])
     rate = values[-2] / values[-1] if len(g) > 2 else 0.0
     return GainAxis(axis, np.sqrt(len(g)) * g * axis, float(rate))
+
+
+__dir__ = listing(__all__)
