@@ -12,7 +12,6 @@ from book_source import sections
 from loading import load_tool
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-
 BOOK = Path(__file__).resolve().parent.parent / "book"
 
 
