@@ -60,6 +60,9 @@ def explain(app: Sphinx, doctree: nodes.document, page: str) -> None:
         if said:
             shown = meaning("", "", *(part.deepcopy() for part in said), ids=[f"meaning-{number}"])
             link.replace_self(explained("", "", link.deepcopy(), shown))
+            if any(isinstance(part, nodes.math) for part in said):
+                # Sphinx brings MathJax only to pages that it has seen formulas on.
+                app.env.get_domain("math").data["has_equations"][page] = True
 
 
 def is_term(link: nodes.reference) -> bool:

@@ -119,15 +119,16 @@ def sideways(page: Page) -> list[str]:
     return page.evaluate(SIDEWAYS)
 
 
-PAPERLESS = """() => [...document.querySelectorAll('article img')].filter(e => {
+GLARING = """() => [...document.querySelectorAll('article img')].filter(e => {
   const style = getComputedStyle(e);
-  return style.backgroundColor !== 'rgb(255, 255, 255)' || style.filter !== 'none';
-}).map(e => `no white paper: ${e.src.slice(-60)}`)"""
+  const turned = style.filter === 'invert(1) hue-rotate(180deg)';
+  return style.backgroundColor !== 'rgba(0, 0, 0, 0)' || !turned;
+}).map(e => `drawn for a light page: ${e.src.slice(-60)}`)"""
 
 
-def paperless(page: Page) -> list[str]:
-    """Figures, drawn in dark ink, that a dark page shows without paper or in other colours."""
-    return page.evaluate(PAPERLESS)
+def glaring(page: Page) -> list[str]:
+    """Figures that a dark page shows on a light card, or in dark ink."""
+    return page.evaluate(GLARING)
 
 
 # What of an explorer is seen: the picture's own address, and which of several is shown.

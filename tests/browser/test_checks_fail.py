@@ -15,7 +15,7 @@ SOUND = """<!DOCTYPE html>
 <link rel="icon" href="frame-1.svg">
 <script>const heard = [];
 window.MathJax = {options: {ignoreHtmlClass: 'book', processHtmlClass: 'math'}};</script>
-<style>img { background: #fff; }</style>
+<style>img { filter: invert(1) hue-rotate(180deg); }</style>
 <script defer src="mathjax/tex-chtml.js"></script>
 </head><body class="book"><main><article><h1 id="top">A sound page</h1>
 <p>By <span class="math">\\(x^2\\)</span>, see <a href="#top">above</a> and
@@ -90,9 +90,9 @@ says = from_files(checks.bare)
 typeset = opened(live.unrendered)
 sliders = opened(live.dead_sliders)
 narrow = opened(live.sideways, live.NARROW)
-paper = opened(live.paperless)
+dark = opened(live.glaring)
 axe = opened(live.grave)
-CHECKS = [links, identifiers, outside, says, figures, typeset, sliders, narrow, paper, axe, heard]
+CHECKS = [links, identifiers, outside, says, figures, typeset, sliders, narrow, dark, axe, heard]
 
 SPOILT = {
     "broken link": ("other.html#place", "gone.html", links, "gone.html: no such file"),
@@ -137,8 +137,8 @@ SPOILT = {
                           "the page is 708 px wide"),
     "low contrast, folded": ("<p>A folded", '<p style="color: #ccc">A folded', axe,
                              "'color-contrast'"),
-    "no paper": ("background: #fff", "", paper, "no white paper: "),
-    "inverted figure": ("background: #fff", "filter: invert(1)", paper, "no white paper: "),
+    "dark ink": ("filter: invert(1) hue-rotate(180deg)", "", dark, "drawn for a light page: "),
+    "white card": ("filter: invert", "background: #fff; filter: invert", dark, "drawn for a"),
     "no label": ('aria-label="width"', "", axe, "'label'"),
     "low contrast": ("<h1 ", '<h1 style="color: #ccc" ', axe, "'color-contrast'"),
     "console error": ("const heard = [];", "console.error('Oh');", heard, "console error: Oh"),

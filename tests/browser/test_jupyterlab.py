@@ -168,7 +168,8 @@ def test_a_server_that_ignores_its_signal_is_ended() -> None:
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     assert process.stdout is not None
-    child = int(process.stdout.readline())
+    with process.stdout as said:
+        child = int(said.readline())
     end(process, patience=1)
     assert process.returncode == -signal.SIGKILL
     for _ in range(100):  # an orphan is reaped a moment later

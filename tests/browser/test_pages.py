@@ -51,9 +51,9 @@ def test_no_sideways_scrolling(opened, theme):
     assert live.sideways(opened.page) == []
 
 
-def test_figures_keep_white_paper_in_the_dark(opened):
+def test_no_figure_glares_in_the_dark(opened):
     live.theme(opened.page, "dark")
-    assert live.paperless(opened.page) == []
+    assert live.glaring(opened.page) == []
 
 
 def test_sliders_move_the_picture(opened):
