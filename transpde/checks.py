@@ -28,6 +28,7 @@ __all__ = [
     "flag",
     "function",
     "increasing_times",
+    "kind_of",
     "known_covariances",
     "listing",
     "mapping",
@@ -409,15 +410,18 @@ def increasing_times(name: str, value: Any) -> Array:
     return times
 
 
+def kind_of(value: Any) -> str:
+    """Return the name of the kind of a value, for a message: of a class that it is one."""
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
 def of_kind(name: str, value: Any, kind: Any, wanted: str = "") -> Any:
     """Return `value`, or raise `TypeError` if it is not of the kind, or of one of several."""
     if not isinstance(value, kind):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         wanted = wanted or " or ".join(one.__name__ for one in kinds)
-        came = type(value).__name__
-        if isinstance(value, type):
-            came = f"the class {value.__name__}. Give an instance of it"
-        raise TypeError(f"{name}: must be {wanted}; got {came}.")
+        advice = " Give an instance of it." if isinstance(value, type) else ""
+        raise TypeError(f"{name}: must be {wanted}; got {kind_of(value)}.{advice}")
     return value
 
 
@@ -447,6 +451,5 @@ def mapping(name: str, value: Any) -> Any:
 def function(name: str, value: Any) -> Any:
     """Return something that can be called and is no class, or raise `TypeError`."""
     if isinstance(value, type) or not callable(value):
-        came = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
-        raise TypeError(f"{name}: must be a function; got {came}.")
+        raise TypeError(f"{name}: must be a function; got {kind_of(value)}.")
     return value

@@ -22,6 +22,7 @@ __all__ = [
     "VelocityField",
     "evaluated",
     "in_range",
+    "out_of_range",
     "quiet",
 ]
 
@@ -29,6 +30,14 @@ __all__ = [
 quiet = np.errstate(under="ignore")
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def out_of_range(what: str) -> OverflowError:
+    """Return the error of a velocity or a weight that no float holds."""
+    return OverflowError(
+        f"{what} leaves the range of floating point numbers, by itself or because a score does. "
+        "Use smaller tokens or parameters."
+    )
 
 
 def in_range(function: F) -> F:
@@ -43,10 +52,7 @@ def in_range(function: F) -> F:
         with np.errstate(all="ignore"):
             found = function(self, x, positions)
         if not np.isfinite(found).all() and np.isfinite(x).all() and self.known():
-            raise OverflowError(
-                "field: a velocity at x leaves the range of floating point numbers, by itself or "
-                "because a score does. Use smaller tokens or parameters."
-            )
+            raise out_of_range("field: a velocity at x")
         return found
 
     return cast(F, checked)

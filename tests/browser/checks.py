@@ -15,10 +15,8 @@ from bs4.element import Tag
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "_build" / "html"
 MEGABYTE = 1_000_000
-SITE, PAGE = (
-    60 * MEGABYTE,
-    3 * MEGABYTE // 2,
-)  # the largest site; the largest page with its pictures
+SITE = 60 * MEGABYTE  # the largest site
+PAGE = 3 * MEGABYTE // 2  # the largest page with its pictures
 ALT = 40  # characters: an alternative text that states what a computed picture shows
 # What a browser fetches by itself, in contrast to what a reader follows.
 FETCHED = {"script": "src", "img": "src", "link": "href", "source": "src", "iframe": "src"}

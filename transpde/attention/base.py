@@ -12,8 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, Unchanging, brief, same_size
-from transpde.fields import AffineField, CalledField, Field, VelocityField, quiet
+from transpde.checks import Array, Unchanging, brief, kind_of, same_size
+from transpde.fields import (
+    AffineField,
+    CalledField,
+    Field,
+    VelocityField,
+    out_of_range,
+    quiet,
+)
 from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
 
@@ -94,10 +101,7 @@ class Attention(Unchanging, ABC):
             found = self._matrix(measure)
         rows = np.isfinite(found).all(axis=-1) | (measure.weights == 0)
         if not rows.all() and np.isfinite(measure.points).all():
-            raise OverflowError(
-                "matrix: an entry leaves the range of floating point numbers, by itself or "
-                "because a score does. Use smaller tokens or parameters."
-            )
+            raise out_of_range("matrix: an entry")
         return found
 
     @property
@@ -134,11 +138,9 @@ class Attention(Unchanging, ABC):
             same_size("other", other.dimension, "the attention", self.dimension, "dimension")
             return MultiHead([*_summands(self), *_summands(other)])
         if isinstance(other, type) or not callable(other):
-            came = f"the class {other.__name__}" if isinstance(other, type) else type(other)
             raise TypeError(
-                "other: must be an attention or a velocity field; got "
-                f"{getattr(came, '__name__', came)}. A matrix W is the field AffineField(W); "
-                "several heads are added by MultiHead(heads)."
+                f"other: must be an attention or a velocity field; got {kind_of(other)}. A matrix "
+                "W is the field AffineField(W); several heads are added by MultiHead(heads)."
             )
         return WithFeedForward(self, other)
 

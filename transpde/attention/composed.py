@@ -11,7 +11,7 @@ import numpy as np
 from transpde.attention.base import Attention, MultiHead
 from transpde.attention.heads import Head, at_rows
 from transpde.attention.normalised import Sinkhorn
-from transpde.checks import Array, case_axes, finite_array, points_of, same_size
+from transpde.checks import Array, case_axes, finite_array, kind_of, points_of, same_size
 from transpde.fields import Field, VelocityField, in_range
 from transpde.kernels import Evaluation, TokenSum, matrix_product, token_mean
 from transpde.measures import Gaussian, Grid, Measure, Particles
@@ -114,11 +114,10 @@ def _check_maskable(head: Any) -> None:
         if isinstance(one, MultiHead):
             _check_maskable(one)
         elif not isinstance(one, Head) or isinstance(one, Sinkhorn):
-            came = f"the class {one.__name__}" if isinstance(one, type) else type(one).__name__
             raise TypeError(
                 "head: must be a Softmax, L2, Sigmoid, Linear or Unnormalized head, or a "
-                f"MultiHead of these; got {came}. A feed-forward part is added after the mask: "
-                "Masked(head) + field."
+                f"MultiHead of these; got {kind_of(one)}. A feed-forward part is added after the "
+                "mask: Masked(head) + field."
             )
 
 

@@ -87,6 +87,11 @@ class Layer(NamedTuple):
         return brief(self, self._asdict())
 
 
+def _measure(points: Array, causal: bool) -> Particles:
+    """Return tokens as a measure, behind a causal mask with positions 0 to n - 1."""
+    return Particles(points, positions=np.arange(len(points), dtype=float) if causal else None)
+
+
 @dataclass(frozen=True, eq=False)
 class TokenPath(Unchanging):
     """Tokens layer by layer: what a model returns.
@@ -111,8 +116,7 @@ class TokenPath(Unchanging):
         last = len(self.points) - 1
         wanted = f"an integer from 0 to {last}"
         layer = number("layer", layer, wanted, lambda l: 0 <= l <= last, whole=True)
-        places = np.arange(self.points.shape[1], dtype=float) if self.causal else None
-        return Particles(self.points[layer], positions=places)
+        return _measure(self.points[layer], self.causal)
 
     @property
     def final(self) -> Particles:
@@ -368,9 +372,7 @@ class Model(Unchanging):
         heads, and with positions 0 to n - 1.
         """
         layer = self._layer(layer)
-        x = lift(self._seen(layer, points))
-        places = np.arange(len(x), dtype=float) if self.layout.causal else None
-        return Particles(x, positions=places)
+        return _measure(lift(self._seen(layer, points)), self.layout.causal)
 
     def head(self, layer: int, head: int) -> Attention:
         r"""Return a head as softmax attention in dimension d + 1, causal ones behind a mask.

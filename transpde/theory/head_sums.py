@@ -45,9 +45,8 @@ def head_sum(attention: Any) -> HeadSum | None:
     of_kind("attention", attention, Attention, "an attention")
     d = attention.dimension
     none = HeadSum((attention,), np.zeros((d, d)), np.zeros(d))
-    if isinstance(attention, Masked) and isinstance(attention.head, MultiHead):
-        heads: Any = attention.head.heads
-        return head_sum(MultiHead([Masked(head) for head in heads]))
+    if isinstance(attention, Masked) and attention._sum is not None:
+        return head_sum(attention._sum)
     if isinstance(attention, Head | Masked):
         return none
     if isinstance(attention, WithFeedForward):
