@@ -2,9 +2,10 @@
 
 Each line of the body is ``name | how: pages | how: pages``, the pages without the folder ``book``
 and with a space between them; ``reproduction`` and ``real`` stand for all of the part on figures
-and of that on a real Transformer, and ``chapters`` for all others. How long the three ways to read take stands in a page's box
-"Before you start": `skim` takes a quarter of its reading time, `read` that time, `proofs` the
-longer one. A page that is read, not skimmed, needs all its prerequisites on the same way.
+and of that on a real Transformer, and ``chapters`` for all others. How long the three ways to read
+take stands in a page's box "Before you start": `skim` takes a quarter of its reading time, `read`
+that time, `proofs` the longer one. A page that is read, not skimmed, needs all its prerequisites
+on the same way.
 """
 
 from __future__ import annotations
