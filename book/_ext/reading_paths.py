@@ -1,10 +1,11 @@
 """``{reading-ways}``: the ways through the book in one table, with the time that each takes.
 
 Each line of the body is ``name | how: pages | how: pages``, the pages without the folder ``book``
-and with a space between them; ``chapters`` stands for all that are no reproduction, and
-``reproduction`` for those that are. How long the three ways to read take stands in a page's box
-"Before you start": `skim` takes a quarter of its reading time, `read` that time, `proofs` the
-longer one. A page that is read, not skimmed, needs all its prerequisites on the same way.
+and with a space between them; ``reproduction`` and ``real`` stand for all of the part on figures
+and of that on a real Transformer, and ``chapters`` for all others. How long the three ways to read
+take stands in a page's box "Before you start": `skim` takes a quarter of its reading time, `read`
+that time, `proofs` the longer one. A page that is read, not skimmed, needs all its prerequisites
+on the same way.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from chapter_graph import link
 
 WAYS = ("skim", "read", "proofs")
 SPACE = "\N{NO-BREAK SPACE}"
+PARTS = {"reproduction": "Reproduction", "real": "A real Transformer"}
 SKIMMED = 4  # a page is skimmed in this part of its reading time
 
 Step = tuple[str, book.Chapter]
@@ -51,9 +53,10 @@ def named(names: Iterable[str], chapters: Sequence[book.Chapter]) -> list[book.C
     """The pages of these names; `ValueError` for one that is none."""
     found = []
     for name in names:
-        if name in ("chapters", "reproduction"):
-            wanted = name == "reproduction"
-            pages = [chapter for chapter in chapters if (chapter.part == "Reproduction") == wanted]
+        if name == "chapters":
+            pages = [chapter for chapter in chapters if chapter.part not in PARTS.values()]
+        elif name in PARTS:
+            pages = [chapter for chapter in chapters if chapter.part == PARTS[name]]
         else:
             pages = [chapter for chapter in chapters if chapter.page == f"book/{name}"]
         if not pages:
