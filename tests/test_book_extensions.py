@@ -235,14 +235,10 @@ FREE_STANDING = {
     "transpde.ensembles.random_tokens",
     "transpde.ensembles.sweep",
     # The part on a real Transformer is to come.
-    *(
-        "transpde.models." + n
-        for n in ["read", "head_table", "mean_cosine", "replacement", "twin_table"]
-    ),
+    *("transpde.models." + n for n in ["replacement", "twin_table"]),
     "transpde.records.load",
     "transpde.theory.random_heads.typical_blowup_time",
     "transpde.theory.real.affine_law",
-    "transpde.theory.real.collapse_bound",
     "transpde.theory.real.consensus_jacobian",
     "transpde.theory.real.freezing_spreads",
     "transpde.theory.real.gain_axis",
