@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def output_distance(answer: Answer) -> str:
 
     def solution(delta: Array) -> Array:
         pair = Particles([[-float(delta) / 2], [float(delta) / 2]])
-        head = Softmax([[1.0]], [[1.0]], [[1.0]])
+        head = Softmax(*np.ones((3, 1, 1)))
         return np.ptp(head(pair)(pair.points))
 
     hints: dict[str, Callable[..., Array]] = {
@@ -53,7 +54,7 @@ def near_consensus(answer: Answer) -> str:
 
     def solution(A: Array, V: Array, x: Array) -> Array:
         heads = [Softmax(a, np.eye(len(a)), v) for a, v in zip(A, V, strict=True)]
-        field = MultiHead(heads)(Gaussian.from_particles(Particles(x)))
+        field: Any = MultiHead(heads)(Gaussian.from_particles(Particles(x)))
         return np.asarray(field.linear)
 
     def around(A: Array, V: Array, S: Array) -> Array:
