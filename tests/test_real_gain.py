@@ -105,7 +105,7 @@ def test_the_limit_follows_the_gains(minilm, start):
     at, _ = leading(end(minilm.with_weights({GAIN.format(3): permuted}), 3, start))
     assert at == permuted.argmax() != gains.argmax()
     level = minilm.with_weights({GAIN.format(3): np.full(384, gains.mean())})
-    assert leading(end(level, 3, start))[1].max() < 0.35
+    assert np.ptp(end(level, 3, start), axis=0).max() < 1e-9  # consensus, up to rounding
 
 
 def test_the_limit_ignores_most_changes_of_values(minilm, start):
