@@ -1,0 +1,122 @@
+"""Parts of the book's statements, each against its definition or a case worked by hand."""
+
+import numpy as np
+import pytest
+
+import transpde as tp
+from transpde import theory
+from transpde.theory import ascent, freezing, mean_field
+from transpde.theory.head_sums import head_sum
+
+EYE = np.eye(2)
+
+
+def head_of(A, V):
+    return tp.Softmax(query=A, key=np.eye(len(A)), value=V)
+
+
+# --- V = MA with M positive definite -------------------------------------------------------------
+
+
+def test_ascent_wants_a_symmetric_product():
+    A, turned = np.diag([1.0, 2.0]), np.array([[1.0, 0.4], [-0.4, 2.0]])
+    assert ascent.direction(head_of(A, A)) == 1
+    assert ascent.direction(head_of(A, -A)) == -1
+    assert ascent.direction(head_of(A, turned)) == 0  # AV is not symmetric
+    assert ascent.direction(head_of(EYE, np.array([[1.0, 0.1], [0.1, 1.0]]))) == 1
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("small", [1.0, 1e-7, 1e-14])
+def test_the_sign_of_a_product_does_not_depend_on_its_units(sign, small):
+    units = np.diag([1.0, small])
+    V = units @ np.array([[1.0, 0.9], [0.9, 1.0]]) @ units  # definite, in units of its own
+    assert ascent.direction(head_of(EYE, sign * V)) == sign
+
+
+def test_a_product_without_diagonal_has_no_sign():
+    assert ascent.direction(head_of(EYE, np.array([[0.0, 1.0], [1.0, 0.0]]))) == 0
+    assert ascent.direction(head_of(EYE, np.diag([1.0, -1.0]))) == 0
+
+
+# --- sums of heads -------------------------------------------------------------------------------
+
+
+def test_affine_terms_of_a_sum_add():
+    rng = np.random.default_rng(0)
+    W, b = rng.normal(size=(3, 2, 2)), rng.normal(size=(3, 2))
+    heads = [head_of(rng.normal(size=(2, 2)), EYE) for _ in range(3)]
+    parts = [h + tp.AffineField(*affine) for h, *affine in zip(heads, W, b, strict=True)]
+    found = head_sum(tp.MultiHead(parts))
+    assert found.heads == tuple(heads)
+    assert np.allclose(found.linear, W.sum(axis=0), rtol=1e-15)
+    assert np.allclose(found.offset, b.sum(axis=0), rtol=1e-15)
+
+
+def test_a_support_that_leaves_all_floats_is_infinite_and_no_nan():
+    growing = head_of(EYE, 3 * EYE)
+    assert theory.support_radius(growing, 1.0, 1e5) == np.inf
+    pushed = growing + tp.AffineField(np.zeros((2, 2)), [1.0, 0.0])
+    assert theory.support_radius(pushed, 1.0, 1e5) == np.inf
+
+
+# --- rates of growth of L2 heads with V = cI ------------------------------------------------------
+
+
+@pytest.mark.parametrize("c", [0.5, -2.0])
+def test_the_rate_of_keys_apart_from_queries_in_closed_form(c):
+    # K = (2I 0), Q = (0 3I): the precision is diag(1/4, 1/4, 1/9, 1/9), so that its root is 1/6,
+    # kappa = 6, sigma = 2, and the rate 2 |c| 6 / 4 (1 + 4) = 15 |c|.
+    K, Q = (np.hstack(pair) for pair in ((2 * EYE, 0 * EYE), (0 * EYE, 3 * EYE)))
+    gaussian = tp.Gaussian(np.zeros(4), factor=np.eye(4))
+    found = theory.growth_bound(tp.L2(query=Q, key=K, value=c * np.eye(4)), gaussian)
+    assert found == pytest.approx(15 * abs(c), rel=1e-12)
+
+
+def test_keys_and_queries_that_share_directions_have_no_rate():
+    rng = np.random.default_rng(0)
+    gaussian = tp.Gaussian(np.zeros(4), factor=np.eye(4))
+    K, Q = rng.normal(size=(2, 3, 4))  # six rows in four dimensions
+    assert theory.growth_bound(tp.L2(Q, K, np.eye(4)), gaussian) is None
+    K, Q = rng.normal(size=(2, 2, 4))
+    Q[1] = K[0]
+    assert theory.growth_bound(tp.L2(Q, K, np.eye(4)), gaussian) is None
+
+
+# --- mean field ----------------------------------------------------------------------------------
+
+
+def test_twins_have_no_bound_where_no_rate_is_known():
+    head = head_of(0.3 * EYE, EYE)
+    mixed = tp.MultiHead([tp.Masked(head), head])
+    assert theory.support_radius(mixed, 1.0, 1.0) is not None
+    assert mean_field.twin_bound(mixed, radius=1.0, time=1.0) is None
+
+
+@pytest.mark.parametrize("p", [1.5, 3.0, 8.0])
+def test_masked_bounds_are_least_over_all_orders_below(p):
+    alpha, v = 2.5, 1.7
+    head = tp.Masked(head_of(alpha * EYE, v * EYE))
+    q = np.linspace(1.0, p, 200_001)[:-1]
+    c = np.maximum(1.0, 2 ** (2 / q - 1))
+    factors = (1 + c * alpha) * np.exp(2 * alpha / q) * (p / (p - q)) ** (1 / q)
+    found = mean_field.masked_bounds(head, radius=1.0, p=p).in_measure
+    assert found == pytest.approx(v * factors.min(), rel=1e-6)
+
+
+@pytest.mark.parametrize("p", [1.5, 4.0])
+def test_masked_bounds_of_other_heads_are_those_of_the_plain_ones(p):
+    head = tp.Masked(tp.L2(0.4 * EYE, 0.3 * EYE, EYE))
+    known = theory.lipschitz_bounds(head, radius=0.7, p=p)
+    assert mean_field.masked_bounds(head, radius=0.7, p=p) == known
+
+
+# --- samples -------------------------------------------------------------------------------------
+
+
+def test_velocities_on_the_line_are_exact_relative_to_how_they_differ():
+    x = 1000 + np.linspace(-1.0, 1.0, 4000) ** 3
+    found = freezing.line_velocity(x, tol=1e-6)
+    head = tp.Softmax([[1.0]], [[1.0]], [[1.0]])
+    exact = head(tp.Particles(x[:, None]))(x[:, None])[:, 0]
+    assert np.abs(found - exact).max() <= 1e-6 * np.abs(exact - 1000).max()
