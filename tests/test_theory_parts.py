@@ -60,7 +60,7 @@ def test_a_support_that_leaves_all_floats_is_infinite_and_no_nan():
     assert theory.support_radius(pushed, 1.0, 1e5) == np.inf
 
 
-# --- rates of growth of L2 heads with V = cI ------------------------------------------------------
+# --- rates of growth of L2 heads with V = cI ----------------------------------------------------
 
 
 @pytest.mark.parametrize("c", [0.5, -2.0])
