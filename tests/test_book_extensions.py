@@ -184,7 +184,7 @@ def test_the_front_page_leads_to_chapter_one_the_preface_and_the_results():
     (first,) = (chapter.page for chapter in ALL if chapter.number == 1)
     for door in (first.removeprefix("book/"), "paths", "reproduction/index"):
         assert f"({door})" in front or f":link: {door}" in front
-    for name in ("cover_size", "cover_sample", "cover_ranks"):
+    for name in ("cover_size", "cover_sample", "cover_heads"):
         assert f"_static/{name}.png" in front
 
 
