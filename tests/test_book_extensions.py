@@ -234,6 +234,7 @@ FREE_STANDING = {
     "transpde.ensembles.random_matrix",
     "transpde.ensembles.random_tokens",
     "transpde.ensembles.sweep",
+    "transpde.plotting.plot_heads",  # of the recipe on a model of one's own
     "transpde.theory.random_heads.typical_blowup_time",
 }
 
@@ -550,7 +551,7 @@ def test_glossary_is_short_sorted_and_linked():
     text = (BOOK / "glossary.md").read_text(encoding="utf-8")
     meanings = source.glossary(text)
     terms = list(meanings)
-    assert 25 <= len(terms) <= 45
+    assert 25 <= len(terms) <= 50
     assert terms == sorted(terms, key=str.lower)
     assert len(source.directives(text, "glossary")[0].body.split("\n\n")) == len(terms)
     for term, meaning in meanings.items():

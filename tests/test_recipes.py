@@ -60,8 +60,9 @@ def test_the_recipe_prints_what_the_page_says_of_the_model_of_the_book(
     minilm, tmp_path, monkeypatch
 ):
     from transpde import models
+    from transpde.models import reading
 
-    (tmp_path / "my-model").symlink_to(models.folder("all-MiniLM-L6-v2"))
+    (tmp_path / "my-model").symlink_to(models.folder(reading.FETCHED))
     (tmp_path / "my-text.txt").symlink_to(ROOT / "book" / "real" / "texts" / "harbour.txt")
     monkeypatch.chdir(tmp_path)
     assert failures(blocks(OWN_MODEL)) == ""

@@ -1,9 +1,9 @@
-"""Writes the pictures of the book's cover and recipes to book/_static, as the package draws them now.
+"""Writes the pictures of cover and recipes to book/_static, as the package draws them now.
 
     python tools/cover.py
 
-Two of them show the heads of a published model, from numbers that are stored with the book, so that
-no weights are needed.
+Two of them show the heads of a published model, from numbers that are stored with the book: no
+weights are needed.
 
 A test compares what is stored with what is drawn (tests/test_cover.py).
 """

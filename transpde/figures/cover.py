@@ -6,8 +6,8 @@ r"""The small pictures of the book's cover: `cover_size` and `cover_sample`.
 - `cover_sample`: the velocity of a typical token of a softmax head among n normal tokens, against
   that of their limit: they agree up to a tilt of about $\sqrt{2\log n}$.
 
-`python tools/cover.py` writes them to where the cover finds them, with the frontispiece and a third,
-which shows numbers that are stored with the book.
+`python tools/cover.py` writes them to where the cover finds them, with the frontispiece and a
+third, which shows numbers that are stored with the book.
 """
 
 from __future__ import annotations
