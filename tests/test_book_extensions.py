@@ -234,7 +234,6 @@ FREE_STANDING = {
     "transpde.ensembles.random_matrix",
     "transpde.ensembles.random_tokens",
     "transpde.ensembles.sweep",
-    "transpde.plotting.plot_heads",  # of the recipe on a model of one's own
     "transpde.theory.random_heads.typical_blowup_time",
 }
 
