@@ -595,6 +595,7 @@ ROWS: dict[str, dict[str, Argument]] = {
     "models.twin_table": {
         "model": MODEL(TINY), "path": MODEL_PATH(TINY_PATH), "seeds": IDS([0]),
     },
+    "models.survey": {"model": MODEL(TINY), "path": MODEL_PATH(TINY_PATH)},
     "models.replacement": {
         "model": MODEL(TINY), "path": MODEL_PATH(TINY_PATH),
         "chosen": of(Kind(_wrong_flags))(np.eye(2, 4, dtype=bool)), "by": CHOICE("affine"),
@@ -984,6 +985,10 @@ ROWS: dict[str, dict[str, Argument]] = {
         "points": of(named(array_like(single=True)))({"a": [1.0, 2.0]}),
         "looks": of(named(several(Kind(_wrong_colour))))({"a": ("black", "-", "o")}),
         "log": CHOICE("y"), **LABELS,
+    },
+    "plotting.plot_heads": {
+        "survey": of(instance_of(TOKENS, TOKEN_PATH))(tp.models.survey(TINY, TINY_PATH)),
+        "ax": AXES,
     },
     "plotting.plot_growth": {
         "times": NUMBERS([0.0, 1.0]), "ax": AXES,

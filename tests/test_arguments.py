@@ -26,7 +26,8 @@ READ = {
     "Attention", "Euclidean", "Measure", "SeedOrder", "Trajectory", "conventions.Convention",
     "convergence.SeedOrder", "ensembles.Failure", "ensembles.Parameters", "ensembles.SweepError",
     "figures.covariance_paths.Paths", "models.HeadTable", "models.Layer", "models.Model",
-    "models.Projections", "models.TokenPath", "records.FigureData", "records.Picture",
+    "models.Projections", "models.Survey", "models.TokenPath", "records.FigureData",
+    "records.Picture",
     "spectra.LimitRank", "theory.LipschitzBounds", "theory.real.GainAxis",
 }  # fmt: skip
 # Parts of the package itself, which give each other what is already checked.

@@ -1,6 +1,7 @@
 """Every notebook begins with the cell that serves Colab: it does what it should, there alone."""
 
 import sys
+import tomllib
 import types
 from pathlib import Path
 
@@ -45,8 +46,8 @@ class Shell:
         self.asked.append(f"!{line}")
 
 
-def run(colab, shell):
-    source = colab.source(Path("book/part/page.ipynb"))
+def run(colab, shell, page="book/part/page.ipynb"):
+    source = colab.source(Path(page))
     exec(compile(source, "colab", "exec"), {"get_ipython": lambda: shell})
     return shell.asked
 
@@ -63,6 +64,24 @@ def test_in_colab_it_gets_the_book_and_stands_in_its_folder(colab, monkeypatch):
     assert asked[1].endswith(" book")
     assert asked[2] == "%pip install -q ./book[plot,widgets,ensembles]"
     assert asked[3] == "%cd -q book/book/part"
+
+
+def test_in_colab_the_part_on_a_real_model_gets_its_weights(colab, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    asked = run(colab, Shell(), "book/real/heads.ipynb")
+    assert asked[0] == "%cd -q /content"
+    assert asked[2] == "%pip install -q ./book[plot,widgets,ensembles,models]"
+    # From the folder that holds the clone, with the package that was just installed.
+    assert asked[3:] == ["!python book/tools/weights.py", "%cd -q book/book/real"]
+    assert (contract.ROOT / "tools" / "weights.py").is_file()
+    extras = tomllib.loads((contract.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "models" in extras["project"]["optional-dependencies"]
+
+
+def test_pages_that_read_a_model_are_those_that_get_weights(colab):
+    for page in PAGES:
+        text = (contract.ROOT / page).read_text(encoding="utf-8")
+        assert ("models.read(" in text) == ("tools/weights.py" in colab.source(page)), page
 
 
 def test_it_is_put_once_and_leaves_outputs_alone(colab, tmp_path):

@@ -21,15 +21,24 @@ if "google.colab" in sys.modules:
     shell.run_line_magic("cd", "-q /content")
     address = "{address}"
     shell.system(f"git clone -q --depth 1 {{address}} book")
-    shell.run_line_magic("pip", "install -q ./book[plot,widgets,ensembles]")
-    shell.run_line_magic("cd", "-q book/{folder}")"""
+{install}    shell.run_line_magic("cd", "-q book/{folder}")"""
+INSTALL = """    shell.run_line_magic("pip", "install -q ./book[plot,widgets,ensembles]")
+"""
+MODELS = "book/real"  # pages that read published weights
+INSTALL_MODELS = """    shell.run_line_magic(
+        "pip", "install -q ./book[plot,widgets,ensembles,models]"
+    )
+    shell.system("python book/tools/weights.py")
+"""
 
 
 def source(path: Path) -> str:
     """The cell's text for a page at a path from the root; the address is that of _config.yml."""
     config = (Path(__file__).parent.parent / "_config.yml").read_text(encoding="utf-8")
     address = yaml.safe_load(config)["repository"]["url"]
-    return SOURCE.format(address=address, folder=path.parent.as_posix())
+    folder = path.parent.as_posix()
+    install = INSTALL_MODELS if folder == MODELS else INSTALL
+    return SOURCE.format(address=address, folder=folder, install=install)
 
 
 def cell(path: Path, count: int | None = None) -> NotebookNode:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from transpde import models
+from transpde.models.reading import FETCHED
 from transpde.records import digest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,12 +63,12 @@ def arrays(model):
 
 def main(folder):
     start = time.perf_counter()
-    model = models.read(models.folder("all-MiniLM-L6-v2"))
+    model = models.read(models.folder(FETCHED))
     data = arrays(model)
     manifest = {
         "name": "heads", "numbers": {}, "horizon": None, "seed": SEEDS[0],
         "parameters": {"inputs": INPUTS, "lengths": LENGTHS, "twin_seeds": SEEDS},
-        "scheme": {"model": "all-MiniLM-L6-v2", "precision": "double", "stored": "four decimals"},
+        "scheme": {"model": FETCHED, "precision": "double", "stored": "four decimals"},
         "command": "python tools/real_heads.py",
         "digests": {key: digest(value) for key, value in data.items()},
         "python": platform.python_version(), "numpy": np.__version__,

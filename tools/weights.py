@@ -13,8 +13,8 @@ import zipfile
 from pathlib import Path
 
 from transpde import models
+from transpde.models.reading import FETCHED as NAME
 
-NAME = "all-MiniLM-L6-v2"
 LOCK = Path(__file__).with_name("weights.lock")
 # sha256 of each file that is read; the last two are those that public repositories pin, too.
 FILES = {

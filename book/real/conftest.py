@@ -3,8 +3,9 @@
 import os
 
 from transpde import models
+from transpde.models import reading
 
-WEIGHTS = models.folder("all-MiniLM-L6-v2") / "model.safetensors"
+WEIGHTS = models.folder(reading.FETCHED) / reading.WEIGHTS
 LEFT_OUT = not WEIGHTS.is_file() and os.environ.get("CI") != "true"
 
 

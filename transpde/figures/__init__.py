@@ -60,7 +60,6 @@ FAMILIES = {
     "cover": {
         "cover_size": "the book's cover: one covariance under four heads",
         "cover_sample": "the book's cover: what n tokens know of their limit",
-        "cover_ranks": "the book's cover: eigenvalues that stay and eigenvalues that vanish",
     },
 }
 FIGURES = {

@@ -1,14 +1,13 @@
-r"""The small pictures of the book's cover: `cover_size`, `cover_sample` and `cover_ranks`.
+r"""The small pictures of the book's cover: `cover_size` and `cover_sample`.
 
 - `cover_size`: the trace of one covariance along depth. With $A + A^\top\succ 0$ it explodes under
   softmax at a finite depth, and under L2 and Sinkhorn attention it only grows; with $K=-Q$ it
   shrinks.
 - `cover_sample`: the velocity of a typical token of a softmax head among n normal tokens, against
   that of their limit: they agree up to a tilt of about $\sqrt{2\log n}$.
-- `cover_ranks`: the eigenvalues of one covariance in dimension 4 under softmax with $K=-Q$ and a Q
-  of two rows: two stay and two vanish, so that the limit has the rank $d-\operatorname{rank}Q$.
 
-`python tools/cover.py` writes them, and the frontispiece, to where the cover finds them.
+`python tools/cover.py` writes them to where the cover finds them, with the frontispiece and a
+third, which shows numbers that are stored with the book.
 """
 
 from __future__ import annotations
@@ -37,13 +36,12 @@ FAR = 3.0  # times the blow-up time: where the other paths end
 LEFT = 1e-3  # of the time to the blow-up: there the path of softmax ends in the picture
 COUNTS = (2, 4, 8)  # decimal digits of n
 DRAWS = 200
-DIMENSION, ROWS = 4, 2
 SEED = 7
 
 
 def data(name: str) -> FigureData:
     """Compute what a picture shows."""
-    return {"cover_size": _size, "cover_sample": _sample, "cover_ranks": _ranks}[name]()
+    return {"cover_size": _size, "cover_sample": _sample}[name]()
 
 
 def _size() -> FigureData:
@@ -96,31 +94,6 @@ def _sample() -> FigureData:
     )
 
 
-def _ranks() -> FigureData:
-    """Compute the eigenvalues of one covariance along depth."""
-    draws = np.random.default_rng(SEED)
-    Q = draws.normal(size=(ROWS, DIMENSION))
-    G, H = draws.normal(size=(2, DIMENSION, DIMENSION))
-    V = G.T @ G / DIMENSION + np.eye(DIMENSION) / 2
-    start = tp.Gaussian.from_covariance(
-        np.zeros(DIMENSION), H.T @ H / DIMENSION + np.eye(DIMENSION) / 2
-    )
-    times = np.append(0.0, np.geomspace(1e-2, 1e3, 60))
-    path = tp.flow(start, tp.Softmax(Q, -Q, V), times, rtol=RTOL, atol=1e-12)
-    values = np.linalg.eigvalsh(path.covariances)[:, ::-1]
-    return FigureData(
-        arrays={"times": times, "eigenvalues": values},
-        numbers={
-            "last": values[-1],
-            "slopes": np.log(values[-1] / values[-13]) / np.log(times[-1] / times[-13]),
-        },
-        parameters={"query": Q, "value": V},
-        seed=SEED,
-        scheme={"method": "the flow's own", "rtol": RTOL},
-        horizon=f"t = {times[-1]:g}",
-    )
-
-
 def draw(name: str, data: FigureData, figure: Figure) -> None:
     """Draw a picture: few words, each beside its curve."""
     ax = figure.add_subplot()
@@ -128,7 +101,6 @@ def draw(name: str, data: FigureData, figure: Figure) -> None:
     drawn: dict[str, Any] = {
         "cover_size": _draw_size,
         "cover_sample": _draw_sample,
-        "cover_ranks": _draw_ranks,
     }
     drawn[name](ax, data)
     ax.tick_params(labelsize=LETTERS)
@@ -172,26 +144,3 @@ def _draw_sample(ax: Axes, data: FigureData) -> None:
         ax.plot(tilts, row, color=colour, linewidth=1.4)
         ax.text(tilts[-1], row[-1] + 0.15, f"$n = 10^{digits}$", color=colour, ha="right")
     ax.set(xlabel="how sharply a token attends", ylabel="its velocity", ylim=(0, 8))
-
-
-def _draw_ranks(ax: Axes, data: FigureData) -> None:
-    from transpde.plotting import attention_style
-
-    times, values = data.arrays["times"][1:], data.arrays["eigenvalues"][1:]
-    for place, row in enumerate(values.T):
-        vanishes = place >= DIMENSION - ROWS
-        style = (
-            {"color": "0.45", "linestyle": "--"}
-            if vanishes
-            else {"color": attention_style("Softmax")["color"]}
-        )
-        ax.loglog(times, row, linewidth=1.4, **style)
-    ax.text(
-        times[-1],
-        values[-1, 1] * 1.2,
-        "2 stay",
-        ha="right",
-        color=attention_style("Softmax")["color"],
-    )
-    ax.text(times[-30], values[-1, -1] * 1.2, "2 vanish", color="0.35")
-    ax.set(xlabel="depth $t$", ylabel=r"eigenvalues of $\Sigma_t$")

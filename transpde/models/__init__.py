@@ -10,12 +10,14 @@ from transpde.models.measuring import HeadTable, cut, head_table, mean_cosine, t
 from transpde.models.model import Layer, Model, Projections, TokenPath
 from transpde.models.reading import folder, read
 from transpde.models.replacing import replacement
+from transpde.models.survey import Survey, survey
 
 __all__ = [
     "HeadTable",
     "Layer",
     "Model",
     "Projections",
+    "Survey",
     "TokenPath",
     "cut",
     "folder",
@@ -25,6 +27,7 @@ __all__ = [
     "read",
     "replacement",
     "score_spread",
+    "survey",
     "twin",
     "twin_table",
 ]

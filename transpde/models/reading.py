@@ -18,6 +18,7 @@ __all__ = ["folder", "read"]
 
 KINDS: dict[str, type[Layout]] = {"bert": Bert, "gpt2": Gpt2}
 WEIGHTS = "model.safetensors"
+FETCHED = "all-MiniLM-L6-v2"  # the model that this project's own command fetches
 # What other values of a config.json would change in the computation.
 USUAL: dict[str, Any] = {
     "position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False,
@@ -85,7 +86,7 @@ def read(folder: str | os.PathLike[str]) -> Model:
 
 def _advice(place: Path) -> str:
     """Return how to get a folder of the cache that is not there."""
-    known = place == folder("all-MiniLM-L6-v2")
+    known = place == folder(FETCHED)
     return " Fetch it: make weights, or python tools/weights.py." if known else ""
 
 

@@ -14,6 +14,7 @@ from transpde.plotting import (
     attentions,
     covariances,
     errors,
+    heads,
     measures,
     paths,
     series,
@@ -23,6 +24,7 @@ from transpde.plotting import (
 from transpde.plotting.attentions import *  # noqa: F403
 from transpde.plotting.covariances import *  # noqa: F403
 from transpde.plotting.errors import *  # noqa: F403
+from transpde.plotting.heads import *  # noqa: F403
 from transpde.plotting.measures import *  # noqa: F403
 from transpde.plotting.paths import *  # noqa: F403
 from transpde.plotting.series import *  # noqa: F403
@@ -34,6 +36,7 @@ __all__: list[str] = []
 __all__ += attentions.__all__
 __all__ += covariances.__all__
 __all__ += errors.__all__
+__all__ += heads.__all__
 __all__ += measures.__all__
 __all__ += paths.__all__
 __all__ += series.__all__
