@@ -1,11 +1,13 @@
 """Parts of the book's statements, each against its definition or a case worked by hand."""
 
+import mpmath
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 import transpde as tp
 from transpde import theory
-from transpde.theory import ascent, freezing, mean_field
+from transpde.theory import ascent, freezing, mean_field, one_key
 from transpde.theory.head_sums import head_sum
 
 EYE = np.eye(2)
@@ -120,3 +122,65 @@ def test_velocities_on_the_line_are_exact_relative_to_how_they_differ():
     head = tp.Softmax([[1.0]], [[1.0]], [[1.0]])
     exact = head(tp.Particles(x[:, None]))(x[:, None])[:, 0]
     assert np.abs(found - exact).max() <= 1e-6 * np.abs(exact - 1000).max()
+
+
+# --- one key and one query -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damped", [False, True])
+@pytest.mark.parametrize("ratio", [0.02, 0.3, 0.9])
+@pytest.mark.parametrize("angle", [0.0, 0.4, 1.2, 2.0, 2.9])
+def test_elementary_times_are_their_integrals(angle, ratio, damped):
+    # Hypergeometric functions of the share of the query beside the key, |k| = 0.7, |q| = 1.3.
+    k, q = np.array([0.7, 0.0]), 1.3 * np.array([np.cos(angle), np.sin(angle)])
+    found = one_key._elementary_times(k, q, ratio, damped)
+    a, c, kappa = 0.7, 1.3, mpmath.sin(angle) ** 2
+    wanted = []
+    for p, unit in ((1 + ratio, 1 / (a * c)), (1 - ratio, a / c))[: 1 + damped]:
+        B = p / (2 * ratio)
+
+        def part(z, B=B, p=p):
+            return mpmath.hyp2f1(0.5, B, B + 1, z) / p
+
+        if np.cos(angle) >= 0:
+            value = part(kappa)
+        else:
+            value = 2 * part(1) * kappa ** (-p / (2 * ratio)) - part(kappa)
+        wanted.append(float(value * unit))
+    assert found == pytest.approx(wanted, rel=1e-10)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.4, 1.2, 2.0, 2.9])
+@pytest.mark.parametrize("t", [1e-3, 0.4, 3.0])
+def test_the_closed_covariance_of_one_key_solves_its_formula(angle, t):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3, 3))
+    key = np.linalg.solve(X.T, [0.8, 0.0, 0.0])
+    query = np.linalg.solve(X.T, 1.7 * np.array([np.cos(angle), np.sin(angle), 0.0]))
+    found = one_key.covariance(X, key, query, t)
+    h, g = X.T @ key, X.T @ query
+    cross = np.outer(h, g) + np.outer(g, h)
+    low, high = h @ g - 0.8 * 1.7, h @ g + 0.8 * 1.7
+
+    def late(theta):
+        logs = np.log1p(-theta * low) - np.log1p(-theta * high)
+        return theta + 0.8 / 1.7 * logs - 2 * t
+
+    if high < 1e-12:
+        return
+    theta = brentq(late, 0.0, (1 - 1e-15) / high, xtol=1e-16, rtol=1e-15)
+    wanted = X @ np.linalg.inv(np.eye(3) - theta * cross) @ X.T
+    assert np.allclose(found, wanted, rtol=1e-7, atol=1e-7 * np.abs(wanted).max())
+
+
+# --- the limit of masked tokens ------------------------------------------------------------------
+
+
+def test_the_limit_of_masked_tokens_has_the_digits_that_are_wanted():
+    mean = tp.Masked(tp.Softmax([[0.0]], [[0.0]], [[1.0]]))
+    x = mean_field.masked_limit(mean, lambda s, u: s + 0 * u, 1.0, tol=1e-11)
+    s = np.linspace(0.0, 1.0, 9)
+    assert np.abs(x(s, 0.3 + 0 * s) - s * np.exp(0.5)).max() <= 1e-11
+    with pytest.raises(ValueError, match="attention: must be one head on the line"):
+        plane = tp.Masked(head_of(EYE, EYE))
+        mean_field.masked_limit(plane, lambda s, u: s + 0 * u, 1.0)
