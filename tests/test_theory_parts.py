@@ -181,6 +181,6 @@ def test_the_limit_of_masked_tokens_has_the_digits_that_are_wanted():
     x = mean_field.masked_limit(mean, lambda s, u: s + 0 * u, 1.0, tol=1e-11)
     s = np.linspace(0.0, 1.0, 9)
     assert np.abs(x(s, 0.3 + 0 * s) - s * np.exp(0.5)).max() <= 1e-11
+    plane = tp.Masked(head_of(EYE, EYE))
     with pytest.raises(ValueError, match="attention: must be one head on the line"):
-        plane = tp.Masked(head_of(EYE, EYE))
         mean_field.masked_limit(plane, lambda s, u: s + 0 * u, 1.0)
