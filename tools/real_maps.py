@@ -25,7 +25,7 @@ from transpde.theory import real
 SCALES = (0.02, 0.06, 0.08)
 CLUSTERS = (4, 16)
 STARTS = ("harbour", "python", "random")
-PASSES = 60
+PASSES = 40
 PIECE = 14  # ids of a piece of text, between [CLS] and [SEP]
 BEST = (12, 24, 36, 48)
 SIZE = (1, 1)
@@ -41,10 +41,17 @@ def random_heads(model, n=512):
     found = {"spread": [], "share": [], "law": [], "cosine": []}
     for scale in SCALES:
         fresh = model.randomised(scale, seed=0)
-        path = fresh(sweep.ids_of(fresh, "harbour", n))
-        table = models.head_table(fresh, path)
-        for key in ("spread", "share", "law"):
-            found[key].append(getattr(table, key))
+        path, rows = fresh(sweep.ids_of(fresh, "harbour", n)), []
+        for l in range(fresh.depth):
+            measure = fresh.measure(l, path.points[l])
+            made = fresh.projections(l, measure)
+            spreads = models.score_spread(fresh.attention(l), measure)
+            for sigma, q, keys, v, o in zip(spreads, *made[:3], made.outputs, strict=True):
+                law = real.explained_share(o, real.gaussian_outputs(q, keys, v))
+                rows.append((sigma, real.affine_share(q, o), law))
+        table = np.array(rows).reshape(fresh.depth, fresh.heads, 3)
+        for i, key in enumerate(("spread", "share", "law")):
+            found[key].append(table[..., i])
         found["cosine"].append([models.mean_cosine(x) for x in path.points])
     return {f"random_{key}": np.array(value) for key, value in found.items()}
 
