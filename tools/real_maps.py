@@ -1,12 +1,12 @@
-"""Controls on the published model that take minutes: python tools/real_maps.py [FOLDER]
+"""Controls on the published model that take minutes: python tools/real_maps.py [FOLDER [NAME]]
 
-- `random_*`: spread, share and Gaussian law of heads with random weights, at 512 tokens;
-- `mixture`: the share that 4 and 16 Gaussians explain, on the clusters of each head's keys;
-- `axis_*`: where one layer repeated leads, under changes of gains, values and biases;
-- `pooled`, `one_map`: one affine map a head for all texts, in the place of heads, on sentences.
+maps: spread, share and Gaussian law of heads with random weights, at 512 tokens; the share that 4
+and 16 Gaussians explain, on the clusters of each head's keys; one affine map a head for all texts,
+in the place of heads, on sentences.
+axes: where one layer repeated leads, under changes of gains, values and biases.
 
-Writes maps.npz and maps.json to book/real/data, or another folder; the chapters read them and
-compute a part again. Some ten minutes on one core. Needs the weights: make weights.
+Writes NAME.npz and NAME.json, for both, to book/real/data or another folder; the chapters read
+them and compute a part again. Some ten minutes on one core. Needs the weights: make weights.
 """
 
 import sys
@@ -141,7 +141,7 @@ def value_vector(model, layer):
 
 
 def led(model, name, layer, start):
-    """Where a layer leads: coordinate (-1: one point), entry, share, cosine, rank, overlap, u."""
+    """Where a layer leads: coordinate (-1: one point), entry, share, cosine, place, overlap, u."""
     other = model.with_weights(CHANGES[name](model, layer))
     parts = {"feed_forward": False, "attention": not name.endswith("no attention")}
     end = other(start=start, layers=[layer] * PASSES, **parts).points[-1]
@@ -149,7 +149,8 @@ def led(model, name, layer, start):
     u, share = axes[0], sizes[0] ** 2 / (sizes**2).sum()
     at = np.abs(u).argmax()
     place = (other.blocks[layer].norm1.gain > other.blocks[layer].norm1.gain[at]).sum()
-    overlap = np.abs(u @ value_vector(other, layer))
+    plain = name in ("as trained", "gains at their mean")
+    overlap = np.abs(u @ value_vector(other, layer)) if plain else np.nan
     point = np.ptp(end, axis=0).max() < ROUNDING
     cosine = models.mean_cosine(end)
     return -1 if point else at, np.abs(u[at]), share, cosine, 1 + place, overlap, u
@@ -262,17 +263,17 @@ def cases(model):
 def data(name):
     """Everything, to four decimals."""
     model = models.read(models.folder("all-MiniLM-L6-v2"))
-    arrays = random_heads(model)
-    arrays["mixture"] = np.array([mixtures(model, text) for text in sweep.TEXTS])
-    arrays |= axes(model)
-    arrays["pooled"], arrays["one_map"], names = cases(model)
+    if name == "axes":
+        arrays = axes(model)
+        parameters = {"changes": tuple(CHANGES), "starts": STARTS, "passes": PASSES}
+    else:
+        arrays = random_heads(model)
+        arrays["mixture"] = np.array([mixtures(model, text) for text in sweep.TEXTS])
+        arrays["pooled"], arrays["one_map"], names = cases(model)
+        parameters = {"scales": SCALES, "clusters": CLUSTERS, "texts": sweep.TEXTS, "cases": names}
     for key, value in arrays.items():
         if value.dtype != np.int16:
             arrays[key] = value.round(4).astype(np.float32)
-    parameters = {
-        "scales": SCALES, "clusters": CLUSTERS, "texts": sweep.TEXTS, "changes": tuple(CHANGES),
-        "starts": STARTS, "passes": PASSES, "cases": names,
-    }  # fmt: skip
     scheme = {"model": "all-MiniLM-L6-v2", "precision": "double", "stored": "four decimals"}
     return FigureData(arrays, {}, parameters, seed=0, scheme=scheme)
 
@@ -283,4 +284,6 @@ def draw(name, data, figure):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if sys.argv[1:] else sweep.ROOT / "book" / "real" / "data"
-    write("maps", __doc__.splitlines()[0], sys.modules[__name__], folder, [], overwrite=True)
+    for name in sys.argv[2:] or ("maps", "axes"):
+        about = __doc__.splitlines()[0].partition(":")[0]
+        write(name, about, sys.modules[__name__], folder, [], overwrite=True)
