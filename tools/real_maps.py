@@ -9,6 +9,7 @@ Writes NAME.npz and NAME.json, for both, to book/real/data or another folder; th
 them and compute a part again. Some ten minutes on one core. Needs the weights: make weights.
 """
 
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -286,4 +287,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1]) if sys.argv[1:] else sweep.ROOT / "book" / "real" / "data"
     for name in sys.argv[2:] or ("maps", "axes"):
         about = __doc__.splitlines()[0].partition(":")[0]
-        write(name, about, sys.modules[__name__], folder, [], overwrite=True)
+        manifest = write(name, about, sys.modules[__name__], folder, [], overwrite=True)[-1]
+        kept = json.loads(manifest.read_text("utf-8"))
+        del kept["platform"]
+        manifest.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
