@@ -1,0 +1,113 @@
+"""The committed controls of a published model: current, and what is said of them."""
+
+import json
+
+import numpy as np
+import pytest
+from loading import ROOT, load_tool
+
+from transpde.records import digest, load
+from transpde.theory import real
+
+FOLDER = ROOT / "book" / "real" / "data"
+sweep, tool = load_tool("real_heads"), load_tool("real_maps")
+
+
+@pytest.fixture(scope="module")
+def maps():
+    return load("maps", FOLDER)
+
+
+@pytest.fixture(scope="module")
+def spread():
+    """Of the heads on the five texts at 512 tokens."""
+    return load("heads", FOLDER).arrays["spread"][:5, -1].astype(float)
+
+
+def test_the_file_is_small_and_the_one_that_its_manifest_describes(maps):
+    assert (FOLDER / "maps.npz").stat().st_size <= 100_000
+    manifest = json.loads((FOLDER / "maps.json").read_text())
+    kept = {key: one["digest"] for key, one in manifest["arrays"].items()}
+    assert {key: digest(value) for key, value in maps.arrays.items()} == kept
+    assert maps.parameters["texts"] == list(sweep.TEXTS)
+
+
+def test_mixtures_of_a_layer_computed_again(minilm, maps):
+    path = minilm(sweep.ids_of(minilm, "bread", 512), layers=[0])
+    made = minilm.projections(0, path.points[0])
+    for h, arrays in enumerate(zip(*made[:3], made.outputs, strict=True)):
+        *head, outputs = arrays
+        for i, count in enumerate(tool.CLUSTERS):
+            share = real.explained_share(outputs, tool.mixture_outputs(*head, count))
+            assert share == pytest.approx(maps.arrays["mixture"][1, i, 0, h], abs=6e-5)
+
+
+def test_one_cluster_is_the_gaussian_law():
+    q, keys, values = np.random.default_rng(0).normal(size=(3, 20, 4))
+    law = real.gaussian_outputs(q, keys, values)
+    np.testing.assert_allclose(tool.mixture_outputs(q, keys, values, 1), law, atol=1e-12)
+
+
+def test_clusters_of_equal_tokens_are_the_head():
+    """Two keys, each often, with a value for each: both clusters have covariance zero."""
+    rng = np.random.default_rng(1)
+    which = np.repeat([0, 1], [7, 3])
+    keys, values = rng.normal(size=(2, 1))[which], rng.normal(size=(2, 2))[which]
+    q = rng.normal(size=(5, 1))
+    P = np.exp(q @ keys.T)
+    outputs = P @ values / P.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(tool.mixture_outputs(q, keys, values, 2), outputs, atol=1e-12)
+
+
+def test_random_heads_are_affine_and_follow_the_law(maps):
+    """At 512 tokens and BERT's scale; larger matrices keep the best map, not the law."""
+    share, law, sigma = (maps.arrays[f"random_{key}"] for key in ("share", "law", "spread"))
+    assert np.median(share[0]) > 0.995
+    assert np.median(law[0]) > 0.99
+    assert np.median(sigma[0]) == pytest.approx(0.13, abs=0.01)
+    first, last = np.median(sigma[1], axis=1)[[0, -1]]
+    assert first > 1 > 0.2 > last
+    assert np.median(law[1]) < 0.9
+    assert np.diff(maps.arrays["random_cosine"][1]).min() > -0.01
+
+
+def test_several_gaussians_do_what_one_cannot(maps, spread):
+    """Between spreads 1 and 2 clusters of keys bring the law back; frozen heads stay out."""
+    law = load("heads", FOLDER).arrays["law"][:5, -1]
+    four, sixteen = np.moveaxis(maps.arrays["mixture"], 1, 0)
+    for low, high in ((1, 1.5), (1.5, 2)):
+        inside = (low <= spread) & (spread < high)
+        assert np.median(law[inside]) < 0.4
+        assert np.median(four[inside]) == pytest.approx(0.63, abs=0.05)
+        assert np.median(sixteen[inside]) == pytest.approx(0.78, abs=0.05)
+    assert np.median(sixteen[spread > 3]) < 0.35
+
+
+def test_one_map_for_all_texts_is_hardly_better_than_a_constant(maps):
+    cases, rows = maps.parameters["cases"], maps.arrays["one_map"]
+    found = {by: [row for c, row in zip(cases, rows, strict=True) if c == by] for by in cases}
+    affine, constant = np.array(found["affine"]), np.array(found["constant"])
+    assert affine[:, 1] == pytest.approx([0.986, 0.944, 0.900, 0.848], abs=1e-3)
+    assert affine[:, 2].tolist() == [77, 70, 56, 51]
+    assert constant[:, 1] == pytest.approx([0.977, 0.920, 0.886, 0.833], abs=1e-3)
+    gain = affine[:, 1] - constant[:, 1]
+    assert 0.005 < gain.min() < gain.max() < 0.03
+    assert np.abs(affine[:, 2] - constant[:, 2]).max() <= 3
+    assert found["affine, worst"][0][1] == pytest.approx(affine[-1, 1], abs=0.01)
+    assert found["words shuffled"][0][1] == pytest.approx(affine[2, 1], abs=0.01)
+    intact = found["intact"][0]
+    assert affine[:, 3].min() > intact[3] == 57  # same topic: a score blind to the damage
+
+
+def test_pooled_shares_of_a_layer_computed_again(minilm, maps):
+    """On 234 pieces of the five texts, as the maps that are put in the place of heads."""
+    shares = maps.arrays["pooled"]
+    queries, outputs = [], []
+    for ids in tool.pieces(minilm):
+        made = minilm.projections(0, minilm.embed(ids))
+        queries.append(made.queries)
+        outputs.append(made.outputs)
+    assert len(queries) == 234
+    pairs = zip(*(np.concatenate(x, axis=1) for x in (queries, outputs)), strict=True)
+    again = [real.affine_share(q, o, leave_one_out=False) for q, o in pairs]
+    assert again == pytest.approx(shares[0], abs=6e-5)
