@@ -184,3 +184,49 @@ def test_the_limit_of_masked_tokens_has_the_digits_that_are_wanted():
     plane = tp.Masked(head_of(EYE, EYE))
     with pytest.raises(ValueError, match="attention: must be one head on the line"):
         mean_field.masked_limit(plane, lambda s, u: s + 0 * u, 1.0)
+
+
+# --- what is decided up to rounding --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_scores_that_never_help_are_known_up_to_rounding(seed):
+    K = np.random.default_rng(seed).normal(size=(1, 3))
+    head = tp.Softmax(query=-K, key=K, value=1.7 * np.eye(3))  # A = -K^T K, of rank one
+    assert theory.growth_bound(head) == 0.0
+
+
+def test_no_vector_is_an_eigenvector_of_value_zero():
+    assert one_key.eigenvalue(np.eye(2), np.zeros(2)) == (0.0, 0.0)
+
+
+def test_one_key_has_a_blowup_time_where_both_rows_are_eigenvectors_alone():
+    gaussian = tp.Gaussian(np.zeros(3), factor=np.diag([1.0, 1.0, 2.0]))
+    row, other, turned = np.array([[1.0, 0, 0]]), np.array([[0, 1.0, 0]]), np.array([[1.0, 1, 0]])
+    V = np.diag([1.0, 2.0, 3.0])
+    assert theory.blowup_time(tp.Softmax(row, row, V), gaussian) == pytest.approx(0.5, rel=1e-12)
+    assert theory.blowup_time(tp.Softmax(other, other, V), gaussian) == pytest.approx(0.25)
+    for query, key in ((row, turned), (turned, row), (turned, turned)):
+        assert theory.blowup_time(tp.Softmax(query, key, V), gaussian) is None
+
+
+@pytest.mark.parametrize("c", [0.5, -2.0])
+def test_the_rate_of_one_key_is_a_ratio_of_lengths(c):
+    gaussian = tp.Gaussian([0.0, 0.0], factor=np.diag([1.0, 3.0]))
+    head = tp.L2(query=[[0.0, 1.0]], key=[[2.0, 0.0]], value=c * EYE)  # |X q| = 3, |X k| = 2
+    assert theory.growth_bound(head, gaussian) == pytest.approx(2 * abs(c) * 3 / 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("bad", [1.0, 0.0, -0.1, np.nan])
+def test_tolerances_of_samples_lie_strictly_between_zero_and_one(bad):
+    with pytest.raises(ValueError, match="tolerance: must be a number between 0 and 1"):
+        freezing.cut_tilt(5.0, bad)
+
+
+def test_only_values_of_one_sign_against_the_scores_exclude_a_blowup():
+    gaussian = tp.Gaussian([0.0, 0.0], factor=np.diag([1.0, 2.0]))
+    values, apart = -np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([[0.3, 1.0], [-1.0, 0.2]])
+    assert theory.blowup_bound(head_of(apart, values), gaussian) == np.inf
+    assert theory.blowup_bound(head_of(-apart, -values), gaussian) == np.inf
+    assert theory.blowup_bound(head_of(-0.2 * EYE, values), gaussian) != np.inf
+    assert theory.blowup_bound(head_of(EYE, np.diag([-1.0, 2.0])), gaussian) != np.inf
