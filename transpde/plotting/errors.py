@@ -147,7 +147,8 @@ def plot_rates(
     Args:
         x: positive numbers (N,), such as numbers of tokens; the ticks of the axis.
         errors: positive errors (S, N) by name, a row a seed; colours from dark to light.
-        order: the expected slope, drawn as a triangle under all families.
+        order: the expected slope, drawn as a triangle under all families; without it, the legend
+            gives the fitted orders of the lines.
         ax: axes to draw on.
         title: of the axes.
         ylabel: what the errors are.
@@ -166,6 +167,8 @@ def plot_rates(
     colors = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(errors)))
     for color, (name, samples) in zip(colors, errors.items(), strict=True):
         plot_samples(x, samples, label=name, ax=ax, color=color)
+        if order is not None:
+            ax.lines[-1].set_label(name)
     if order is not None:
         slope_triangle(ax, x, np.vstack(list(errors.values())).min(axis=0), order)
     ax.xaxis.set_major_locator(FixedLocator(list(np.ravel(x))))
