@@ -108,7 +108,10 @@ def test_rates_hold_seeds_and_root_mean_squares():
     assert (ax.get_title(), ax.get_ylabel()) == ("rates", "error")
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
     ax = plotting.plot_rates(N, families, ax=plt.figure().add_subplot())
-    assert [text.get_text()[:8] for text in ax.get_legend().get_texts()] == ["a: order", "b: order"]
+    assert [text.get_text()[:8] for text in ax.get_legend().get_texts()] == [
+        "a: order",
+        "b: order",
+    ]
 
 
 def test_poles_in_the_rectangle_and_the_ellipse_through_the_nearest():
