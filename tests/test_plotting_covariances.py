@@ -155,6 +155,16 @@ def test_starts_carry_their_numbers_and_marks():
     assert ax.figure.axes[1].get_ylabel() == "number"
 
 
+def test_starts_without_marks_draw_nothing_outside_the_disc():
+    starts = disc.disc_gaussians(9)
+    ax = plotting.plot_starts(starts, np.arange(float(len(starts.covariance))))
+    ax.figure.draw_without_rendering()
+    frame, drawn = ax.get_position().transformed(ax.figure.transFigure), ax.get_tightbbox()
+    corner = ax.figure.dpi * 0.02  # of an artist without data, which would widen every layout
+    assert min(drawn.x0, drawn.y0) > corner
+    assert frame.x0 - drawn.x0 < frame.width / 2
+
+
 def test_map_holds_the_values_and_the_line_of_zero():
     S = disc.disc_covariances(9, 25)
     values = S[..., 0, 0] - S[..., 1, 1] - 0.3  # zero on the line u = 0.3

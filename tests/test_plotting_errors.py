@@ -39,17 +39,19 @@ def test_samples_are_dots_and_a_line_of_root_mean_squares():
         assert line.get_marker() == "."
     np.testing.assert_allclose(ax.lines[-1].get_ydata(), np.sqrt((samples**2).mean(axis=0)))
     assert ax.lines[-1].get_color() == "#CC3311"
-    assert ax.get_legend().get_texts()[0].get_text().startswith("gap: order")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["gap"]
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
 
 
-def test_samples_take_the_look_of_an_attention_and_name_the_order():
+def test_samples_take_the_look_of_an_attention_and_fit_an_order_unless_one_is_expected():
     x, errors = np.array([1.0, 2.0, 4.0]), np.array([[1.0, 0.5, 0.25], [7.0, 3.5, 1.75]])
     style = plotting.attention_style("L2") | {"label": "seeds"}
     ax = plotting.plot_samples(x, errors, order=-1, **style)
     assert np.array_equal([line.get_ydata() for line in ax.lines[:2]], errors)
     assert np.allclose(ax.lines[2].get_ydata(), 5 / x)
     assert {line.get_color() for line in ax.lines} == {style["color"]}
+    assert ax.get_legend().get_texts()[0].get_text() == "seeds"
+    ax = plotting.plot_samples(x, errors, ax=plt.figure().add_subplot(), **style)
     assert ax.get_legend().get_texts()[0].get_text() == "seeds: order −1.00"
 
 
@@ -104,7 +106,12 @@ def test_rates_hold_seeds_and_root_mean_squares():
     assert len([patch for patch in ax.patches if patch.get_gid() == "slope"]) == 1
     np.testing.assert_array_equal(ax.get_xticks(), N)
     assert (ax.get_title(), ax.get_ylabel()) == ("rates", "error")
-    assert [text.get_text()[0] for text in ax.get_legend().get_texts()] == ["a", "b"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+    ax = plotting.plot_rates(N, families, ax=plt.figure().add_subplot())
+    assert [text.get_text()[:8] for text in ax.get_legend().get_texts()] == [
+        "a: order",
+        "b: order",
+    ]
 
 
 def test_poles_in_the_rectangle_and_the_ellipse_through_the_nearest():

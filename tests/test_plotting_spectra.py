@@ -60,6 +60,10 @@ def test_decay_shows_eigenvalues_and_slopes():
     np.testing.assert_allclose(right.lines[0].get_ydata(), 1)
     np.testing.assert_allclose(right.lines[1].get_ydata(), 0, atol=1e-14)
     assert left.lines[0].get_color() != left.lines[1].get_color()
+    of_attentions = {
+        style["color"] for name, style in plotting.STYLES.items() if name != "Softmax"
+    }
+    assert left.lines[0].get_color() not in of_attentions  # what vanishes is no attention
     with pytest.raises(ValueError, match=r"must be positive"):
         plotting.plot_decay(t, np.zeros((7, 1)), [True])
     with pytest.raises(ValueError, match=r"stays"):

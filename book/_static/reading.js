@@ -8,6 +8,14 @@ function reach() {
 }
 addEventListener("load", () => new ResizeObserver(reach).observe(document.body));
 
+// Rows of a printed table, whose columns stand apart, keep their lines (see custom.css).
+function align() {
+  for (const printed of document.querySelectorAll(".cell_output pre")) {
+    printed.classList.toggle("columns", /\S {2,}\S/.test(printed.textContent));
+  }
+}
+addEventListener("DOMContentLoaded", align);
+
 // A displayed formula that is too wide for its line is set smaller, down to two thirds; a wider one
 // scrolls in its box.
 const LEAST = 0.66;

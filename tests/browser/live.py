@@ -292,6 +292,22 @@ def overflowing(page: Page) -> list[str]:
     return page.evaluate(OVERFLOWING)
 
 
+# Columns stand apart by blanks; the lines of such a text are as many as are seen.
+BROKEN_ROWS = """() => [...document.querySelectorAll('.cell_output pre')].filter(
+  e => e.clientWidth > 0 && /\\S {2,}\\S/.test(e.textContent)
+).filter(e => {
+  const style = getComputedStyle(e);
+  const room = parseFloat(style.paddingTop) + parseFloat(style.paddingBottom);
+  const seen = (e.clientHeight - room) / parseFloat(style.lineHeight);
+  return Math.round(seen) > e.textContent.replace(/\\n$/, '').split('\\n').length;
+}).map(e => e.textContent.trim().slice(0, 60))"""
+
+
+def broken_rows(page: Page) -> list[str]:
+    """Printed tables a row of which takes more than one line."""
+    return page.evaluate(BROKEN_ROWS)
+
+
 # Two cells below each other that show the same line and nothing else.
 IN_A_ROW = """() => [...document.querySelectorAll('.bd-article div.cell')].filter(cell => {
   const after = cell.nextElementSibling;

@@ -51,6 +51,12 @@ def test_no_sideways_scrolling(opened, theme):
     assert live.sideways(opened.page) == []
 
 
+@pytest.mark.parametrize("size", [live.WIDE, live.NARROW], ids=["wide", "narrow"])
+def test_rows_of_printed_tables_keep_their_lines(opened, size):
+    opened.page.set_viewport_size(size)
+    assert live.broken_rows(opened.page) == []
+
+
 def test_no_figure_glares_in_the_dark(opened):
     live.theme(opened.page, "dark")
     assert live.glaring(opened.page) == []

@@ -33,6 +33,7 @@ __all__ = ["SIZE", "data", "draw"]
 
 SIZE = (5.6, 4.7)
 TIGHT, ATOL = 1e-10, 1e-12
+DRAWN = {"L2_divergence": 3}  # every third path, where all of them would be a grey net
 INSIDE = 0.98  # of the disc: a ratio of eigenvalues of one per cent
 BLOWN = 20.0  # log of a trace that grows for ever
 ENDS = {"MH_explosion": 60.0, "L2_divergence": 110.0, "sink_divergence": 36.0}  # of the clock
@@ -220,6 +221,7 @@ def draw(name: str, data: FigureData, figure: Figure) -> None:
         points = np.concatenate([paths, ends]).astype(float)
     else:
         points = drawing.unpack(data.arrays["points"])
+    points = points[:, :: DRAWN.get(name, 1)]
     # The short paths last: what is seen at a place then has the colour of a start near it.
     points = points[:, np.argsort(-np.linalg.norm(points[-1] - points[0], axis=1))]
     drawing.disc(ax, points, points[0, :, 1])

@@ -132,7 +132,8 @@ def _marks(ax: Any, data: FigureData) -> None:
     """Name the limit on the circle, and the direction of the blow-up if there is one."""
     places = {"limits": ("limit_direction", (0.82, -0.72))}
     if data.numbers["blown_up"]:
-        places["blow-up"] = ("blowup_direction", (-1.3, 0.6))
+        places["blow-up"] = ("blowup_direction", (-0.92, 0.74))
     for text, (number, place) in places.items():
         angle = np.radians(2 * float(data.numbers[number]))
-        drawing.mark(ax, np.array([np.cos(angle), np.sin(angle)]), text, place)
+        side = "right" if place[0] < 0 else "left"
+        drawing.mark(ax, np.array([np.cos(angle), np.sin(angle)]), text, place, ha=side)

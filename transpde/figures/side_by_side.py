@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["beside", "by_rule"]
 
 TITLES = ("the script's rule, in Euler steps", "the exact flow")
-ONE_PANEL = (8.6, 4.0)  # inches of the whole figure, where either side has one panel
-STACKED = (7.4, 7.2)  # where either has two, one side above the other
-THREE = (9.6, 3.6)  # the rule's one panel beside two
+ONE_PANEL = (7.0, 2.8)  # inches of the whole figure, where either side has one panel
+STACKED = (7.0, 6.0)  # where either has two, one side above the other
+THREE = (7.0, 2.9)  # the rule's one panel beside two
 
 
 def by_rule(data: FigureData, run: Stopped) -> FigureData:
@@ -82,11 +82,13 @@ def beside(name: str, data: FigureData, run: Stopped) -> Figure:
     """
     from matplotlib import pyplot as plt
 
+    import transpde.plotting  # noqa: F401 - a notebook of the book gets its look by this
+
     rule, family = by_rule(data, run), figures.family(name)
     figure = plt.figure(layout="constrained")
     parts: Any
     if len(rule.arrays) < len(data.arrays):  # fewer panels
-        parts, size = figure.subfigures(1, 2, width_ratios=(1, 2)), THREE
+        parts, size = figure.subfigures(1, 2, width_ratios=(1, 1.7)), THREE
     elif {"covariances", "points"} <= data.arrays.keys():
         parts, size = figure.subfigures(2, 1), STACKED
     else:

@@ -346,6 +346,8 @@ def plot_starts(
     if curve is not None:
         ax.plot(*curve.T, color=INK, linewidth=1.6, zorder=4)
     for ends, (marker, size) in marks:
+        if not len(ends):
+            continue  # a line without points would still have a box, at the corner of the figure
         ax.plot(*ends.T, marker, color=INK, markersize=size, zorder=5, clip_on=False)
     return ax
 

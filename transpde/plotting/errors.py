@@ -29,7 +29,6 @@ from transpde.plotting.styles import (
 
 __all__ = ["plot_convergence", "plot_poles", "plot_rates", "plot_samples", "plot_slopes"]
 
-POLE = "#D55E00"
 MESH = (121, 161)  # points up and across: even numbers of cells, so that poles on axes stand out
 
 
@@ -98,7 +97,7 @@ def plot_samples(
     samples: Any,
     *,
     order: float | None = None,
-    label: str = "error",
+    label: str = "root mean square",
     ax: Axes | None = None,
     **lines: Any,
 ) -> Axes:
@@ -107,8 +106,9 @@ def plot_samples(
     Args:
         x: positive numbers (N,), such as numbers of tokens or layers.
         samples: positive errors, shape (S, N), a row a seed or a case.
-        order: the expected slope, drawn as a triangle under the dots.
-        label: what the errors are of, for the legend, where the fitted order of the line stands.
+        order: the expected slope, drawn as a triangle under the dots. Without it, the legend gives
+            the fitted order of the line, which is not the mean of those of the seeds.
+        label: what the errors are of, for the legend.
         ax: axes to draw on.
         **lines: passed to `Axes.loglog` for the line; for an attention,
             `**attention_style(attention)`.
@@ -126,6 +126,8 @@ def plot_samples(
     ax.plot(x, errors.T, ".", color=style["color"], label="_seeds", **dots)
     plot_convergence(x, np.sqrt((errors**2).mean(axis=0)), label=label, ax=ax, **style)
     if order is not None:
+        ax.lines[-1].set_label(style.get("label", label))
+        ax.legend(frameon=False)
         slope_triangle(ax, x, errors.min(axis=0), order)
     return ax
 
@@ -145,7 +147,8 @@ def plot_rates(
     Args:
         x: positive numbers (N,), such as numbers of tokens; the ticks of the axis.
         errors: positive errors (S, N) by name, a row a seed; colours from dark to light.
-        order: the expected slope, drawn as a triangle under all families.
+        order: the expected slope, drawn as a triangle under all families; without it, the legend
+            gives the fitted orders of the lines.
         ax: axes to draw on.
         title: of the axes.
         ylabel: what the errors are.
@@ -164,6 +167,8 @@ def plot_rates(
     colors = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(errors)))
     for color, (name, samples) in zip(colors, errors.items(), strict=True):
         plot_samples(x, samples, label=name, ax=ax, color=color)
+        if order is not None:
+            ax.lines[-1].set_label(name)
     if order is not None:
         slope_triangle(ax, x, np.vstack(list(errors.values())).min(axis=0), order)
     ax.xaxis.set_major_locator(FixedLocator(list(np.ravel(x))))
@@ -253,7 +258,7 @@ def plot_poles(
     ax.plot(edge.real, edge.imag, "--", color=INK, linewidth=1.2, label="_ellipse")
     ax.plot([-1, 1], [0, 0], color=INK, linewidth=2.6, solid_capstyle="round", label="_interval")
     shown = poles[(np.abs(poles.real) < width) & (np.abs(poles.imag) < height)]
-    look: dict[str, Any] = {"color": POLE, "markeredgecolor": "white", "markersize": 7}
+    look: dict[str, Any] = {"color": INK, "markeredgecolor": "white", "markersize": 7}
     ax.plot(shown.real, shown.imag, "o", label="_poles", **look)
     ax.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
     return ax

@@ -23,7 +23,7 @@ from transpde.spectra.limit_rank import decay_slopes
 
 __all__ = ["plot_decay", "plot_dimensions", "plot_spectrum"]
 
-STAYS, VANISHES = STYLES["Softmax"]["color"], STYLES["L2"]["color"]
+STAYS, VANISHES = STYLES["Softmax"]["color"], "0.45"
 
 
 @drawing(samples=mapping)
@@ -137,7 +137,7 @@ def plot_decay(times: Any, eigenvalues: Any, stays: Any) -> Array:
     Args:
         times: positive depths (T,).
         eigenvalues: positive, shape (T, d).
-        stays: which tend to a positive number (d,): blue; the others are orange.
+        stays: which tend to a positive number (d,): blue, solid; the others grey, dashed.
 
     Returns:
         The two axes, on a new figure.
