@@ -24,12 +24,17 @@ def spread():
     return load("heads", FOLDER).arrays["spread"][:5, -1].astype(float)
 
 
-def test_the_file_is_small_and_the_one_that_its_manifest_describes(maps):
-    assert (FOLDER / "maps.npz").stat().st_size <= 100_000
-    manifest = json.loads((FOLDER / "maps.json").read_text())
+@pytest.mark.parametrize("name", ["maps", "axes"])
+def test_the_files_are_small_and_those_that_their_manifests_describe(name):
+    assert (FOLDER / f"{name}.npz").stat().st_size <= 100_000
+    manifest = json.loads((FOLDER / f"{name}.json").read_text())
     kept = {key: one["digest"] for key, one in manifest["arrays"].items()}
-    assert {key: digest(value) for key, value in maps.arrays.items()} == kept
-    assert maps.parameters["texts"] == list(sweep.TEXTS)
+    found = load(name, FOLDER)
+    assert {key: digest(value) for key, value in found.arrays.items()} == kept
+    if name == "maps":
+        assert found.parameters["texts"] == list(sweep.TEXTS)
+    else:
+        assert found.parameters["changes"] == list(tool.CHANGES)
 
 
 def test_mixtures_of_a_layer_computed_again(minilm, maps):
@@ -111,3 +116,45 @@ def test_pooled_shares_of_a_layer_computed_again(minilm, maps):
     pairs = zip(*(np.concatenate(x, axis=1) for x in (queries, outputs)), strict=True)
     again = [real.affine_share(q, o, leave_one_out=False) for q, o in pairs]
     assert again == pytest.approx(shares[0], abs=6e-5)
+
+
+# --- where a repeated layer leads ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def axes():
+    return load("axes", FOLDER)
+
+
+def on_the_largest(axes, name):
+    """How many of the eighteen runs end on the axis of the largest gain of the changed layer."""
+    i = axes.parameters["changes"].index(name)
+    led = axes.arrays["axis_coordinate"][i] >= 0
+    return int((led & (axes.arrays["axis_place"][i] == 1)).sum())
+
+
+def test_the_gains_decide_where_a_repeated_layer_leads(axes):
+    assert on_the_largest(axes, "as trained") >= 16
+    assert sum(on_the_largest(axes, f"gains permuted, seed {s}") for s in range(4)) >= 64
+    assert on_the_largest(axes, "largest gain levelled") >= 16
+    assert on_the_largest(axes, "V rows permuted") >= 15
+    for change in ("V rotated", "V sign changed", "no bias", "bias permuted"):
+        assert 18 > on_the_largest(axes, change) >= 14
+
+
+def test_gains_at_their_mean_leave_it_to_the_values(axes):
+    i = axes.parameters["changes"].index("gains at their mean")
+    cosine, overlap = (axes.arrays[f"axis_{key}"][i] for key in ("cosine", "overlap"))
+    assert (np.delete(cosine, 1, axis=1) > 0.99).all()
+    assert sorted(cosine[:, 1] < 0.2) == [False, True, True]
+    assert (overlap[cosine[:, 1] < 0.2, 1] > 0.6).all()
+
+
+@pytest.mark.parametrize(("name", "layer"), [("gains permuted, seed 2", 4), ("V rotated", 1)])
+def test_a_run_of_a_changed_layer_again(minilm, axes, name, layer):
+    start = minilm.embed(sweep.ids_of(minilm, "python", 128))
+    found = tool.led(minilm, name, layer, start)
+    i = axes.parameters["changes"].index(name)
+    keys = "coordinate", "entry", "share", "cosine", "place"
+    for key, value in zip(keys, found, strict=False):
+        assert axes.arrays[f"axis_{key}"][i, 1, layer] == pytest.approx(value, abs=6e-5)
