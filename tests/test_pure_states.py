@@ -3,9 +3,11 @@
 import mpmath
 import numpy as np
 import pytest
+from loading import ROOT, load_tool
 
 import transpde as tp
 from transpde import theory
+from transpde.records.record import load
 
 RNG = np.random.default_rng
 
@@ -338,3 +340,37 @@ def test_mixed_states_are_at_rest(case):
         x = np.array([[1.0, 0.0]] * m + [[q, p]] * k + [[q, -p]] * k)
         v = velocities(head_of(np.diag([a, other]), beta), x, np.full(len(x), 1 / len(x)))
         assert np.abs(v).max() < 1e-10
+
+
+# --- the stored experiments ----------------------------------------------------------------------
+
+STORED = load("selection", ROOT / "book" / "frontier" / "data").arrays
+sweep = load_tool("frontier_selection")
+
+
+def test_no_stored_start_ends_in_an_unstable_split():
+    fewer = STORED["staircase"]
+    b, m = (one.ravel() for one in np.meshgrid(sweep.STRENGTHS, sweep.SHARES, indexing="ij"))
+    stable = theory.stable_splits(sweep.TOKENS, b, m)
+    seen = np.stack([(fewer == k).any(axis=1) for k in range(1, 5)], axis=-1)
+    assert not (seen & ~stable[:, :4]).any()
+    assert 2000 < (fewer > 0).sum() < 2400
+
+
+def test_stored_shares_are_those_that_the_chapter_needs():
+    assert STORED["cone"].mean(axis=1) == pytest.approx([1, 0.53, 0.40], abs=0.05)
+    assert (STORED["leader"] == np.array([[1], [1], [2], [0]])).all()
+    none, still_none, some, all_ = STORED["odd"].mean(axis=1)
+    assert (none, still_none, all_) == (0, 0, 1)
+    assert some == pytest.approx(0.12, abs=0.05)
+    assert STORED["peer_hot"].mean() == 0
+    assert STORED["peer_cold"].mean() == pytest.approx(0.818, abs=3 * 0.02)
+
+
+def test_stored_ends_are_found_again():
+    """Cells of the staircase and starts of the others, drawn with a seed."""
+    cells = RNG(11).choice(182, size=2, replace=False)
+    assert (sweep.staircase(cells) == STORED["staircase"][cells]).all()
+    starts = RNG(12).choice(200, size=4, replace=False)
+    for name in ("leader", "cone", "odd"):
+        assert (getattr(sweep, name)(starts) == STORED[name][:, starts]).all()
