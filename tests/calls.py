@@ -327,6 +327,10 @@ PATH, MAYBE_PATH = (of(instance_of(TOKENS, none=n)) for n in (False, True))
 GAUSSIAN_FLOW = of(instance_of(TOKENS, TOKEN_PATH, GRID_PATH))
 FIELD = of(callable_like("1", [1.0], [[1.0, np.nan]] * 3))
 MATRICES = {"query": ARRAY(I2), "key": ARRAY(I2), "value": ARRAY(-I2)}
+PURE_STATE = {
+    "eigenvalues": NUMBERS([1.0, 0.5]), "mode": COUNT(0), "signs": NUMBERS([1.0, 1.0, -1.0]),
+    "weights": MAYBE_NUMBERS([0.5, 0.2, 0.3]), "beta": POSITIVE(2.0),
+}  # fmt: skip
 HEAD_ARRAYS = {
     "queries": ARRAY(0.3 * COLUMN),
     "keys": ARRAY(-COLUMN),
@@ -740,6 +744,26 @@ ROWS: dict[str, dict[str, Argument]] = {
     "theory.variance": {
         "attention": ATTENTION(LINE_HEAD),
         "start": of(array_like(least=0.0))(1.0), "time": DEPTHS([0.0, 1.0]),
+    },
+    "theory.pure_state_spectrum": {
+        **PURE_STATE, "score": of(number_like(none=True))(0.3),
+    },
+    "theory.pure_state_is_stable": PURE_STATE,
+    "theory.split_threshold": {
+        "strength": DEPTHS([0.5, 1.0]), "ratio": DEPTHS([1.0, 2.0]),
+    },
+    "theory.stable_splits": {
+        "n": of(whole_like(least=2))(4), "strength": DEPTHS([0.5, 1.0]),
+        "share": ARRAY([0.1, 0.2]),
+    },
+    "theory.leader_thresholds": {"eigenvalues": NUMBERS([-1.0, -5.0]), "beta": POSITIVE(0.05)},
+    "theory.cone_bound": {
+        "eigenvalues": NUMBERS([1.0, 0.5]), "coordinates": NUMBERS([[1.0, 2.0], [3.0, 0.0]]),
+        "time": DEPTHS([0.0, 1.0]),
+    },
+    "theory.mixed_states": {
+        "eigenvalues": NUMBERS([2.0, -3.0]), "counts": POSITIVE_ARRAY([1.0, 1.0]),
+        "beta": POSITIVE(1.5),
     },
     "theory.random_heads.score_edge": RATIOS,
     "theory.random_heads.typical_blowup_time": RATIOS,

@@ -200,8 +200,8 @@ def test_a_path_that_reads_what_it_has_not_prepared_is_refused():
     assert reading_paths.minutes((how, chapter)) == chapter.reading / 4
 
 
-def test_names_for_all_chapters_and_for_two_parts_make_up_the_book():
-    _, way = reading_paths.steps("All | read: chapters reproduction real", ALL)
+def test_names_for_all_chapters_and_for_three_parts_make_up_the_book():
+    _, way = reading_paths.steps("All | read: chapters reproduction frontier real", ALL)
     assert [chapter.page for _, chapter in way] == [chapter.page for chapter in ALL]
 
 
@@ -676,3 +676,14 @@ def test_references_are_named_as_the_text_cites(authors, name):
     data = parse_string(entry, "bibtex")
     (formatted,) = author_year.Style().format_bibliography(data)
     assert formatted.label == name
+
+
+# --- the overview of the part Frontier ----------------------------------------------------------
+
+
+def test_each_chapter_of_the_frontier_has_its_row():
+    rows = source.table_rows((BOOK / "frontier" / "index.md").read_text(encoding="utf-8"))
+    linked = {page for row in rows for page in source.links(" ".join(row))}
+    own = [c.page.rpartition("/")[2] for c in ALL if c.part == "Frontier"]
+    assert own
+    assert {name for name in own if not any(name in page for page in linked)} == set()

@@ -1,11 +1,11 @@
 """``{reading-ways}``: the ways through the book in one table, with the time that each takes.
 
 Each line of the body is ``name | how: pages | how: pages``, the pages without the folder ``book``
-and with a space between them; ``reproduction`` and ``real`` stand for all of the part on figures
-and of that on a real Transformer, and ``chapters`` for all others. How long the three ways to read
-take stands in a page's box "Before you start": `skim` takes a quarter of its reading time, `read`
-that time, `proofs` the longer one. A page that is read, not skimmed, needs all its prerequisites
-on the same way.
+and with a space between them; ``reproduction``, ``frontier`` and ``real`` stand for all of the
+parts of these names, and ``chapters`` for all others. How long the three ways to read take stands
+in a page's box "Before you start": `skim` takes a quarter of its reading time, `read` that time,
+`proofs` the longer one. A page that is read, not skimmed, needs all its prerequisites on the same
+way.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ from chapter_graph import link
 
 WAYS = ("skim", "read", "proofs")
 SPACE = "\N{NO-BREAK SPACE}"
-PARTS = {"reproduction": "Reproduction", "real": "A real Transformer"}
+PARTS = {
+    "reproduction": "Reproduction",
+    "frontier": "Frontier",
+    "real": "A real Transformer",
+}
 SKIMMED = 4  # a page is skimmed in this part of its reading time
 
 Step = tuple[str, book.Chapter]

@@ -11,6 +11,7 @@ from transpde.theory import (
     growth,
     limits,
     one_dimension,
+    pure_states,
     stability,
     wellposed,
 )
@@ -20,6 +21,7 @@ from transpde.theory.gaussian import *  # noqa: F403
 from transpde.theory.growth import *  # noqa: F403
 from transpde.theory.limits import *  # noqa: F403
 from transpde.theory.one_dimension import *  # noqa: F403
+from transpde.theory.pure_states import *  # noqa: F403
 from transpde.theory.stability import *  # noqa: F403
 from transpde.theory.wellposed import *  # noqa: F403
 
@@ -30,6 +32,7 @@ __all__ += gaussian.__all__
 __all__ += growth.__all__
 __all__ += limits.__all__
 __all__ += one_dimension.__all__
+__all__ += pure_states.__all__
 __all__ += stability.__all__
 __all__ += wellposed.__all__
 
