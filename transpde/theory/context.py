@@ -374,7 +374,7 @@ def context_errors(
         raise ValueError(f"times: must be before the law explodes; got {t[-1]} after its end.")
     tokens = context.sample(m * n, seed=rng).points.reshape(m, n, len(x))
     move = _beside_still if still else _among_moving
-    size = 1 if still else max(1, PAIRS // n**2)
+    size = max(1, PAIRS // (n if still else n**2))
     parts = [move(attention, tokens[i : i + size], x, t) for i in range(0, m, size)]
     return np.asarray(np.concatenate(parts, axis=1) - exact[:, None])
 
@@ -397,10 +397,16 @@ def _among_moving(head: Softmax, tokens: Array, x: Array, t: Array) -> Array:
 
 
 def _beside_still(head: Softmax, tokens: Array, x: Array, t: Array) -> Array:
-    """Return the path (T, 1, d) of a token in one sequence that stays."""
+    """Return the paths (T, m, d) of a token in each of m sequences that stay."""
     nothing = Softmax(head.query, head.key, np.zeros_like(head.value))
-    field = nothing + head(Particles(tokens[0]))
-    return flow(Particles(x[None]), field, t, rtol=RTOL, atol=ATOL).points
+    field = head(Particles(tokens))
+
+    def beside(points: Array) -> Array:
+        """Return the velocity that each sequence gives to its own token."""
+        return np.asarray(field(points[:, None])[:, 0])
+
+    start = Particles(np.broadcast_to(x, (len(tokens), len(x))))
+    return flow(start, nothing + beside, t, rtol=RTOL / 100, atol=ATOL / 100).points
 
 
 @quiet
