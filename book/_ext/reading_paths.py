@@ -22,7 +22,11 @@ from chapter_graph import link
 
 WAYS = ("skim", "read", "proofs")
 SPACE = "\N{NO-BREAK SPACE}"
-PARTS = {"reproduction": "Reproduction", "real": "A real Transformer"}
+PARTS = {
+    "reproduction": "Reproduction",
+    "frontier": "Frontier",
+    "real": "A real Transformer",
+}
 SKIMMED = 4  # a page is skimmed in this part of its reading time
 
 Step = tuple[str, book.Chapter]
