@@ -331,6 +331,7 @@ PURE_STATE = {
     "eigenvalues": NUMBERS([1.0, 0.5]), "mode": COUNT(0), "signs": NUMBERS([1.0, 1.0, -1.0]),
     "weights": MAYBE_NUMBERS([0.5, 0.2, 0.3]), "beta": POSITIVE(2.0),
 }  # fmt: skip
+PLAIN_SOFTMAX = of(instance_of(TOKENS, tp.Masked(HEAD), tp.L2(I2, I2, I2)))(HEAD)
 HEAD_ARRAYS = {
     "queries": ARRAY(0.3 * COLUMN),
     "keys": ARRAY(-COLUMN),
@@ -585,6 +586,40 @@ ROWS: dict[str, dict[str, Argument]] = {
         "constant": MAYBE_NUMBERS([0.0, 0.5]),
     },
     "theory.real.gain_axis": {"gain": of(array_like(single=True, least=1.0))([1.0, 2.0])},
+    "theory.context.fluctuation_covariance": {
+        "attention": PLAIN_SOFTMAX, "context": A_KNOWN_GAUSSIAN(GAUSSIAN),
+        "point": NUMBERS([1.0, 0.0]), "other": MAYBE_NUMBERS([1.0, 0.0]),
+    },
+    "theory.context.fluctuation_bias": {
+        "attention": PLAIN_SOFTMAX, "context": A_KNOWN_GAUSSIAN(GAUSSIAN),
+        "point": NUMBERS([1.0, 0.0]),
+    },
+    "theory.context.effective_context": {
+        "attention": PLAIN_SOFTMAX, "context": A_KNOWN_GAUSSIAN(GAUSSIAN),
+        "point": NUMBERS([1.0, 0.0]), "n": WHOLE(9),
+    },
+    "theory.context.frozen_context_variance": {
+        "attention": PLAIN_SOFTMAX, "context": A_KNOWN_GAUSSIAN(GAUSSIAN),
+        "point": NUMBERS([1.0, 0.0]), "time": POSITIVE(0.5),
+    },
+    "theory.context.context_errors": {
+        "attention": PLAIN_SOFTMAX, "context": A_KNOWN_GAUSSIAN(GAUSSIAN),
+        "point": NUMBERS([1.0, 0.0]), "times": DEPTHS([0.0, 0.1]), "n": WHOLE(3),
+        "draws": WHOLE(2), "seed": SEED(0), "frozen": FLAG(False),
+    },
+    "theory.context.moving_context_constant": {
+        "score": NUMBER(0.2), "time": POSITIVE(0.1), "label": NUMBER(0.5),
+    },
+    "theory.context.context_bound": {
+        "attention": ATTENTION(HEAD), "radius": POSITIVE(1.0), "time": POSITIVE(0.1),
+        "n": WHOLE(9),
+    },
+    "theory.context.sharp_context_constant": {
+        "inverse_temperature": DEPTHS([0.0, 1.0]), "dimension": WHOLE(2),
+    },
+    "theory.context.sharp_context_order": {
+        "sharpness": of(number_like(least=0.0, most=1.0))(0.5), "dimension": WHOLE(2),
+    },
     # models
     "models.folder": {"name": TEXT("all-MiniLM-L6-v2")},
     "models.read": {"folder": Argument(tiny_folder, Kind(_wrong_text), made=True)},
