@@ -104,7 +104,7 @@ def pure_state_spectrum(
             p, without the factor beta; that of V when left out.
 
     Returns:
-        Shape (d-1, n): a row for each mode but p, in their order, increasing along a row.
+        Shape (d-1, n), a row for each mode but p, in their order, increasing along a row.
 
     Raises:
         ValueError: other shapes, an index without a mode, signs that are none, weights that are
@@ -330,8 +330,8 @@ def cone_bound(eigenvalues: Any, coordinates: Any, time: Any) -> Array | None:
         time: depths t >= 0, of any shape (...).
 
     Returns:
-        Shape (..., d-1); None where no statement decides: a token with $x_i\cdot e_1\le0$, or
-        $\lambda_1\le|\lambda_k|$ for some k.
+        Shape (..., d-1); None where no statement decides, that is, for a token with
+        $x_i\cdot e_1\le0$ or where $\lambda_1\le|\lambda_k|$ for some k.
 
     Raises:
         ValueError: other shapes, entries that are not finite, a negative time.
