@@ -180,10 +180,12 @@ def levels(needs: Graph) -> dict[str, int]:
 
 def branches(needs: Graph) -> list[str]:
     """The pages, each as soon as possible after the last of what it needs: a tree, read aloud."""
-    parents = {page: needed[-1] if needed else None for page, needed in reduced(needs).items()}
+    parents: dict[str, str | None] = {}
 
     def below(parent: str | None) -> list[str]:
         own = [page for page, over in parents.items() if over == parent]
         return [one for page in own for one in (page, *below(page))]
 
+    for page, needed in reduced(needs).items():
+        parents[page] = max(needed, key=below(None).index, default=None)
     return below(None)

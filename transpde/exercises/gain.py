@@ -80,9 +80,9 @@ def radius(answer: Answer) -> str:
         J = consensus_jacobian(g, np.zeros((len(g), len(g))), z)
         return np.asarray(np.abs(np.linalg.eigvals(J)).max())
 
-    def norm(g: Array, z: Array) -> float:
+    def norm(g: Array, z: Array) -> Array:
         J = consensus_jacobian(g, np.zeros((len(g), len(g))), z)
-        return float(np.linalg.norm(J, 2))
+        return np.asarray(np.linalg.norm(J, 2))
 
     def top(g: Array, P: Array) -> float:
         return float(np.linalg.eigvalsh(P @ np.diag(g) @ P)[-1])
@@ -109,9 +109,7 @@ def radius(answer: Answer) -> str:
         "root d is missing: layer norm makes tokens of length root d before the gains.": (
             lambda g, z: solution(g, z) / np.sqrt(len(g))
         ),
-        "this is a norm of J, not its spectral radius: J is not symmetric.": (
-            lambda g, z: np.asarray(norm(g, z))
-        ),
+        "this is a norm of J, not its spectral radius: J is not symmetric.": norm,
     }
     wrong = judged(answer, problems, solution, hints)
     return wrong or "Right: root d / |z| times the leading eigenvalue of PDP."

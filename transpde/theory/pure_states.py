@@ -148,6 +148,9 @@ def split_threshold(strength: Any, ratio: Any = 1.0) -> Array:
         strength: $b = \beta|\lambda_p|$ > 0, of any shape.
         ratio: r > 0, the mass of one group over that of the other; it is broadcast with b.
 
+    Returns:
+        Of the broadcast shape, below 1; -inf where it is beyond floats.
+
     Raises:
         ValueError: a strength or a ratio that is not positive, shapes that do not fit.
 
@@ -166,7 +169,8 @@ def split_threshold(strength: Any, ratio: Any = 1.0) -> Array:
     signs = np.sign(lower)
     top = signs * np.exp(np.abs(lower) + upper - 2 * b)
     top = top * np.expm1(-2 * np.abs(lower)) * np.expm1(-2 * upper)
-    return np.asarray(top / -np.expm1(-4 * b))
+    with np.errstate(over="ignore"):
+        return np.asarray(top / -np.expm1(-4 * b))
 
 
 def _positive(name: str, value: Any) -> Array:
