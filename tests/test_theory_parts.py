@@ -7,7 +7,7 @@ from scipy.optimize import brentq
 
 import transpde as tp
 from transpde import theory
-from transpde.theory import ascent, freezing, mean_field, one_key
+from transpde.theory import ascent, freezing, mean_field, one_key, real, small_tokens
 from transpde.theory.head_sums import head_sum
 
 EYE = np.eye(2)
@@ -230,3 +230,34 @@ def test_only_values_of_one_sign_against_the_scores_exclude_a_blowup():
     assert theory.blowup_bound(head_of(-apart, -values), gaussian) == np.inf
     assert theory.blowup_bound(head_of(-0.2 * EYE, values), gaussian) != np.inf
     assert theory.blowup_bound(head_of(EYE, np.diag([-1.0, 2.0])), gaussian) != np.inf
+
+
+@pytest.mark.parametrize("v", [0.5, -2.0])
+def test_the_rate_of_l2_with_an_invertible_key_in_closed_form(v):
+    # 2 |v| |K^T Q| over the square of the least singular value of K.
+    head = tp.L2(query=np.diag([1.0, 0.5]), key=np.diag([2.0, 3.0]), value=v * EYE)
+    assert theory.growth_bound(head) == pytest.approx(2 * abs(v) * 2.0 / 2.0**2, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", [tp.Softmax, tp.L2, tp.Sinkhorn])
+def test_the_terms_of_small_tokens_are_all_but_the_fourth_order(kind):
+    rng = np.random.default_rng(0)
+    K, Q, x = rng.normal(size=(2, 2)), rng.normal(size=(2, 2)), rng.normal(size=(6, 2))
+    head = kind(Q, K, EYE)
+
+    def error(size):
+        tokens = tp.Particles(size * x)
+        constant, rest = small_tokens.small_token_terms(head, tokens)
+        return np.abs(head(tokens)(size * x) - constant - rest).max()
+
+    assert np.log2(error(0.02) / error(0.01)) > 3.8
+
+
+def test_the_explained_share_is_one_minus_a_ratio_at_any_size():
+    o, p = np.array([[0.0], [2e-3]]), np.array([[0.0], [1e-3]])
+    assert real.explained_share(o, p) == pytest.approx(0.5, rel=1e-12)
+    for bad in (p[:1], np.hstack([p, p])):
+        with pytest.raises(ValueError, match="predicted: its number of"):
+            real.explained_share(o, bad)
+    with pytest.raises(ValueError, match="outputs: must not be all equal"):
+        real.explained_share(o[:1], p[:1])
