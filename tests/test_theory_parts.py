@@ -3,11 +3,22 @@
 import mpmath
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.optimize import brentq
 
 import transpde as tp
 from transpde import theory
-from transpde.theory import ascent, freezing, mean_field, one_key, real, small_tokens
+from transpde.theory import (
+    ascent,
+    freezing,
+    mean_field,
+    one_key,
+    real,
+    small_tokens,
+    stability,
+    stationary,
+)
+from transpde.theory.compact import radius_at
 from transpde.theory.head_sums import head_sum
 
 EYE = np.eye(2)
@@ -261,3 +272,51 @@ def test_the_explained_share_is_one_minus_a_ratio_at_any_size():
             real.explained_share(o, bad)
     with pytest.raises(ValueError, match="outputs: must not be all equal"):
         real.explained_share(o[:1], p[:1])
+
+
+def test_the_covariance_of_one_key_starts_at_its_velocity():
+    rng = np.random.default_rng(3)
+    X, key, query, t = rng.normal(size=(3, 3)), rng.normal(size=3), rng.normal(size=3), 1e-8
+    h, g = X.T @ key, X.T @ query
+    velocity = 2 / (1 + 2 * h @ h) * X @ (np.outer(h, g) + np.outer(g, h)) @ X.T
+    found = (one_key.covariance(X, key, query, t) - X @ X.T) / t
+    assert np.allclose(found, velocity, rtol=1e-5, atol=1e-5 * np.abs(velocity).max())
+
+
+def test_tokens_that_no_key_sees_do_not_grow():
+    gaussian = tp.Gaussian(np.zeros(3), factor=np.eye(3))
+    head = tp.L2(query=np.eye(2, 3), key=np.zeros((2, 3)), value=np.eye(3))
+    assert theory.log_growth_bound(head, gaussian, [0.0, 2.0]).tolist() == [0.0, 0.0]
+
+
+# --- stability -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("g", [0.0, 0.3, 1.7])
+@pytest.mark.parametrize("b", [0.0, 0.8])
+@pytest.mark.parametrize("t", [0.2, 2.0, 5.0])
+def test_the_integral_of_the_squared_radius(g, b, t):
+    found = stability._integral_of_square((g, b), 1.3, np.array([t]))[0]
+    wanted = quad(lambda s: radius_at((g, b), 1.3, np.asarray(s)) ** 2, 0, t, epsrel=1e-12)[0]
+    assert found == pytest.approx(wanted, rel=1e-10)
+
+
+@pytest.mark.parametrize("make", [tp.Masked, lambda h: tp.Sinkhorn(h.query, h.key, h.value)])
+def test_orders_of_masked_and_sinkhorn_heads_are_not_bounded(make):
+    head = make(head_of(0.5 * EYE, EYE))
+    found = theory.order_bounds(head, 1.0, np.inf)
+    assert found.in_measure is None
+    assert found.in_space == theory.lipschitz_bounds(head, 1.0).in_space
+
+
+def test_masked_heads_are_stable_with_the_factor_of_hardy():
+    head = tp.Masked(head_of(0.2 * EYE, 0.5 * EYE))
+    bounds = theory.lipschitz_bounds(head, radius=1.0, p=2.0)
+    found = theory.stability_bound(head, radius=1.0, time=1e-6, p=2.0)
+    assert np.log(found) == pytest.approx(1e-6 * (bounds.in_space + bounds.in_measure), rel=1e-4)
+
+
+def test_no_self_similar_covariance_is_found_where_there_is_none():
+    head = tp.Softmax(EYE, EYE, np.diag([-1.0, 1.0]))  # det(VA) < 0
+    with pytest.raises(ValueError, match="guess: no self-similar covariance"):
+        stationary.self_similar(head, np.diag([0.6, 0.4]))
