@@ -207,6 +207,14 @@ def test_scores_that_never_help_are_known_up_to_rounding(seed):
     assert theory.growth_bound(head) == 0.0
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_scores_that_cancel_but_for_rounding_are_none(seed):
+    rng = np.random.default_rng(seed)
+    k, q, a, b = rng.normal(size=3), rng.normal(size=3), *rng.normal(size=(2, 2))
+    K, Q = np.outer([*a, 1.0], k), np.outer([*b, -(a @ b)], q)  # K^T Q is 0 but for rounding
+    assert theory.growth_bound(tp.Softmax(query=Q, key=K, value=1.7 * np.eye(3))) == 0.0
+
+
 def test_no_vector_is_an_eigenvector_of_value_zero():
     assert one_key.eigenvalue(np.eye(2), np.zeros(2)) == (0.0, 0.0)
 
@@ -317,6 +325,8 @@ def test_masked_heads_are_stable_with_the_factor_of_hardy():
 
 
 def test_no_self_similar_covariance_is_found_where_there_is_none():
-    head = tp.Softmax(EYE, EYE, np.diag([-1.0, 1.0]))  # det(VA) < 0
-    with pytest.raises(ValueError, match="guess: no self-similar covariance"):
-        stationary.self_similar(head, np.diag([0.6, 0.4]))
+    first = tp.Softmax(EYE, EYE, np.diag([-1.0, 1.0]))  # det(VA) < 0
+    other = tp.Softmax(np.diag([-1.0, -0.5]), EYE, np.diag([-1.0, 2.0]))
+    for head, guess in ((first, np.diag([0.6, 0.4])), (other, 0.5 * EYE)):
+        with pytest.raises(ValueError, match="guess: no self-similar covariance"):
+            stationary.self_similar(head, guess)
