@@ -309,12 +309,15 @@ def refused(kind, folder, match, config=None, weights=None, error=ValueError):
             "model_type in config.json must be one of bert, gpt2; got 'rob",
         ),
         ({"model_type": None}, "model_type"),
+        ({"model_type": ["bert"]}, r"model_type.*got \['bert'\]"),
+        ({"hidden_act": ["gelu"]}, "activation"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type"),
         ({"is_decoder": True}, "is_decoder"),
         ({"hidden_act": "swish"}, "activation"),
         ({"hidden_size": 25}, "heads in config.json must divide"),
         ({"hidden_size": 28}, r"must have shape \(.*28"),
         ({"num_hidden_layers": 3}, r"must hold encoder\.layer\.2.* 16 are missing"),
+        ({"num_hidden_layers": 1}, r"must hold 1 layers.*holds encoder\.layer\.1"),
         ({"num_hidden_layers": "2"}, "num_hidden_layers"),
         ({"num_attention_heads": 0}, "num_attention_heads"),
         ({"layer_norm_eps": -1.0}, "layer_norm_eps"),
@@ -327,6 +330,7 @@ def test_other_configurations_are_refused(config, match, tmp_path):
 
 def test_configurations_of_a_gpt2_are_refused(tmp_path):
     refused("gpt2", tmp_path, "scale_attn", config={"scale_attn_by_inverse_layer_idx": True})
+    refused("gpt2", tmp_path, r"must hold 1 layers.*holds h\.1", config={"n_layer": 1})
 
 
 def test_a_configuration_without_its_sizes_is_refused(tmp_path):
@@ -395,6 +399,7 @@ def test_the_cache_names_the_command(tmp_path, monkeypatch):
         ([1.0, 2.0], "tokens"),
         ([[1, 2]], r"shape \(n,\)"),
         ([], "tokens"),
+        (np.array([], dtype=int), "at least one token"),
         ([1] * 17, "at most 16 tokens.*got 17"),
         ("text", "tokens"),
         ([True, False], "tokens"),

@@ -75,6 +75,31 @@ def test_too_short_a_text_is_refused(found):
         models.survey(model, model(IDS[:8]))
 
 
+def test_a_path_of_other_layers_or_of_another_model_is_refused(found, tmp_path):
+    model, path, _ = found
+    wrong = {
+        "tokens 2 times": model(IDS, layers=[0]),
+        "tokens 4 times": model(IDS, layers=[0, 1, 1]),
+        "after layer 0 are others": model(IDS, layers=[1, 0]),
+        "after layer 1 are others": model(IDS, layers=[0, 0]),
+        "are others": model(IDS, feed_forward=False),
+    }
+    for match, other in wrong.items():
+        with pytest.raises(ValueError, match=f"path: must come from model.tokens.*{match}"):
+            models.survey(model, other)
+    kind = {"bert": "gpt2", "gpt2": "bert"}[model.layout.kind]
+    for other in (model.randomised(0.3, 0), models.read(tiny.write(kind, tmp_path))):
+        with pytest.raises(ValueError, match="path: must come from"):
+            models.survey(other, path)
+
+
+def test_columns_are_parted_however_wide_their_numbers(found):
+    _, _, survey = found
+    wide = survey._replace(share=survey.share - 1e7, twin_share=survey.twin_share - 1e7,
+                           before=survey.before * 1e120, after=survey.after * 1e120)  # fmt: skip
+    assert all(len(line.split()) == 9 for line in str(wide).splitlines()[2:])
+
+
 def test_heads_and_twins_are_drawn(found):
     _, _, survey = found
     ax = plotting.plot_heads(survey, ax=plt.figure().add_subplot())

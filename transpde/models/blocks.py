@@ -91,6 +91,7 @@ class Layout(ABC):
     pre_norm = False
     causal = False
     WORDS = POSITIONS = ""
+    LAYER = ""  # how the names of a layer's weights begin, before its number
     PREFIX = ""  # of checkpoints that have a task's own weights, too
     OLD: ClassVar[
         tuple[tuple[str, str], ...]
@@ -121,6 +122,11 @@ class Layout(ABC):
     def is_gain(self, name: str) -> bool:
         """Return whether a weight is the gain of a layer norm."""
 
+    def layer(self, name: str) -> int:
+        """Return the layer of a weight, -1 of one that belongs to none."""
+        number = name.removeprefix(self.LAYER).partition(".")[0]
+        return int(number) if name.startswith(self.LAYER) and number.isdecimal() else -1
+
     def words(self, weights: Weights) -> Array:
         """Return the table of words."""
         return weights[self.WORDS]
@@ -137,6 +143,7 @@ class Bert(Layout):
     WORDS = "embeddings.word_embeddings.weight"
     POSITIONS = "embeddings.position_embeddings.weight"
     TYPES = "embeddings.token_type_embeddings.weight"
+    LAYER = "encoder.layer."
     PREFIX = "bert."
     OLD = ((".gamma", ".weight"), (".beta", ".bias"))
 
@@ -203,6 +210,7 @@ class Gpt2(Layout):
     causal = True
     WORDS = "wte.weight"
     POSITIONS = "wpe.weight"
+    LAYER = "h."
     PREFIX = "transformer."
 
     @classmethod

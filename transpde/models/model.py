@@ -205,7 +205,9 @@ class Model(Unchanging):
     def _ids(self, tokens: Any) -> Array:
         ids = plain_array("tokens", tokens, "iu")
         if ids.ndim != 1 or not ids.size:
-            raise ValueError(f"tokens: must be ids of shape (n,); got shape {ids.shape}.")
+            raise ValueError(
+                f"tokens: must be ids of at least one token, of shape (n,); got shape {ids.shape}."
+            )
         self._count("tokens", len(ids))
         size = len(self.layout.words(self.weights))
         wrong = ids[(ids < 0) | (ids >= size)]

@@ -62,8 +62,8 @@ def read(folder: str | os.PathLike[str]) -> Model:
 
     Raises:
         TypeError: no path.
-        ValueError: another kind of model, missing tensors or tensors of another shape, sharded
-            weights or those of a ``.bin`` file.
+        ValueError: another kind of model, missing tensors, more layers than the config.json says,
+            tensors of another shape, sharded weights or those of a ``.bin`` file.
         FileNotFoundError: no such folder, no config.json or no weights.
         ImportError: no safetensors; no tokenizers where the folder has a tokenizer.json.
 
@@ -102,7 +102,7 @@ def _config(path: Path) -> Mapping[str, Any]:
 
 def _layout(config: Mapping[str, Any]) -> Layout:
     kind = config.get("model_type")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(
             f"folder: model_type in config.json must be one of {', '.join(KINDS)}; got {kind!r}. "
             "Other kinds have other layers: they would be computed wrongly."
@@ -117,7 +117,7 @@ def _layout(config: Mapping[str, Any]) -> Layout:
         layout = KINDS[kind].from_config(config)
     except KeyError as error:
         raise ValueError(f"folder: config.json must say {error.args[0]}; it does not.") from None
-    if layout.activation not in ACTIVATIONS:
+    if not isinstance(layout.activation, str) or layout.activation not in ACTIVATIONS:
         raise ValueError(
             f"folder: the activation in config.json must be one of {', '.join(ACTIVATIONS)}; "
             f"got {layout.activation!r}."
@@ -147,6 +147,12 @@ def _weights(place: Path, layout: Layout) -> dict[str, Array]:
             raise ValueError(
                 f"folder: {WEIGHTS} must hold {missing[0]}; it does not, and {len(missing)} are "
                 f"missing in all. Is config.json that of these weights?"
+            )
+        further = sorted(n for n in names if layout.layer(n) >= layout.depth)
+        if further:
+            raise ValueError(
+                f"folder: {WEIGHTS} must hold {layout.depth} layers, as config.json says; "
+                f"it holds {further[0]}. Is config.json that of these weights?"
             )
         return {
             name: _tensor(file, names[name], shape, name == layout.WORDS)

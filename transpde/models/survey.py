@@ -20,6 +20,7 @@ HEAD = """\
         spread of scores      affine share    diameter of tokens
 layer   least median  most    heads  twins    before   after  bound
 """
+WHOLE = "path: must come from model(tokens) with all layers in order; got {}."
 
 
 class Survey(NamedTuple):
@@ -55,8 +56,8 @@ class Survey(NamedTuple):
             shares = np.median(self.share[l]), np.median(self.twin_share[l])
             bound = "-" if np.isnan(self.bound[l]) else f"{self.bound[l]:.4g}"
             rows.append(
-                f"{l:5d}{least:8.2f}{median:7.2f}{most:6.1f}{shares[0]:9.2f}{shares[1]:7.2f}"
-                f"{self.before[l]:10.4g}{self.after[l]:8.3g}{bound:>7s}"
+                f"{l:5d}{least:8.2f} {median:6.2f} {most:5.1f} {shares[0]:8.2f} {shares[1]:6.2f} "
+                f"{self.before[l]:9.4g} {self.after[l]:7.3g} {bound:>6s}"
             )
         return HEAD + "\n".join(rows)
 
@@ -74,12 +75,13 @@ def survey(model: Model, path: TokenPath) -> Survey:
 
     Raises:
         TypeError: no model, no path.
-        ValueError: too few tokens.
+        ValueError: too few tokens, a path of another model, of other layers or of a model with
+            parts left out.
 
     Source: ours (chapters on seventy-two heads and on collapse).
     """
     of_kind("model", model, Model)
-    of_kind("path", path, TokenPath)
+    _same(model, of_kind("path", path, TokenPath))
     n, k = path.points.shape[1], model.dimension // model.heads
     if n < k + 3:
         raise ValueError(
@@ -92,9 +94,27 @@ def survey(model: Model, path: TokenPath) -> Survey:
         made = model.projections(l, measure)
         shares = map(real.affine_share, made.queries, made.outputs)
         heads.append((score_spread(attention, measure), list(shares)))
-        given = model.layer(l, path.points[l]).attention
+        given, _, _, out = model.layer(l, path.points[l])
+        if not np.allclose(out, path.points[l + 1], rtol=1e-6, atol=1e-9):
+            raise ValueError(WHOLE.format(f"one whose tokens after layer {l} are others"))
         before, after = (pdist(x).max() for x in (measure.points, given))
         bound = np.nan if path.causal else real.collapse_bound(attention, before, lifted=True)
         layers.append((before, after, bound))
     spread, share = np.moveaxis(np.array(heads), 1, 0)
     return Survey(n, spread, share, twin_table(model, path)[0], *np.array(layers).T)
+
+
+def _same(model: Model, path: TokenPath) -> None:
+    """Refuse a path whose layers cannot be those of the model, all and in order."""
+    points = path.points
+    wanted, came = (model.depth + 1, model.dimension), (len(points), points.shape[-1])
+    if came != wanted:
+        raise ValueError(
+            WHOLE.format(
+                f"tokens {came[0]} times in dimension {came[1]}, not {wanted[0]} times "
+                f"in dimension {wanted[1]}"
+            )
+        )
+    if path.causal != model.layout.causal:
+        kinds = ("without a mask", "behind a causal mask")
+        raise ValueError(WHOLE.format(f"one {kinds[path.causal]}"))
