@@ -168,6 +168,12 @@ def test_frozen_context_of_a_token_that_turns():
 def test_values_without_effect_and_beyond_floats():
     nothing = tp.Softmax([[1.0]], [[1.0]], [[0.0]])
     assert context.frozen_context_variance(nothing, LINE, [1.0], 5.0) == 0
+    steep = context.frozen_context_variance(line_head(-1.0), LINE, [28.0], 300.0)
+    assert (
+        1e70 < steep < 1e90
+    )  # e^(784 - 600) times a slope: a weight beyond floats, a small effect
+    with pytest.raises(OverflowError, match="take a smaller point"):
+        context.frozen_context_variance(line_head(-1.0), LINE, [40.0], 780.0)
     far = [40.0, 0.0]
     assert (
         context.fluctuation_covariance(round_head(2, 1.0), ROUND, far)

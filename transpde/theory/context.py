@@ -53,6 +53,7 @@ SMALLEST, DEGREES = 1e-12, (24, 48, 96, 192, 384)  # a term that ends the sum; d
 PAIRS, RTOL, ATOL = 2_000_000, 1e-4, 1e-6  # pairs of tokens in a stack; of the flows of draws
 NODES, CLOSE, ENOUGH = 16, 1e-12, 1e-9  # of Gauss a panel; relative changes that end, that do
 MOST, BLOCK = 3200, 1_000_000  # nodes at most, and pairs of them at a time
+STEEPEST = 1e4  # an exponent of weights beyond which all overflows
 LARGEST = 700.0  # a power whose exponential is a float
 
 
@@ -239,13 +240,13 @@ def frozen_context_variance(attention: Any, context: Any, point: Any, time: floa
         return 0.0
     last, level = np.inf, 0
     while True:
-        times, weights = _panels(setting, T, level)
+        times, weights = _panels(setting, x, T, level)
         if len(times) > MOST:
             raise RuntimeError(
                 f"frozen_context_variance: its integral is not resolved by {MOST} nodes; "
                 f"take a shorter time or a smaller point; got time={T:g}."
             )
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             found = _frozen(setting, x, T, times, weights)
         if np.isnan(found):
             raise OverflowError(
@@ -259,13 +260,18 @@ def frozen_context_variance(attention: Any, context: Any, point: Any, time: floa
             return found
 
 
-def _panels(setting: _Setting, T: float, level: int) -> tuple[Array, Array]:
+def _panels(setting: _Setting, x: Array, T: float, level: int) -> tuple[Array, Array]:
     """Return nodes and weights of panels that double from both ends, up to a length.
 
-    The integrand lives on the scale 1/||B||, near the ends if it decays, and all the way if it
-    turns; so a level has shorter first panels and a shorter longest one than the last.
+    The integrand lives on the scale 1/||B||, or that over the exponent of its weights, near the
+    ends if it decays, and all the way if it turns; so a level has shorter first panels and a
+    shorter longest one than the last.
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        U = _straight(setting, x, np.array([0.0, T])) @ setting.A.T
+        power = np.nan_to_num((U @ setting.covariance * U).sum(axis=1), nan=STEEPEST).max()
     speed = np.linalg.norm(setting.V @ setting.covariance @ setting.A, 2)
+    speed *= 1 + min(power, STEEPEST)
     length = min(1 / speed if speed > 1 / T else T, T) / 2**level
     longest = max(T / 4**level, length)
     if T / longest > MOST:
@@ -285,13 +291,19 @@ def _frozen(setting: _Setting, x: Array, T: float, times: Array, weights: Array)
     B = setting.V @ setting.covariance @ setting.A
     points = _straight(setting, x, times)
     carried = expm((T - times)[:, None, None] * B) @ setting.V
+    size_of = np.linalg.norm(carried, axis=(1, 2))
+    logs = np.log(size_of)  # into the exponent, where a large weight meets a small effect
+    carried = carried / np.where(size_of > 0, size_of, 1.0)[:, None, None]
     U = points @ setting.A.T
     SU = U @ setting.covariance
     spread, total = carried @ setting.covariance, 0.0
     size = max(1, BLOCK // len(times))
     for start in range(0, len(times), size):
         rows = slice(start, start + size)
-        kernel = np.exp(U[rows] @ SU.T) * weights[rows, None] * weights
+        power = U[rows] @ SU.T
+        if (size_of == 0).any() and power.max() > LARGEST:
+            return np.nan  # an effect below floats meets a weight beyond them
+        kernel = np.exp(power + logs[rows, None] + logs) * weights[rows, None] * weights
         once = np.tensordot(spread[rows], carried, axes=((1, 2), (1, 2)))
         # entry (t, s) of C is e^{u_t S u_s}(S + S u_s (S u_t)^T)
         turned = np.einsum("tij,sj->tsi", carried[rows], SU)
