@@ -143,6 +143,45 @@ def test_frozen_context_with_a_mean_is_the_response_to_each_draw():
     assert found == pytest.approx(w @ slopes**2, rel=1e-5)
 
 
+@pytest.mark.parametrize("time", [1e3, 1e4, 1e5])
+def test_frozen_context_at_long_depth_forgets_its_start(time):
+    found = context.frozen_context_variance(line_head(-1.0), LINE, [1.0], time)
+    assert found == pytest.approx(1.0, rel=1e-8)
+
+
+def test_frozen_context_of_a_token_that_turns():
+    """A score that is twice a quarter turn: the integrand depends on t - t' alone."""
+    head = tp.Softmax([[0.0, -2.0], [2.0, 0.0]], np.eye(2), np.eye(2))
+
+    def integrand(s, T):
+        return 2 * (T - s) * np.exp(4 * np.cos(2 * s)) * (2 * np.cos(2 * s) + 4 * np.cos(4 * s))
+
+    places, weights = np.polynomial.legendre.leggauss(400)
+    for T in (3.0, 20.0):
+        wanted = T / 2 * weights @ integrand(T * (places + 1) / 2, T)
+        found = context.frozen_context_variance(head, ROUND, [1.0, 0.0], T)
+        assert found == pytest.approx(wanted, rel=1e-9)
+    with pytest.raises(RuntimeError, match="take a shorter time"):
+        context.frozen_context_variance(head, ROUND, [1.0, 0.0], 1e6)
+
+
+def test_values_without_effect_and_beyond_floats():
+    nothing = tp.Softmax([[1.0]], [[1.0]], [[0.0]])
+    assert context.frozen_context_variance(nothing, LINE, [1.0], 5.0) == 0
+    steep = context.frozen_context_variance(line_head(-1.0), LINE, [28.0], 300.0)
+    assert (
+        1e70 < steep < 1e90
+    )  # e^(784 - 600) times a slope: a weight beyond floats, a small effect
+    with pytest.raises(OverflowError, match="take a smaller point"):
+        context.frozen_context_variance(line_head(-1.0), LINE, [40.0], 780.0)
+    far = [40.0, 0.0]
+    assert (
+        context.fluctuation_covariance(round_head(2, 1.0), ROUND, far)
+        == [[np.inf, 0.0], [0.0, np.inf]]
+    ).all()
+    assert (context.fluctuation_bias(round_head(2, 1.0), ROUND, far) == [-np.inf, 0.0]).all()
+
+
 # --- a moving context ----------------------------------------------------------------------------
 
 

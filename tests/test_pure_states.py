@@ -374,3 +374,34 @@ def test_stored_ends_are_found_again():
     starts = RNG(12).choice(200, size=4, replace=False)
     for name in ("leader", "cone", "odd"):
         assert (getattr(sweep, name)(starts) == STORED[name][:, starts]).all()
+
+
+@pytest.mark.parametrize(
+    ("M", "wanted"), [(1.1, 7.78113224e-19), (1.5, 1.75130215e-26), (3.0, 3.83382404e-53)]
+)
+def test_small_roots_of_mixed_states_keep_their_digits(M, wanted):
+    roots = theory.mixed_states([1.0, -M], [1, 1], 40)
+    assert np.count_nonzero(roots > 0) == 2
+    # to first order, and the other term of the bracket is e^(-2 beta M) times as large
+    assert roots[roots > 0][0] == pytest.approx(np.exp(-40 * M) / (M - 1), rel=1e-10, abs=0)
+    assert roots[roots > 0][0] == pytest.approx(wanted, rel=1e-8, abs=0)
+
+
+def test_mixed_states_beyond_floats_and_of_no_force():
+    assert (theory.mixed_states([1.0, -3.0], [1, 1], 400)[1:-1] == 0).all()
+    with pytest.raises(ValueError, match="must not both be 0"):
+        theory.mixed_states([0.0, 0.0], [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("values", "beta"),
+    [([-1e-9, -1.0], 1.0), ([-1e-15, -1e-3], 1.0), ([-1.0, -1.0001], 1e-8), ([-1e-8, -3.0], 20.0)],
+)
+def test_thresholds_of_a_leader_for_eigenvalues_of_different_size(values, beta):
+    weak, strong = (mpmath.mpf(-one) for one in values)
+    found = theory.leader_thresholds(values, beta)
+    with mpmath.workdps(60):
+        for own, other, W in ((strong, weak, found[0]), (weak, strong, found[1])):
+            b = mpmath.mpf(beta) * own
+            log_r = mpmath.acosh(mpmath.cosh(2 * b) + other / own * mpmath.sinh(2 * b))
+            assert abs(W * (1 + mpmath.exp(-log_r)) - 1) < 1e-15

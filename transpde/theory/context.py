@@ -51,7 +51,10 @@ __all__ = [
 EDGE = np.sqrt(0.5)  # of the slope a sigma, where the constant of a moving context ends
 SMALLEST, DEGREES = 1e-12, (24, 48, 96, 192, 384)  # a term that ends the sum; degrees tried
 PAIRS, RTOL, ATOL = 2_000_000, 1e-4, 1e-6  # pairs of tokens in a stack; of the flows of draws
-NODES, CLOSE = (16, 32, 64, 128, 256), 1e-12  # of Gauss, and the relative change that is enough
+NODES, CLOSE, ENOUGH = 16, 1e-12, 1e-9  # of Gauss a panel; relative changes that end, that do
+MOST, BLOCK = 3200, 1_000_000  # nodes at most, and pairs of them at a time
+STEEPEST = 1e4  # an exponent of weights beyond which all overflows
+LARGEST = 700.0  # a power whose exponential is a float
 
 
 class _Setting(NamedTuple):
@@ -94,7 +97,7 @@ def fluctuation_covariance(attention: Any, context: Any, point: Any, other: Any 
 
     Returns:
         Shape (d, d); its trace at x' = x is the limit of n times the mean square of
-        $\Gamma_{\mu^n}(x) - \Gamma_\mu(x)$.
+        $\Gamma_{\mu^n}(x) - \Gamma_\mu(x)$. Entries that overflow are inf.
 
     Raises:
         ValueError: other shapes, leading axes.
@@ -112,8 +115,15 @@ def fluctuation_covariance(attention: Any, context: Any, point: Any, other: Any 
     setting = _setting(attention, context)
     x = _point("point", point, setting)
     y = x if other is None else _point("other", other, setting)
-    inner = tilted_mean_covariance(setting.covariance, setting.A @ x, setting.A @ y)
-    found: Array = setting.V @ inner @ setting.V.T
+    u, other_u = setting.A @ x, setting.A @ y
+    with np.errstate(over="ignore", invalid="ignore"):
+        inner = tilted_mean_covariance(setting.covariance, u, other_u)
+        found: Array = setting.V @ inner @ setting.V.T
+    if not np.isfinite(inner).all():
+        turned = setting.covariance + np.outer(
+            setting.covariance @ other_u, setting.covariance @ u
+        )
+        found = _times_exp(u @ setting.covariance @ other_u, setting.V @ turned @ setting.V.T)
     return found
 
 
@@ -130,7 +140,7 @@ def fluctuation_bias(attention: Any, context: Any, point: Any) -> Array:
         point: x, shape (d,).
 
     Returns:
-        Shape (d,).
+        Shape (d,). Entries that overflow are inf.
 
     Raises:
         ValueError: other shapes, leading axes.
@@ -148,8 +158,14 @@ def fluctuation_bias(attention: Any, context: Any, point: Any) -> Array:
     setting = _setting(attention, context)
     u = setting.A @ _point("point", point, setting)
     tilted = setting.covariance @ u
-    found: Array = -np.exp(u @ tilted) * (setting.V @ tilted)
-    return found
+    return _times_exp(u @ tilted, -(setting.V @ tilted))
+
+
+def _times_exp(power: float, factor: Array) -> Array:
+    """Return e^power times a factor: 0 where the factor is, inf only where the product is."""
+    with np.errstate(over="ignore", divide="ignore"):
+        found: Array = np.sign(factor) * np.exp(power + np.log(np.abs(factor)))
+    return found if power > LARGEST else np.exp(power) * factor
 
 
 @quiet
@@ -199,11 +215,14 @@ def frozen_context_variance(attention: Any, context: Any, point: Any, time: floa
         time: T, positive.
 
     Returns:
-        A float, with a relative error of some 1e-12; inf where it overflows.
+        A float, with a relative error of some 1e-12, of 1e-9 at long depth; inf where it
+        overflows.
 
     Raises:
         ValueError: other shapes, leading axes, a time that is not positive.
         TypeError: another attention, a context that is no Gaussian.
+        RuntimeError: a depth so long that nodes are too few for a token that turns.
+        OverflowError: weights that overflow where the integral may not.
 
     Source: ours (chapter on one token and its context).
 
@@ -217,33 +236,80 @@ def frozen_context_variance(attention: Any, context: Any, point: Any, time: floa
     """
     setting = _setting(attention, context)
     x, T = _point("point", point, setting), positive_number("time", time)
-    last = np.inf
+    if not setting.V.any():
+        return 0.0
+    last, level = np.inf, 0
+    while True:
+        times, weights = _panels(setting, x, T, level)
+        if len(times) > MOST:
+            raise RuntimeError(
+                f"frozen_context_variance: its integral is not resolved by {MOST} nodes; "
+                f"take a shorter time or a smaller point; got time={T:g}."
+            )
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            found = _frozen(setting, x, T, times, weights)
+        if np.isnan(found):
+            raise OverflowError(
+                "frozen_context_variance: e^(u.Su) overflows on the path of the token; "
+                "take a smaller point or a shorter time."
+            )
+        if np.isinf(found):
+            return found
+        change, last, level = abs(found - last), found, level + 1
+        if change <= CLOSE * found or (level > 3 and change <= ENOUGH * found):
+            return found
+
+
+def _panels(setting: _Setting, x: Array, T: float, level: int) -> tuple[Array, Array]:
+    """Return nodes and weights of panels that double from both ends, up to a length.
+
+    The integrand lives on the scale 1/||B||, or that over the exponent of its weights, near the
+    ends if it decays, and all the way if it turns; so a level has shorter first panels and a
+    shorter longest one than the last.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
-        for nodes in NODES:
-            found = _frozen(setting, x, T, nodes)
-            if not np.isfinite(found):
-                return np.inf
-            if abs(found - last) <= CLOSE * found:
-                break
-            last = found
-    return found
+        U = _straight(setting, x, np.array([0.0, T])) @ setting.A.T
+        power = np.nan_to_num((U @ setting.covariance * U).sum(axis=1), nan=STEEPEST).max()
+    speed = np.linalg.norm(setting.V @ setting.covariance @ setting.A, 2)
+    speed *= 1 + min(power, STEEPEST)
+    length = min(1 / speed if speed > 1 / T else T, T) / 2**level
+    longest = max(T / 4**level, length)
+    if T / longest > MOST:
+        return np.zeros(MOST + 1), np.zeros(MOST + 1)  # too many
+    ends = [0.0]
+    while ends[-1] < T / 2:
+        ends.append(min(ends[-1] + length, T / 2))
+        length = min(2 * length, longest)
+    edges = np.append(ends, T - np.array(ends[-2::-1]))
+    places, weights = np.polynomial.legendre.leggauss(NODES)
+    half = np.diff(edges)[:, None] / 2
+    return (edges[:-1, None] + half * (places + 1)).ravel(), (half * weights).ravel()
 
 
-def _frozen(setting: _Setting, x: Array, T: float, nodes: int) -> float:
-    """Return the double integral by a Gauss rule."""
+def _frozen(setting: _Setting, x: Array, T: float, times: Array, weights: Array) -> float:
+    """Return the double integral by a rule, some rows of pairs of nodes at a time."""
     B = setting.V @ setting.covariance @ setting.A
-    places, weights = np.polynomial.legendre.leggauss(nodes)
-    times, weights = T * (places + 1) / 2, T * weights / 2
     points = _straight(setting, x, times)
     carried = expm((T - times)[:, None, None] * B) @ setting.V
+    size_of = np.linalg.norm(carried, axis=(1, 2))
+    logs = np.log(size_of)  # into the exponent, where a large weight meets a small effect
+    carried = carried / np.where(size_of > 0, size_of, 1.0)[:, None, None]
     U = points @ setting.A.T
     SU = U @ setting.covariance
-    kernel = np.exp(U @ SU.T) * np.outer(weights, weights)
-    once = np.einsum("tij,jk,sik->ts", carried, setting.covariance, carried)
-    # entry (t, s) of C is e^{u_t S u_s}(S + S u_s (S u_t)^T)
-    turned = np.einsum("tij,sj->tsi", carried, SU)
-    twice = np.einsum("tsi,sti->ts", turned, turned)
-    return float((kernel * (once + twice)).sum())
+    spread, total = carried @ setting.covariance, 0.0
+    size = max(1, BLOCK // len(times))
+    for start in range(0, len(times), size):
+        rows = slice(start, start + size)
+        power = U[rows] @ SU.T
+        if (size_of == 0).any() and power.max() > LARGEST:
+            return np.nan  # an effect below floats meets a weight beyond them
+        kernel = np.exp(power + logs[rows, None] + logs) * weights[rows, None] * weights
+        once = np.tensordot(spread[rows], carried, axes=((1, 2), (1, 2)))
+        # entry (t, s) of C is e^{u_t S u_s}(S + S u_s (S u_t)^T)
+        turned = np.einsum("tij,sj->tsi", carried[rows], SU)
+        back = np.einsum("sij,tj->tsi", carried, SU[rows])
+        total += float((kernel * (once + (turned * back).sum(axis=-1))).sum())
+    return total
 
 
 @quiet

@@ -37,6 +37,9 @@ __all__ = [
 ]
 
 
+TINY, SMALLEST = 1e-307, 1e-290  # a force at 0 that underflows; a root that is beyond floats
+
+
 class _Groups(NamedTuple):
     """The one or two groups of a pure state, the heavier first: masses and numbers of tokens."""
 
@@ -315,9 +318,10 @@ def leader_thresholds(eigenvalues: Any, beta: float = 1.0) -> tuple[float, float
 
 def _mass_at(b: float, kappa: float) -> float:
     """Return the W at which log(W / (1 - W)) = arcosh(cosh 2b + kappa sinh 2b)."""
-    shrunk = np.exp(-2 * b)
-    y = ((1 + kappa) + (1 - kappa) * shrunk**2) / 2
-    return float(expit(2 * b + np.log(y + np.sqrt(max(y**2 - shrunk**2, 0.0)))))
+    shrunk, lost = np.exp(-2 * b), kappa * np.expm1(-4 * b)
+    y = (1 + shrunk**2 - lost) / 2  # e^(-2b) divided out
+    gap = (np.expm1(-2 * b) ** 2 - lost) / 2  # y less e^(-2b), without a difference
+    return float(expit(2 * b + np.log(y + np.sqrt(gap * (y + shrunk)))))
 
 
 @quiet
@@ -376,10 +380,11 @@ def mixed_states(eigenvalues: Any, counts: Any, beta: float = 1.0) -> Array:
         beta: inverse temperature, > 0.
 
     Returns:
-        The roots, increasing; an empty array where there is none.
+        The roots, increasing; 0 for one below 1e-290; an empty array where there is none.
 
     Raises:
-        ValueError: other shapes, counts that are not positive, a temperature that is not positive.
+        ValueError: other shapes, eigenvalues that are both 0, counts that are not positive, a
+            temperature that is not positive.
 
     Source: the equation as a third party writes it, derived again in the book (chapter on
     spectral selection).
@@ -396,16 +401,22 @@ def mixed_states(eigenvalues: Any, counts: Any, beta: float = 1.0) -> Array:
     inverse = positive_number("beta", beta)
     (a, other), (m, k) = values, number_of
 
+    if a == other == 0:
+        raise ValueError("eigenvalues: must not both be 0; every q is at rest then.")
+
     def force(q: Any) -> Any:
         logs = np.array([other + (a - other) * q * q, -other + (a + other) * q * q, a * q + 0 * q])
         e = np.exp(inverse * (logs - logs.max(axis=0)))  # only the sign counts
-        return q * ((a - other) * e[0] + (a + other) * e[1]) + a * m / k * e[2]
+        pull = np.where(q == 0, np.maximum(e[2], TINY), e[2])  # at 0 it stands alone
+        return q * ((a - other) * e[0] + (a + other) * e[1]) + a * m / k * pull
 
     grid = np.linspace(-1, 1, 4001)
     f = force(grid)
     exact = grid[1:-1][f[1:-1] == 0]
-    change = np.flatnonzero(f[:-1] * f[1:] < 0)
-    between = [brentq(force, grid[i], grid[i + 1], xtol=1e-15, rtol=1e-14) for i in change]
+    change = np.flatnonzero(np.sign(f[:-1]) * np.sign(f[1:]) < 0)
+    how = {"xtol": 1e-300, "rtol": 1e-14, "maxiter": 3000}
+    between = np.array([brentq(force, grid[i], grid[i + 1], **how) for i in change])
+    between = np.where(np.abs(between) < SMALLEST, 0.0, between)
     return np.sort(np.append(exact, between))
 
 
