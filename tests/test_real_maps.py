@@ -24,7 +24,7 @@ def spread():
     return load("heads", FOLDER).arrays["spread"][:5, -1].astype(float)
 
 
-@pytest.mark.parametrize("name", ["maps", "axes"])
+@pytest.mark.parametrize("name", ["maps", "axes", "whole"])
 def test_the_files_are_small_and_those_that_their_manifests_describe(name):
     assert (FOLDER / f"{name}.npz").stat().st_size <= 100_000
     manifest = json.loads((FOLDER / f"{name}.json").read_text())
@@ -33,8 +33,10 @@ def test_the_files_are_small_and_those_that_their_manifests_describe(name):
     assert {key: digest(value) for key, value in found.arrays.items()} == kept
     if name == "maps":
         assert found.parameters["texts"] == list(sweep.TEXTS)
-    else:
+    elif name == "axes":
         assert found.parameters["changes"] == list(tool.CHANGES)
+    else:
+        assert found.parameters["kinds"] == list(tool.KINDS)
 
 
 def test_mixtures_of_a_layer_computed_again(minilm, maps):
@@ -158,3 +160,46 @@ def test_a_run_of_a_changed_layer_again(minilm, axes, name, layer):
     keys = "coordinate", "entry", "share", "cosine", "place"
     for key, value in zip(keys, found, strict=False):
         assert axes.arrays[f"axis_{key}"][i, 1, layer] == pytest.approx(value, abs=6e-5)
+
+
+# --- whole models at 512 tokens ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return load("whole", FOLDER)
+
+
+def test_own_maps_carry_the_tokens_of_four_texts_where_constants_do_not(whole):
+    error, tokens, sentence = np.moveaxis(whole.arrays["own_maps"].astype(float), -1, 0)
+    own, stein, constant, zero, every = error.T
+    assert own.max() < 0.25 < 0.35 < every.min()
+    assert (own < stein).all()
+    assert (stein < constant).all()
+    assert constant.min() > 0.45
+    assert zero.min() > 1.2
+    assert tokens[:, 0].min() > 0.99 > 0.96 > tokens[:, 2].max()
+    assert sentence[:, 0].min() > 0.998  # the sentence hides what constants cost
+    assert sentence[:, 2].min() > 0.97
+
+
+def test_own_maps_of_a_text_made_again(minilm, whole):
+    found = tool.own_maps(minilm, "bread")
+    i = whole.parameters["texts"].index("bread")
+    assert whole.arrays["own_maps"][i] == pytest.approx(np.array(found), abs=6e-5)
+
+
+def test_a_gaussian_start_leaves_the_text_and_sinks_bring_it_back_in_part(whole):
+    names = whole.parameters["controls"]
+    first, last = whole.arrays["apart"].astype(float).T
+    gauss, kept, shuffled, other, pair = (names.index(n) for n in (
+        "Gaussian start", "with [CLS] and [SEP]", "shuffled", "bread", "two Gaussian starts"
+    ))  # fmt: skip
+    assert last[gauss] > 0.85 > 0.3 > first[gauss]
+    assert last[pair] < 0.5
+    assert last[shuffled] < last[kept] < last[gauss] < last[other]
+    text, start, sinks, *_ = whole.arrays["cosines"]
+    assert text < 0.2 < 0.25 < sinks < 0.4 < 0.45 < start
+    flat = whole.arrays["kurtosis"]
+    assert (np.abs(flat[:, 1:5] - 3) < 0.2).all()
+    assert (flat[:, -1] > 6).all()

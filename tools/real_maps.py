@@ -4,9 +4,11 @@ maps: spread, share and Gaussian law of heads with random weights, at 512 tokens
 and 16 Gaussians explain, on the clusters of each head's keys; one affine map a head for all texts,
 in the place of heads, on sentences.
 axes: where one layer repeated leads, under changes of gains, values and biases.
+whole: at 512 tokens, errors of tokens where maps stand in the place of heads, for four texts, and
+what becomes of a Gaussian start, beside other controls.
 
-Writes NAME.npz and NAME.json, for both, to book/real/data or another folder; the chapters read
-them and compute a part again. Some ten minutes on one core. Needs the weights: make weights.
+Writes NAME.npz and NAME.json, for all three, to book/real/data or another folder; the chapters
+read them and compute a part again. Some ten minutes on one core. Needs the weights: make weights.
 """
 
 import json
@@ -19,6 +21,7 @@ import real_heads as sweep
 from scipy.cluster.vq import kmeans2
 from scipy.special import softmax
 
+import transpde as tp
 from transpde import models
 from transpde.records.record import FigureData, write
 from transpde.theory import real
@@ -29,6 +32,7 @@ STARTS = ("harbour", "python", "random")
 PASSES = 40
 PIECE = 14  # ids of a piece of text, between [CLS] and [SEP]
 BEST = (12, 24, 36, 48)
+KINDS = ("affine", "stein", "constant", "zero")
 SIZE = (1, 1)
 ROUNDING = 1e-9  # tokens closer than this are one point
 rng = np.random.default_rng
@@ -172,6 +176,72 @@ def axes(model):
     return found | {"axis": np.array(directions).reshape(*shape, -1)[0]}
 
 
+# --- whole models at 512 tokens -----------------------------------------------------------------
+
+
+def width(x):
+    """The spread of tokens: root mean square distance to their mean."""
+    return np.sqrt(((x - x.mean(axis=0)) ** 2).sum(axis=1).mean())
+
+
+def own_maps(model, text):
+    """Error of the tokens in units of their spread, their mean cosine and that of the sentence.
+
+    The heads of spread below two are replaced by maps of this text, and last all heads: (5, 3).
+    """
+    ids = sweep.ids_of(model, text, 512)
+    path = model(ids)
+    layers = range(model.depth)
+    spread = [
+        models.score_spread(model.attention(l), model.measure(l, path.points[l])) for l in layers
+    ]
+    below, found = np.array(spread) < 2, []
+    for chosen, by in [*((below, by) for by in KINDS), (np.ones_like(below), "affine")]:
+        new = model(ids, edit=models.replacement(model, path, chosen, by))
+        (x, y), lengths = (path.output, new.output), []
+        for z in (x, y):
+            lengths.append(np.linalg.norm(z, axis=1))
+        cosine = ((x * y).sum(axis=1) / np.prod(lengths, axis=0)).mean()
+        error = np.sqrt(((x - y) ** 2).sum(axis=1).mean()) / width(x)
+        found.append((error, cosine, new.embedding @ path.embedding))
+    return found
+
+
+def kurtosis(x):
+    """Median over 200 random directions; 3 for normal tokens."""
+    u = (x - x.mean(axis=0)) @ rng(0).normal(size=(x.shape[1], 200))
+    return np.median((u**4).mean(axis=0) / (u**2).mean(axis=0) ** 2)
+
+
+def apart(x, y):
+    """Bures distance of two clouds of as many tokens, by one nuclear norm."""
+    gap, a, b = x.mean(axis=0) - y.mean(axis=0), x - x.mean(axis=0), y - y.mean(axis=0)
+    overlap = np.linalg.svd(a @ b.T, compute_uv=False).sum() / len(x)
+    return np.sqrt(gap @ gap + width(x) ** 2 + width(y) ** 2 - 2 * overlap)
+
+
+def through_depth(model):
+    """Kurtosis by layer of two texts; distances and mean cosines, first and last, of controls."""
+    x = {name: model(sweep.ids_of(model, name, 512)).points for name in ("harbour", "python")}
+    text, cloud = x["harbour"], tp.Particles(x["harbour"][0])
+    one, two = (models.twin(cloud, seed).points for seed in range(2))
+    kept = one.copy()
+    kept[[0, -1]] = text[0][[0, -1]]  # [CLS] and [SEP]
+    others = {
+        "Gaussian start": model(start=one).points,
+        "with [CLS] and [SEP]": model(start=kept).points,
+        "shuffled": model(sweep.ids_of(model, "shuffled", 512)).points,
+        "bread": model(sweep.ids_of(model, "bread", 512)).points,
+    }
+    pairs = [(text, y) for y in others.values()] + [
+        (others["Gaussian start"], model(start=two).points)
+    ]
+    far = [[apart(a[i], b[i]) / width(text[i]) for i in (0, -1)] for a, b in pairs]
+    cosines = [models.mean_cosine(y[-1]) for y in (text, *others.values())]
+    names = [*others, "two Gaussian starts"]
+    return [[kurtosis(z) for z in y] for y in x.values()], far, cosines, names
+
+
 # --- one map for all texts ----------------------------------------------------------------------
 
 
@@ -267,6 +337,13 @@ def data(name):
     if name == "axes":
         arrays = axes(model)
         parameters = {"changes": tuple(CHANGES), "starts": STARTS, "passes": PASSES}
+    elif name == "whole":
+        texts = [text for text in sweep.TEXTS if text != "glossary"]
+        arrays = {"own_maps": np.array([own_maps(model, text) for text in texts])}
+        *columns, names = through_depth(model)
+        keys = "kurtosis", "apart", "cosines"
+        arrays |= {key: np.array(column) for key, column in zip(keys, columns, strict=True)}
+        parameters = {"texts": texts, "kinds": KINDS, "controls": names}
     else:
         arrays = random_heads(model)
         arrays["mixture"] = np.array([mixtures(model, text) for text in sweep.TEXTS])
@@ -285,7 +362,7 @@ def draw(name, data, figure):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if sys.argv[1:] else sweep.ROOT / "book" / "real" / "data"
-    for name in sys.argv[2:] or ("maps", "axes"):
+    for name in sys.argv[2:] or ("maps", "axes", "whole"):
         about = __doc__.splitlines()[0].partition(":")[0]
         manifest = write(name, about, sys.modules[__name__], folder, [], overwrite=True)[-1]
         kept = json.loads(manifest.read_text("utf-8"))
