@@ -198,13 +198,28 @@ def own_maps(model, text):
     below, found = np.array(spread) < 2, []
     for chosen, by in [*((below, by) for by in KINDS), (np.ones_like(below), "affine")]:
         new = model(ids, edit=models.replacement(model, path, chosen, by))
-        (x, y), lengths = (path.output, new.output), []
-        for z in (x, y):
-            lengths.append(np.linalg.norm(z, axis=1))
-        cosine = ((x * y).sum(axis=1) / np.prod(lengths, axis=0)).mean()
+        x, y = path.output, new.output
+        cosine = ((x * y).sum(axis=1) / (row_norms(x) * row_norms(y))).mean()
         error = np.sqrt(((x - y) ** 2).sum(axis=1).mean()) / width(x)
         found.append((error, cosine, new.embedding @ path.embedding))
     return found
+
+
+def steps(model):
+    """By layer: |attention| / |x|, |feed-forward| / |y|, cosines of the first norm and the layer."""
+    path, rows = model(sweep.ids_of(model, "harbour", 512)), []
+    for l, x in enumerate(path.points[:-1]):
+        part = model.layer(l, x)
+        pairs = (part.attention, x), (part.feed_forward, part.middle)
+        lengths = [(row_norms(a) / row_norms(b)).mean() for a, b in pairs]
+        ends = (x + part.attention, part.middle), (x, part.out)
+        turns = [(a * b).sum(axis=1) / (row_norms(a) * row_norms(b)) for a, b in ends]
+        rows.append([*lengths, *(cosine.mean() for cosine in turns)])
+    return rows
+
+
+def row_norms(x):
+    return np.linalg.norm(x, axis=1)
 
 
 def kurtosis(x):
@@ -340,6 +355,7 @@ def data(name):
     elif name == "whole":
         texts = [text for text in sweep.TEXTS if text != "glossary"]
         arrays = {"own_maps": np.array([own_maps(model, text) for text in texts])}
+        arrays["steps"] = np.array(steps(model))
         *columns, names = through_depth(model)
         keys = "kurtosis", "apart", "cosines"
         arrays |= {key: np.array(column) for key, column in zip(keys, columns, strict=True)}
