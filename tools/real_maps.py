@@ -206,7 +206,7 @@ def own_maps(model, text):
 
 
 def steps(model):
-    """By layer: |attention| / |x|, |feed-forward| / |y|, cosines of the first norm and the layer."""
+    """By layer: |attention| / |x|, |feed-forward| / |y|, cosines of the norm and of the layer."""
     path, rows = model(sweep.ids_of(model, "harbour", 512)), []
     for l, x in enumerate(path.points[:-1]):
         part = model.layer(l, x)
