@@ -46,17 +46,10 @@ def random_heads(model, n=512):
     found = {"spread": [], "share": [], "law": [], "cosine": []}
     for scale in SCALES:
         fresh = model.randomised(scale, seed=0)
-        path, rows = fresh(sweep.ids_of(fresh, "harbour", n)), []
-        for l in range(fresh.depth):
-            measure = fresh.measure(l, path.points[l])
-            made = fresh.projections(l, measure)
-            spreads = models.score_spread(fresh.attention(l), measure)
-            for sigma, q, keys, v, o in zip(spreads, *made[:3], made.outputs, strict=True):
-                law = real.explained_share(o, real.gaussian_outputs(q, keys, v))
-                rows.append((sigma, real.affine_share(q, o), law))
-        table = np.array(rows).reshape(fresh.depth, fresh.heads, 3)
-        for i, key in enumerate(("spread", "share", "law")):
-            found[key].append(table[..., i])
+        path = fresh(sweep.ids_of(fresh, "harbour", n))
+        table = models.head_table(fresh, path)
+        for key in ("spread", "share", "law"):
+            found[key].append(getattr(table, key))
         found["cosine"].append([models.mean_cosine(x) for x in path.points])
     return {f"random_{key}": np.array(value) for key, value in found.items()}
 
@@ -229,10 +222,8 @@ def kurtosis(x):
 
 
 def apart(x, y):
-    """Bures distance of two clouds of as many tokens, by one nuclear norm."""
-    gap, a, b = x.mean(axis=0) - y.mean(axis=0), x - x.mean(axis=0), y - y.mean(axis=0)
-    overlap = np.linalg.svd(a @ b.T, compute_uv=False).sum() / len(x)
-    return np.sqrt(gap @ gap + width(x) ** 2 + width(y) ** 2 - 2 * overlap)
+    """Bures distance of two clouds."""
+    return tp.wasserstein(*(tp.Gaussian.from_particles(tp.Particles(z)) for z in (x, y)))
 
 
 def through_depth(model):
