@@ -35,6 +35,7 @@ __all__ = [
     "number",
     "of_kind",
     "plain_array",
+    "positive_array",
     "positive_integer",
     "positive_number",
     "probability_weights",
@@ -95,6 +96,14 @@ def finite_array(name: str, value: Any, shape: str) -> Array:
             f"{name}: every entry must be finite; got {array[where]} at index {where}. "
             "Remove or replace it first."
         )
+    return array
+
+
+def positive_array(name: str, value: Any, shape: str = "N") -> Array:
+    """Return an array of positive numbers, or raise `ValueError`."""
+    array = finite_array(name, value, shape)
+    if array.min() <= 0:
+        raise ValueError(f"{name}: must be positive; got {array.min()}.")
     return array
 
 

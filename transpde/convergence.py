@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from transpde.checks import Array, finite_array, listing, plain_array, same_size
+from transpde.checks import Array, finite_array, listing, plain_array, positive_array, same_size
 from transpde.fields import quiet
 
-__all__ = ["SeedOrder", "bernstein_parameter", "fitted_order", "positive_array", "seed_order"]
+__all__ = ["SeedOrder", "bernstein_parameter", "fitted_order", "seed_order"]
 
 
 @quiet
@@ -104,14 +104,6 @@ def bernstein_parameter(points: Any) -> Array:
         raise ValueError(f"points: every entry must be finite; got {z}.")
     root = np.sqrt(z - 1) * np.sqrt(z + 1)  # of z, at infinity: no cut off [-1, 1]
     return np.asarray(np.abs(z + root))
-
-
-def positive_array(name: str, value: Any, shape: str = "N") -> Array:
-    """Return an array of positive numbers, or raise `ValueError`."""
-    array = finite_array(name, value, shape)
-    if array.min() <= 0:
-        raise ValueError(f"{name}: must be positive; got {array.min()}.")
-    return array
 
 
 __dir__ = listing(__all__)

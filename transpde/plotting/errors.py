@@ -11,9 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from transpde.checks import Array, mapping, of_kind, plain_array, positive_number, same_size
+from transpde.checks import (
+    Array,
+    mapping,
+    of_kind,
+    plain_array,
+    positive_array,
+    positive_number,
+    same_size,
+)
 from transpde.checks import function as a_function
-from transpde.convergence import bernstein_parameter, fitted_order, positive_array
+from transpde.convergence import bernstein_parameter, fitted_order
 from transpde.plotting.styles import (
     GREY,
     INK,

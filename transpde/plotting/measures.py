@@ -15,11 +15,11 @@ from transpde.checks import (
     Array,
     finite_array,
     of_kind,
+    positive_array,
     positive_integer,
     positive_number,
     same_size,
 )
-from transpde.convergence import positive_array
 from transpde.measures import Gaussian, Grid, Particles
 from transpde.plotting.solid import drawable, in_space, token_axes
 from transpde.plotting.styles import (

@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from transpde.checks import Array, finite_array, mapping, of_kind, real_array, same_size
-from transpde.convergence import positive_array
+from transpde.checks import (
+    Array,
+    finite_array,
+    mapping,
+    of_kind,
+    positive_array,
+    real_array,
+    same_size,
+)
 from transpde.plotting.styles import (
     GREY,
     INK,

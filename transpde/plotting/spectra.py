@@ -7,8 +7,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from transpde.checks import Array, finite_array, mapping, plain_array, real_array, same_size
-from transpde.convergence import positive_array
+from transpde.checks import (
+    Array,
+    finite_array,
+    mapping,
+    plain_array,
+    positive_array,
+    real_array,
+    same_size,
+)
 from transpde.plotting.styles import (
     GREY,
     STYLES,

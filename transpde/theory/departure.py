@@ -19,6 +19,7 @@ from transpde.checks import (
     number,
     of_kind,
     points_of,
+    positive_array,
     positive_integer,
     probability_weights,
     same_size,
@@ -215,9 +216,7 @@ def cumulant_growth(head: Softmax, start: Any, order: int, time: Any) -> Any:
     """
     of_kind("head", head, Softmax, "a softmax head")
     k = number("order", order, "an integer of at least 3", lambda n: n >= 3, whole=True)
-    s0 = finite_array("start", start, "...")
-    if s0.min() <= 0:
-        raise ValueError(f"start: must be positive; got {s0.min()}.")
+    s0 = positive_array("start", start, "...")
     s = np.asarray(variance(head, s0, time))
     s = np.where(np.isfinite(s), s, np.nan)
     a = float((head.key.T @ head.query)[0, 0])

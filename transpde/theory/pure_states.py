@@ -19,6 +19,7 @@ from transpde.checks import (
     finite_array,
     listing,
     number,
+    positive_array,
     positive_integer,
     positive_number,
     probability_weights,
@@ -164,7 +165,7 @@ def split_threshold(strength: Any, ratio: Any = 1.0) -> Array:
         >>> round(float(theory.split_threshold(1.0)), 6)
         0.761594
     """
-    b, r = _positive("strength", strength), _positive("ratio", ratio)
+    b, r = positive_array("strength", strength, "..."), positive_array("ratio", ratio, "...")
     b, r = _together("ratio", r, "strength", b)
     # sinh(x) sinh(y) in place of a difference of cosh, which loses digits; e^(2b) divided out.
     half = np.abs(np.log(r)) / 2
@@ -174,13 +175,6 @@ def split_threshold(strength: Any, ratio: Any = 1.0) -> Array:
     top = top * np.expm1(-2 * np.abs(lower)) * np.expm1(-2 * upper)
     with np.errstate(over="ignore"):
         return np.asarray(top / -np.expm1(-4 * b))
-
-
-def _positive(name: str, value: Any) -> Array:
-    array = finite_array(name, value, "...")
-    if array.min() <= 0:
-        raise ValueError(f"{name}: must be positive; got {array.min()}.")
-    return array
 
 
 def _together(name: str, one: Array, other_name: str, other: Array) -> tuple[Array, Array]:
@@ -272,7 +266,7 @@ def stable_splits(n: int, strength: Any, share: Any) -> Array:
     tokens = positive_integer("n", n)
     if tokens < 2:
         raise ValueError(f"n: must be at least 2; got {n!r}.")
-    b, m = _positive("strength", strength), finite_array("share", share, "...")
+    b, m = positive_array("strength", strength, "..."), finite_array("share", share, "...")
     b, m = (one[..., None] for one in _together("share", m, "strength", b))
     k = np.arange(1, tokens)
     r = np.maximum(k, tokens - k) / np.minimum(k, tokens - k)
@@ -396,7 +390,7 @@ def mixed_states(eigenvalues: Any, counts: Any, beta: float = 1.0) -> Array:
     """
     values = finite_array("eigenvalues", eigenvalues, "d")
     same_size("eigenvalues", len(values), "u and v", 2, "length")
-    number_of = _positive("counts", finite_array("counts", counts, "d"))
+    number_of = positive_array("counts", counts, "d")
     same_size("counts", len(number_of), "u and v", 2, "length")
     inverse = positive_number("beta", beta)
     (a, other), (m, k) = values, number_of
