@@ -5,7 +5,7 @@ import pytest
 from scipy.special import ive
 
 import transpde as tp
-from transpde.attention.densities import SMALL, scaled_average
+from transpde.attention.densities import scaled_average
 
 HEADS = {"softmax": tp.Softmax, "unnormalised": tp.Unnormalized}
 
@@ -48,7 +48,7 @@ def test_the_field_is_that_of_a_cloud_spread_over_the_directions(d, kind, beta):
     assert np.abs(attention(measure)(x) - wanted).max() < 1e-12 * np.abs(wanted).max()
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.5, -2.0, 0.99 * SMALL])
+@pytest.mark.parametrize("beta", [0.0, 0.5, -2.0, 6.0, 40.0])
 @pytest.mark.parametrize("kind", HEADS)
 @pytest.mark.parametrize("d", [2, 3, 5, 10])
 def test_harmonics_give_what_sums_over_pairs_give(d, kind, beta):

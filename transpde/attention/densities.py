@@ -22,7 +22,7 @@ from transpde.measures import Axial, Circle
 __all__ = ["AxialField", "CircleField", "isotropic"]
 
 ROUNDING = 1e-13  # relative
-SMALL = 8.0  # scores of which harmonics keep all digits of a sum of exponentials
+CANCELLED = 1e-6  # what is left of a sum, beside its terms, that keeps no ten digits
 NEGLIGIBLE = 1e-18  # coefficients beside the largest, which is at least one
 AT_ONCE = 1 << 20  # pairs whose weights are held at once
 
@@ -141,19 +141,20 @@ class AxialField(Field):
     def rates(self) -> Array:
         r"""Return the derivatives of $q = \operatorname{artanh} u$ at the nodes.
 
-        It is $v\,\partial_uZ/\beta$, over Z for softmax, so where the scores are small enough it
-        comes from the few harmonics of Z that they allow.
+        It is $v\,\partial_uZ/\beta$, over Z for softmax, so it comes from the harmonics of Z;
+        where these cancel, far from all mass at low temperature, from sums over pairs.
         """
-        if abs(self.beta) > SMALL:
-            u, s = self.measure.heights, self.measure.widths
-            parts = [
-                along - u[rows] * across
-                for rows in np.array_split(np.arange(len(u)), 1 + len(u) ** 2 // AT_ONCE)
-                for along, across in [self._parts(u[rows], s[rows])]
-            ]
-            return np.concatenate(parts)
-        Z, slope = _harmonic_sums(self.beta, self.measure)
-        return np.asarray(self.scale * (slope / Z if self.normalised else slope))
+        Z, slope, size = _harmonic_sums(self.beta, self.measure)
+        if np.min(Z) > CANCELLED * size:
+            factor = 1 / Z if self.normalised else np.exp(abs(self.beta))
+            return np.asarray(self.scale * slope * factor)
+        u, s = self.measure.heights, self.measure.widths
+        parts = [
+            along - u[rows] * across
+            for rows in np.array_split(np.arange(len(u)), 1 + len(u) ** 2 // AT_ONCE)
+            for along, across in [self._parts(u[rows], s[rows])]
+        ]
+        return np.concatenate(parts)
 
     def _parts(self, along: Array, across: Array) -> tuple[Array, Array]:
         """Return the field along the axis, and across it over the distance to it."""
@@ -186,9 +187,12 @@ def scaled_average(dimension: int, z: Array) -> Array:
 
 @lru_cache(maxsize=16)
 def _coefficients(beta: float, dimension: int) -> tuple[Array, Array]:
-    r"""Return those of $e^{\beta t}$ in Gegenbauer polynomials of value 1 at 1, and over beta."""
-    half, size = dimension / 2, abs(beta) / 2
-    degree = np.arange(int(40 + 6 * size))
+    r"""Return those of $e^{\beta t - |\beta|}$ in Gegenbauer polynomials of value 1 at 1.
+
+    The second ones are over beta.
+    """
+    half, size = dimension / 2, abs(beta)
+    degree = np.arange(int(40 + 11 * np.sqrt(size)))
     # The number of harmonics of a degree is (2l + d - 2) (l + d - 3)! / (l! (d - 2)!).
     log_count = (
         np.log(np.maximum(2 * degree + dimension - 2, 1))
@@ -197,31 +201,39 @@ def _coefficients(beta: float, dimension: int) -> tuple[Array, Array]:
         - gammaln(dimension - 1)
     )
     log_count[0] = 0.0
-    rest = np.exp(log_count + gammaln(half) - gammaln(degree + half))
-    rest = rest * hyp0f1(degree + half, size**2)
-    over = np.zeros(len(degree))
-    over[1:] = rest[1:] * (beta / 2) ** (degree[1:] - 1) / 2
-    values = rest * (beta / 2) ** degree
-    seen = np.flatnonzero((np.abs(values) + np.abs(over)) * (1 + degree) ** 2 > NEGLIGIBLE)
-    return frozen(values[: seen[-1] + 1]), frozen(over[: seen[-1] + 1])
+    if size > 1:
+        rest = np.exp(log_count + gammaln(half) + (half - 1) * np.log(2 / size))
+        values = rest * ive(degree + half - 1, size) * np.sign(beta) ** degree
+        over = values / beta
+    else:
+        rest = np.exp(log_count + gammaln(half) - gammaln(degree + half) - size)
+        rest = rest * hyp0f1(degree + half, size**2 / 4)
+        values, over = rest * (beta / 2) ** degree, np.zeros(len(degree))
+        over[1:] = rest[1:] * (beta / 2) ** (degree[1:] - 1) / 2
+    seen = np.abs(values) + np.abs(over) * (1 + degree) ** 2
+    last = np.flatnonzero(seen > NEGLIGIBLE * seen.max())[-1] + 1
+    return frozen(values[:last]), frozen(over[:last])
 
 
-def _harmonic_sums(beta: float, law: Axial) -> tuple[Array, Array]:
-    r"""Return Z at the nodes, and its derivative by u over beta."""
+def _harmonic_sums(beta: float, law: Axial) -> tuple[Array, Array, float]:
+    r"""Return Z and its derivative by u over beta at the nodes, over $e^{|\beta|}$.
+
+    The last one is the largest size of the terms of Z.
+    """
     d, u, m = law.dimension, law.heights, law.masses
     c, c_over = _coefficients(beta, d)
-    Z, slope = np.zeros(len(u)), np.zeros(len(u))
+    Z, slope, size = np.full(len(u), c[0] * m.sum()), np.zeros(len(u)), float(c[0])
     # P_l' = l (l + d - 2) / (d - 1) times the polynomial of degree l - 1 in dimension d + 2.
     last, now = np.ones(len(u)), u
     raised_last, raised = np.zeros(len(u)), np.ones(len(u))
-    Z += c[0] * m.sum()
     for degree in range(1, len(c)):
         moment = m @ now
         Z += c[degree] * moment * now
         slope += c_over[degree] * moment * degree * (degree + d - 2) / (d - 1) * raised
+        size += abs(c[degree] * moment)
         last, now = now, _next(degree, d, u, last, now)
         raised_last, raised = raised, _next(degree - 1, d + 2, u, raised_last, raised)
-    return Z, slope
+    return Z, slope, size
 
 
 def _next(degree: int, dimension: int, u: Array, last: Array, now: Array) -> Array:
