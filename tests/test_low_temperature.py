@@ -45,7 +45,7 @@ def test_zero_temperature_has_a_closed_form(seed):
 
 
 def test_limits_and_rates_are_those_of_the_path():
-    head = tp.Softmax(np.array([[0.7, 0.3], [-0.2, 1.0]]), I2, V)
+    head = tp.Softmax(np.array([[0.7, 0.3], [0.1, 1.0]]), I2, V)
     x = on_circle(np.array([0.4, 2.0, -1.0]))
     limits = low_temperature.zero_temperature_limit(head, x)
     rates = low_temperature.zero_temperature_rate(head, x)
@@ -158,19 +158,19 @@ def test_the_tangent_model_solves_its_equation(beta):
 
 
 @pytest.mark.parametrize(
-    ("beta", "m0", "s0", "off"), [(200.0, 0.005, 0.1, 0.034), (2000.0, 0.0002, 0.03, 6e-4)]
+    ("beta", "m0", "s0", "off"), [(200.0, 0.005, 0.1, 0.034), (2000.0, 0.0002, 0.03, 4e-4)]
 )
 def test_the_sphere_follows_the_tangent_model_near_the_pole(beta, m0, s0, off):
     z, w = np.polynomial.hermite_e.hermegauss(40)
     keep = w > 1e-18 * w.max()
     z, w = z[keep], w[keep] / w[keep].sum()
-    tokens = tp.Particles(on_circle(np.pi / 2 - (m0 + s0 * z)), w, space=tp.Sphere())
-    times = np.linspace(0.0, 14.0, 29)
+    tokens = tp.Particles(on_circle(np.pi / 2 - np.arctan(m0 + s0 * z)), w, space=tp.Sphere())
+    times = np.linspace(0.0, 14.0, 15)
     path = tp.flow(tokens, tp.Softmax(beta * A, I2, V), times)
-    m = path.points[:, :, 0] @ w
+    m = (path.points[:, :, 0] / path.points[:, :, 1]) @ w  # on the tangent line
     early = m < 0.2
     wanted = low_temperature.tangent_model(V.diagonal(), A.diagonal(), beta, m0, s0, times)[0]
-    assert early.sum() > 8
+    assert early.sum() > 6
     assert np.abs(m[early] / wanted[early] - 1).max() < off
 
 

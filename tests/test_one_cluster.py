@@ -115,7 +115,7 @@ def test_the_rate_is_that_of_the_one_point_that_loses(d, beta, normalized, time,
         found = -np.polyfit(late[1:], np.log(distances(path, p)[1:]), 1)[0]
         wanted = one_cluster.clustering_rate(beta, d, p, normalized=normalized)
         assert abs(wanted - value) < 5e-5
-        assert abs(found - wanted) < (2e-5 if d == 2 else 2e-4 * wanted)
+        assert abs(found - wanted) < 2e-4 * wanted
 
 
 @pytest.mark.parametrize(("beta", "value"), [(0.0, 0.3), (0.3, 0.22225)])

@@ -21,6 +21,7 @@ from transpde.checks import (
     Array,
     finite_array,
     frozen,
+    listing,
     number,
     of_kind,
     positive_number,
@@ -42,6 +43,8 @@ __all__ = [
     "zero_temperature_path",
     "zero_temperature_rate",
 ]
+
+__dir__ = listing(__all__)
 
 EQUAL = 1e-9  # relative distance of eigenvalues that count as equal
 DEFECTIVE = 1e7  # condition of eigenvectors of which some count as missing

@@ -19,6 +19,7 @@ from transpde.checks import (
     finite_array,
     flag,
     frozen,
+    listing,
     number,
     of_kind,
     positive_number,
@@ -35,6 +36,8 @@ __all__ = [
     "poisson_mean",
     "split_threshold",
 ]
+
+__dir__ = listing(__all__)
 
 SERIES = 0.03  # shifts below are summed as a series
 TOLERANCES: Any = {"method": "DOP853", "rtol": 1e-12, "atol": 1e-13}
