@@ -272,6 +272,7 @@ NUMBER = of(number_like())
 POSITIVE, MAYBE_POSITIVE = (of(number_like(least=0.0, open_=True, none=n)) for n in (False, True))
 SIZE = of(number_like(least=0.0))
 ORDER = of(number_like(least=1.0))
+INSIDE = of(number_like(least=0.0, open_=True, most=1.0))
 WHOLE, MAYBE_WHOLE, COUNT = (
     of(whole_like()), of(whole_like(none=True)), of(whole_like(least=0)),
 )  # fmt: skip
@@ -298,6 +299,8 @@ GRID = tp.Grid([0.0, 1.0, 3.0], [0.5, 0.25])
 HEAD = tp.Softmax(I2, I2, -I2)
 LINE_HEAD = tp.Softmax([[1.0]], [[1.0]], [[-1.0]])
 GAUSSIANS = tp.Gaussian([[0.0, 0.0], [1.0, 0.0]], factor=[I2, I2])
+EVEN_LAW = tp.Axial([0.5, 1.0, 2.0], [0.2, 0.3, 0.5], dimension=2)
+CIRCLE = tp.Circle.from_density(lambda t: (1 + 0.5 * np.sin(t)) / (2 * np.pi), 64)
 GEOMETRIC = np.append(0.0, np.geomspace(1.0, 1e4, 9))
 TOKEN_PATH = tp.flow(TOKENS, HEAD, 0.1)
 GAUSSIAN_PATH = tp.flow(GAUSSIAN, HEAD, GEOMETRIC)
@@ -380,6 +383,14 @@ def uniform(x: Any) -> Any:
     return np.ones(len(x)) / 3
 
 
+def tilted(angles: Any) -> Any:
+    return 1 - 0.5 * np.cos(angles)
+
+
+def bump(angles: Any) -> Any:
+    return tilted(angles) / (2 * np.pi)
+
+
 def _random(**more: Any) -> dict[str, Argument]:
     return {"seed": SEED(0), "scale": POSITIVE(1.0), **more}
 
@@ -426,6 +437,29 @@ ROWS: dict[str, dict[str, Argument]] = {
         "edges": NUMBERS(np.linspace(-6, 6, 40)),
         "gaussian": A_GAUSSIAN(tp.Gaussian([0.0], factor=[[1.0]])),
     },
+    "Axial": {
+        "angles": of(array_like(single=True, least=0.0))([0.5, 1.0, 2.0]),
+        "masses": of(array_like(single=True, least=0.0))([0.2, 0.3, 0.5]),
+        "dimension": of(whole_like(least=2))(3),
+    },
+    "Axial.from_density": {
+        "function": of(callable_like("1", None, np.nan, [1.0], np.ones((3, 2)), -1.0))(tilted),
+        "dimension": of(whole_like(least=2))(3),
+        "depth": of(number_like(least=0.0, open_=True, most=1.0))(1e-6),
+    },
+    "Axial.distance_to_dirac": {
+        "self": ITSELF(EVEN_LAW), "point": NUMBERS([1.0, 0.0]), "p": ORDER(2),
+    },
+    "Axial.sample": {"self": ITSELF(EVEN_LAW), "n": WHOLE(3), "seed": SEED(0)},
+    "Circle": {"density": of(array_like(single=True, least=0.0))(CIRCLE.density)},
+    "Circle.from_density": {
+        "function": of(callable_like("1", None, np.nan, [1.0], np.ones((3, 2)), -1.0))(bump),
+        "n": of(whole_like(least=8))(16),
+    },
+    "Circle.distance_to_dirac": {
+        "self": ITSELF(CIRCLE), "point": NUMBERS([0.6, 0.8]), "p": ORDER(2),
+    },
+    "Circle.sample": {"self": ITSELF(CIRCLE), "n": WHOLE(3), "seed": SEED(0)},
     "Sphere": {"radius": POSITIVE(1.0), "normal": MAYBE_NUMBERS([0.0, 1.0])},
     "Softmax": MATRICES,
     "L2": MATRICES,
@@ -455,6 +489,12 @@ ROWS: dict[str, dict[str, Argument]] = {
     },
     "attention.composed.MaskedField.__call__": {
         "self": ITSELF(tp.Masked(HEAD)(PLACED)), "x": KNOWN(I2), "positions": NUMBERS([0.0, 1.0]),
+    },
+    "attention.densities.CircleField.__call__": {
+        "self": ITSELF(HEAD(CIRCLE)), "x": KNOWN(I2), "positions": MAYBE_UNUSED(None),
+    },
+    "attention.densities.AxialField.__call__": {
+        "self": ITSELF(HEAD(EVEN_LAW)), "x": KNOWN(I2), "positions": MAYBE_UNUSED(None),
     },
     "AffineField": {"linear": NUMBERS(I2), "offset": MAYBE_NUMBERS([0.0, 1.0])},
     "Schedule": {
@@ -799,6 +839,55 @@ ROWS: dict[str, dict[str, Argument]] = {
     "theory.mixed_states": {
         "eigenvalues": NUMBERS([2.0, -3.0]), "counts": POSITIVE_ARRAY([1.0, 1.0]),
         "beta": POSITIVE(1.5),
+    },
+    "theory.one_cluster.axial_shift": {
+        "measure": of(instance_of(TOKENS, CIRCLE))(EVEN_LAW), "time": DEPTHS([0.0, 1.0]),
+    },
+    "theory.one_cluster.poisson_mean": {"start": INSIDE(0.3), "time": DEPTHS([0.0, 1.0])},
+    "theory.one_cluster.boosted_mean": {"start": INSIDE(0.3), "time": DEPTHS([0.0, 1.0])},
+    "theory.one_cluster.clustering_rate": {
+        "beta": SIZE(0.5), "dimension": of(whole_like(least=2))(3), "p": ORDER(2),
+        "order": of(number_like(least=-2.0, open_=True))(0.0), "normalized": FLAG(False),
+    },
+    "theory.one_cluster.split_threshold": {"heavier": POSITIVE(0.9), "lighter": POSITIVE(0.1)},
+    "theory.one_cluster.arc_rate": {
+        "beta": SIZE(0.5), "heavier": POSITIVE(0.9), "lighter": POSITIVE(0.1),
+        "normalized": FLAG(False),
+    },
+    "theory.one_cluster.mode_rates": {
+        "beta": POSITIVE(0.5), "dimension": of(whole_like(least=2))(3),
+        "degrees": of(array_like(least=0.0))([1.0, 2.0]), "normalized": FLAG(False),
+    },
+    "theory.low_temperature.zero_temperature_path": {
+        "head": PLANAR_HEAD(HEAD), "points": NUMBERS(I2), "time": DEPTHS([0.0, 0.1]),
+    },
+    **{
+        f"theory.low_temperature.zero_temperature_{name}": {
+            "head": PLANAR_HEAD(HEAD), "points": NUMBERS(I2),
+        }
+        for name in ("limit", "rate")
+    },
+    "theory.low_temperature.uniform_mean": {
+        "concentration": of(array_like(least=0.0))([1.0, 2.0]),
+        "dimension": of(whole_like(least=2))(3),
+    },
+    "theory.low_temperature.laplace_mean": {
+        "direction": NUMBERS([0.6, 0.8]), "concentration": POSITIVE(9.0),
+        "gradient": NUMBERS([0.8, -0.6]),
+    },
+    "theory.low_temperature.laplace_bound": {
+        "concentration": of(array_like(least=2.0))([2.0, 3.0]),
+        "dimension": of(whole_like(least=2))(3), "mass": POSITIVE(1.0),
+    },
+    "theory.low_temperature.concentration_times": {
+        "values": NUMBERS([1.0, 0.5]), "scores": NUMBERS([0.1, 1.0]),
+    },
+    "theory.low_temperature.tangent_model": {
+        "values": NUMBERS([1.0, 0.5]), "scores": NUMBERS([0.1, 1.0]), "beta": POSITIVE(50.0),
+        "mean": NUMBER(0.01), "spread": POSITIVE(0.1), "time": DEPTHS([0.0, 1.0]),
+    },
+    "theory.low_temperature.fastest_degree": {
+        "beta": POSITIVE(10.0), "dimension": of(whole_like(least=2))(3),
     },
     "theory.random_heads.score_edge": RATIOS,
     "theory.random_heads.typical_blowup_time": RATIOS,

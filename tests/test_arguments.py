@@ -28,7 +28,8 @@ READ = {
     "figures.covariance_paths.Paths", "models.HeadTable", "models.Layer", "models.Model",
     "models.Projections", "models.Survey", "models.TokenPath", "records.FigureData",
     "records.Picture",
-    "spectra.LimitRank", "theory.LipschitzBounds", "theory.real.GainAxis",
+    "spectra.LimitRank", "theory.LipschitzBounds", "theory.low_temperature.ConcentrationTimes",
+    "theory.real.GainAxis",
 }  # fmt: skip
 # Parts of the package itself, which give each other what is already checked.
 INNER = {

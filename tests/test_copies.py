@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from calls import (
     ANTI,
+    CIRCLE,
+    EVEN_LAW,
     GAUSSIAN,
     GAUSSIAN_PATH,
     GRID,
@@ -53,6 +55,12 @@ THINGS = {
     "stack": STACK,
     "grid": GRID,
     "plane": PLANE,
+    "circle": CIRCLE,
+    "axial": EVEN_LAW,
+    "on a circle": HEAD(CIRCLE),
+    "on an axis": HEAD(EVEN_LAW),
+    "flow of a circle": tp.flow(CIRCLE, HEAD, 0.1),
+    "flow of an axial": tp.flow(EVEN_LAW, HEAD, 0.1),
     "affine": tp.AffineField(I2),
     "affine, as asked": HEAD(GAUSSIAN),
     "affine sum": HEAD(GAUSSIAN) + HEAD(GAUSSIAN),

@@ -51,6 +51,8 @@ def test_what_is_public_shows_itself_in_two_lines(name):
             "Gaussian(mean (2,), factor (2, 2), log_scales (2,), in_axes False)",
         ),
         (tp.Grid([0.0, 1.0, 3.0], [0.5, 0.25]), "Grid(density (2,) on [0, 3])"),
+        (tp.Circle(np.full(16, 0.5 / np.pi)), "Circle(density at 16 angles)"),
+        (tp.Axial([1.0, 2.0], [0.5, 0.5], 3), "Axial(2 nodes on the sphere of dimension 2)"),
         (
             tp.Sigmoid(np.eye(2), np.eye(2), np.eye(2), 1.0),
             "Sigmoid(query (2, 2), key (2, 2), value (2, 2), bias 1.0)",

@@ -10,7 +10,7 @@ from transpde.checks import listing
 from transpde.distances import bures, conditional_wasserstein, wasserstein
 from transpde.fields import AffineField
 from transpde.flow import flow, layers
-from transpde.measures import Gaussian, Grid, Measure, Particles
+from transpde.measures import Axial, Circle, Gaussian, Grid, Measure, Particles
 from transpde.schedules import Schedule
 from transpde.spaces import Euclidean, Sphere
 from transpde.trajectories import Trajectory
@@ -20,6 +20,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AffineField",
     "Attention",
+    "Axial",
+    "Circle",
     "Euclidean",
     "Gaussian",
     "Grid",

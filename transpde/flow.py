@@ -55,7 +55,8 @@ def flow(
     r"""Integrate the Transformer PDE from `measure` over depth `time`.
 
     Args:
-        measure: `Particles`, a `Gaussian`, a stack of either, or a `Grid`. It stays in its space.
+        measure: `Particles`, a `Gaussian`, a stack of either, a `Grid`, a `Circle` or an `Axial`.
+            It stays in its space.
         attention: an attention, a callable t -> attention, or a `Schedule`, which declares where
             its parameters jump. Parameters with leading axes give each case of a stack its own. A
             change of a callable that is shorter than an adaptive step can be missed.
@@ -68,7 +69,8 @@ def flow(
             "LSODA", is a route of its own, one case after another. A grid has one method,
             "SSPRK2": finite volumes of second order with steps, set by the velocities and the
             cells, that keep the density non-negative. Its error is that of the grid; refine the
-            cells to see it.
+            cells to see it. A `Circle` and an `Axial`, which are not stiff, step by "DOP853" or by
+            a solver of scipy.
         rtol: relative tolerance, held by each coordinate of each case. No part in the flow of a
             grid.
         atol: absolute tolerance, in the units of the tokens. No part in the flow of a grid.
@@ -95,7 +97,8 @@ def flow(
         TypeError: a measure for which the attention has no field.
         ValueError: bad times, tolerances, method, budget or kernel; a first velocity that is not
             finite.
-        RuntimeError: the edges of a grid hold back a mass of more than 1e-6.
+        RuntimeError: the edges of a grid hold back a mass of more than 1e-6; a density has become
+            too steep for the angles of a circle.
 
     Source: `castin2025unified`; the change of time is ours (chapter on Gaussian preservation).
 
@@ -202,6 +205,7 @@ def _integrated(
         records = np.array([state for _, state in run.steps])
     else:
         times, records = (np.zeros(1) if times is None else times), run.records
+    start.verify(times, records.reshape(len(times), *shape, -1))
 
     def shaped(values: Array) -> Any:
         return frozen(values.reshape(shape)) if shape else values[0].item()

@@ -10,7 +10,7 @@ import numpy as np
 
 from transpde.checks import Array, Unchanging, case_axes, finite_array, frozen, number, same_size
 from transpde.fields import quiet
-from transpde.measures import Gaussian, Grid, Measure, Particles
+from transpde.measures import Gaussian, Measure, Particles
 
 __all__ = ["Law", "Trajectory"]
 
@@ -23,7 +23,14 @@ HAS = {
     "Particles": "particles has `points`",
     "Gaussian": "Gaussians has `means` and `covariances`",
     "Grid": "a Grid has `densities`",
+    "Circle": "a Circle has `densities`",
+    "Axial": "an Axial has `angles` at each time",
 }
+
+
+def _article(measure: Any) -> str:
+    kind = type(measure).__name__
+    return f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind}"
 
 
 def _rounded_up(times: Any) -> Any:
@@ -130,10 +137,10 @@ class Trajectory(Unchanging, Generic[M]):
             return self.final.unpack(states)
         if len(states) == 0:
             raise ValueError(f"path[i]: must choose at least one recorded time; got {i!r}.")
-        if isinstance(self.final, Grid):
+        if not self.final.stackable:
             raise TypeError(
-                f"path[i]: several times of a Grid are no measure; got {i!r}. Take them one by "
-                "one, or their densities: path.densities[i]."
+                f"path[i]: several times of {_article(self.final)} are no measure; got {i!r}. "
+                "Take them one by one, or their densities: path.densities[i]."
             )
         return self.final.unpack(states)
 
@@ -230,7 +237,7 @@ class Trajectory(Unchanging, Generic[M]):
 
     @property
     def densities(self) -> Array:
-        """Averages over the cells (T, n1) or (T, n1, n2) of a flow of a grid."""
+        """Averages over cells (T, n1) or (T, n1, n2), or values (T, n) on the circle."""
         shape = self._of_final("densities", "density").shape
         return frozen(self.states.reshape(len(self.times), *shape))
 

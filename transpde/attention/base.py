@@ -36,7 +36,7 @@ class Attention(Unchanging, ABC):
         """Return the velocity field on all of space that the measure creates.
 
         Args:
-            measure: Particles, a Gaussian or a Grid.
+            measure: Particles, a Gaussian, a Grid, a Circle or an Axial.
             method: how sums over Particles are evaluated. "exact": one by one, in time n m for m
                 targets. "interpolated": softmax, L2, Sinkhorn and masked softmax sums in at most
                 three dimensions from Chebyshev nodes or a separable expansion, in time n + m;
@@ -78,6 +78,12 @@ class Attention(Unchanging, ABC):
     @abstractmethod
     def _check_kind(self, measure: Measure) -> None:
         """Raise unless the kind of the measure and its stack fit."""
+
+    def _check_circle(self, measure: Measure) -> None:
+        raise TypeError(_NO_DENSITY.format(kind=type(self).__name__, measure="a Circle"))
+
+    def _check_axial(self, measure: Measure) -> None:
+        raise TypeError(_NO_DENSITY.format(kind=type(self).__name__, measure="an Axial"))
 
     @quiet
     def matrix(self, measure: Particles) -> Array:
@@ -145,6 +151,12 @@ class Attention(Unchanging, ABC):
         return WithFeedForward(self, other)
 
     __radd__ = __add__
+
+
+_NO_DENSITY = (
+    "measure: {kind} attention has no field of {measure}; Softmax and Unnormalized heads and sums "
+    "of these have. Take tokens of it first: measure.sample(n, seed)."
+)
 
 
 def _summands(attention: Attention) -> tuple[Attention, ...]:
@@ -263,6 +275,9 @@ class WithFeedForward(Attention):
             )
 
     def _check_grid(self, measure: Measure) -> None:
+        self._check_tokens(measure)
+
+    def _check_circle(self, measure: Measure) -> None:
         self._check_tokens(measure)
 
     def _matrix(self, measure: Particles) -> Array:

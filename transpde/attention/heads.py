@@ -11,11 +11,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from transpde.attention.base import Attention
+from transpde.attention.densities import AxialField, CircleField, isotropic
 from transpde.checks import Array, finite_array, points_of, same_size
 from transpde.fields import AffineField, Field, Motion, VelocityField, in_range
 from transpde.kernels import (
@@ -26,7 +27,7 @@ from transpde.kernels import (
     matrix_product,
     token_mean,
 )
-from transpde.measures import Gaussian, Grid, Measure, Particles
+from transpde.measures import Axial, Circle, Gaussian, Grid, Measure, Particles
 
 __all__ = ["GaussianHead", "Head", "TokenField", "at_rows"]
 
@@ -38,6 +39,8 @@ class Head(Attention):
     query: Array
     key: Array
     value: Array
+    # Of weights e^score: whether they are divided by their sum. None for other weights.
+    normalised: ClassVar[bool | None] = None
 
     def __post_init__(self) -> None:
         Q = finite_array("query", self.query, "... k d")
@@ -94,6 +97,28 @@ class Head(Attention):
 
     def _check_grid(self, measure: Grid) -> None:
         """Accept any grid."""
+
+    def _circle_field(self, measure: Circle) -> CircleField:
+        return CircleField(self, measure)
+
+    def _axial_field(self, measure: Axial) -> AxialField:
+        beta, scale = (isotropic(M) for M in (self.key.mT @ self.query, self.value))
+        return AxialField(beta or 0.0, scale or 0.0, bool(self.normalised), measure)
+
+    def _check_circle(self, measure: Circle) -> None:
+        if self.normalised is None:
+            super()._check_circle(measure)
+
+    def _check_axial(self, measure: Axial) -> None:
+        if self.normalised is None:
+            super()._check_axial(measure)
+        for name, matrix in (("key^T query", self.key.mT @ self.query), ("value", self.value)):
+            if isotropic(matrix) is None:
+                raise ValueError(
+                    "measure: an Axial stays symmetric under heads whose matrices key^T query and "
+                    f"value are multiples of the identity; {name} is none. For others take draws: "
+                    "measure.sample(n, seed), or a Circle in dimension 2."
+                )
 
     def matches(self, stack: tuple[int, ...]) -> None:
         """Raise `ValueError` unless the leading axes of the parameters fit those of a stack."""

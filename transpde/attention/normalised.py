@@ -63,6 +63,8 @@ class Softmax(GaussianHead):
         array([-2., -1.])
     """
 
+    normalised = True
+
     def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> SoftmaxSum:
         """Return the weights that this head gives to the tokens of a measure."""
         keys = matrix_product(measure.points, self.key)

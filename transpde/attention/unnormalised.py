@@ -81,6 +81,8 @@ class Unnormalized(Head):
         array([2.])
     """
 
+    normalised = False
+
     def token_sum(self, measure: Particles, how: Evaluation = EXACT) -> PointwiseSum:
         """Return the weights that this head gives to the tokens of a measure."""
         return _pointwise(self, measure, np.exp)

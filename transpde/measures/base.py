@@ -26,6 +26,7 @@ class Measure(Unchanging, ABC):
     stack: tuple[int, ...] = ()  # leading axes of a stack of measures
     in_axes: bool = False  # its coordinates are known to come from `principal`
     space: Space = EUCLIDEAN
+    stackable: bool = True  # whether several of its kind make one measure
 
     @property
     @abstractmethod
@@ -65,6 +66,12 @@ class Measure(Unchanging, ABC):
     @abstractmethod
     def push(self, field: VelocityField, step: float) -> Self:
         """Return the push-forward by x -> x + step * field(x)."""
+
+    def verify(self, times: Array, states: Array) -> None:
+        """Raise `RuntimeError` where coordinates (T, ..., N) that a flow gave are no such measure.
+
+        Most measures are what their coordinates say.
+        """
 
     def prepared(self) -> Self:
         """Return the same measure with the coordinates that a flow begins with."""

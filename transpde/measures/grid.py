@@ -67,6 +67,7 @@ class Grid(Measure):
     edges: tuple[Array, ...]
     density: Array
     scheme = "finite volumes"
+    stackable = False
 
     @quiet
     def __init__(self, edges: Any, density: Any) -> None:

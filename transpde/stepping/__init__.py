@@ -16,5 +16,6 @@ __all__ = ["SCHEMES", "Carried", "Implicit", "Options"]
 SCHEMES: dict[str, dict[str, Any]] = {
     "coordinates": dict.fromkeys(("auto", "DOP853", "Rodas5P"), Integration)
     | dict.fromkeys(SCIPY_METHODS, Independent),
+    "densities": {"DOP853": Integration} | dict.fromkeys(SCIPY_METHODS, Independent),
     "finite volumes": {METHOD: FiniteVolumes},
 }

@@ -1,0 +1,242 @@
+r"""Fields of densities on the circle and of symmetric laws on spheres, under exponential weights.
+
+Both sums have $Z(x) = \int e^{\langle Ax, y\rangle}\,d\mu(y)$ and its moments. On the circle
+$A = \beta I$ makes them convolutions. For a symmetric law they are sums over nodes of averages
+over directions, $B(z) = \mathbb E\,e^{zt}$ with t the first coordinate on $S^{d-2}$: a function
+${}_0F_1$ or a scaled Bessel function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from scipy.special import gammaln, hyp0f1, ive
+
+from transpde.checks import Array, frozen, points_of
+from transpde.fields import Field, in_range
+from transpde.measures import Axial, Circle
+
+__all__ = ["AxialField", "CircleField", "isotropic"]
+
+ROUNDING = 1e-13  # relative
+CANCELLED = 1e-6  # what is left of a sum, beside its terms, that keeps no ten digits
+NEGLIGIBLE = 1e-18  # coefficients beside the largest, which is at least one
+AT_ONCE = 1 << 20  # pairs whose weights are held at once
+
+
+def isotropic(matrix: Array) -> float | None:
+    """Return b of a matrix b I, None for another one."""
+    if matrix.ndim != 2:
+        return None
+    b = float(np.trace(matrix)) / len(matrix)
+    off = np.abs(matrix - b * np.eye(len(matrix))).max()
+    return b if off <= ROUNDING * np.abs(matrix).max() else None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CircleField(Field):
+    """The field that a softmax or unnormalised head makes of a density on the circle."""
+
+    head: Any
+    measure: Circle
+
+    @in_range
+    def __call__(self, x: Any, positions: Any = None) -> Array:
+        """Return the velocities at `x`, of shape (..., n, 2) or (2,)."""
+        points = points_of("x", x, "the attention", 2)
+        return self.values(points.reshape(-1, 2)).reshape(points.shape)
+
+    def known(self) -> bool:
+        """Return whether the density is finite."""
+        return bool(np.isfinite(self.measure.density).all())
+
+    def values(self, x: Array, positions: Array | None = None) -> Array:
+        """Return the velocities at points (m, 2), by trapezoid sums over the angles."""
+        A = self.head.key.T @ self.head.query
+        found = np.empty(x.shape)
+        count = max(1, AT_ONCE // len(self.measure.density))
+        for start in range(0, len(x), count):
+            rows = slice(start, start + count)
+            weights, shift = _weights(x[rows] @ A.T, self.measure.points)
+            found[rows] = self._velocities(weights @ self._moments, shift)
+        return found
+
+    def at_angles(self) -> Array:
+        """Return the velocities at the angles of the density itself, (n, 2)."""
+        A, n = self.head.key.T @ self.head.query, len(self.measure.density)
+        b = isotropic(A)
+        if b is None:
+            weights, shift = _weights_at_angles(A.tobytes(), n)
+            return self._velocities(weights @ self._moments, shift)
+        kernel = np.fft.rfft(np.exp(b * np.cos(self.measure.angles) - abs(b)))
+        sums = np.fft.irfft(kernel[:, None] * np.fft.rfft(self._moments, axis=0), n, axis=0)
+        return self._velocities(sums, np.full((n, 1), abs(b)))
+
+    @property
+    def _moments(self) -> Array:
+        """The masses, and the masses times the points, (n, 3)."""
+        m = self.measure.masses[:, None]
+        return np.concatenate([m, m * self.measure.points], axis=1)
+
+    def _velocities(self, sums: Array, shift: Array) -> Array:
+        """Return the velocities from the sums of weights that are too small by a log."""
+        factor = 1 / sums[:, :1] if self.head.normalised else np.exp(shift)
+        return np.asarray((sums[:, 1:] * factor) @ self.head.value.T)
+
+
+def _weights(scores_of: Array, points: Array) -> tuple[Array, Array]:
+    """Return exponentials of scores (m, n) over the largest on the circle, and its log (m, 1)."""
+    shift = np.linalg.norm(scores_of, axis=1, keepdims=True)
+    return np.exp(scores_of @ points.T - shift), shift
+
+
+@lru_cache(maxsize=4)
+def _weights_at_angles(matrix: bytes, n: int) -> tuple[Array, Array]:
+    """Return the weights between n equal angles, which no density changes."""
+    theta = 2 * np.pi * np.arange(n) / n
+    points = np.stack([np.cos(theta), np.sin(theta)], axis=1)
+    weights, shift = _weights(points @ np.frombuffer(matrix).reshape(2, 2).T, points)
+    return frozen(weights), frozen(shift)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AxialField(Field):
+    r"""The field of a head with $K^\top Q = \beta I$, $V = vI$ on a symmetric law.
+
+    $$\Gamma(x) = v\sum_i m_i e^{\beta x_1u_i}\big(u_iB_d(z)\,e + \tfrac{\beta s_i^2}{d-1}
+    B_{d+2}(z)\,x_\perp\big), \qquad z = \beta|x_\perp|s_i,$$
+    over $\sum_i m_ie^{\beta x_1u_i}B_d(z)$ for softmax.
+    """
+
+    beta: float
+    scale: float
+    normalised: bool
+    measure: Axial
+
+    @in_range
+    def __call__(self, x: Any, positions: Any = None) -> Array:
+        """Return the velocities at `x`, of shape (..., n, d) or (d,)."""
+        d = self.measure.dimension
+        points = points_of("x", x, "the attention", d)
+        return self.values(points.reshape(-1, d)).reshape(points.shape)
+
+    def known(self) -> bool:
+        """Return whether the law is finite."""
+        return bool(np.isfinite(self.measure.coordinates).all())
+
+    def values(self, x: Array, positions: Array | None = None) -> Array:
+        """Return the velocities at points (m, d), by sums over the nodes."""
+        found = np.empty(x.shape)
+        count = max(1, AT_ONCE // len(self.measure.masses))
+        for start in range(0, len(x), count):
+            rows = slice(start, start + count)
+            along, across = self._parts(x[rows, 0], np.linalg.norm(x[rows, 1:], axis=1))
+            found[rows] = across[:, None] * x[rows]
+            found[rows, 0] = along
+        return found
+
+    def rates(self) -> Array:
+        r"""Return the derivatives of $q = \operatorname{artanh} u$ at the nodes.
+
+        It is $v\,\partial_uZ/\beta$, over Z for softmax, so it comes from the harmonics of Z;
+        where these cancel, far from all mass at low temperature, from sums over pairs.
+        """
+        Z, slope, size = _harmonic_sums(self.beta, self.measure)
+        if np.min(Z) > CANCELLED * size:
+            factor = 1 / Z if self.normalised else np.exp(abs(self.beta))
+            return np.asarray(self.scale * slope * factor)
+        u, s = self.measure.heights, self.measure.widths
+        parts = [
+            along - u[rows] * across
+            for rows in np.array_split(np.arange(len(u)), 1 + len(u) ** 2 // AT_ONCE)
+            for along, across in [self._parts(u[rows], s[rows])]
+        ]
+        return np.concatenate(parts)
+
+    def _parts(self, along: Array, across: Array) -> tuple[Array, Array]:
+        """Return the field along the axis, and across it over the distance to it."""
+        d, beta, law = self.measure.dimension, self.beta, self.measure
+        u, s = law.heights, law.widths
+        z = np.abs(beta) * across[:, None] * s
+        scores = beta * along[:, None] * u + z
+        shift = scores.max(axis=1, keepdims=True) if self.normalised else 0.0
+        weights = law.masses * np.exp(scores - shift)
+        even, odd = scaled_average(d, z), scaled_average(d + 2, z)
+        first = (weights * even) @ u
+        second = (weights * odd) @ s**2 * beta / (d - 1)
+        factor = self.scale
+        if self.normalised:
+            factor = factor / (weights * even).sum(axis=1)
+        return first * factor, second * factor
+
+
+def scaled_average(dimension: int, z: Array) -> Array:
+    r"""Return $e^{-z}B(z)$ for $z\ge 0$, B the mean of $e^{zt}$ over $S^{d-2}$, t a coordinate."""
+    order = (dimension - 3) / 2
+    large = np.maximum(z, 1.0)
+    log_size = gammaln(order + 1) + order * np.log(2 / large)
+    return np.where(
+        z > 1.0,
+        np.exp(log_size) * ive(order, large),
+        hyp0f1(order + 1, np.minimum(z, 1.0) ** 2 / 4) * np.exp(-np.minimum(z, 1.0)),
+    )
+
+
+@lru_cache(maxsize=16)
+def _coefficients(beta: float, dimension: int) -> tuple[Array, Array]:
+    r"""Return those of $e^{\beta t - |\beta|}$ in Gegenbauer polynomials of value 1 at 1.
+
+    The second ones are over beta.
+    """
+    half, size = dimension / 2, abs(beta)
+    degree = np.arange(int(40 + 11 * np.sqrt(size)))
+    # The number of harmonics of a degree is (2l + d - 2) (l + d - 3)! / (l! (d - 2)!).
+    log_count = (
+        np.log(np.maximum(2 * degree + dimension - 2, 1))
+        + gammaln(np.maximum(degree + dimension - 2, 1))
+        - gammaln(degree + 1)
+        - gammaln(dimension - 1)
+    )
+    log_count[0] = 0.0
+    if size > 1:
+        rest = np.exp(log_count + gammaln(half) + (half - 1) * np.log(2 / size))
+        values = rest * ive(degree + half - 1, size) * np.sign(beta) ** degree
+        over = values / beta
+    else:
+        rest = np.exp(log_count + gammaln(half) - gammaln(degree + half) - size)
+        rest = rest * hyp0f1(degree + half, size**2 / 4)
+        values, over = rest * (beta / 2) ** degree, np.zeros(len(degree))
+        over[1:] = rest[1:] * (beta / 2) ** (degree[1:] - 1) / 2
+    seen = np.abs(values) + np.abs(over) * (1 + degree) ** 2
+    last = np.flatnonzero(seen > NEGLIGIBLE * seen.max())[-1] + 1
+    return frozen(values[:last]), frozen(over[:last])
+
+
+def _harmonic_sums(beta: float, law: Axial) -> tuple[Array, Array, float]:
+    r"""Return Z and its derivative by u over beta at the nodes, over $e^{|\beta|}$.
+
+    The last one is the largest size of the terms of Z.
+    """
+    d, u, m = law.dimension, law.heights, law.masses
+    c, c_over = _coefficients(beta, d)
+    Z, slope, size = np.full(len(u), c[0] * m.sum()), np.zeros(len(u)), float(c[0])
+    # P_l' = l (l + d - 2) / (d - 1) times the polynomial of degree l - 1 in dimension d + 2.
+    last, now = np.ones(len(u)), u
+    raised_last, raised = np.zeros(len(u)), np.ones(len(u))
+    for degree in range(1, len(c)):
+        moment = m @ now
+        Z += c[degree] * moment * now
+        slope += c_over[degree] * moment * degree * (degree + d - 2) / (d - 1) * raised
+        size += abs(c[degree] * moment)
+        last, now = now, _next(degree, d, u, last, now)
+        raised_last, raised = raised, _next(degree - 1, d + 2, u, raised_last, raised)
+    return Z, slope, size
+
+
+def _next(degree: int, dimension: int, u: Array, last: Array, now: Array) -> Array:
+    """Return the Gegenbauer polynomial of the next degree, of value 1 at 1."""
+    over = degree + dimension - 2
+    return ((2 * degree + dimension - 2) * u * now - degree * last) / over

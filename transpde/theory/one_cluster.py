@@ -1,0 +1,289 @@
+r"""One cluster on a sphere: how fast a law concentrates, and when it cannot.
+
+Everything here is for $\langle Ax, y\rangle = \beta\langle x, y\rangle$ and V = I on $S^{d-1}$,
+softmax or unnormalised. A law that tends to a Dirac mass at $x^*$ has one *source*: the only start
+that does not go to $x^*$.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.integrate import solve_ivp
+from scipy.special import gammaln, ive
+
+from transpde.checks import (
+    LEAST,
+    Array,
+    finite_array,
+    flag,
+    frozen,
+    listing,
+    number,
+    of_kind,
+    positive_number,
+)
+from transpde.measures import Axial
+from transpde.measures.axial import order_of, sphere_dimension
+
+__all__ = [
+    "arc_rate",
+    "axial_shift",
+    "boosted_mean",
+    "clustering_rate",
+    "mode_rates",
+    "poisson_mean",
+    "split_threshold",
+]
+
+__dir__ = listing(__all__)
+
+SERIES = 0.03  # shifts below are summed as a series
+TOLERANCES: Any = {"method": "DOP853", "rtol": 1e-12, "atol": 1e-13}
+
+
+def axial_shift(measure: Axial, time: Any) -> Array:
+    r"""Return the shift $\tau(t)$ that moves a symmetric law at $\beta = 0$.
+
+    Heights move by $u_t = \tanh(\tau + \operatorname{artanh}u_0)$, with
+    $\dot\tau = \int\tanh(\tau + \operatorname{artanh}u)\,d\mu_0$, $\tau(0) = 0$.
+
+    Args:
+        measure: the law at time 0, `Axial`.
+        time: times, a number or (T,), not negative.
+
+    Returns:
+        Array of the shape of `time`.
+
+    Raises:
+        TypeError: a measure that is not `Axial`.
+        ValueError: times that are negative or not finite.
+
+    Source: ours (chapter on quantitative clustering).
+    """
+    law: Axial = of_kind("measure", measure, Axial)
+    t = times_from_zero(time)
+    q, m = law.coordinates, law.masses
+    return _solved(lambda tau: m @ np.tanh(tau + q), 0.0, t)
+
+
+def poisson_mean(start: float, time: Any) -> Array:
+    r"""Return the mean of a Poisson kernel on the circle at $\beta = 0$, in closed form.
+
+    The density $(1 - r^2)/(2\pi(1 - 2r\cos\theta + r^2))$, of mean r, stays one, with
+    $r(t) = (1 + (1 - r_0^2)r_0^{-2}e^{-t})^{-1/2}$.
+
+    Args:
+        start: r0, between 0 and 1.
+        time: times, a number or (T,), not negative.
+
+    Raises:
+        ValueError: a mean that is not between 0 and 1; times that are negative or not finite.
+
+    Source: ours (chapter on quantitative clustering).
+
+    Example:
+        >>> from transpde.theory import one_cluster
+        >>> round(float(one_cluster.poisson_mean(0.3, 6.911)), 4)
+        0.995
+    """
+    r = _share("start", start)
+    return np.asarray((1 + (1 - r * r) / (r * r) * np.exp(-times_from_zero(time))) ** -0.5)
+
+
+def boosted_mean(start: float, time: Any) -> Array:
+    r"""Return the mean of a boosted uniform law on $S^2$ at $\beta = 0$.
+
+    The density $\propto(1 - 2wu + w^2)^{-2}$ stays one, with $\dot w = \frac12(1 - w^2)M(w)$ and
+    mean $M(w) = \frac{1 + w^2}{2w} - \frac{(1 - w^2)^2}{4w^2}\log\frac{1 + w}{1 - w}$.
+
+    Args:
+        start: w0, between 0 and 1.
+        time: times, a number or (T,), not negative.
+
+    Raises:
+        ValueError: a boost that is not between 0 and 1; times that are negative or not finite.
+
+    Source: ours (chapter on quantitative clustering).
+
+    Example:
+        >>> from transpde.theory import one_cluster
+        >>> one_cluster.boosted_mean(0.2, [0.0, 2.0]).round(6)
+        array([0.264521, 0.734727])
+    """
+    # With w = tanh(tau / 2) the equation is that of the shift, d(tau)/dt = M.
+    tau = _solved(_boosted, 2 * np.arctanh(_share("start", start)), times_from_zero(time))
+    return np.asarray(_boosted(tau))
+
+
+def clustering_rate(
+    beta: float, dimension: int, p: float, order: float = 0, normalized: bool = True
+) -> float:
+    r"""Return the rate $-\lim\frac1t\log W_p(\mu_t, \delta_{x^*})$ of a law that has one cluster.
+
+    It is $\min(\kappa_+, k\kappa_-/p)$: with $\kappa_\pm = 1$ for softmax and
+    $\kappa_\pm = e^{\pm\beta}$ for unnormalised attention, and k the order of the mass
+    $\mu_0(B(a_0, \epsilon))\sim\epsilon^k$ about the source.
+
+    Args:
+        beta: the inverse temperature, not negative.
+        dimension: d, at least 2.
+        p: of the distance, at least 1.
+        order: of the density at the source, $|x - a_0|^{order}$: 0 where it is positive and
+            bounded, more where it vanishes, less (down to 1 - d, excluded) where it is infinite;
+            $k = d - 1 + order$.
+        normalized: softmax if true, else unnormalised attention.
+
+    Raises:
+        ValueError: a negative inverse temperature, a dimension below two, p below one, an order
+            of infinite mass.
+        TypeError: a flag that is none.
+
+    Source: ours (chapter on quantitative clustering).
+
+    Example:
+        >>> from transpde.theory import one_cluster
+        >>> round(one_cluster.clustering_rate(0.5, 2, p=2, normalized=False), 5)
+        0.30327
+    """
+    b, d = _temperature(beta), sphere_dimension(dimension)
+    p = order_of("p", p)
+    k = d - 1 + number("order", order, f"a finite number above {1 - d}",
+                       lambda x: 1 - d < x < np.inf)  # fmt: skip
+    if flag("normalized", normalized):
+        return float(min(1.0, k / p))
+    return float(min(np.exp(b), k * np.exp(-b) / p))
+
+
+def split_threshold(heavier: float, lighter: float) -> float:
+    r"""Return the inverse temperature above which two opposite clusters hold.
+
+    Arcs about two opposite points of masses $m_0\ge m_1$ contract, if they are symmetric and
+    narrow, for $\beta > \frac12\log(m_0/m_1)$; below it the lighter one spreads. The same for
+    softmax and unnormalised attention.
+
+    Args:
+        heavier: m0, positive; masses or their ratio.
+        lighter: m1, positive and at most m0.
+
+    Raises:
+        ValueError: masses that are not positive, the first smaller than the second.
+
+    Source: ours (chapter on quantitative clustering).
+
+    Example:
+        >>> from transpde.theory import one_cluster
+        >>> round(one_cluster.split_threshold(0.9, 0.1), 6)
+        1.098612
+    """
+    m0, m1 = _two_masses(heavier, lighter)
+    return float(np.log(m0 / m1) / 2)
+
+
+def arc_rate(beta: float, heavier: float, lighter: float, normalized: bool = True) -> float:
+    r"""Return the rate at which a narrow arc about the lighter of two opposite points contracts.
+
+    It is $m_1e^\beta - m_0e^{-\beta}$, for softmax over $m_1e^\beta + m_0e^{-\beta}$; negative
+    where it spreads.
+
+    Args:
+        beta: the inverse temperature, not negative.
+        heavier: m0, the mass at the other point, positive.
+        lighter: m1, the mass at this point, positive and at most m0.
+        normalized: softmax if true, else unnormalised attention.
+
+    Raises:
+        ValueError: a negative inverse temperature; masses that are not positive, or m0 < m1.
+        TypeError: a flag that is none.
+
+    Source: ours (chapter on quantitative clustering).
+    """
+    b, (m0, m1) = _temperature(beta), _two_masses(heavier, lighter)
+    if flag("normalized", normalized):
+        return float(np.tanh(b + np.log(m1 / m0) / 2))
+    return float(m1 * np.exp(b) - m0 * np.exp(-b))
+
+
+def mode_rates(beta: float, dimension: int, degrees: Any, normalized: bool = True) -> Array:
+    r"""Return the rates at which spherical harmonics grow from the uniform law, for V = I.
+
+    Degree l grows at $l(l + d - 2)I_{l+\nu}(\beta)/(\beta I_\nu(\beta))$, $\nu = d/2 - 1$, under
+    softmax, and at $Z = \Gamma(d/2)(2/\beta)^\nu I_\nu(\beta)$ times that under unnormalised
+    attention. For V = -I modes decay at these rates; for large beta like those of the heat
+    equation, $l(l + d - 2)/\beta$.
+
+    Args:
+        beta: the inverse temperature, positive.
+        dimension: d, at least 2.
+        degrees: l, a number or (n,), not negative.
+        normalized: softmax if true, else unnormalised attention.
+
+    Raises:
+        ValueError: an inverse temperature that is not positive, a dimension below two, negative
+            degrees.
+        TypeError: a flag that is none.
+
+    Source: ours (chapter on quantitative clustering), by the formula of Funk and Hecke.
+
+    Example:
+        >>> from transpde.theory import one_cluster
+        >>> one_cluster.mode_rates(2.0, 3, [1, 2]).round(6)
+        array([0.537315, 0.581967])
+    """
+    b, d = positive_number("beta", beta), sphere_dimension(dimension)
+    degree = finite_array("degrees", degrees, "...")
+    if degree.min() < 0 or (degree % 1).any():
+        raise ValueError(f"degrees: must be integers of at least 0; got {degrees!r}.")
+    nu = d / 2 - 1
+    rates = degree * (degree + d - 2) / b * ive(degree + nu, b) / ive(nu, b)
+    if not flag("normalized", normalized):
+        with np.errstate(over="ignore"):
+            rates = rates * np.exp(gammaln(d / 2) + nu * np.log(2 / b) + b) * ive(nu, b)
+    return frozen(np.asarray(rates))
+
+
+def _solved(rate: Any, start: float, times: Array) -> Array:
+    """Return the solution of a scalar equation at times of any shape and order."""
+    ordered, back = np.unique(times, return_inverse=True)
+    if ordered[-1] == 0:
+        return np.full(times.shape, start)
+    path = solve_ivp(lambda _, y: np.atleast_1d(rate(y[0])), (0.0, ordered[-1]), [start],
+                     t_eval=ordered, **TOLERANCES)  # fmt: skip
+    return np.asarray(path.y[0][back].reshape(times.shape))
+
+
+def _boosted(tau: Any) -> Any:
+    r"""Return the mean $\coth\tau - \tau/\sinh^2\tau$ of the uniform law on $S^2$, shifted."""
+    small, large = np.minimum(tau, SERIES), np.maximum(tau, SERIES)
+    rest = np.exp(-2 * large)
+    value = (1 + rest) / (1 - rest) - 4 * large * rest / (1 - rest) ** 2
+    series = small * (2 / 3 - 4 / 45 * small**2 + 4 / 315 * small**4)
+    return np.where(tau < SERIES, series, value)
+
+
+def times_from_zero(time: Any) -> Array:
+    """Return times that are not negative, of any shape, or raise `ValueError`."""
+    times = finite_array("time", time, "...")
+    if times.min() < 0:
+        raise ValueError(f"time: must not be negative; got {times.min()}.")
+    return times
+
+
+def _temperature(beta: Any) -> float:
+    found: float = number("beta", beta, "a finite inverse temperature of at least 0",
+                          lambda x: 0 <= x < np.inf)  # fmt: skip
+    return found
+
+
+def _share(name: str, value: Any) -> float:
+    found: float = number(name, value, "a number between 0 and 1, without these",
+                          lambda x: LEAST <= x < 1)  # fmt: skip
+    return found
+
+
+def _two_masses(heavier: Any, lighter: Any) -> tuple[float, float]:
+    m0, m1 = positive_number("heavier", heavier), positive_number("lighter", lighter)
+    if m1 > m0:
+        raise ValueError(f"lighter: must be at most the heavier mass, {m0}; got {m1}.")
+    return m0, m1
