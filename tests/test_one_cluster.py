@@ -191,7 +191,7 @@ def test_unnormalised_attention_conserves_the_lifted_mean():
 @pytest.mark.parametrize("normalized", [True, False])
 def test_the_lighter_arc_holds_beyond_the_threshold_alone(lighter, share, normalized):
     width, m0 = 0.02, 1 - lighter
-    beta = share * one_cluster.split_threshold(m0, lighter)
+    beta = share * one_cluster.two_cluster_threshold(m0, lighter)
     near = width * (np.arange(8) + 0.5) / 8
     angles = np.concatenate([near, np.pi - near])
     masses = np.concatenate([np.full(8, lighter / 8), np.full(8, m0 / 8)])
@@ -210,7 +210,7 @@ def test_the_softmax_rate_is_the_unnormalised_one_over_its_sum():
     total = m1 * np.exp(beta) + m0 * np.exp(-beta)
     fast, slow = (one_cluster.arc_rate(beta, m0, m1, n) for n in (False, True))
     assert abs(slow - fast / total) < 1e-14
-    assert abs(one_cluster.arc_rate(one_cluster.split_threshold(m0, m1), m0, m1)) < 1e-14
+    assert abs(one_cluster.arc_rate(one_cluster.two_cluster_threshold(m0, m1), m0, m1)) < 1e-14
 
 
 def test_two_atoms_off_the_symmetry_merge_late():
@@ -276,7 +276,7 @@ def test_the_rates_are_those_of_the_heat_equation_at_low_temperature():
         (lambda: one_cluster.clustering_rate(-1.0, 2, 2), "beta: must be a finite inverse temp"),
         (lambda: one_cluster.clustering_rate(1.0, 1, 2), "dimension: must be an integer of at"),
         (lambda: one_cluster.clustering_rate(1.0, 3, 2, order=-2), "order: must be a finite"),
-        (lambda: one_cluster.split_threshold(0.1, 0.9), "lighter: must be at most the heavier"),
+        (lambda: one_cluster.two_cluster_threshold(0.1, 0.9), "lighter: must be at most the heavier"),
         (lambda: one_cluster.mode_rates(1.0, 2, [0.5]), "degrees: must be integers"),
         (lambda: one_cluster.poisson_mean(1.0, 1.0), "start: must be a number between 0 and 1"),
         (lambda: one_cluster.poisson_mean(0.5, -1.0), "time: must not be negative; got -1"),

@@ -34,7 +34,7 @@ __all__ = [
     "clustering_rate",
     "mode_rates",
     "poisson_mean",
-    "split_threshold",
+    "two_cluster_threshold",
 ]
 
 __dir__ = listing(__all__)
@@ -156,7 +156,7 @@ def clustering_rate(
     return float(min(np.exp(b), k * np.exp(-b) / p))
 
 
-def split_threshold(heavier: float, lighter: float) -> float:
+def two_cluster_threshold(heavier: float, lighter: float) -> float:
     r"""Return the inverse temperature above which two opposite clusters hold.
 
     Arcs about two opposite points of masses $m_0\ge m_1$ contract, if they are symmetric and
@@ -174,7 +174,7 @@ def split_threshold(heavier: float, lighter: float) -> float:
 
     Example:
         >>> from transpde.theory import one_cluster
-        >>> round(one_cluster.split_threshold(0.9, 0.1), 6)
+        >>> round(one_cluster.two_cluster_threshold(0.9, 0.1), 6)
         1.098612
     """
     m0, m1 = _two_masses(heavier, lighter)
