@@ -849,7 +849,9 @@ ROWS: dict[str, dict[str, Argument]] = {
         "beta": SIZE(0.5), "dimension": of(whole_like(least=2))(3), "p": ORDER(2),
         "order": of(number_like(least=-2.0, open_=True))(0.0), "normalized": FLAG(False),
     },
-    "theory.one_cluster.two_cluster_threshold": {"heavier": POSITIVE(0.9), "lighter": POSITIVE(0.1)},
+    "theory.one_cluster.two_cluster_threshold": {
+        "heavier": POSITIVE(0.9), "lighter": POSITIVE(0.1),
+    },
     "theory.one_cluster.arc_rate": {
         "beta": SIZE(0.5), "heavier": POSITIVE(0.9), "lighter": POSITIVE(0.1),
         "normalized": FLAG(False),
