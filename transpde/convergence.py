@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from transpde.checks import Array, finite_array, listing, plain_array, positive_array, same_size
 from transpde.fields import quiet
@@ -13,7 +14,7 @@ __all__ = ["SeedOrder", "bernstein_parameter", "fitted_order", "seed_order"]
 
 
 @quiet
-def fitted_order(x: Any, errors: Any) -> float:
+def fitted_order(x: ArrayLike, errors: ArrayLike) -> float:
     r"""Return the slope of $\log e$ against $\log x$ by least squares.
 
     Args:
@@ -51,7 +52,7 @@ class SeedOrder(NamedTuple):
 
 
 @quiet
-def seed_order(x: Any, samples: Any) -> SeedOrder:
+def seed_order(x: ArrayLike, samples: ArrayLike) -> SeedOrder:
     """Return the mean over seeds of the fitted orders, with its standard error.
 
     Args:
@@ -77,7 +78,7 @@ def seed_order(x: Any, samples: Any) -> SeedOrder:
 
 
 @quiet
-def bernstein_parameter(points: Any) -> Array:
+def bernstein_parameter(points: ArrayLike) -> Array:
     r"""Return $\rho\ge1$ of the ellipse with foci -1 and 1 through each point.
 
     $\rho = |z + \sqrt{z^2-1}|$ for the root that makes it largest, the sum of the half-axes: a

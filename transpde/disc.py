@@ -7,9 +7,8 @@ cone, whose wall holds the rank one matrices. At trace one the cone is cut in a 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from transpde.checks import (
     Array,
@@ -57,7 +56,7 @@ def unit_trace_matrices(points: Array) -> Array:
 
 
 @quiet
-def cone_coordinates(covariances: Any) -> Array:
+def cone_coordinates(covariances: ArrayLike) -> Array:
     r"""Return the coordinates $(u, w, v) = (a - b, 2c, a + b)$ of covariances of the plane.
 
     Args:
@@ -77,7 +76,7 @@ def cone_coordinates(covariances: Any) -> Array:
     return plane_coordinates("covariances", covariances)
 
 
-def plane_coordinates(name: str, covariances: Any) -> Array:
+def plane_coordinates(name: str, covariances: ArrayLike) -> Array:
     """Return (u, w, v), shape (..., 3), of covariances of the plane under the name of a caller."""
     Sigma = known_covariances(name, covariances)
     same_size(name, Sigma.shape[-1], "the plane", 2, "dimension")
@@ -85,7 +84,7 @@ def plane_coordinates(name: str, covariances: Any) -> Array:
 
 
 @quiet
-def disc_coordinates(covariances: Any) -> Array:
+def disc_coordinates(covariances: ArrayLike) -> Array:
     r"""Return $(u, w)/v$, the place of $\Sigma/\operatorname{tr}\Sigma$ in the unit disc.
 
     Args:
@@ -105,7 +104,7 @@ def disc_coordinates(covariances: Any) -> Array:
     return disc_places("covariances", covariances)
 
 
-def disc_places(name: str, covariances: Any) -> Array:
+def disc_places(name: str, covariances: ArrayLike) -> Array:
     """Return (u, w)/v, shape (..., 2), of covariances of the plane under the name of a caller."""
     uwv = plane_coordinates(name, covariances)
     if (uwv[..., 2] == 0).any():
@@ -114,7 +113,7 @@ def disc_places(name: str, covariances: Any) -> Array:
 
 
 @quiet
-def covariances_at(points: Any) -> Array:
+def covariances_at(points: ArrayLike) -> Array:
     r"""Return the covariances of trace one at points of the unit disc.
 
     Args:
@@ -202,7 +201,7 @@ def disc_gaussians(side: int, *, inside: float = 0.97) -> Gaussian:
 
 
 @quiet
-def isotropic_directions(form: Any) -> Array:
+def isotropic_directions(form: ArrayLike) -> Array:
     r"""Return the two unit vectors u of the plane with $u^\top Au = 0$, up to sign.
 
     Args:

@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from transpde.checks import Array, Unchanging, brief, finite_array, frozen, points_of, same_size
 
@@ -175,7 +176,7 @@ class AffineField(Field):
 
     motion: Motion | None
 
-    def __init__(self, linear: Any, offset: Any = None) -> None:
+    def __init__(self, linear: ArrayLike, offset: ArrayLike | None = None) -> None:
         B = finite_array("linear", linear, "... d d")
         same_size("linear", B.shape[-1], "its rows", B.shape[-2], "number of columns")
         c = np.zeros(B.shape[-1]) if offset is None else finite_array("offset", offset, "... d")

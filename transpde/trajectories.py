@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from transpde.checks import Array, Unchanging, case_axes, finite_array, frozen, number, same_size
 from transpde.fields import quiet
@@ -189,7 +190,7 @@ class Trajectory(Unchanging, Generic[M]):
         )  # fmt: skip
 
     @quiet
-    def carry(self, points: Any, positions: Any = None) -> Array:
+    def carry(self, points: ArrayLike, positions: ArrayLike | None = None) -> Array:
         r"""Carry test tokens along: solve $\dot x = \Gamma_{\mu_t}(x)$ in the moving measure.
 
         Test tokens follow the field that the measure of the path creates and do not act on it.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from transpde.checks import Array, finite_array, positive_number, same_size
 from transpde.distances.clouds import cloud_distance, distances_of_pairs
@@ -20,7 +21,7 @@ SAME_POSITION = 1e-9  # relative to the largest position; and for masses
 
 
 @quiet
-def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
+def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> float | Array:
     r"""Return the Wasserstein distance $W_p(\mu, \nu)$.
 
     Two Gaussians (p = 2 only): the closed form. Two point clouds: the exact distance, from their
@@ -70,7 +71,7 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> Any:
 
 
 @quiet
-def conditional_wasserstein(mu: Particles, nu: Particles, p: float = 2) -> Any:
+def conditional_wasserstein(mu: Particles, nu: Particles, p: float = 2) -> float | Array:
     r"""Return the conditional Wasserstein distance of tokens with positions.
 
     For two measures with the same law $\theta$ of positions,
@@ -177,7 +178,7 @@ def _order(p: Any) -> float:
 
 
 @quiet
-def bures(X: Any, Y: Any) -> Any:
+def bures(X: ArrayLike, Y: ArrayLike) -> float | Array:
     r"""Return the Bures distance between the covariances $XX^\top$ and $YY^\top$.
 
     It is the smallest $\|XR - Y\|_F$ over matrices R with orthonormal rows or columns (zero

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from transpde.checks import Array, finite_array, finite_cases, of_kind, same_size
 from transpde.energy.scores import Tokens, factor_of, mobility_of, number, score_of
@@ -21,7 +22,7 @@ __all__ = [
 
 
 @quiet
-def twisted_energy(measure: Tokens, score: Any) -> Any:
+def twisted_energy(measure: Tokens, score: Any) -> float | Array:
     r"""Return the energy $E = -\frac14\operatorname{tr}((A\Sigma)^2)$ of a covariance.
 
     Softmax attention with value V = MA, M positive definite, moves the covariance of a Gaussian
@@ -50,7 +51,7 @@ def twisted_energy(measure: Tokens, score: Any) -> Any:
 
 
 @quiet
-def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> Any:
+def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> float | Array:
     r"""Return the rate at which softmax attention with V = MA lowers `twisted_energy`.
 
     It is $\int\langle v, M^{-1}v\rangle d\mu$ for $v(x) = MA\Sigma A(x - m)$, the part of the
@@ -132,7 +133,7 @@ def twisted_curvatures(gaussian: Gaussian, score: Any) -> Array:
 
 
 @quiet
-def bures_gradient(measure: Tokens, gradient: Any, mobility: Any = None) -> AffineField:
+def bures_gradient(measure: Tokens, gradient: ArrayLike, mobility: Any = None) -> AffineField:
     r"""Return the Bures--Wasserstein gradient of a function of the covariance, a velocity field.
 
     If $dE = \operatorname{tr}(G\,d\Sigma)$, then $\delta E/\delta\mu = (x-m)^\top G(x-m)$ and the
@@ -165,7 +166,7 @@ def bures_gradient(measure: Tokens, gradient: Any, mobility: Any = None) -> Affi
 
 
 @quiet
-def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: Any) -> Gaussian:
+def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: ArrayLike) -> Gaussian:
     r"""Return the point at s of the Wasserstein geodesic from one Gaussian to another.
 
     With factors X, Y and the singular value decomposition $X^\top Y = PDR^\top$ the best coupling

@@ -21,7 +21,7 @@ __all__ = ["energy_residual", "gradient_defect", "wasserstein_gradient"]
 @quiet
 def energy_residual(
     path: Trajectory[Any], energy: Callable[[Any], Any], rate: Callable[[Any], Any]
-) -> Any:
+) -> float | Array:
     r"""Return how far a flow is from its energy identity $E(\mu_t) - E(\mu_0) = \int_0^t r\,dt'$.
 
     It is the largest difference of the two sides over the recorded times, relative to the range
@@ -108,7 +108,7 @@ def wasserstein_gradient(measure: Particles, energy: Callable[[Any], Any]) -> Ar
 
 
 @quiet
-def gradient_defect(measure: Particles, attention: Any) -> Any:
+def gradient_defect(measure: Particles, attention: Any) -> float | Array:
     r"""Return how far the velocities of tokens are from a gradient in all their positions.
 
     With J the Jacobian of $(x_1, \dots, x_n)\mapsto(w_i\Gamma_\mu(x_i))_i$, by differences of

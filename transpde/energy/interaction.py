@@ -23,7 +23,7 @@ __all__ = [
 
 
 @quiet
-def interaction_energy(measure: Tokens, score: Any) -> Any:
+def interaction_energy(measure: Tokens, score: Any) -> float | Array:
     r"""Return the interaction energy $F(\mu) = \frac12\iint e^{\langle x, Ay\rangle}d\mu d\mu$.
 
     On a Gaussian, with $X^\top AX = U\operatorname{diag}(g_i)U^\top$ and $b = U^\top X^\top Am$,
@@ -59,7 +59,9 @@ def interaction_energy(measure: Tokens, score: Any) -> Any:
 
 
 @quiet
-def interaction_dissipation(measure: Tokens, score: Any, *, normalised: bool = True) -> Any:
+def interaction_dissipation(
+    measure: Tokens, score: Any, *, normalised: bool = True
+) -> float | Array:
     r"""Return the rate at which attention flows with value $\pm A$ change the interaction energy.
 
     Softmax attention, for the metric with mobility $1/Z_\mu$: $\int Z_\mu|\Gamma_\mu|^2d\mu$ with
@@ -99,7 +101,7 @@ def interaction_dissipation(measure: Tokens, score: Any, *, normalised: bool = T
 
 
 @quiet
-def sinkhorn_energy(measure: Tokens, score: Any, epsilon: float = 1.0) -> Any:
+def sinkhorn_energy(measure: Tokens, score: Any, epsilon: float = 1.0) -> float | Array:
     r"""Return the Sinkhorn energy $F(\mu) = -\frac12\iint\kappa\log(\kappa/\kappa_0)\,d\mu d\mu$.
 
     Here $\kappa_0 = e^{\langle x, Ay\rangle/\varepsilon}$ and
@@ -143,7 +145,7 @@ def sinkhorn_energy(measure: Tokens, score: Any, epsilon: float = 1.0) -> Any:
 
 
 @quiet
-def sinkhorn_dissipation(measure: Tokens, score: Any, epsilon: float = 1.0) -> Any:
+def sinkhorn_dissipation(measure: Tokens, score: Any, epsilon: float = 1.0) -> float | Array:
     r"""Return the rate at which Sinkhorn attention with V = -A lowers `sinkhorn_energy`.
 
     It is $\frac1\varepsilon\int|\Gamma_\mu|^2d\mu$: the flow is the Wasserstein gradient flow of

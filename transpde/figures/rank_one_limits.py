@@ -33,7 +33,7 @@ def data(name: str) -> FigureData:
     attention = ATTENTIONS[name](recipe)
     paths = planar_paths(attention, recipe.starts, clock_ticks(END))
     # K = -Q up to a factor, and V = I: the limits of L2 are those of softmax.
-    limits = theory.limit_covariance(recipes.softmax(recipe), recipe.gaussians)
+    limits = np.asarray(theory.limit_covariance(recipes.softmax(recipe), recipe.gaussians))
     traces = np.trace(limits, axis1=1, axis2=2)
     q = recipe.query[0]
     return FigureData(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from transpde.checks import Array
 
@@ -34,7 +35,7 @@ OBLIQUE, DISORDER = 0.9, 5.0  # a cosine, a difference of log scales: more is no
 UNSEEN = -1500.0  # log of a share of the trace that no float can show
 
 
-def ratio(a: Any, b: Any) -> Any:
+def ratio(a: ArrayLike, b: ArrayLike) -> Any:
     """Return a / b, and 0 where b is 0: a point mass neither moves its shape nor grows."""
     return np.divide(a, np.where(b == 0, 1.0, b))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 from transpde.checks import (
@@ -77,7 +78,9 @@ class Gaussian(Measure):
     log_scales: Array
     in_axes: bool  # the columns are, nearly, orthonormal: principal axes
 
-    def __init__(self, mean: Any, *unnamed: Any, factor: Any = None, log_scale: Any = 0.0) -> None:
+    def __init__(
+        self, mean: ArrayLike, *unnamed: Any, factor: ArrayLike | None = None, log_scale: Any = 0.0
+    ) -> None:
         if unnamed or factor is None:
             raise TypeError(
                 "factor: must be given by its name, as a matrix alone could be a covariance; got "
@@ -118,7 +121,7 @@ class Gaussian(Measure):
 
     @classmethod
     @quiet
-    def from_covariance(cls, mean: Any, covariance: Any) -> Gaussian:
+    def from_covariance(cls, mean: ArrayLike, covariance: ArrayLike) -> Gaussian:
         r"""Return the Gaussian of given mean (..., d) and covariance (..., d, d).
 
         The factor has as many columns as the largest rank in the stack: eigenvalues under

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from transpde.checks import Array, finite_array, frozen, generator, positive_integer, same_size
 from transpde.checks import function as a_function
@@ -70,7 +71,7 @@ class Grid(Measure):
     stackable = False
 
     @quiet
-    def __init__(self, edges: Any, density: Any) -> None:
+    def __init__(self, edges: ArrayLike, density: ArrayLike) -> None:
         axes = _checked_edges(edges)
         rho = finite_array("density", density, " ".join(f"n{i + 1}" for i in range(len(axes))))
         for i, axis in enumerate(axes):
@@ -95,7 +96,7 @@ class Grid(Measure):
 
     @classmethod
     @quiet
-    def from_density(cls, edges: Any, function: Callable[[Array], Any]) -> Grid:
+    def from_density(cls, edges: ArrayLike, function: Callable[[Array], Any]) -> Grid:
         """Return the averages of a density over the cells, by Gauss-Legendre quadrature.
 
         The rule has 8 nodes a cell along each axis. The mass inside the edges must be one to
@@ -133,7 +134,7 @@ class Grid(Measure):
 
     @classmethod
     @quiet
-    def from_gaussian(cls, edges: Any, gaussian: Gaussian) -> Grid:
+    def from_gaussian(cls, edges: ArrayLike, gaussian: Gaussian) -> Grid:
         """Return the averages of the density of a Gaussian over the cells.
 
         Args:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from transpde.checks import (
     Array,
@@ -63,7 +64,11 @@ class Particles(Measure):
     log_weights: Array  # -inf for a weight of zero
 
     def __init__(
-        self, points: Any, weights: Any = None, positions: Any = None, space: Space = EUCLIDEAN
+        self,
+        points: ArrayLike,
+        weights: ArrayLike | None = None,
+        positions: ArrayLike | None = None,
+        space: Space = EUCLIDEAN,
     ) -> None:
         x = finite_array("points", points, "... n d")
         stack, n = x.shape[:-2], x.shape[-2]

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from numpy.typing import ArrayLike
 
 from transpde.attention import Attention, Masked
 from transpde.checks import (
@@ -56,7 +57,7 @@ SPEED = LinearSegmentedColormap.from_list("speed", plt.get_cmap("YlGnBu")(np.lin
 
 @drawing()
 def plot_attention_matrix(
-    matrix: Any, *, ax: Axes | None = None, colorbar: bool = False, cmap: str | None = None
+    matrix: ArrayLike, *, ax: Axes | None = None, colorbar: bool = False, cmap: str | None = None
 ) -> Axes:
     """Draw an attention matrix: row i holds what token i takes from each token j, from 1 to n.
 

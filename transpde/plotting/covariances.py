@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from transpde.checks import (
     Array,
@@ -54,9 +55,9 @@ CIRCLE = np.linspace(0.0, 2 * np.pi, 181)
 
 @drawing()
 def plot_cone(
-    covariances: Any,
+    covariances: ArrayLike,
     *,
-    values: Any = None,
+    values: ArrayLike | None = None,
     height: float | None = None,
     ax: Axes | None = None,
     **lines: Any,
@@ -90,7 +91,7 @@ def plot_cone(
 
 @drawing()
 def plot_limit_lines(
-    panels: dict[str, Any], direction: Any, *, height: float | None = None, **lines: Any
+    panels: dict[str, Any], direction: ArrayLike, *, height: float | None = None, **lines: Any
 ) -> Array:
     r"""Draw covariances in their cone, panel by panel, and the line $s\,uu^\top$ in black.
 
@@ -153,7 +154,7 @@ def _draw_cone(ax: Any, top: float) -> None:
 def plot_disc(
     directions: Any,
     *,
-    values: Any = None,
+    values: ArrayLike | None = None,
     ax: Axes | None = None,
     cmap: str = SEQUENCE,
     annotate: bool = True,
@@ -240,7 +241,7 @@ def plot_discs(
 
 
 @drawing()
-def plot_arc(matrix: Any, *, ax: Axes | None = None) -> Axes:
+def plot_arc(matrix: ArrayLike, *, ax: Axes | None = None) -> Axes:
     r"""Mark beside the circle of a disc the directions u with $u^\top Cu > 0$.
 
     The matrix $uu^\top$ of $u = (\cos\alpha, \sin\alpha)$ is the point of angle $2\alpha$.
@@ -267,7 +268,11 @@ def plot_arc(matrix: Any, *, ax: Axes | None = None) -> Axes:
 
 @drawing()
 def plot_disc_map(
-    covariances: Any, values: Any, *, limit: float | None = None, ax: Axes | None = None
+    covariances: ArrayLike,
+    values: ArrayLike,
+    *,
+    limit: float | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     r"""Colour the disc by a number of each direction, with a line where it is zero.
 
@@ -305,10 +310,10 @@ def plot_disc_map(
 @drawing()
 def plot_starts(
     starts: Gaussian,
-    values: Any,
+    values: ArrayLike,
     *,
-    stars: Any = None,
-    squares: Any = None,
+    stars: ArrayLike | None = None,
+    squares: ArrayLike | None = None,
     boundary: Any = None,
     label: str = "",
     ax: Axes | None = None,

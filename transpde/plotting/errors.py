@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from matplotlib.ticker import FixedLocator, NullLocator
+from numpy.typing import ArrayLike
 
 from transpde.checks import (
     Array,
@@ -42,8 +43,8 @@ MESH = (121, 161)  # points up and across: even numbers of cells, so that poles 
 
 @drawing()
 def plot_convergence(
-    x: Any,
-    errors: Any,
+    x: ArrayLike,
+    errors: ArrayLike,
     *,
     order: float | None = None,
     label: str = "error",
@@ -79,15 +80,15 @@ def plot_convergence(
     return ax
 
 
-def slope_triangle(ax: Axes, x: Any, errors: Any, order: float) -> None:
+def slope_triangle(ax: Axes, x: ArrayLike, errors: ArrayLike, order: float) -> None:
     """Draw a right triangle of slope `order` under the middle of the data, its sides named."""
-    x, errors = np.log(np.ravel(x)), np.log(np.ravel(errors))
-    ranked, width = np.argsort(x), float(np.ptp(x))
-    left, right = x.min() + 0.55 * width, x.min() + 0.8 * width
+    across, up = np.log(np.ravel(x)), np.log(np.ravel(errors))
+    ranked, width = np.argsort(across), float(np.ptp(across))
+    left, right = across.min() + 0.55 * width, across.min() + 0.8 * width
     # The hypotenuse passes a factor of 2 below the data that it and its names stand under.
-    near = x[(left - 0.15 * width < x) & (x < right + 0.1 * width)]
+    near = across[(left - 0.15 * width < across) & (across < right + 0.1 * width)]
     at = np.append(near, [left, right])
-    under = np.interp(at, x[ranked], errors[ranked]) - order * (at - left)
+    under = np.interp(at, across[ranked], up[ranked]) - order * (at - left)
     left, right, start = np.exp(left), np.exp(right), 0.5 * np.exp(under.min())
     end = start * (right / left) ** order
     corner = (right, start) if order > 0 else (left, end)
@@ -101,8 +102,8 @@ def slope_triangle(ax: Axes, x: Any, errors: Any, order: float) -> None:
 
 @drawing()
 def plot_samples(
-    x: Any,
-    samples: Any,
+    x: ArrayLike,
+    samples: ArrayLike,
     *,
     order: float | None = None,
     label: str = "root mean square",
@@ -142,7 +143,7 @@ def plot_samples(
 
 @drawing(errors=mapping)
 def plot_rates(
-    x: Any,
+    x: ArrayLike,
     errors: dict[str, Any],
     *,
     order: float | None = None,
@@ -220,7 +221,7 @@ def plot_slopes(ax: Axes, slopes: dict[float, tuple[float, float, float]]) -> Ax
 @drawing(function=a_function)
 def plot_poles(
     function: Callable[[Array], Any],
-    poles: Any,
+    poles: ArrayLike,
     *,
     width: float = 1.5,
     height: float = 1.0,

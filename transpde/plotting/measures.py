@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from transpde.checks import (
     Array,
@@ -127,7 +128,7 @@ def plot_density(
 
 
 @drawing()
-def plot_histograms(clouds: Sequence[Particles], density: Grid, edges: Any) -> Any:
+def plot_histograms(clouds: Sequence[Particles], density: Grid, edges: ArrayLike) -> Any:
     """Draw tokens of the line as histograms, each beside the density that they stand for.
 
     Args:
@@ -210,7 +211,7 @@ def plot_ellipse(
 def plot_ellipses(
     gaussians: Gaussian | Trajectory | Sequence[Gaussian],
     *,
-    values: Any = None,
+    values: ArrayLike | None = None,
     shown: int | None = None,
     ax: Axes | None = None,
     cmap: str = SEQUENCE,

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from numpy.typing import ArrayLike
 from scipy.spatial import ConvexHull, QhullError
 
 from transpde.checks import finite_array, mapping, of_kind, same_size
@@ -213,7 +214,12 @@ def plot_layers(
 
 @drawing()
 def plot_hulls(
-    paths: Any, *, values: Any = None, label: str = "", ax: Axes | None = None, **lines: Any
+    paths: Any,
+    *,
+    values: ArrayLike | None = None,
+    label: str = "",
+    ax: Axes | None = None,
+    **lines: Any,
 ) -> Axes:
     """Draw the outlines of the convex hulls of tokens of the plane, one for each time.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from transpde.checks import (
     Array,
@@ -40,7 +41,7 @@ __all__ = [
 
 @drawing()
 def plot_series(
-    x: Any,
+    x: ArrayLike,
     series: dict[str, Any],
     *,
     styles: dict[str, tuple[Any, str]] | None = None,
@@ -119,7 +120,7 @@ def _check_look(name: str, look: Any, count: int) -> None:
 
 @drawing(lines=mapping, points=mapping)
 def plot_comparison(
-    x: Any,
+    x: ArrayLike,
     lines: dict[str, Any],
     points: dict[str, Any],
     *,
@@ -221,7 +222,7 @@ def _pair(name: str, curve: Any) -> None:
 
 
 @drawing()
-def plot_growth(times: Any, ratios: dict[Any, Any], *, ax: Axes | None = None) -> Axes:
+def plot_growth(times: ArrayLike, ratios: dict[Any, Any], *, ax: Axes | None = None) -> Axes:
     """Draw ratios of distances along depth: a thin line a seed, a thick one for their median.
 
     Args:
@@ -249,7 +250,7 @@ def plot_growth(times: Any, ratios: dict[Any, Any], *, ax: Axes | None = None) -
 
 @drawing(samples=mapping)
 def plot_medians(
-    x: Any, samples: dict[str, Any], *, colors: Sequence[Any], ax: Axes | None = None
+    x: ArrayLike, samples: dict[str, Any], *, colors: Sequence[Any], ax: Axes | None = None
 ) -> Axes:
     """Draw paths of several families against x: thin lines for seeds, a thick one their median.
 
@@ -276,7 +277,7 @@ def plot_medians(
     return ax
 
 
-def plot_seeds(ax: Axes, x: Array, name: str, values: Any, **style: Any) -> None:
+def plot_seeds(ax: Axes, x: Array, name: str, values: ArrayLike, **style: Any) -> None:
     """Draw a thin line a seed, and a thick one with the style for their median."""
     rows = seed_rows(name, values, x)
     ax.plot(x, rows.T, color=style["color"], linewidth=0.5, alpha=0.45, label="_seeds")

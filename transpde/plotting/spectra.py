@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from transpde.checks import (
     Array,
@@ -35,11 +36,11 @@ STAYS, VANISHES = STYLES["Softmax"]["color"], "0.45"
 
 @drawing(samples=mapping)
 def plot_dimensions(
-    dimensions: Any,
+    dimensions: ArrayLike,
     samples: dict[str, Any],
     *,
     looks: dict[str, dict[str, Any]],
-    laws: Any = (),
+    laws: ArrayLike = (),
     ax: Axes | None = None,
     ylabel: str = "",
 ) -> Axes:
@@ -104,7 +105,13 @@ def _height(law: Any, d: Array) -> Array:
 
 @drawing()
 def plot_spectrum(
-    eigenvalues: Any, law: Any, *, color: Any, label: str, ax: Axes | None = None, bins: int = 30
+    eigenvalues: ArrayLike,
+    law: ArrayLike,
+    *,
+    color: Any,
+    label: str,
+    ax: Axes | None = None,
+    bins: int = 30,
 ) -> Axes:
     """Draw eigenvalues of a random matrix as a histogram under the density of their limit law.
 
@@ -138,7 +145,7 @@ def plot_spectrum(
 
 
 @drawing()
-def plot_decay(times: Any, eigenvalues: Any, stays: Any) -> Array:
+def plot_decay(times: ArrayLike, eigenvalues: ArrayLike, stays: ArrayLike) -> Array:
     r"""Draw eigenvalues along depth, and beside them their slopes $-d\log\lambda/d\log t$.
 
     Args:

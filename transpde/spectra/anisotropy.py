@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from transpde.checks import Array, frozen, known_covariances
 from transpde.fields import quiet
@@ -18,7 +19,7 @@ __all__ = ["effective_rank", "log_condition_number", "log_spectrum", "participat
 
 
 @quiet
-def log_spectrum(covariance: Any) -> Array:
+def log_spectrum(covariance: Gaussian | ArrayLike) -> Array:
     r"""Return the logarithms of the eigenvalues of a covariance, the largest first.
 
     Args:
@@ -64,7 +65,7 @@ def _shares(covariance: Any) -> tuple[Array, Array]:
 
 
 @quiet
-def effective_rank(covariance: Any) -> Any:
+def effective_rank(covariance: Gaussian | ArrayLike) -> float | Array:
     r"""Return the effective rank $\exp(-\sum_i p_i\log p_i)$, $p_i = \lambda_i/\sum_j\lambda_j$.
 
     It lies between 1 and the rank, and equals the rank for equal nonzero eigenvalues only.
@@ -91,7 +92,7 @@ def effective_rank(covariance: Any) -> Any:
 
 
 @quiet
-def participation_ratio(covariance: Any) -> Any:
+def participation_ratio(covariance: Gaussian | ArrayLike) -> float | Array:
     r"""Return the participation ratio $(\operatorname{tr}\Sigma)^2/\operatorname{tr}\Sigma^2$.
 
     It lies between 1 and the effective rank.
@@ -118,7 +119,7 @@ def participation_ratio(covariance: Any) -> Any:
 
 
 @quiet
-def log_condition_number(covariance: Any) -> Any:
+def log_condition_number(covariance: Gaussian | ArrayLike) -> float | Array:
     r"""Return $\log(\lambda_1/\lambda_r)$, r the rank: the condition number on the range.
 
     A flow keeps the rank, so that a thin Gaussian has this number along depth too.

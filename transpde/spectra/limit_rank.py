@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from transpde.checks import (
     Array,
@@ -127,8 +128,8 @@ def decide_rank(
 
 @quiet
 def decide_decay(
-    times: Any,
-    log_eigenvalues: Any,
+    times: ArrayLike,
+    log_eigenvalues: ArrayLike,
     *,
     window: float = 10.0,
     slack: float = 0.1,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.linalg import expm
 
@@ -60,7 +61,7 @@ def rescaled(head: Any) -> Callable[[float], Attention]:
 
 
 @quiet
-def clusters(points: Any, distance: float) -> Array:
+def clusters(points: ArrayLike, distance: float) -> Array:
     """Return the group of each token, where neighbours within a distance share one.
 
     Args:

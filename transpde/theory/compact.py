@@ -5,8 +5,19 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from transpde.attention import L2, Head, Linear, Masked, Sigmoid, Sinkhorn, Softmax, Unnormalized
+from transpde.attention import (
+    L2,
+    Attention,
+    Head,
+    Linear,
+    Masked,
+    Sigmoid,
+    Sinkhorn,
+    Softmax,
+    Unnormalized,
+)
 from transpde.checks import Array, positive_number
 from transpde.fields import quiet
 from transpde.theory.head_sums import HeadSum, depths, head_sum, one_case, spectral_norm
@@ -30,7 +41,7 @@ class LipschitzBounds(NamedTuple):
 
 
 @quiet
-def support_radius(attention: Any, radius: float, time: Any) -> Any:
+def support_radius(attention: Attention, radius: float, time: ArrayLike) -> Any:
     r"""Return a bound R(t) on the support at depth t of tokens that start in $B_R$.
 
     A mean of tokens of $B_R$ is in $B_R$. So with a feed-forward part Wx + b the speed in $B_R$
@@ -97,7 +108,7 @@ def _unmasked(parts: HeadSum) -> list[Head]:
 
 
 @quiet
-def lipschitz_bounds(attention: Any, radius: float, p: float = 2.0) -> LipschitzBounds:
+def lipschitz_bounds(attention: Attention, radius: float, p: float = 2.0) -> LipschitzBounds:
     r"""Return Lipschitz bounds of the velocity field in space and in the measure on $B_R$.
 
     With $\alpha = \|A\|R^2$, $A = K^\top Q$ and $\rho = (\|Q\| + \|K\|)R$:
@@ -162,7 +173,7 @@ def lipschitz_bounds(attention: Any, radius: float, p: float = 2.0) -> Lipschitz
     return LipschitzBounds(float(in_space), float(in_measure) if known else None)
 
 
-def order(p: Any) -> float:
+def order(p: ArrayLike) -> float:
     """Return the order of a distance, a float of at least 1 or inf, or raise `ValueError`."""
     q = np.inf if isinstance(p, float) and p == np.inf else positive_number("p", p)
     if q < 1:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from scipy.special import gammaln
 
-from transpde.attention import L2, Sigmoid, Softmax
+from transpde.attention import L2, Attention, Sigmoid, Softmax
 from transpde.checks import (
     Array,
     finite_array,
@@ -66,7 +67,7 @@ class _Setting(NamedTuple):
     covariance: Array
 
 
-def _setting(attention: Any, context: Any) -> _Setting:
+def _setting(attention: Any, context: Gaussian) -> _Setting:
     head = of_kind("attention", attention, Softmax, "one softmax head")
     of_kind("context", context, Gaussian)
     one_case("attention", head.query, head.key, head.value)
@@ -83,7 +84,9 @@ def _point(name: str, value: Any, setting: _Setting) -> Array:
 
 
 @quiet
-def fluctuation_covariance(attention: Any, context: Any, point: Any, other: Any = None) -> Array:
+def fluctuation_covariance(
+    attention: Softmax, context: Gaussian, point: ArrayLike, other: ArrayLike | None = None
+) -> Array:
     r"""Return the limit of $n\operatorname{Cov}(\Gamma_{\mu^n}(x), \Gamma_{\mu^n}(x'))$.
 
     For n draws of $N(m, \Sigma)$ and $u = Ax$, $u' = Ax'$ it is
@@ -128,7 +131,7 @@ def fluctuation_covariance(attention: Any, context: Any, point: Any, other: Any 
 
 
 @quiet
-def fluctuation_bias(attention: Any, context: Any, point: Any) -> Array:
+def fluctuation_bias(attention: Softmax, context: Gaussian, point: ArrayLike) -> Array:
     r"""Return the limit of n times the mean of $\Gamma_{\mu^n}(x) - \Gamma_\mu(x)$.
 
     It is $-e^{u^\top\Sigma u}V\Sigma u$ with $u = Ax$: a finite context turns too little
@@ -169,7 +172,7 @@ def _times_exp(power: float, factor: Array) -> Array:
 
 
 @quiet
-def effective_context(attention: Any, context: Any, point: Any, n: int) -> float:
+def effective_context(attention: Softmax, context: Gaussian, point: ArrayLike, n: int) -> float:
     r"""Return $n e^{-u^\top\Sigma u}$, $u = Ax$: how many draws a token far out has in effect.
 
     A token at x in a context of n draws has the noise of a token at the centre in a context of
@@ -200,7 +203,9 @@ def effective_context(attention: Any, context: Any, point: Any, n: int) -> float
 
 
 @quiet
-def frozen_context_variance(attention: Any, context: Any, point: Any, time: float) -> float:
+def frozen_context_variance(
+    attention: Softmax, context: Gaussian, point: ArrayLike, time: float
+) -> float:
     r"""Return the limit of $n\,E|x_n(T) - x(T)|^2$ where only the token moves.
 
     The token follows $\dot x = Vm + Bx$, $B = V\Sigma A$, and
@@ -389,10 +394,10 @@ def _terms(a: float, T: float, z: float, degree: int) -> Array:
 
 @quiet
 def context_errors(
-    attention: Any,
-    context: Any,
-    point: Any,
-    times: Any,
+    attention: Softmax,
+    context: Gaussian,
+    point: ArrayLike,
+    times: ArrayLike,
     n: int,
     *,
     draws: int,
@@ -476,7 +481,7 @@ def _beside_still(head: Softmax, tokens: Array, x: Array, t: Array) -> Array:
 
 
 @quiet
-def context_bound(attention: Any, radius: float, time: float, n: int) -> float | None:
+def context_bound(attention: Attention, radius: float, time: float, n: int) -> float | None:
     r"""Return a bound on the mean distance of a test token in n draws from that in their law.
 
     $\tfrac12C(T)(n^{-1/2} + 2/n)$ with C of `twin_bound`, for a law and a token in $B_R$ at
@@ -514,7 +519,7 @@ def context_bound(attention: Any, radius: float, time: float, n: int) -> float |
 
 
 @quiet
-def sharp_context_constant(inverse_temperature: Any, dimension: int) -> Any:
+def sharp_context_constant(inverse_temperature: Any, dimension: int) -> float | Array:
     r"""Return the limit of n times the mean square of the velocity at 0 of sharp L2 attention.
 
     Weights $e^{-\beta|x-y|^2}$, V = I, n draws of $N(0, I_d)$, whose law leaves the token at 0

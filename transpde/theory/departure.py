@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import expit, logsumexp
 
 from transpde.attention import L2, Head, Linear, Sigmoid, Softmax, Unnormalized
@@ -35,7 +36,9 @@ REACH, STEP = 9.0, 0.4  # of the trapezoidal rule for a normal law: both errors 
 
 
 @quiet
-def mixture_velocity(head: Head, components: Gaussian, weights: Any, points: Any) -> Array:
+def mixture_velocity(
+    head: Head, components: Gaussian, weights: ArrayLike, points: ArrayLike
+) -> Array:
     r"""Return the velocity that a mixture of Gaussians gives to points, in closed form.
 
     Softmax and L2: $\Gamma(x) = \sum_j p_j(x)\Gamma_j(x)$, with $\Gamma_j$ the affine field of
@@ -185,7 +188,7 @@ def kurtosis_rate(head: Head, gaussian: Gaussian, nodes: int = 60) -> float:
 
 
 @quiet
-def cumulant_growth(head: Softmax, start: Any, order: int, time: Any) -> Any:
+def cumulant_growth(head: Softmax, start: Any, order: int, time: ArrayLike) -> float | Array:
     r"""Return by what a small standardised cumulant is multiplied under softmax on the line.
 
     To first order in the departure from a Gaussian of variance $s_0$, the highest standardised

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from transpde.attention import L2, Head, Linear, Softmax
+from transpde.attention import L2, Attention, Head, Linear, Softmax
 from transpde.checks import Array
 from transpde.fields import quiet
 from transpde.measures import Gaussian
@@ -34,7 +34,7 @@ __all__ = ["blowup_bound", "blowup_time"]
 
 
 @quiet
-def blowup_time(attention: Any, gaussian: Gaussian) -> Any:
+def blowup_time(attention: Attention, gaussian: Gaussian) -> float | Array:
     r"""Return the time at which the covariance of a Gaussian becomes infinite.
 
     With $A = K^\top Q$, $\Sigma_0 = X_0X_0^\top$ of any rank and any mean (no head's covariance
@@ -142,7 +142,7 @@ def _hidden_time(G: Array, s: Array) -> Array:
 
 
 @quiet
-def blowup_bound(attention: Any, gaussian: Gaussian) -> Any:
+def blowup_bound(attention: Attention, gaussian: Gaussian) -> float | Array:
     r"""Return a time by which the covariance of a Gaussian has become infinite.
 
     Where `blowup_time` knows the time it is that. Else, for softmax with $A = A^\top$ and V = MA,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
+from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 from scipy.special import log_ndtr, ndtri_exp
 
@@ -49,7 +50,7 @@ def _share(name: str, value: Any) -> float:
 
 @quiet
 def tilted_means(
-    log_n: float, tilts: Any, *, draws: int, seed: int | np.random.Generator
+    log_n: float, tilts: ArrayLike, *, draws: int, seed: int | np.random.Generator
 ) -> Array:
     r"""Return tilted means $m_N(\beta)$ of N normal draws, N of Poisson law with mean n.
 
@@ -93,7 +94,7 @@ def tilted_means(
 
 
 @quiet
-def departure_tilt(means: Any, tilts: Any, tolerance: float) -> float:
+def departure_tilt(means: ArrayLike, tilts: ArrayLike, tolerance: float) -> float:
     r"""Return the last $\beta$ with $m_n(\beta) \ge (1 - \eta)\beta$, 0 where there is none.
 
     Args:
@@ -162,7 +163,7 @@ def cut_tilt(log_n: float, tolerance: float) -> float:
 
 
 @quiet
-def line_velocity(points: Any, tol: float = 1e-8) -> Array:
+def line_velocity(points: ArrayLike, tol: float = 1e-8) -> Array:
     """Return the softmax velocities of many tokens on the line, Q = K = V = 1.
 
     The velocity is a smooth, increasing function of the place, steep where tokens far apart share
@@ -229,7 +230,7 @@ def _by_panels(exact: Speed, x: Array, tol: float) -> Array | None:
 
 
 @quiet
-def line_flow(points: Any, times: Any) -> Array:
+def line_flow(points: ArrayLike, times: ArrayLike) -> Array:
     """Return the softmax flow of many tokens on the line, Q = K = V = 1, by `line_velocity`.
 
     The tolerances of the solver are 1e-4.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
-from transpde.attention import L2
+from transpde.attention import L2, Attention
 from transpde.checks import Array
 from transpde.fields import quiet
 from transpde.measures import Gaussian
@@ -27,7 +26,9 @@ __all__ = ["closed_form_covariance"]
 
 
 @quiet
-def closed_form_covariance(attention: Any, gaussian: Gaussian, time: Any) -> Any:
+def closed_form_covariance(
+    attention: Attention, gaussian: Gaussian, time: ArrayLike
+) -> Array | None:
     r"""Return the covariance at depth t where it has a closed form: softmax and V = cI above all.
 
     $$\Sigma(t) = X_0\big(I - ctX_0^\top(A + A^\top)X_0\big)^{-1}X_0^\top,$$

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from transpde.attention import L2, Attention, Head, Sinkhorn, Softmax
 from transpde.checks import Array
@@ -30,7 +29,7 @@ __all__ = ["growth_bound", "log_growth_bound"]
 
 
 @quiet
-def growth_bound(attention: Any, gaussian: Gaussian | None = None) -> Any:
+def growth_bound(attention: Attention, gaussian: Gaussian | None = None) -> float | Array | None:
     r"""Return a rate g with $\|\Sigma_t\| \le e^{gt}\|\Sigma_0\|$ for Gaussian data.
 
     Of $\dot\Sigma = B\Sigma + \Sigma B^\top$ each head contributes to g, and they add up:
@@ -85,7 +84,9 @@ def growth_bound(attention: Any, gaussian: Gaussian | None = None) -> Any:
 
 
 @quiet
-def log_growth_bound(attention: Any, gaussian: Gaussian, time: Any) -> Any:
+def log_growth_bound(
+    attention: Attention, gaussian: Gaussian, time: ArrayLike
+) -> float | Array | None:
     r"""Return a bound on $\log(\|\Sigma_t\|/\|\Sigma_0\|)$ for Gaussian data.
 
     It is gt where `growth_bound` has a rate g. Else, for one L2 head with V = cI,

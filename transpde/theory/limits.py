@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg
 
-from transpde.attention import L2, Sinkhorn
+from transpde.attention import L2, Attention, Sinkhorn
 from transpde.checks import Array
 from transpde.fields import quiet
 from transpde.measures import Gaussian
@@ -29,7 +29,7 @@ __all__ = ["limit_covariance", "stationary_rank_bound"]
 
 
 @quiet
-def limit_covariance(attention: Any, gaussian: Gaussian) -> Any:
+def limit_covariance(attention: Attention, gaussian: Gaussian) -> Array | None:
     r"""Return the limit of the covariance in infinite depth: $X_0\Pi X_0^\top$.
 
     - K = -Q and V = cI with c > 0, softmax, L2 or Sinkhorn: $\Pi$ is the projector on the kernel
@@ -124,7 +124,7 @@ def _on_kernel(axes: Gaussian, widths: Array, matrix: Array, floor: Array) -> Ar
 
 
 @quiet
-def stationary_rank_bound(attention: Any) -> Any:
+def stationary_rank_bound(attention: Attention) -> Any:
     r"""Return a bound on the rank of a stationary covariance: $n_0 + \min(n_+, n_-)$.
 
     Under softmax or Sinkhorn attention with V = cI, c not 0, a covariance is stationary if and

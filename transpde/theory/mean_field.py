@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial import legendre
+from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 from scipy.optimize import minimize_scalar
 
-from transpde.attention import L2, Masked, Sigmoid, Sinkhorn, Softmax
+from transpde.attention import L2, Attention, Masked, Sigmoid, Sinkhorn, Softmax
 from transpde.checks import Array, finite_array, flag, function, listing, positive_number
 from transpde.fields import quiet
 from transpde.theory.compact import LipschitzBounds, lipschitz_bounds, support_radius
@@ -30,7 +31,9 @@ NODES, MOST, TAIL = (
 
 
 @quiet
-def twin_bound(attention: Any, radius: float, time: Any, *, log: bool = False) -> Any:
+def twin_bound(
+    attention: Attention, radius: float, time: ArrayLike, *, log: bool = False
+) -> float | Array | None:
     r"""Return C(t): tokens are at most $C(t)/\sqrt n$ from their independent twins, in mean.
 
     The twin of a token starts with it and follows the velocity of the limit $\mu_t$:
@@ -135,7 +138,7 @@ def _log_integral(rates: Rates, attention: Any, R: float, t: float) -> float:
 
 
 @quiet
-def masked_bounds(attention: Any, radius: float, p: float = 2.0) -> LipschitzBounds:
+def masked_bounds(attention: Attention, radius: float, p: float = 2.0) -> LipschitzBounds:
     r"""Return Lipschitz bounds of masked heads in space and in $d_p$, with the best order below p.
 
     A head with the constant $L_q$ in $W_q$ has behind a mask, in $L^p$ over the positions, the

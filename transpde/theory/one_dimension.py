@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import wrightomega
 
-from transpde.attention import L2, Sinkhorn
+from transpde.attention import L2, Attention, Sinkhorn
 from transpde.checks import Array, finite_array
 from transpde.fields import quiet
 from transpde.theory.head_sums import HeadSum, depths, head_sum, scalar_softmax
@@ -16,7 +17,7 @@ __all__ = ["variance"]
 
 
 @quiet
-def variance(attention: Any, start: Any, time: Any) -> Any:
+def variance(attention: Attention, start: Any, time: ArrayLike) -> float | Array | None:
     r"""Return the variance s(t) of a Gaussian on the line, whatever its mean.
 
     With $v = V$, $a = K^\top Q$, $\kappa = K^\top K$, all numbers:

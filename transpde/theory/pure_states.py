@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit
 
@@ -82,10 +83,10 @@ def _mode(eigenvalues: Any, mode: Any) -> tuple[Array, int]:
 
 @quiet
 def pure_state_spectrum(
-    eigenvalues: Any,
+    eigenvalues: ArrayLike,
     mode: int,
-    signs: Any,
-    weights: Any = None,
+    signs: ArrayLike,
+    weights: ArrayLike | None = None,
     beta: float = 1.0,
     score: float | None = None,
 ) -> Array:
@@ -142,7 +143,7 @@ def pure_state_spectrum(
 
 
 @quiet
-def split_threshold(strength: Any, ratio: Any = 1.0) -> Array:
+def split_threshold(strength: ArrayLike, ratio: ArrayLike = 1.0) -> Array:
     r"""Return $\hat\sigma = (\cosh 2b - \cosh\log r)/\sinh 2b$, which other modes must not reach.
 
     For equal masses it is $\tanh b$. A split on a positive mode is stable only if all other
@@ -190,7 +191,11 @@ def _together(name: str, one: Array, other_name: str, other: Array) -> tuple[Arr
 
 @quiet
 def pure_state_is_stable(
-    eigenvalues: Any, mode: int, signs: Any, weights: Any = None, beta: float = 1.0
+    eigenvalues: ArrayLike,
+    mode: int,
+    signs: ArrayLike,
+    weights: ArrayLike | None = None,
+    beta: float = 1.0,
 ) -> bool:
     r"""Return whether all eigenvalues of the flow at a pure state are negative, by the rule.
 
@@ -236,7 +241,7 @@ def pure_state_is_stable(
 
 
 @quiet
-def stable_splits(n: int, strength: Any, share: Any) -> Array:
+def stable_splits(n: int, strength: ArrayLike, share: ArrayLike) -> Array:
     r"""Return which splits of n equal tokens on the top mode are stable.
 
     A split with k tokens on the one side and n - k on the other is stable iff
@@ -276,7 +281,7 @@ def stable_splits(n: int, strength: Any, share: Any) -> Array:
 
 
 @quiet
-def leader_thresholds(eigenvalues: Any, beta: float = 1.0) -> tuple[float, float]:
+def leader_thresholds(eigenvalues: ArrayLike, beta: float = 1.0) -> tuple[float, float]:
     r"""Return the weights of one token at which the selected end of a negative spectrum changes.
 
     V is negative definite and one token has the weight W > 1/2. The state in which it stands
@@ -319,7 +324,7 @@ def _mass_at(b: float, kappa: float) -> float:
 
 
 @quiet
-def cone_bound(eigenvalues: Any, coordinates: Any, time: Any) -> Array | None:
+def cone_bound(eigenvalues: ArrayLike, coordinates: ArrayLike, time: ArrayLike) -> Array | None:
     r"""Return a bound on the transverse ratios of tokens in a half sphere, for any attention.
 
     $R_k(t) = \max_i|x_i\cdot e_k|/(x_i\cdot e_1) \le R_k(0)e^{-\delta(\lambda_1-|\lambda_k|)t}$
@@ -360,7 +365,7 @@ def cone_bound(eigenvalues: Any, coordinates: Any, time: Any) -> Array | None:
 
 
 @quiet
-def mixed_states(eigenvalues: Any, counts: Any, beta: float = 1.0) -> Array:
+def mixed_states(eigenvalues: ArrayLike, counts: ArrayLike, beta: float = 1.0) -> Array:
     r"""Return all equilibria with m tokens on u and k on each of $qu\pm\sqrt{1-q^2}\,v$, by q.
 
     u and v are eigenvectors of eigenvalues a and a'; the q in (-1, 1) are the roots of

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from transpde.checks import Array, finite_array, listing, number, positive_number
 from transpde.fields import quiet
@@ -99,7 +100,7 @@ def typical_blowup_time(ratio: float = 1.0, heads: float = 1.0) -> float:
 
 
 @quiet
-def score_density(x: Any, ratio: float = 1.0, heads: float = 1.0) -> Array:
+def score_density(x: ArrayLike, ratio: float = 1.0, heads: float = 1.0) -> Array:
     r"""Return the density of the limit law of the spectrum of $A + A^\top$.
 
     It is $-\Im G(x + i0)/\pi$, where G solves $qxG^3 + (2c - q)G^2 - xG + 1 = 0$, q = 1/H.

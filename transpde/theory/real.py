@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import softmax
 
-from transpde.attention import MultiHead, Softmax
+from transpde.attention import Attention, MultiHead, Softmax
 from transpde.checks import (
     Array,
     covariance_matrix,
@@ -57,7 +58,7 @@ def _head(queries: Any, keys: Any, values: Any) -> tuple[Array, Array, Array]:
 
 
 @quiet
-def affine_share(queries: Any, outputs: Any, leave_one_out: bool = True) -> float:
+def affine_share(queries: ArrayLike, outputs: ArrayLike, leave_one_out: bool = True) -> float:
     r"""Return which share of a head's outputs the best affine map of its queries explains.
 
     Least squares on $(1, q)$ with residuals $e_i$ and leverages $h_{ii}$:
@@ -104,7 +105,7 @@ def affine_share(queries: Any, outputs: Any, leave_one_out: bool = True) -> floa
 
 
 @quiet
-def explained_share(outputs: Any, predicted: Any) -> float:
+def explained_share(outputs: ArrayLike, predicted: ArrayLike) -> float:
     r"""Return $1 - \sum_i|o_i-p_i|^2/\sum_i|o_i-\bar o|^2$: which share predictions explain.
 
     Args:
@@ -131,7 +132,9 @@ def explained_share(outputs: Any, predicted: Any) -> float:
 
 
 @quiet
-def gaussian_outputs(queries: Any, keys: Any, values: Any, exact: int = 0) -> Array:
+def gaussian_outputs(
+    queries: ArrayLike, keys: ArrayLike, values: ArrayLike, exact: int = 0
+) -> Array:
     r"""Return what a head gives if its tokens were normal: $\bar v + Cq$, with sinks exact.
 
     With `exact` tokens of largest mean weight kept as they are, the others are a Gaussian of log
@@ -175,7 +178,7 @@ def gaussian_outputs(queries: Any, keys: Any, values: Any, exact: int = 0) -> Ar
 
 @quiet
 def third_cumulant(
-    queries: Any, keys: Any, values: Any, inverse_temperature: float = 0.0
+    queries: ArrayLike, keys: ArrayLike, values: ArrayLike, inverse_temperature: float = 0.0
 ) -> Array:
     r"""Return what bends a head: $\kappa_3(v, s, s)$ of values and scores.
 
@@ -212,7 +215,7 @@ def third_cumulant(
 
 
 @quiet
-def stein_slope(queries: Any, keys: Any, values: Any) -> Array:
+def stein_slope(queries: ArrayLike, keys: ArrayLike, values: ArrayLike) -> Array:
     r"""Return the mean slope of a head over queries: $E[\operatorname{Cov}_P(v, \kappa)]$.
 
     For normal queries it is the slope of the least squares fit of the outputs to the queries,
@@ -243,7 +246,9 @@ def stein_slope(queries: Any, keys: Any, values: Any) -> Array:
 
 
 @quiet
-def sink_covariance(share: float, sink: Any, mean: Any, covariance: Any) -> Array:
+def sink_covariance(
+    share: float, sink: ArrayLike, mean: ArrayLike, covariance: ArrayLike
+) -> Array:
     r"""Return the covariance of tokens of which one has a share of the weight.
 
     $(1-\pi)\Sigma' + \pi(1-\pi)(y_0-m')(y_0-m')^\top$: a sink $y_0$ takes slope away from the
@@ -274,7 +279,9 @@ def sink_covariance(share: float, sink: Any, mean: Any, covariance: Any) -> Arra
 
 
 @quiet
-def tilted_mean_covariance(covariance: Any, tilt: Any, other: Any = None) -> Array:
+def tilted_mean_covariance(
+    covariance: ArrayLike, tilt: ArrayLike, other: ArrayLike | None = None
+) -> Array:
     r"""Return the limit of $n\operatorname{Cov}(m_n(a), m_n(b))$ for n normal tokens.
 
     $m_n(a)$ is the mean of draws of $N(m, \Sigma)$ with weights $e^{\langle a, y\rangle}$. The
@@ -304,7 +311,7 @@ def tilted_mean_covariance(covariance: Any, tilt: Any, other: Any = None) -> Arr
 
 
 @quiet
-def slope_share(queries: Any, keys: Any, values: Any) -> float:
+def slope_share(queries: ArrayLike, keys: ArrayLike, values: ArrayLike) -> float:
     r"""Return $\rho = E|Cq|^2/(\sigma^2\operatorname{tr}\operatorname{Cov}(v))$ of a head.
 
     How much of the variance of values the queries reach, at spread one.
@@ -390,7 +397,7 @@ def freezing_spreads(n: int) -> tuple[float, float]:
 
 
 @quiet
-def impossible_share(queries: Any, keys: Any) -> float:
+def impossible_share(queries: ArrayLike, keys: ArrayLike) -> float:
     r"""Return the share of queries for which the Gaussian law leaves the hull of the tokens.
 
     For these $\sigma_i^2 > \max_j\langle q_i, \kappa_j - \bar\kappa\rangle$: the law wants a mean
@@ -416,7 +423,7 @@ def impossible_share(queries: Any, keys: Any) -> float:
 
 
 @quiet
-def collapse_bound(attention: Any, diameter: Any, lifted: bool = False) -> Any:
+def collapse_bound(attention: Attention, diameter: Any, lifted: bool = False) -> float | Array:
     r"""Return the largest diameter of a head's outputs: $\|V\|\tanh(\|A\|\delta^2/4)\,\delta$.
 
     So without skip connections collapse is cubic, $\le\tfrac14\|V\|\|A\|\delta^3$. Heads add.
@@ -456,7 +463,9 @@ def collapse_bound(attention: Any, diameter: Any, lifted: bool = False) -> Any:
 
 
 @quiet
-def consensus_jacobian(gain: Any, value: Any, token: Any, constant: Any = None) -> Array:
+def consensus_jacobian(
+    gain: ArrayLike, value: ArrayLike, token: ArrayLike, constant: ArrayLike | None = None
+) -> Array:
     r"""Return how a layer moves differences of tokens near consensus: $J$.
 
     For $x\mapsto\mathrm{LN}(x + \sum_h\Gamma_h + b)$ at tokens near c:
@@ -512,7 +521,7 @@ class GainAxis(NamedTuple):
 
 
 @quiet
-def gain_axis(gain: Any) -> GainAxis:
+def gain_axis(gain: ArrayLike) -> GainAxis:
     r"""Return where layer norm without bias leads when it is repeated.
 
     $\mathrm{LN}^k(x)\propto(D\Pi)^kx$: power iteration of $\Pi D\Pi$. If its top eigenvalue is

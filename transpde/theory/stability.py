@@ -6,10 +6,11 @@ from math import factorial
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import integrate
 from scipy.special import logsumexp
 
-from transpde.attention import L2, Sigmoid, Sinkhorn, Softmax
+from transpde.attention import L2, Attention, Sigmoid, Sinkhorn, Softmax
 from transpde.checks import Array, flag, positive_number
 from transpde.fields import quiet
 from transpde.theory.compact import (
@@ -28,7 +29,7 @@ __all__ = ["order_bounds", "stability_bound"]
 
 
 @quiet
-def order_bounds(attention: Any, radius: float, p: float = 1.0) -> LipschitzBounds:
+def order_bounds(attention: Attention, radius: float, p: float = 1.0) -> LipschitzBounds:
     r"""Return Lipschitz bounds of the velocity field in space and in $W_p$ of the measure.
 
     With $\alpha = \|A\|R^2$, $\rho = (\|Q\| + \|K\|)R$ and $c_p = \max(1, 2^{2/p-1})$, the bound
@@ -120,14 +121,14 @@ def _log_order(h: HeadNorms, R: Array, p: float) -> Array:
 
 @quiet
 def stability_bound(
-    attention: Any,
+    attention: Attention,
     radius: float,
-    time: Any,
+    time: ArrayLike,
     p: float = 1.0,
     *,
     log: bool = False,
     backward: bool = False,
-) -> Any:
+) -> float | Array | None:
     r"""Return a bound on $W_p(\mu_t, \nu_t)/W_p(\mu_0, \nu_0)$ for data in $B_R$.
 
     With $L_x$, $L_p$ and $L_\infty$ of `order_bounds` on the ball of `support_radius` at depth s,

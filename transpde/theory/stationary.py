@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import root
 
 from transpde.attention import L2, Sinkhorn, Softmax
@@ -40,7 +41,7 @@ CLOSE = 1e-6  # how far from the ray the starts of `observed_rates` are
 
 
 @quiet
-def ray_rates(head: Any, direction: Any, size: float = 1.0) -> Array:
+def ray_rates(head: Any, direction: ArrayLike, size: float = 1.0) -> Array:
     r"""Return the rates at which y and z grow near a rank-one covariance at rest.
 
     With $\beta = u^\top An$, $\gamma = n^\top Au$ and $\nu = n^\top Vu$ they are
@@ -84,7 +85,7 @@ def ray_rates(head: Any, direction: Any, size: float = 1.0) -> Array:
 
 
 @quiet
-def observed_rates(head: Any, direction: Any, *, span: float = 0.1) -> Array:
+def observed_rates(head: Any, direction: ArrayLike, *, span: float = 0.1) -> Array:
     r"""Return what `ray_rates` predicts, measured on two flows that start near $uu^\top$.
 
     The growth of y is that of a start of rank one, the growth of z that of one of rank two, both
@@ -145,7 +146,7 @@ def _form(left: Array, matrix: Array, right: Array) -> Array:
 
 
 @quiet
-def least_departure(form: Any, rank: int, *, seed: Any, starts: int = 20) -> float:
+def least_departure(form: ArrayLike, rank: int, *, seed: Any, starts: int = 20) -> float:
     r"""Return the least $\|X^\top CX\|_F/\|C\|$ that a descent finds, X orthonormal of a rank.
 
     It is zero within rounding where a covariance of this rank is at rest under softmax with V = I
@@ -181,7 +182,7 @@ def least_departure(form: Any, rank: int, *, seed: Any, starts: int = 20) -> flo
 
 
 @quiet
-def self_similar(head: Any, guess: Any) -> tuple[Array, Array]:
+def self_similar(head: Any, guess: ArrayLike) -> tuple[Array, Array]:
     r"""Return S of trace one with $\dot\Sigma = -\kappa S$ at $\Sigma = S$, and its rates.
 
     Under softmax $\Sigma_t = S/(1 + \kappa t)$ then keeps its direction. The rates are those of
@@ -225,7 +226,7 @@ def self_similar(head: Any, guess: Any) -> tuple[Array, Array]:
 
 
 @quiet
-def dividing_curve(head: Any, guess: Any) -> Array:
+def dividing_curve(head: Any, guess: ArrayLike) -> Array:
     r"""Return the curve that runs through a self-similar covariance and divides two basins.
 
     Reversing depth is changing the sign of V. Followed backwards, small changes of S in opposite

@@ -88,7 +88,7 @@ def picard_iterates(
 
 @quiet
 def picard_bound(
-    attention: Any, radius: float, time: float, count: int, *, log: bool = False
+    attention: Attention, radius: float, time: float, count: int, *, log: bool = False
 ) -> Array | None:
     r"""Return the bound $e^{E}\Lambda^k/k!$ on the distances of Picard's iterates, k < count.
 
