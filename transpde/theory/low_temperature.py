@@ -169,7 +169,8 @@ def uniform_mean(concentration: Any, dimension: int) -> Array:
 def laplace_mean(direction: Any, concentration: float, gradient: Any) -> Array:
     r"""Return the attention mean to second order in $1/K$, for a smooth positive density.
 
-    $m = e + \frac1K(\nabla\log\rho(e) - \frac{d-1}2e) + O(K^{-2})$, e = Ax/|Ax|, K = $\beta$|Ax|.
+    $m = e + \frac1K(\nabla\log\rho(e) - \frac{d-1}2e) + O(K^{-2})$, with $e = Ax/|Ax|$ and
+    $K = \beta|Ax|$.
 
     Args:
         direction: e, shape (d,), on the unit sphere.
