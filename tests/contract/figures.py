@@ -19,6 +19,8 @@ from contract.limits import (
     MIN_STOPS,
 )
 
+# A dark page draws black as white and turns dark and light about.
+SHADES = re.compile(r"\b(black|white|dark|darker|pale|paler|yellow)\b", re.IGNORECASE)
 DIGEST = re.compile(r"^data digest: ([0-9a-f]{12})$", re.MULTILINE)
 
 
@@ -48,6 +50,8 @@ def _figure_problems(cell: NotebookNode) -> list[str]:
         found.append("alt text repeats the caption")
     if not caption:
         found.append("figure has no caption")
+    if shade := SHADES.search(caption):
+        found.append(f"caption names the shade {shade[0]!r}, which a dark page changes")
     if not name.startswith("fig-"):
         found.append(f"figure name {name!r} must start with 'fig-'")
     return found

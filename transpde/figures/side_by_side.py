@@ -28,7 +28,7 @@ __all__ = ["beside", "by_rule"]
 TITLES = ("the script's rule, in Euler steps", "the exact flow")
 ONE_PANEL = (7.0, 2.8)  # inches of the whole figure, where either side has one panel
 STACKED = (7.0, 6.0)  # where either has two, one side above the other
-THREE = (7.0, 2.9)  # the rule's one panel beside two
+THREE = (7.0, 2.6)  # the rule's one panel beside two
 
 
 def by_rule(data: FigureData, run: Stopped) -> FigureData:
@@ -88,7 +88,7 @@ def beside(name: str, data: FigureData, run: Stopped) -> Figure:
     figure = plt.figure(layout="constrained")
     parts: Any
     if len(rule.arrays) < len(data.arrays):  # fewer panels
-        parts, size = figure.subfigures(1, 2, width_ratios=(1, 1.7)), THREE
+        parts, size = figure.subfigures(1, 2, width_ratios=(1, 1.85)), THREE
     elif {"covariances", "points"} <= data.arrays.keys():
         parts, size = figure.subfigures(2, 1), STACKED
     else:

@@ -262,9 +262,8 @@ class Gaussian(Measure):
         s = self.log_scales
         one_scale = (s == s[..., :1]) | ~np.isfinite(self.pack()).all(axis=-1, keepdims=True)
         unit = self.normalised()
-        return (
-            unit if one_scale.all() and not unit.needs_principal_axes().any() else self.principal()
-        )
+        thin = not one_scale.all() or unit.needs_principal_axes().any()
+        return self.principal() if thin else unit
 
     def marked(self, in_axes: bool) -> Gaussian:
         """Return the same Gaussian, known to be in its principal axes or not known to be."""
