@@ -252,9 +252,8 @@ class Gaussian(Measure):
         X = np.where(finite[..., None, None], self.factor, 0.0)
         s = np.where(finite[..., None], self.log_scales, 0.0)
         Y, logs = principal_axes(X, s)
-        return Gaussian.trusted(
-            self.mean, Y, np.where(finite[..., None], logs, np.nan), in_axes=True
-        )
+        logs = np.where(finite[..., None], logs, np.nan)
+        return Gaussian.trusted(self.mean, Y, logs, in_axes=True)
 
     @quiet
     def prepared(self) -> Gaussian:
