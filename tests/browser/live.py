@@ -308,6 +308,16 @@ def broken_rows(page: Page) -> list[str]:
     return page.evaluate(BROKEN_ROWS)
 
 
+CUT_TABLES = """() => [...document.querySelectorAll('.pst-scrollable-table-container')].filter(
+  e => e.scrollWidth > e.clientWidth + 1
+).map(e => e.textContent.trim().slice(0, 60))"""
+
+
+def cut_tables(page: Page) -> list[str]:
+    """Tables whose last columns are seen by scrolling only."""
+    return page.evaluate(CUT_TABLES)
+
+
 # Two cells below each other that show the same line and nothing else.
 IN_A_ROW = """() => [...document.querySelectorAll('.bd-article div.cell')].filter(cell => {
   const after = cell.nextElementSibling;

@@ -90,9 +90,11 @@ says = from_files(checks.bare)
 typeset = opened(live.unrendered)
 sliders = opened(live.dead_sliders)
 narrow = opened(live.sideways, live.NARROW)
+tables = opened(live.cut_tables)
 dark = opened(live.glaring)
 axe = opened(live.grave)
-CHECKS = [links, identifiers, outside, says, figures, typeset, sliders, narrow, dark, axe, heard]
+CHECKS = [links, identifiers, outside, says, figures, typeset, sliders, narrow, tables, dark, axe,
+          heard]  # fmt: skip
 
 SPOILT = {
     "broken link": ("other.html#place", "gone.html", links, "gone.html: no such file"),
@@ -125,6 +127,8 @@ SPOILT = {
     "raw parentheses": ("A cell says", "So \\\\(x\\\\) and", typeset, "raw markup"),
     "raw directive": ("A cell says", "See {prf:ref}`thm` and", typeset, "{prf:ref}"),
     "raw fence": ("A cell says", ":::{note} and", typeset, "there. :::{note}"),
+    "cut table": ("A cell says", ('<p class="pst-scrollable-table-container" '
+                  'style="width: 2em; overflow: auto">columns</p>'), tables, "columns"),
     "dead slider": ("oninput=", "data-oninput=", sliders, "slider 1 does not move the picture"),
     "slider to the same frame": ("frame-${this.value}", "frame-3", sliders, "slider 1 does not"),
     "dead choice": ("onchange=", "data-onchange=", sliders, "choice 2 does not move the picture"),

@@ -57,6 +57,11 @@ def test_rows_of_printed_tables_keep_their_lines(opened, size):
     assert live.broken_rows(opened.page) == []
 
 
+def test_tables_fit_a_wide_page(opened):
+    opened.page.set_viewport_size(live.WIDE)
+    assert live.cut_tables(opened.page) == []
+
+
 def test_no_figure_glares_in_the_dark(opened):
     live.theme(opened.page, "dark")
     assert live.glaring(opened.page) == []
