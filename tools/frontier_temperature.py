@@ -20,7 +20,7 @@ from transpde.records.record import write
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "book" / "frontier" / "data"
 TOKENS = 400
-SHOWN, BINS, COLUMNS, LATEST = (16, 128, 1024), 180, 121, 3.0  # of the densities, in t/log(beta)
+SHOWN, BINS, COLUMNS, LATEST = (16, 128, 1024), 180, 141, 3.5  # of the densities, in t/log(beta)
 BETAS = (16, 32, 64, 128, 256, 512)
 PLANE = (1.0, 0.5, 0.1, 1.0)  # v1, v2, a1, a2
 LEAKS = {"strong": (1.0, 0.8, 0.5, 1.0), "weak": (1.5, 1.0, 0.3, 1.0)}
@@ -89,9 +89,8 @@ def panel(start, beta, columns=slice(None)):
     edges = np.linspace(-np.pi / 2, 3 * np.pi / 2, BINS + 1)
     turn = np.ptp(theta) > 6  # a whole circle: its mass between the last token and the first
     above = np.append(0.0, np.cumsum(weights)[:-1]) + weights / 2
-    masses = []
-    for x in points:
-        angle = np.unwrap(np.arctan2(x[:, 1], x[:, 0]))
+    masses, angles = [], np.unwrap(np.arctan2(points[..., 1], points[..., 0]), axis=0)
+    for angle in angles:  # followed in time, so in the order of the tokens
         found, level = angle, above
         if turn:
             found = np.concatenate([angle + 2 * np.pi * k for k in range(-2, 3)])

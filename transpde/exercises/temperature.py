@@ -77,9 +77,6 @@ def fastest(answer: Answer) -> str:
         "the rates of the heat equation grow for ever: keep the quotient of Bessel functions.": (
             largest(lambda beta, d, n: n * (n + d - 2) / beta)
         ),
-        "without the factor l(l + d - 2) the first degree is always the largest.": (
-            largest(quotient)
-        ),
         "the Laplacian of degree l is l(l + d - 2), not l^2: they differ beyond the circle.": (
             largest(lambda beta, d, n: n**2 * quotient(beta, d, n))
         ),
