@@ -399,7 +399,7 @@ def test_label_errors_on_the_sphere():
     live = np.sqrt(((x - limit) ** 2).sum(axis=-1) @ weights)
     assert abs(live - rows[0][0]) < 1e-12
     # the density's own integral of |x - pi(x)|^2 = 2 - 2 sqrt(1 - x_3^2): 2 - pi / 2
-    assert live**2 == pytest.approx(2 - np.pi / 2, rel=1e-4)
+    assert live**2 == pytest.approx(2 - np.pi / 2, rel=5e-4)  # 20 Gauss nodes
 
 
 def test_few_tokens_freeze():

@@ -122,7 +122,8 @@ def sphere_nodes():
     u, w = np.polynomial.legendre.leggauss(20)
     phi = 2 * np.pi * (np.arange(40) + 0.5) / 40
     s = np.sqrt(1 - u**2)
-    x = np.stack([np.outer(s, np.cos(phi)), np.outer(s, np.sin(phi)), np.outer(u, np.ones(40))], -1)
+    flat = [np.outer(s, np.cos(phi)), np.outer(s, np.sin(phi)), np.outer(u, np.ones(40))]
+    x = np.stack(flat, axis=-1)
     x = x.reshape(-1, 3)
     weights = np.repeat(w, 40) * (1 + 0.5 * x[:, 0] + 0.3 * x[:, 1] * x[:, 2])
     return tp.Sphere().retract(x), weights / weights.sum()

@@ -182,7 +182,7 @@ class Axial(Measure):
 
     @quiet
     def distance_to_dirac(self, point: Any, p: float = 2) -> float:
-        r"""Return $W_p(\mu, \delta_x)$ for a pole x, in the distance |x - y| of the tokens.
+        r"""Return $W_p(\mu, \delta_x)$ for a pole x, in the distance $|x - y|$ of tokens.
 
         It is $(\int|x - y|^p\,d\mu(y))^{1/p}$, with all digits however small it is.
 

@@ -175,7 +175,7 @@ class Circle(Measure):
 
     @quiet
     def distance_to_dirac(self, point: Any, p: float = 2) -> float:
-        r"""Return $W_p(\mu, \delta_x) = (\int|x - y|^p\,d\mu(y))^{1/p}$, |x - y| the chord.
+        r"""Return $W_p(\mu, \delta_x) = (\int|x - y|^p\,d\mu(y))^{1/p}$, $|x - y|$ the chord.
 
         Args:
             point: x, shape (2,), on the circle.

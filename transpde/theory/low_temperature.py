@@ -170,7 +170,8 @@ def uniform_mean(concentration: Any, dimension: int) -> Array:
 def laplace_mean(direction: Any, concentration: float, gradient: Any) -> Array:
     r"""Return the attention mean to second order in $1/K$, for a smooth positive density.
 
-    $m = e + \frac1K(\nabla\log\rho(e) - \frac{d-1}2e) + O(K^{-2})$, e = Ax/|Ax|, K = $\beta$|Ax|.
+    $m = e + \frac1K(\nabla\log\rho(e) - \frac{d-1}2e) + O(K^{-2})$, with
+    $e = Ax/|Ax|$ and $K = \beta|Ax|$.
 
     Args:
         direction: e, shape (d,), on the unit sphere.
@@ -262,7 +263,7 @@ def concentration_constant(values: Any, scores: Any, ratio: float) -> float | No
     Args:
         values: (v1, v2) of V = diag(v1, v2).
         scores: (a1, a2) of A, with a2 positive.
-        ratio: |m0| / s0 of the normal law at time 0, positive.
+        ratio: the size of m0 over s0, of the normal law at time 0, positive.
 
     Raises:
         ValueError: not two entries each, or not finite; a ratio that is not positive.
