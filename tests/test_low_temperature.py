@@ -347,6 +347,20 @@ def test_stored_runs_are_found_again():
     assert np.abs(found - kept["shares, 64"][:41:20]).max() < 1e-6
 
 
+def test_fourier_modes_and_graded_tokens_are_one_flow():
+    """Two routes; 400 tokens at equal angles are coarser, as those near e_1 part like e^(gt/a_1)."""
+    circle = tp.Circle.from_density(lambda t: runs.tilted(t) / (2 * np.pi), 512)
+    times = np.linspace(0.0, 2.0, 5)
+    path = tp.flow(circle, runs.head(runs.PLANE, 16), times)
+    modes = path.densities @ np.cos(circle.angles) ** 2 * np.pi / 256
+    graded, equal = (
+        np.abs(runs.shares(start, runs.PLANE, 16, times) - modes).max()
+        for start in (runs.graded(), runs.full())
+    )
+    assert graded < 2e-5
+    assert 1e-4 < equal < 2e-4
+
+
 def test_panels_hold_the_mass_in_its_order():
     masses, _ = runs.panel(runs.full(), 16, slice(0, None, 35))
     assert np.abs(masses.sum(axis=1) - 1).max() < 1e-9
@@ -367,6 +381,9 @@ def test_stored_table_obeys_the_laws():
     assert np.abs(scaled - [0.587, 0.606, 0.622, 0.625, 0.629, 0.631]).max() < 1e-3
     assert np.abs(escape - [9.463, 10.938, 12.451, 13.973, 15.514, 17.063]).max() < 1e-3
     assert np.ptp(scaled[3:]) < 0.02 * scaled[-1]
+    for beta in (64, 256, 512):  # the rows are those of 400 nodes; finer ones move them little
+        finer = np.array(STORED.numbers[f"plane, {beta}, graded"])
+        assert np.abs(finer / STORED.numbers[f"plane, {beta}"] - 1).max() < 0.01
     assert abs(np.diff(best)[-1] / np.log(2) - 1.25) < 0.05
     assert abs(np.diff(escape)[-1] / np.log(2) - 2.25) < 0.04
 

@@ -154,6 +154,9 @@ def data(name):
         arrays[f"times, {beta}"], arrays[f"shares, {beta}"] = found = table(beta)
         numbers[f"plane, {beta}"] = list(turning_points(*found))
         print(beta, numbers[f"plane, {beta}"], flush=True)
+    for beta in LEAK_BETAS:
+        numbers[f"plane, {beta}, graded"] = list(turning_points(*table(beta, graded())))
+        print(beta, "graded", numbers[f"plane, {beta}, graded"], flush=True)
     for kind, parameters in LEAKS.items():
         for beta in LEAK_BETAS:
             for nodes, start in (("graded", graded()), ("equal", full())):
