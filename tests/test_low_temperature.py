@@ -348,7 +348,7 @@ def test_stored_runs_are_found_again():
 
 
 def test_fourier_modes_and_graded_tokens_are_one_flow():
-    """Two routes; 400 tokens at equal angles are coarser, as those near e_1 part like e^(gt/a_1)."""
+    """Two routes; 400 equal angles are coarser, as tokens near e_1 part like e^(g t / a_1)."""
     circle = tp.Circle.from_density(lambda t: runs.tilted(t) / (2 * np.pi), 512)
     times = np.linspace(0.0, 2.0, 5)
     path = tp.flow(circle, runs.head(runs.PLANE, 16), times)
