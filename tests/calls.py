@@ -884,6 +884,9 @@ ROWS: dict[str, dict[str, Argument]] = {
     "theory.low_temperature.concentration_times": {
         "values": NUMBERS([1.0, 0.5]), "scores": NUMBERS([0.1, 1.0]),
     },
+    "theory.low_temperature.concentration_constant": {
+        "values": NUMBERS([1.0, 0.5]), "scores": NUMBERS([0.1, 1.0]), "ratio": POSITIVE(0.05),
+    },
     "theory.low_temperature.tangent_model": {
         "values": NUMBERS([1.0, 0.5]), "scores": NUMBERS([0.1, 1.0]), "beta": POSITIVE(50.0),
         "mean": NUMBER(0.01), "spread": POSITIVE(0.1), "time": DEPTHS([0.0, 1.0]),

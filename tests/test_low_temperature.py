@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from loading import ROOT, load_tool
 from scipy.integrate import solve_ivp
 
 import transpde as tp
+from transpde.records.record import load
 from transpde.theory import low_temperature, one_cluster
 
 I2 = np.eye(2)
@@ -104,6 +106,22 @@ def test_the_mean_of_a_smooth_density_has_two_terms():
     assert np.abs(np.log2(errors[:-1]) - np.log2(errors[1:]) - 2).max() < 0.1
 
 
+def test_two_derivatives_do_not_suffice_for_the_second_order():
+    """A term |t|^(11/5) sign t, which is C^2, leaves a remainder of order K^(-8/5), not K^(-2)."""
+    t = (np.arange(8192) - 4096) * 2 * np.pi / 8192
+    weights = 1 + 0.9 * np.abs(np.sin(t)) ** 2.2 * np.sign(np.sin(t))
+    law = tp.Particles(on_circle(t), weights / weights.sum(), space=tp.Sphere())
+    K, e = np.array([500.0, 1000.0, 2000.0]), np.array([1.0, 0.0])
+    errors = [
+        np.linalg.norm(
+            tp.Softmax(k * I2, I2, I2)(law)(e[None])[0]
+            - low_temperature.laplace_mean(e, k, [0.0, 0.0])
+        )
+        for k in K
+    ]
+    assert np.abs(np.log2(errors[:-1]) - np.log2(errors[1:]) - 1.6).max() < 0.01
+
+
 def test_the_bound_holds_for_rough_laws_and_is_not_sharp():
     """Mass at least kappa h^(1/2) about every direction: uniform plus atoms."""
     circle = tp.Circle(np.full(4096, 0.5 / np.pi))
@@ -168,10 +186,31 @@ def test_the_sphere_follows_the_tangent_model_near_the_pole(beta, m0, s0, off):
     times = np.linspace(0.0, 14.0, 15)
     path = tp.flow(tokens, tp.Softmax(beta * A, I2, V), times)
     m = (path.points[:, :, 0] / path.points[:, :, 1]) @ w  # on the tangent line
-    early = m < 0.2
+    early = m < 0.2  # in x_1 itself the curvature m^2 / 2 of the circle would show
     wanted = low_temperature.tangent_model(V.diagonal(), A.diagonal(), beta, m0, s0, times)[0]
     assert early.sum() > 6
     assert np.abs(m[early] / wanted[early] - 1).max() < off
+
+
+@pytest.mark.parametrize(
+    ("v", "a", "ratio"),
+    [((1.0, 0.5), (0.1, 1.0), 0.05), ((1.5, 1.0), (0.3, 1.0), 3.0), ((1.0, 0.9), (0.2, 2.0), 1.0)],
+)
+def test_three_logarithms_of_the_tangent_model(v, a, ratio):
+    """Best time, best distance and escape of the model at two very low temperatures."""
+    laws = low_temperature.concentration_times(v, a)
+    wanted, s0, found = low_temperature.concentration_constant(v, a, ratio), 0.1, []
+    for beta in (1e12, 1e16):
+        last = (laws.escape + 0.5) * np.log(beta)
+        times = np.linspace(0.0, last, 4001)
+        m, s = low_temperature.tangent_model(v, a, beta, ratio * s0, s0, times)
+        square = m**2 + s**2
+        k = square.argmin()
+        assert abs(beta * square[k] / wanted - 1) < 1e-3
+        escape = np.interp(0.0, np.log(m[k:] / 0.1), times[k:])
+        found.append((times[k], escape))
+    steps = np.diff(found, axis=0)[0] / np.log(1e4)
+    assert np.abs(steps - laws).max() < 0.01
 
 
 def test_three_logarithms_of_the_full_flow():
@@ -205,6 +244,19 @@ def test_laws_of_the_times():
     assert np.abs(np.array(slopes) - [1 / 1.1, 1 / 1.1 + 1]).max() < 1e-14
     assert abs(low_temperature.concentration_times([1, 0.8], [0.5, 1]).escape - 4.1667) < 1e-4
     assert low_temperature.concentration_times([1.0, 0.5], [1.0, 1.0]) is None
+    assert low_temperature.concentration_constant([1.0, 0.5], [1.0, 1.0], 1.0) is None
+    # v1 = 2 v2 is quadratic: F = u (1 + q (1 + k/u)^2), least at u^2 = q k^2 / (1 + q)
+    q, k = 0.3**2, 0.5 / 0.4
+    u = k * np.sqrt(q / (1 + q))
+    exact = u * (1 + q * (1 + k / u) ** 2)
+    assert low_temperature.concentration_constant([1, 0.5], [0.1, 1], 0.3) == pytest.approx(
+        exact, rel=1e-13
+    )
+    for ratio in (1e-8, 1e8):  # extreme starts keep their digits
+        u = k * np.sqrt(ratio**2 / (1 + ratio**2))
+        exact = u * (1 + ratio**2 * (1 + k / u) ** 2)
+        found = low_temperature.concentration_constant([1, 0.5], [0.1, 1], ratio)
+        assert found == pytest.approx(exact, rel=1e-12)
 
 
 # --- the heat phase -----------------------------------------------------------------------------
@@ -260,9 +312,119 @@ def test_attraction_grows_fastest_at_one_degree():
             lambda: low_temperature.tangent_model([1, 0.5], [1, 1], 10.0, 0.1, 0.1, 1.0),
             "must have v2 > 0, a2 > 0 and v2 a2 > v1 a1",
         ),
+        (
+            lambda: low_temperature.concentration_constant([1, 0.5], [0.1, 1], 0.0),
+            "ratio: must be a positive finite",
+        ),
         (lambda: low_temperature.fastest_degree(-1.0, 2), "beta: must be a positive finite"),
     ],
 )
 def test_bad_input_is_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+# --- the stored experiments ----------------------------------------------------------------------
+
+STORED = load("temperature", ROOT / "book" / "frontier" / "data")
+runs = load_tool("frontier_temperature")
+
+
+def test_stored_runs_are_found_again():
+    """The first depths of a panel, of a row of the table, of a leak and of the label error."""
+    kept = STORED.arrays
+    columns = slice(0, 31, 10)
+    for kind, start in (("circle", runs.full()), ("arc", runs.arc())):
+        masses, share_found = runs.panel(start, 16, columns)
+        level = np.clip(np.log10(masses * runs.BINS / (2 * np.pi) + 1e-12), -4, 2)
+        drawn = np.round((level + 4) * 40)
+        # at the edge of the support a bin may hold more or less than the floor
+        assert (np.abs(drawn - kept[f"{kind}, 16"][columns]) > 1).sum() <= 2
+        assert np.abs(share_found - kept[f"share, {kind}, 16"][columns]).max() < 1e-5
+    found = runs.turning_points(*runs.table(16))
+    assert np.abs(np.array(found) - STORED.numbers["plane, 16"]).max() < 1e-4
+    found = runs.shares(runs.full(), runs.PLANE, 64, kept["times, 64"][:41:20])
+    assert np.abs(found - kept["shares, 64"][:41:20]).max() < 1e-6
+
+
+def test_fourier_modes_and_graded_tokens_are_one_flow():
+    """Two routes; 400 equal angles are coarser, as tokens near e_1 part like e^(g t / a_1)."""
+    circle = tp.Circle.from_density(lambda t: runs.tilted(t) / (2 * np.pi), 512)
+    times = np.linspace(0.0, 2.0, 5)
+    path = tp.flow(circle, runs.head(runs.PLANE, 16), times)
+    modes = path.densities @ np.cos(circle.angles) ** 2 * np.pi / 256
+    graded, equal = (
+        np.abs(runs.shares(start, runs.PLANE, 16, times) - modes).max()
+        for start in (runs.graded(), runs.full())
+    )
+    assert graded < 2e-5
+    assert 1e-4 < equal < 2e-4
+
+
+def test_panels_hold_the_mass_in_its_order():
+    masses, _ = runs.panel(runs.full(), 16, slice(0, None, 35))
+    assert np.abs(masses.sum(axis=1) - 1).max() < 1e-9
+    assert (masses >= 0).all()
+    ends = masses[-1].reshape(-1, 10).sum(axis=1)  # of 18 arcs, from -e_2 on
+    start = masses[0].reshape(-1, 10).sum(axis=1)
+    theta = np.radians(np.arange(-90, 271, 20))
+    law = theta + 0.5 * np.sin(theta - np.pi / 3)
+    assert np.abs(start - np.diff(law) / (2 * np.pi)).max() < 1e-4
+    assert ends[2:7].sum() > 0.9  # at depth 3.5 log(16) within 50 degrees of e_1
+
+
+def test_stored_table_obeys_the_laws():
+    numbers = np.array([STORED.numbers[f"plane, {beta}"] for beta in runs.BETAS])
+    best, least, escape = numbers.T
+    assert np.abs(best - [5.20, 6.00, 6.83, 7.65, 8.50, 9.35]).max() < 0.02
+    scaled = least * runs.BETAS
+    assert np.abs(scaled - [0.587, 0.606, 0.622, 0.625, 0.629, 0.631]).max() < 1e-3
+    assert np.abs(escape - [9.463, 10.938, 12.451, 13.973, 15.514, 17.063]).max() < 1e-3
+    assert np.ptp(scaled[3:]) < 0.02 * scaled[-1]
+    for beta in (64, 256, 512):  # the rows are those of 400 nodes; finer ones move them little
+        finer = np.array(STORED.numbers[f"plane, {beta}, graded"])
+        assert np.abs(finer / STORED.numbers[f"plane, {beta}"] - 1).max() < 0.01
+    assert abs(np.diff(best)[-1] / np.log(2) - 1.25) < 0.05
+    assert abs(np.diff(escape)[-1] / np.log(2) - 2.25) < 0.04
+
+
+def test_stored_leaks_spoil_the_power_where_scores_are_close():
+    def times_beta(kind, nodes):
+        rows = [STORED.numbers[f"{kind}, {beta}, {nodes}"][1] for beta in runs.LEAK_BETAS]
+        return np.array(rows) * runs.LEAK_BETAS
+
+    assert np.abs(times_beta("strong", "graded") - [0.49, 0.67, 0.87]).max() < 0.01
+    assert np.abs(times_beta("strong", "equal")[1:] - [1.04, 1.56]).max() < 0.01
+    even = times_beta("weak", "graded")
+    assert even[-1] / even[-2] < 1.03  # a2 > 2 a1: it settles
+    for kind, law in (("strong", 4.115), ("weak", 1.893)):
+        escapes = [STORED.numbers[f"{kind}, {beta}, graded"][2] for beta in (256, 512)]
+        assert abs(np.diff(escapes)[0] / np.log(2) - law) < 0.005
+
+
+def test_label_errors_on_the_sphere():
+    """V = diag(1, 1, 1/5), A = I: least errors to 3 %, their depths, and the order -.85."""
+    rows = [STORED.arrays[f"agree, {beta}"] for beta in runs.AGREE_BETAS]
+    least, when = [row.min() for row in rows], [row.argmin() / 10 for row in rows]
+    assert np.abs(np.array(least) / [0.336, 0.190, 0.104, 0.0582, 0.0323] - 1).max() < 0.01
+    assert np.abs(np.array(when) - [2.2, 2.9, 3.8, 4.7, 5.6]).max() < 0.11
+    order = np.polyfit(np.log(runs.AGREE_BETAS), np.log(least), 1)[0]
+    assert abs(order + 0.85) < 0.01
+    x, weights = runs.sphere_nodes()
+    head = tp.Softmax(np.eye(3), np.eye(3), np.diag(runs.AGREE))
+    limit = low_temperature.zero_temperature_limit(head, x)
+    live = np.sqrt(((x - limit) ** 2).sum(axis=-1) @ weights)
+    assert abs(live - rows[0][0]) < 1e-12
+    # the density's own integral of |x - pi(x)|^2 = 2 - 2 sqrt(1 - x_3^2): 2 - pi / 2
+    assert live**2 == pytest.approx(2 - np.pi / 2, rel=5e-4)  # 20 Gauss nodes
+
+
+def test_few_tokens_freeze():
+    """Beyond n^2 the kernel is narrower than the distance of neighbours."""
+    rng = np.random.default_rng(3)
+    tokens = tp.Particles(on_circle(rng.uniform(0, 2 * np.pi, 40)), space=tp.Sphere())
+    ways = []
+    for beta in (200.0, 20_000.0, 200_000.0):
+        end = tp.flow(tokens, tp.Softmax(beta * I2, I2, -I2), [0.0, 0.05 * beta]).points[-1]
+        ways.append(np.linalg.norm(end - tokens.points, axis=1).max())
+    assert ways[0] > 5 * ways[1] > 5 * ways[2]

@@ -33,6 +33,7 @@ from transpde.theory.one_cluster import mode_rates, times_from_zero
 
 __all__ = [
     "ConcentrationTimes",
+    "concentration_constant",
     "concentration_times",
     "fastest_degree",
     "laplace_bound",
@@ -169,8 +170,8 @@ def uniform_mean(concentration: Any, dimension: int) -> Array:
 def laplace_mean(direction: Any, concentration: float, gradient: Any) -> Array:
     r"""Return the attention mean to second order in $1/K$, for a smooth positive density.
 
-    $m = e + \frac1K(\nabla\log\rho(e) - \frac{d-1}2e) + O(K^{-2})$, with $e = Ax/|Ax|$ and
-    $K = \beta|Ax|$.
+    $m = e + \frac1K(\nabla\log\rho(e) - \frac{d-1}2e) + O(K^{-2})$, with
+    $e = Ax/|Ax|$ and $K = \beta|Ax|$.
 
     Args:
         direction: e, shape (d,), on the unit sphere.
@@ -251,6 +252,42 @@ def concentration_times(values: Any, scores: Any) -> ConcentrationTimes | None:
         return None
     best = a2 / (2 * g)
     return ConcentrationTimes(float(best), float(best + 1 / (2 * (v1 - v2))))
+
+
+def concentration_constant(values: Any, scores: Any, ratio: float) -> float | None:
+    r"""Return the limit C of $\beta$ times the least squared distance in the tangent model.
+
+    $C = \min_{u>0} u[1 + q(1 + \frac{v_2}{gu})^{v_1/v_2}]$ with $q = (m_0/s_0)^2$: the best
+    $W_2^2$ to the pole is $C/\beta$. None where V and VA agree.
+
+    Args:
+        values: (v1, v2) of V = diag(v1, v2).
+        scores: (a1, a2) of A, with a2 positive.
+        ratio: the size of m0 over s0, of the normal law at time 0, positive.
+
+    Raises:
+        ValueError: not two entries each, or not finite; a ratio that is not positive.
+
+    Source: ours (chapter on low temperature).
+
+    Example:
+        >>> from transpde.theory import low_temperature
+        >>> round(low_temperature.concentration_constant([1.0, 0.5], [0.1, 1.0], 0.05), 5)
+        0.13141
+    """
+    (v1, v2), (a1, a2) = _pair("values", values), _pair("scores", scores)
+    q = positive_number("ratio", ratio) ** 2
+    if concentration_times(values, scores) is None:
+        return None
+    kappa, p = v2 / (v2 * a2 - v1 * a1), v1 / v2
+    # In z = kappa / u the slope vanishes for q (1 + z)^(p - 1) ((p - 1) z - 1) = 1: one root.
+    most = (p - 1) * np.log1p((1 + 1 / q) / (p - 1))
+
+    def slope(log_w: float) -> float:
+        return float(np.log(q) + log_w + (p - 1) * np.log1p((1 + np.exp(log_w)) / (p - 1)))
+
+    z = (1 + np.exp(brentq(slope, -np.log(q) - most - 1, -np.log(q) + 1, xtol=1e-14))) / (p - 1)
+    return float(kappa / z * (1 + q * (1 + z) ** p))
 
 
 def tangent_model(
@@ -347,7 +384,7 @@ def _clock(A: Array, M: Array, x: Array, last: float) -> Any:
 
 def _there(M: Array, clocks: Array, x: Array) -> Array:
     """Return the points after the clocks (n,), normalised."""
-    y = np.stack([expm(s * (M - _shift(M))) @ one for s, one in zip(clocks, x, strict=True)])
+    y = (expm(clocks[:, None, None] * (M - _shift(M))) @ x[..., None])[..., 0]
     return y / np.linalg.norm(y, axis=1, keepdims=True)
 
 
