@@ -271,6 +271,20 @@ class SoftmaxSum(TokenSum):
             logs[row] = logsumexp(self.keys @ targets[row] + self.bias)
         return np.asarray(logs)
 
+    def log_totals(self, x: Array, stack: tuple[int, ...]) -> Array:
+        """Return log of the sums of exp(score + bias) at points x (..., m, d), (*stack, m)."""
+        n, m = self.keys.shape[-2], x.shape[-2]
+        if math.prod(stack) * m * n > SMALL:
+            cases = self.cases(x, np.broadcast_to(self.bias[..., None], (*stack, n, 1)), None)
+            each = ((case.sums.carrying(None)[0], case.x) for case in cases)
+            logs = [sums.log_sums(sums.queries(points)) for sums, points in each]
+            return np.reshape(logs, (*stack, m))
+        scores = np.matmul(self.keys, self.queries(x).mT) + self.bias[..., :, None]
+        np.copyto(scores, -np.inf, where=(self.bias == -np.inf)[..., :, None])
+        top = np.maximum.reduce(scores, axis=-2, keepdims=True)
+        logs = np.log(np.exp(scores - top).sum(axis=-2)) + top[..., 0, :]
+        return np.broadcast_to(logs, (*stack, m))
+
     def _exact(self, x: Array, values: Array, seen: CausalOrder) -> Array:
         targets = self.queries(x)
         columns = np.vstack([values.T, np.ones(len(values))])
