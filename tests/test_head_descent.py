@@ -1,7 +1,10 @@
 """Heads that change in time: descent fields, their energies, and the statements of the chapter."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from loading import load_tool
 from scipy import integrate
 
 import transpde as tp
@@ -13,8 +16,13 @@ from transpde.energy import (
     wasserstein_gradient,
 )
 from transpde.ensembles import ornstein_uhlenbeck_heads
+from transpde.records import load
 from transpde.theory import head_descent
 
+ROOT = Path(__file__).resolve().parents[1]
+
+STORED = load("heads", ROOT / "book" / "frontier" / "data").arrays
+runs = load_tool("frontier_heads")
 OCTAHEDRON = np.vstack([np.eye(3), -np.eye(3)])
 MOBILITIES = ("harmonic", "arithmetic", None)
 
@@ -316,16 +324,75 @@ def test_what_integrability_of_the_variation_decides(kind):
         assert 2e-2 < G.max() < 8e-2
 
 
-def oscillating(t, H, phased):
-    phi = 2 * np.pi * np.arange(H) / H if phased else np.zeros(H)
-    c, s, c2, s2 = (f(k * (t + phi)) for k in (1, 2) for f in (np.cos, np.sin))
-    T = np.zeros((H, 3, 3))
-    T[:, 0, 0], T[:, 1, 1] = 2 + 1.5 * c, 2 + 1.5 * s
-    T[:, 2, 2] = 2 + 1.5 * np.cos(t + phi + np.pi / 4)
-    T[:, 0, 1] = T[:, 1, 0] = s2
-    T[:, 0, 2] = T[:, 2, 0] = s
-    T[:, 1, 2] = T[:, 2, 1] = c2
-    return T
+def oscillating(t, phases, lag=1):
+    """Weights with dD/dt = T(t + phase) - D from T, or with no lag T itself."""
+
+    def target(tau, lag):
+        e1, e2 = np.exp(1j * tau) / (1 + 1j * lag), np.exp(2j * tau) / (1 + 2j * lag)
+        T = np.zeros((len(tau), 3, 3))
+        T[:, 0, 0], T[:, 1, 1] = 2 + 1.5 * e1.real, 2 + 1.5 * e1.imag
+        T[:, 2, 2] = 2 + 1.5 * (e1 * np.exp(1j * np.pi / 4)).real
+        T[:, 0, 1] = T[:, 1, 0] = e2.imag
+        T[:, 0, 2] = T[:, 2, 0] = e1.imag
+        T[:, 1, 2] = T[:, 2, 1] = e2.real
+        return T
+
+    return target(t + phases, lag) + np.exp(-t) * (target(phases, 0) - target(phases, lag)) * lag
+
+
+def test_the_weights_follow_their_target():
+    phases, t, h = np.array([0.0, 1.0]), 0.7, 1e-3
+    D = {k: oscillating(t + k * h, phases) for k in (-2, -1, 1, 2)}
+    slope = (8 * (D[1] - D[-1]) - (D[2] - D[-2])) / (12 * h)
+    wanted = oscillating(t, phases, lag=0) - oscillating(t, phases)
+    assert np.abs(slope - wanted).max() <= 1e-10
+
+
+def test_phases_decide():
+    """One head has the slope of any number in phase; with spread phases it collapses."""
+    grid = np.linspace(0, 20, 101)
+    start = tp.Particles(clustered(60, 0.05), space=tp.Sphere())
+
+    def late(H, phased):
+        phases = 2 * np.pi * np.arange(H) / H if phased else np.zeros(H)
+        return squares_on(start, lambda t: oscillating(t, phases), grid)[50:].mean()
+
+    one = late(1, True)
+    assert one == pytest.approx(0.397, abs=0.004)
+    assert late(4, False) == pytest.approx(one, rel=1e-6)
+    assert late(2, True) == pytest.approx(0.139, abs=0.003)
+    for H, wanted in ((3, 3.6e-3), (4, 4.6e-4), (5, 7e-5)):  # they depend on the start
+        assert wanted / 3 < late(H, True) < 3 * wanted
+
+
+@pytest.mark.parametrize("width", [0.05, 0.1])
+def test_the_field_of_spread_phases_is_its_mean_up_to_an_exponential(width):
+    """The bound of the proposition, with its constants, and the observed fall."""
+    x = clustered(30, 0.3)
+    tokens = tp.Particles(x, space=tp.Sphere())
+    strip = np.linspace(0, 2 * np.pi, 721)[:, None] + 1j * width * np.array([-1, 0, 1])
+    e1, e2 = np.exp(1j * strip), np.exp(2j * strip)
+    back1, back2 = np.exp(-1j * strip), np.exp(-2j * strip)
+    c, s, c2, s2 = (e1 + back1) / 2, (e1 - back1) / 2j, (e2 + back2) / 2, (e2 - back2) / 2j
+    turn = np.exp(1j * np.pi / 4)
+    late = (e1 * turn + back1 / turn) / 2
+    D = np.moveaxis(
+        np.array([[2 + 1.5 * c, s2, s], [s2, 2 + 1.5 * s, c2], [s, c2, 2 + 1.5 * late]]),
+        (0, 1), (-2, -1),
+    )  # fmt: skip
+    assert np.linalg.norm(D.imag, 2, axis=(-2, -1)).max() <= np.pi / 3
+    M = np.linalg.norm(D, 2, axis=(-2, -1)).max()
+
+    def field(H, shift):
+        phases = shift + 2 * np.pi * np.arange(H) / H
+        return tokens.velocities(averaged(oscillating(0.0, phases, lag=0))(tokens))
+
+    mean, errors = field(64, 0.0), []
+    for H in (2, 4, 8, 16):
+        gaps = [np.linalg.norm(field(H, shift) - mean, axis=1).max() for shift in (0.0, 0.3)]
+        errors.append(max(gaps))
+        assert errors[-1] <= 4 * M / np.expm1(width * H)
+    assert errors[-1] < 1e-5 * errors[0]
 
 
 # --- random heads --------------------------------------------------------------------------------
@@ -413,3 +480,38 @@ def test_the_second_chaos_of_degree_four_against_a_projection_of_draws():
     node, weight = np.polynomial.legendre.leggauss(12)
     part = 9 * (weight * node**4 * np.polynomial.legendre.Legendre.basis(4)(node)).sum()
     assert part == pytest.approx(16 / 35, rel=1e-12)
+
+
+# --- the stored runs -----------------------------------------------------------------------------
+
+
+def test_stored_runs_have_the_constant_and_are_made_again():
+    """Many heads: H G^2 within 3.5 errors of the law and 2 per cent, which the steps add."""
+    law, heads = head_descent.ornstein_uhlenbeck_law(), runs.LAW["heads"]
+    means = np.array([H * STORED[f"law, {H}"].mean() for H in heads])
+    errors = np.array([H * STORED[f"law, {H}"].std(ddof=1) for H in heads]) / runs.REPLICAS**0.5
+    middle, many = sum(law.moving) / 2, np.array(heads) >= 16
+    assert (np.abs(means - middle) < 3.5 * errors + 0.02 * middle)[many].all()
+    assert (means[many] < law.frozen - 3.5 * errors[many]).all()
+    slope = np.polyfit(np.log(heads)[many], np.log(means / heads)[many], 1)[0]
+    assert slope == pytest.approx(-1, abs=0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "REPLICAS", 1)
+        again = runs.squares(runs.spiral(runs.LAW["tokens"]), 8, 40, runs.LAW["step"], 1)
+    np.testing.assert_allclose(again[:, 0], STORED["first, 8"][:4], rtol=1e-9)
+
+
+def test_the_balance_without_the_weights_motion_is_that_of_one_head_only():
+    """The tokens' own share of the balance: zero up to the step for one head, not for more."""
+    for H, least, most in ((1, 0.0, 0.02), (10, 0.25, 0.6), (30, 0.3, 0.6)):
+        change, squares = STORED[f"balance, {H}"].T
+        rest = np.abs(change + squares) / squares
+        assert least <= rest.min()
+        assert rest.max() <= most
+    np.testing.assert_allclose(runs.balance(1, 0), STORED["balance, 1"][0], rtol=1e-9)
+
+
+def test_exponent_of_the_figure_of_random_heads():
+    late = [STORED[f"figure, {H}"][25:].mean() for H in runs.FIGURE["heads"]]
+    slope = np.polyfit(np.log(runs.FIGURE["heads"]), np.log(late), 1)[0]
+    assert slope == pytest.approx(-1, abs=0.12)
