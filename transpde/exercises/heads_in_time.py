@@ -74,4 +74,4 @@ def shares(answer: Answer) -> str:
         "1/b is the mean of the 1/Z, not their sum.": lambda logs: solution(logs) * len(logs) ** 2,
     }
     wrong = judged(answer, problems, solution, hints)
-    return wrong or "Right, and only differences of the logs have been exponentiated."
+    return wrong or "Right: only differences of the logs have been exponentiated."
