@@ -13,7 +13,7 @@ from transpde.attention.base import Attention
 from transpde.attention.densities import exponentials
 from transpde.attention.heads import at_rows
 from transpde.checks import Array, choice, finite_array, frozen, points_of, symmetric_matrix
-from transpde.fields import Field, VelocityField, in_range
+from transpde.fields import Field, VelocityField, in_range, quiet
 from transpde.kernels import EXACT, Evaluation, SoftmaxSum, matrix_product, token_mean
 from transpde.measures import Circle, Gaussian, Grid, Measure, Particles
 
@@ -62,6 +62,7 @@ class HeadDescent(Attention):
     scores: Array
     mobility: str | None = "harmonic"
 
+    @quiet
     def __post_init__(self) -> None:
         finite_array("scores", self.scores, "... h d d")
         D = symmetric_matrix("scores", self.scores)
