@@ -341,6 +341,9 @@ HEAD_ARRAYS = {
     "values": ARRAY(COLUMN**2),
 }
 LAW = of(several(array_like(single=True)))
+TWO_SCORES = np.array([[[1.0, 0.2], [0.2, -0.5]], [[0.3, 0.0], [0.0, 1.0]]])
+HEADS_OF = {"measure": PARTICLES(TOKENS), "scores": NUMBERS(TWO_SCORES)}
+OPPOSED = {"first": POSITIVE(2.0), "second": POSITIVE(1.0)}
 
 TINY = tp.models.read(tiny_models.write("bert", Path(tempfile.mkdtemp())))
 TINY_PATH = TINY(np.arange(16))
@@ -469,6 +472,7 @@ ROWS: dict[str, dict[str, Argument]] = {
     "Sigmoid": {**MATRICES, "bias": Argument(0.0, Kind(lambda v: (
             pair for pair in number_like().wrong(v) if pair[0] != "list"
         )))},
+    "HeadDescent": {"scores": NUMBERS(TWO_SCORES), "mobility": MAYBE_CHOICE("harmonic")},
     "MultiHead": {"heads": of(several(instance_of(TOKENS)))([HEAD, HEAD])},
     "Masked": {"head": of(instance_of(TOKENS, tp.Sinkhorn(I2, I2, I2)))(HEAD)},
     "Attention.__call__": {
@@ -574,6 +578,19 @@ ROWS: dict[str, dict[str, Argument]] = {
             "sinkhorn_energy": {"epsilon": POSITIVE(1.0)},
             "sinkhorn_dissipation": {"epsilon": POSITIVE(1.0)},
         }.items()
+    },
+    "energy.heads_energy": HEADS_OF,
+    "energy.heads_power": {**HEADS_OF, "rates": NUMBERS(TWO_SCORES)},
+    "energy.heads_dissipation": {
+        **HEADS_OF, "mobility": MAYBE_CHOICE("harmonic"),
+        "attention": of(instance_of(TOKENS, tp.AffineField(I2), none=True))(HEAD),
+    },
+    "energy.heads_balance": {
+        "path": of(instance_of(TOKENS, GAUSSIAN_PATH))(TOKEN_PATH),
+        "scores": of(callable_like("1", np.nan, None))(lambda t: TWO_SCORES),
+        "rates": of(callable_like("1", np.nan, None))(lambda t: 0 * TWO_SCORES),
+        "attention": of(instance_of(TOKENS, tp.AffineField(I2), none=True))(HEAD),
+        "mobility": MAYBE_CHOICE("harmonic"),
     },
     "energy.energy_residual": {
         "path": PATH(TOKEN_PATH),
@@ -711,6 +728,10 @@ ROWS: dict[str, dict[str, Argument]] = {
     "models.twin": {"measure": PARTICLES(TOKENS), "seed": SEED(0)},
     # ensembles
     "ensembles.case_seed": {"seed": SEED(0), "case": COUNT(1)},
+    "ensembles.ornstein_uhlenbeck_heads": {
+        "heads": WHOLE(2), "d": WHOLE(2), "seed": SEED(0), "start": MAYBE_NUMBERS(I2),
+        "times": of(array_like(single=True))([0.0, 0.1]),
+    },
     "ensembles.random_matrix": _random(
         rows=WHOLE(2), columns=WHOLE(2), law=CHOICE("gaussian"), cases=MAYBE_WHOLE(2),
     ),
@@ -840,6 +861,15 @@ ROWS: dict[str, dict[str, Argument]] = {
         "eigenvalues": NUMBERS([2.0, -3.0]), "counts": POSITIVE_ARRAY([1.0, 1.0]),
         "beta": POSITIVE(1.5),
     },
+    "theory.head_descent.opposed_angle": {
+        **OPPOSED, "start": of(array_like(least=0.0))([0.3, 0.4]), "time": DEPTHS([0.0, 1.0]),
+    },
+    "theory.head_descent.opposed_energy": {**OPPOSED, "angle": ARRAY([0.3, 0.4])},
+    "theory.head_descent.opposed_valley": OPPOSED,
+    "theory.head_descent.dissipation_bound": {
+        "energy": SIZE(0.5), "size": SIZE(1.0), "variation": SIZE(2.0),
+    },
+    "theory.head_descent.ornstein_uhlenbeck_law": {"degrees": WHOLE(2)},
     "theory.one_cluster.axial_shift": {
         "measure": of(instance_of(TOKENS, CIRCLE))(EVEN_LAW), "time": DEPTHS([0.0, 1.0]),
     },

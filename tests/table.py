@@ -25,6 +25,8 @@ class Row:
     masked: bool = False
     heads: int = 1
     head: type[tp.Attention] | None = None  # of one head: its class, where `make` is not it
+    values: Callable[..., tuple[np.ndarray, ...]] | None = None  # of the heads; V, or V and V^T
+    scaled: bool = True  # tokens in other units, query and key in the inverse ones: one field
 
     def __post_init__(self) -> None:
         if isinstance(self.make, type):
@@ -48,6 +50,43 @@ def _two_references(parameters: Any, points: Any, weights: Any, x: Any) -> np.nd
     )
 
 
+def _scores(Q: Any, K: Any, V: Any) -> np.ndarray:
+    """Two symmetric matrices, which turn with the axes."""
+    A = np.matrix_transpose(K) @ Q
+    both = np.broadcast_arrays(*((M + np.matrix_transpose(M)) / 2 for M in (A, np.asarray(V))))
+    return np.stack(both, axis=-3)
+
+
+def _descent_reference(mobility: str | None) -> Callable[..., np.ndarray]:
+    """Minus the gradient of the energy times the mobility, from unnormalised heads."""
+
+    def velocity(parameters: Any, points: Any, weights: Any, x: Any) -> np.ndarray:
+        d, D = len(x), _scores(*parameters)
+        tokens = np.column_stack([points, np.ones(len(points))])  # the last column gives Z
+        ones = [np.pad(M, (0, 1)) for M in (np.eye(d), *D)]
+        values = [np.pad(M, (0, 1), constant_values=0.0) + np.diag([0.0] * d + [1.0]) for M in D]
+        both = [
+            reference_velocity("unnormalized", (ones[0], ones[i + 1], values[i]), tokens, weights,
+                               np.append(x, 0.0))
+            for i in range(2)
+        ]  # fmt: skip
+        pull, Z = sum(both)[:d] / 2, np.array([one[d] for one in both])
+        factor = {"harmonic": (1 / Z).mean(), "arithmetic": 1 / Z.mean(), None: 1.0}[mobility]
+        return -factor * pull
+
+    return velocity
+
+
+def _descent(mobility: str | None) -> Row:
+    return Row(
+        lambda Q, K, V: tp.HeadDescent(_scores(Q, K, V), mobility),
+        _descent_reference(mobility),
+        heads=2,
+        values=lambda Q, K, V: tuple(-D for D in _scores(Q, K, V)),
+        scaled=False,
+    )
+
+
 ROWS = {
     "softmax": Row(tp.Softmax, _reference("softmax"), stochastic=True, gaussian=True),
     "l2": Row(tp.L2, _reference("l2"), stochastic=True, gaussian=True),
@@ -66,6 +105,9 @@ ROWS = {
     "linear": Row(tp.Linear, _reference("linear"), gaussian=True),
     "unnormalized": Row(tp.Unnormalized, _reference("unnormalized")),
     "multi-head": Row(_two_heads, _two_references, stochastic=True, gaussian=True, heads=2),
+    "harmonic descent": _descent("harmonic"),
+    "arithmetic descent": _descent("arithmetic"),
+    "plain descent": _descent(None),
     "with feed-forward": Row(
         lambda Q, K, V: tp.Softmax(Q, K, V) + tp.AffineField(Q.T @ Q, V[0]),
         lambda p, points, weights, x: (
@@ -73,6 +115,7 @@ ROWS = {
         ),
         stochastic=True,
         gaussian=True,
+        scaled=False,
     ),
     **{
         f"masked {name}": Row(

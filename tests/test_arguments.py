@@ -24,11 +24,13 @@ BOOK = Path(__file__).parents[1] / "book"
 # Made by the package for its callers to read, or classes that are derived from.
 READ = {
     "Attention", "Euclidean", "Measure", "SeedOrder", "Trajectory", "conventions.Convention",
-    "convergence.SeedOrder", "ensembles.Failure", "ensembles.Parameters", "ensembles.SweepError",
+    "convergence.SeedOrder", "energy.Balance", "ensembles.Failure",
+    "ensembles.Parameters", "ensembles.SweepError",
     "figures.covariance_paths.Paths", "models.HeadTable", "models.Layer", "models.Model",
     "models.Projections", "models.Survey", "models.TokenPath", "records.FigureData",
     "records.Picture",
-    "spectra.LimitRank", "theory.LipschitzBounds", "theory.low_temperature.ConcentrationTimes",
+    "spectra.LimitRank", "theory.LipschitzBounds", "theory.head_descent.OrnsteinUhlenbeckLaw",
+    "theory.low_temperature.ConcentrationTimes",
     "theory.real.GainAxis",
 }  # fmt: skip
 # Parts of the package itself, which give each other what is already checked.

@@ -145,7 +145,7 @@ def test_empty_far_cells_of_a_grid_contribute_nothing(name, d):
     assert np.abs(found - exact).max() <= 1e-12 * np.abs(exact).max()
 
 
-@pytest.mark.parametrize("name", [name for name in ROWS if name != "with feed-forward"])
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.scaled])
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.integers(-460, 460), st.booleans())
 def test_units_come_out_of_the_field(name, seed, power, tiled):
@@ -270,10 +270,9 @@ def test_matrix_gives_the_velocity_and_its_rows_sum_to_one(name):
     if row.stochastic:
         assert P.min() >= 0
         assert np.abs(P.sum(axis=-1) - 1).max() <= 1e-14
-    if row.heads == 2:
-        v = P[0] @ tokens.points @ V.T + P[1] @ tokens.points @ V
-    else:
-        v = P @ tokens.points @ V.T
+    values = (V, V.T) if row.values is None else row.values(Q, K, V)
+    heads = P if row.heads == 2 else P[None]
+    v = sum(one @ tokens.points @ M.T for one, M in zip(heads, values, strict=False))
     if name == "with feed-forward":
         v = v + attention.feed_forward(tokens.points)
     assert np.abs(velocities(attention, tokens) - v).max() <= 1e-11

@@ -3,7 +3,7 @@
 `attention(measure)` is a velocity field, `flow(measure, attention, time)` integrates it.
 """
 
-from transpde.attention import Attention, Masked, MultiHead, normalised, unnormalised
+from transpde.attention import Attention, HeadDescent, Masked, MultiHead, normalised, unnormalised
 from transpde.attention.normalised import *  # noqa: F403
 from transpde.attention.unnormalised import *  # noqa: F403
 from transpde.checks import listing
@@ -25,6 +25,7 @@ __all__ = [
     "Euclidean",
     "Gaussian",
     "Grid",
+    "HeadDescent",
     "Masked",
     "Measure",
     "MultiHead",

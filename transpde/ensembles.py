@@ -22,12 +22,15 @@ from transpde.checks import (
     choice,
     flag,
     frozen,
+    increasing_times,
     listing,
     number,
     of_kind,
     plain_array,
     positive_integer,
     positive_number,
+    same_size,
+    symmetric_matrix,
 )
 from transpde.kernels import one_blas_thread
 from transpde.measures import Gaussian, Particles
@@ -38,6 +41,7 @@ __all__ = [
     "Parameters",
     "SweepError",
     "case_seed",
+    "ornstein_uhlenbeck_heads",
     "random_gaussians",
     "random_head",
     "random_matrix",
@@ -49,7 +53,9 @@ Seed = int | np.random.SeedSequence
 
 # Each draw of a case has a stream of its own, numbered far above the cases. A new kind of draw is
 # added at the end, so that the old ones stay what they are.
-STREAMS = ("query", "key", "value", "score", "factor", "mean", "direction", "radius", "matrix")
+STREAMS = (
+    "query", "key", "value", "score", "factor", "mean", "direction", "radius", "matrix", "path",
+)  # fmt: skip
 FIRST_STREAM = 1 << 31
 
 
@@ -316,6 +322,62 @@ def _of_signature(rng: np.random.Generator, positive: int, negative: int, d: int
     U, G, sizes = _haar(rng, d, d), rng.normal(size=(d, d)), (1 + rng.random(d)) / 2
     signs = np.repeat([1.0, -1.0, 0.0], [positive, negative, d - positive - negative])
     return (U * (signs * sizes)) @ U.T + (G - G.T) / 2
+
+
+def ornstein_uhlenbeck_heads(
+    heads: int, d: int, times: Any, *, seed: Seed, start: Any = None
+) -> Array:
+    r"""Return scores of heads that follow independent Ornstein--Uhlenbeck processes.
+
+    $dD = (I - D)\,dt + \sqrt2\,dW$ with W a symmetric Brownian motion, of variance t on and t/2
+    off the diagonal, by its exact transitions between the times. Its stationary law is
+    $D = I + S$, S symmetric Gaussian of variance 1 on and 1/2 off the diagonal. The paths have no
+    integrable variation and no derivative: they are for `layers`, not for an adaptive step.
+
+    Args:
+        heads: their number.
+        d: the dimension of the tokens.
+        times: increasing times from 0, (T,).
+        seed: an integer >= 0, or the seed of a case; head h has the seed `case_seed(seed, h)`.
+        start: the scores at time 0, (d, d) or (heads, d, d), symmetric; draws of the stationary
+            law when left out.
+
+    Returns:
+        Array (T, heads, d, d).
+
+    Raises:
+        ValueError: numbers out of range, times that do not increase from 0, a start that is not
+            symmetric or of another shape.
+
+    Source: `massucco2026transformers`; by exact transitions ours.
+
+    Example:
+        >>> from transpde.ensembles import ornstein_uhlenbeck_heads
+        >>> ornstein_uhlenbeck_heads(5, 2, [0.0, 0.1, 0.2], seed=0).shape
+        (3, 5, 2, 2)
+    """
+    H, d = positive_integer("heads", heads), positive_integer("d", d)
+    t = increasing_times("times", times)
+    G = np.stack(
+        [_stream(case_seed(seed, h), "path").normal(size=(len(t), d, d)) for h in range(H)], axis=1
+    )
+    S, decay = (G + G.mT) / 2, np.exp(-np.diff(t))
+    spread = np.sqrt(-np.expm1(-2 * np.diff(t)))
+    D = np.empty_like(S)
+    D[0] = S[0] if start is None else _start(start, H, d) - np.eye(d)
+    for k in range(len(t) - 1):
+        D[k + 1] = decay[k] * D[k] + spread[k] * S[k + 1]
+    return frozen(np.eye(d) + D)
+
+
+def _start(start: Any, heads: int, d: int) -> Array:
+    D = symmetric_matrix("start", start)
+    same_size("start", D.shape[-1], "d", d, "dimension")
+    if D.shape[:-2] not in ((), (heads,)):
+        raise ValueError(
+            f"start: must have shape ({d}, {d}) or ({heads}, {d}, {d}); got {D.shape}."
+        )
+    return D
 
 
 # --- starts --------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from transpde.attention import normalised, unnormalised
 from transpde.attention.base import Attention, MultiHead, WithFeedForward
 from transpde.attention.composed import Masked
+from transpde.attention.descent import HeadDescent
 from transpde.attention.heads import GaussianHead, Head
 from transpde.attention.normalised import *  # noqa: F403
 from transpde.attention.unnormalised import *  # noqa: F403
@@ -11,6 +12,7 @@ __all__ = [
     "Attention",
     "GaussianHead",
     "Head",
+    "HeadDescent",
     "Masked",
     "MultiHead",
     "WithFeedForward",

@@ -19,7 +19,7 @@ from transpde.checks import Array, frozen, points_of
 from transpde.fields import Field, in_range
 from transpde.measures import Axial, Circle
 
-__all__ = ["AxialField", "CircleField", "isotropic"]
+__all__ = ["AxialField", "CircleField", "exponentials", "isotropic"]
 
 ROUNDING = 1e-13  # relative
 CANCELLED = 1e-6  # what is left of a sum, beside its terms, that keeps no ten digits
@@ -60,7 +60,7 @@ class CircleField(Field):
         count = max(1, AT_ONCE // len(self.measure.density))
         for start in range(0, len(x), count):
             rows = slice(start, start + count)
-            weights, shift = _weights(x[rows] @ A.T, self.measure.points)
+            weights, shift = exponentials(x[rows] @ A.T, self.measure.points)
             found[rows] = self._velocities(weights @ self._moments, shift)
         return found
 
@@ -87,7 +87,7 @@ class CircleField(Field):
         return np.asarray((sums[:, 1:] * factor) @ self.head.value.T)
 
 
-def _weights(scores_of: Array, points: Array) -> tuple[Array, Array]:
+def exponentials(scores_of: Array, points: Array) -> tuple[Array, Array]:
     """Return exponentials of scores (m, n) over the largest on the circle, and its log (m, 1)."""
     shift = np.linalg.norm(scores_of, axis=1, keepdims=True)
     return np.exp(scores_of @ points.T - shift), shift
@@ -98,7 +98,7 @@ def _weights_at_angles(matrix: bytes, n: int) -> tuple[Array, Array]:
     """Return the weights between n equal angles, which no density changes."""
     theta = 2 * np.pi * np.arange(n) / n
     points = np.stack([np.cos(theta), np.sin(theta)], axis=1)
-    weights, shift = _weights(points @ np.frombuffer(matrix).reshape(2, 2).T, points)
+    weights, shift = exponentials(points @ np.frombuffer(matrix).reshape(2, 2).T, points)
     return frozen(weights), frozen(shift)
 
 

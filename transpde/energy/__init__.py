@@ -9,6 +9,8 @@ $\int\langle\nabla\frac{\delta E}{\delta\mu}, v\rangle d\mu$.
 - `Softmax`, V = ±A: the same energy, rate $\pm\int Z_\mu|\Gamma|^2d\mu$;
 - `Softmax` on Gaussians, V = MA: the twisted energy, rate $-\int\langle\Gamma,
   M^{-1}\Gamma\rangle d\mu$ on centred ones;
+- `HeadDescent`: the energy of several heads, rate $-\int b\,|\Gamma|^2d\mu$ with one over its
+  mobility, and the power of scores that change in time;
 - `Sinkhorn`, V = -A: the Sinkhorn energy, rate $-\frac1\varepsilon\int|\Gamma|^2d\mu$.
 
 For tokens of a sphere $\Gamma$ is its tangential part. For a stack of measures every energy is an
@@ -19,13 +21,15 @@ rank and without an inverse of the covariance.
 """
 
 from transpde.checks import listing
-from transpde.energy import covariances, identities, interaction
+from transpde.energy import covariances, heads, identities, interaction
 from transpde.energy.covariances import *  # noqa: F403
+from transpde.energy.heads import *  # noqa: F403
 from transpde.energy.identities import *  # noqa: F403
 from transpde.energy.interaction import *  # noqa: F403
 
 __all__: list[str] = []
 __all__ += covariances.__all__
+__all__ += heads.__all__
 __all__ += identities.__all__
 __all__ += interaction.__all__
 

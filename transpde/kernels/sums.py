@@ -36,6 +36,7 @@ __all__ = ["Order", "PointwiseSum", "SoftmaxSum", "TokenSum", "matrix_product"]
 # The positions of the targets (..., m) and of the tokens (..., n).
 Order = tuple[Array, Array]
 SMALL = 1 << 15  # pairs of a cloud, or of cases together, that are summed at once
+MANY = 1 << 20  # pairs of a stack whose logs are summed at once
 TILE = 65536  # scores of a tile: they fill half of a second-level cache
 LOG2E = np.log2(np.e)  # powers of two are a quarter cheaper than those of e
 PAIR = 8.0  # nanoseconds of a pair that is summed at once
@@ -270,6 +271,20 @@ class SoftmaxSum(TokenSum):
         for row in np.flatnonzero(~(sums[:, 0] > LOST)):
             logs[row] = logsumexp(self.keys @ targets[row] + self.bias)
         return np.asarray(logs)
+
+    def log_totals(self, x: Array, stack: tuple[int, ...]) -> Array:
+        """Return log of the sums of exp(score + bias) at points x (..., m, d), (*stack, m)."""
+        n, m = self.keys.shape[-2], x.shape[-2]
+        if m * n > SMALL or math.prod(stack) * m * n > MANY:
+            cases = self.cases(x, np.broadcast_to(self.bias[..., None], (*stack, n, 1)), None)
+            each = ((case.sums.carrying(None)[0], case.x) for case in cases)
+            logs = [sums.log_sums(sums.queries(points)) for sums, points in each]
+            return np.reshape(logs, (*stack, m))
+        scores = np.matmul(self.keys, self.queries(x).mT) + self.bias[..., :, None]
+        np.copyto(scores, -np.inf, where=(self.bias == -np.inf)[..., :, None])
+        top = np.maximum.reduce(scores, axis=-2, keepdims=True)
+        logs = np.log(np.exp(scores - top).sum(axis=-2)) + top[..., 0, :]
+        return np.broadcast_to(logs, (*stack, m))
 
     def _exact(self, x: Array, values: Array, seen: CausalOrder) -> Array:
         targets = self.queries(x)
