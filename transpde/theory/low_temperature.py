@@ -27,6 +27,7 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
+from transpde.fields import quiet
 from transpde.measures.axial import sphere_dimension
 from transpde.spaces import Sphere
 from transpde.theory.one_cluster import mode_rates, times_from_zero
@@ -51,6 +52,7 @@ EQUAL = 1e-9  # relative distance of eigenvalues that count as equal
 DEFECTIVE = 1e7  # condition of eigenvectors of which some count as missing
 
 
+@quiet
 def zero_temperature_path(head: Any, points: Any, time: Any) -> Array:
     r"""Return the flow on the sphere at zero temperature, for a law of full support.
 
@@ -85,6 +87,7 @@ def zero_temperature_path(head: Any, points: Any, time: Any) -> Array:
     return frozen(found.reshape(*t.shape, *x.shape))
 
 
+@quiet
 def zero_temperature_limit(head: Any, points: Any) -> Array | None:
     r"""Return the limits $\Pi x_0/|\Pi x_0|$ of tokens at zero temperature; None where none is.
 
@@ -123,6 +126,7 @@ def zero_temperature_limit(head: Any, points: Any) -> Array | None:
     return frozen(found + 0.0)
 
 
+@quiet
 def zero_temperature_rate(head: Any, points: Any) -> Array | None:
     r"""Return the rates $\text{gap}/|A\pi(x_0)|$ at which tokens reach their limits; None if none.
 
@@ -149,6 +153,7 @@ def zero_temperature_rate(head: Any, points: Any) -> Array | None:
     return frozen(np.asarray(top[1] / np.linalg.norm(limits @ A.T, axis=1)))
 
 
+@quiet
 def uniform_mean(concentration: Any, dimension: int) -> Array:
     r"""Return the length of the attention mean of the uniform law, $I_{d/2}(K)/I_{d/2-1}(K)$.
 
@@ -167,6 +172,7 @@ def uniform_mean(concentration: Any, dimension: int) -> Array:
     return frozen(np.asarray(ive(d / 2, K) / ive(d / 2 - 1, K)))
 
 
+@quiet
 def laplace_mean(direction: Any, concentration: float, gradient: Any) -> Array:
     r"""Return the attention mean to second order in $1/K$, for a smooth positive density.
 
@@ -194,6 +200,7 @@ def laplace_mean(direction: Any, concentration: float, gradient: Any) -> Array:
     return frozen(e + (g - (len(e) - 1) / 2 * e) / K)
 
 
+@quiet
 def laplace_bound(concentration: Any, dimension: int, mass: float) -> Array:
     r"""Return the bound $(2[(d+1)\log K + 2/\kappa]/K)^{1/2}$ on the distance of the mean from e.
 
@@ -224,6 +231,7 @@ class ConcentrationTimes(NamedTuple):
     escape: float
 
 
+@quiet
 def concentration_times(values: Any, scores: Any) -> ConcentrationTimes | None:
     r"""Return the times of best concentration and of escape over $\log\beta$, in the plane.
 
@@ -254,6 +262,7 @@ def concentration_times(values: Any, scores: Any) -> ConcentrationTimes | None:
     return ConcentrationTimes(float(best), float(best + 1 / (2 * (v1 - v2))))
 
 
+@quiet
 def concentration_constant(values: Any, scores: Any, ratio: float) -> float | None:
     r"""Return the limit C of $\beta$ times the least squared distance in the tangent model.
 
@@ -290,6 +299,7 @@ def concentration_constant(values: Any, scores: Any, ratio: float) -> float | No
     return float(kappa / z * (1 + q * (1 + z) ** p))
 
 
+@quiet
 def tangent_model(
     values: Any, scores: Any, beta: float, mean: float, spread: float, time: Any
 ) -> tuple[Array, Array]:
@@ -349,6 +359,7 @@ def tangent_model(
     return frozen(np.asarray(m)), frozen(np.asarray(s))
 
 
+@quiet
 def fastest_degree(beta: float, dimension: int) -> int:
     r"""Return the degree that grows fastest from the uniform law for V = I, about $\sqrt{2\beta}$.
 

@@ -24,6 +24,7 @@ from transpde.checks import (
     of_kind,
     positive_number,
 )
+from transpde.fields import quiet
 from transpde.measures import Axial
 from transpde.measures.axial import order_of, sphere_dimension
 
@@ -43,6 +44,7 @@ SERIES = 0.03  # shifts below are summed as a series
 TOLERANCES: Any = {"method": "DOP853", "rtol": 1e-12, "atol": 1e-13}
 
 
+@quiet
 def axial_shift(measure: Axial, time: Any) -> Array:
     r"""Return the shift $\tau(t)$ that moves a symmetric law at $\beta = 0$.
 
@@ -68,6 +70,7 @@ def axial_shift(measure: Axial, time: Any) -> Array:
     return _solved(lambda tau: m @ np.tanh(tau + q), 0.0, t)
 
 
+@quiet
 def poisson_mean(start: float, time: Any) -> Array:
     r"""Return the mean of a Poisson kernel on the circle at $\beta = 0$, in closed form.
 
@@ -92,6 +95,7 @@ def poisson_mean(start: float, time: Any) -> Array:
     return np.asarray((1 + (1 - r * r) / (r * r) * np.exp(-times_from_zero(time))) ** -0.5)
 
 
+@quiet
 def boosted_mean(start: float, time: Any) -> Array:
     r"""Return the mean of a boosted uniform law on $S^2$ at $\beta = 0$.
 
@@ -117,6 +121,7 @@ def boosted_mean(start: float, time: Any) -> Array:
     return np.asarray(_boosted(tau))
 
 
+@quiet
 def clustering_rate(
     beta: float, dimension: int, p: float, order: float = 0, normalized: bool = True
 ) -> float:
@@ -156,6 +161,7 @@ def clustering_rate(
     return float(min(np.exp(b), k * np.exp(-b) / p))
 
 
+@quiet
 def two_cluster_threshold(heavier: float, lighter: float) -> float:
     r"""Return the inverse temperature above which two opposite clusters hold.
 
@@ -181,6 +187,7 @@ def two_cluster_threshold(heavier: float, lighter: float) -> float:
     return float(np.log(m0 / m1) / 2)
 
 
+@quiet
 def arc_rate(beta: float, heavier: float, lighter: float, normalized: bool = True) -> float:
     r"""Return the rate at which a narrow arc about the lighter of two opposite points contracts.
 
@@ -205,6 +212,7 @@ def arc_rate(beta: float, heavier: float, lighter: float, normalized: bool = Tru
     return float(m1 * np.exp(b) - m0 * np.exp(-b))
 
 
+@quiet
 def mode_rates(beta: float, dimension: int, degrees: Any, normalized: bool = True) -> Array:
     r"""Return the rates at which spherical harmonics grow from the uniform law, for V = I.
 
