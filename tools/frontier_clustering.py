@@ -40,7 +40,7 @@ MASSES = {
     "unnormalised": (1.82, 1.9, 2.0, 2.25, 2.5, 3.0, 4.0),
     "softmax": (3.6, 3.8, 4.0, 5.0, 6.0, 8.0),
 }
-LONGEST = 160.0  # after which a case is left undecided
+LONGEST = 240.0  # after which a case is left undecided
 STEP = 20.0
 BULK = 0.5  # beyond this angle from the antipode's opposite a token is in the first cluster
 NARROW = 1e-3
