@@ -75,7 +75,8 @@ def distances(case, last=None):
     """Times, and logs of W_1 and W_2 to the cluster (2, times), of a case."""
     d, beta, normalised, _, time = CASES[case]
     time = last or time
-    times = np.concatenate([np.linspace(0, time / 2, LATE)[:-1], np.linspace(time / 2, time, LATE)])
+    early, late = np.linspace(0, time / 2, LATE)[:-1], np.linspace(time / 2, time, LATE)
+    times = np.concatenate([early, late])
     path = tp.flow(datum(case), head(beta, d, normalised), times, rtol=1e-8)
     pole = np.eye(d)[0]
     logs = [[np.log(m.distance_to_dirac(pole, p)) for m in path] for p in ORDERS]
@@ -126,9 +127,8 @@ def bracket(name):
 def graded_law(nodes, depth=1e-12):
     """The cosine density on the circle with another number of Gauss nodes an octave."""
     octaves = int(np.ceil(np.log2(np.pi / 2 / depth)))
-    edges = np.concatenate(
-        [[0.0], np.pi / 2 * 2.0 ** -np.arange(octaves, -1, -1), np.linspace(np.pi / 2, np.pi, 5)[1:]]
-    )
+    near = np.pi / 2 * 2.0 ** -np.arange(octaves, -1, -1)
+    edges = np.concatenate([[0.0], near, np.linspace(np.pi / 2, np.pi, 5)[1:]])
     eta, widths = gauss(edges, nodes)
     masses = widths * (1 - 0.5 * np.cos(eta)) / np.pi
     return tp.Axial(eta, masses / masses.sum(), 2)
@@ -246,7 +246,9 @@ def data(name="clustering"):
         print(nodes, "nodes", found, flush=True)
     for kind in BRACKETS:
         arrays[f"bracket, {kind}"], arrays[f"runs, {kind}"] = bracket(kind)
-    parameters = {"cases": CASES, "brackets": BRACKETS, "longest": LONGEST, "no symmetry": LOPSIDED}
+    parameters = {
+        "cases": CASES, "brackets": BRACKETS, "longest": LONGEST, "no symmetry": LOPSIDED,
+    }  # fmt: skip
     return FigureData(arrays, numbers, parameters, 0, {"rtol": 1e-8}, "the time of each case")
 
 

@@ -105,11 +105,11 @@ class Head(Attention):
         beta, scale = (isotropic(M) for M in (self.key.mT @ self.query, self.value))
         return AxialField(beta or 0.0, scale or 0.0, bool(self.normalised), measure)
 
-    def _check_circle(self, measure: Circle) -> None:
+    def _check_circle(self, measure: Measure) -> None:
         if self.normalised is None:
             super()._check_circle(measure)
 
-    def _check_axial(self, measure: Axial) -> None:
+    def _check_axial(self, measure: Measure) -> None:
         if self.normalised is None:
             super()._check_axial(measure)
         for name, matrix in (("key^T query", self.key.mT @ self.query), ("value", self.value)):

@@ -90,7 +90,7 @@ class Axial(Measure):
 
     def __repr__(self) -> str:
         """Return the number of nodes and the dimension."""
-        return f"Axial({len(self.masses)} nodes on the sphere of dimension {self._dimension - 1})"
+        return f"Axial({len(self.masses)} nodes on the sphere of dimension {self.dimension - 1})"
 
     @classmethod
     @quiet
