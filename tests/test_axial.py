@@ -244,3 +244,15 @@ def test_it_is_frozen_and_several_times_make_no_measure():
         path[:2]
     with pytest.raises(AttributeError, match="an Axial has `angles` at each time"):
         path.points  # noqa: B018
+
+
+def test_nodes_on_the_axis_itself_are_no_overflow():
+    """However far the flow has gone: the coordinate grows like the time."""
+    measure = tp.Axial([1.0, 2.0, 3.0], [0.2, 0.3, 0.5], 3)
+    late = measure.unpack(np.array([-1e4, 0.5, 1e4]))
+    with np.errstate(all="raise", under="ignore"):
+        assert np.abs(late.angles - [0.0, 2 * np.arctan(np.exp(0.5)), np.pi]).max() < 1e-15
+        assert np.abs(late.widths - [0.0, 1 / np.cosh(0.5), 0.0]).max() < 1e-15
+    near = measure.unpack(np.array([-30.0, 0.0, 30.0]))
+    assert np.abs(near.angles[0] / (2 * np.exp(-30.0)) - 1) < 1e-14
+    assert np.abs(np.sin(near.angles)[1] - near.widths[1]) < 1e-15

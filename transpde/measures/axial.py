@@ -152,7 +152,8 @@ class Axial(Measure):
     @property
     def angles(self) -> Array:
         """The angles to the pole -e, shape (n,)."""
-        return np.asarray(2 * np.arctan(np.exp(self.coordinates)))
+        nearer = 2 * np.arctan(np.exp(-np.abs(self.coordinates)))  # to the nearer pole
+        return np.where(self.coordinates > 0, np.pi - nearer, nearer)
 
     @property
     def heights(self) -> Array:
@@ -162,7 +163,8 @@ class Axial(Measure):
     @property
     def widths(self) -> Array:
         r"""The distances $\sqrt{1 - u^2}$ to the axis, shape (n,), with all digits near a pole."""
-        return np.asarray(1 / np.cosh(self.coordinates))
+        small = np.exp(-np.abs(self.coordinates))
+        return np.asarray(2 * small / (1 + small**2))
 
     @property
     @quiet
