@@ -26,10 +26,11 @@ READ = {
     "Attention", "Euclidean", "Measure", "SeedOrder", "Trajectory", "conventions.Convention",
     "convergence.SeedOrder", "ensembles.Failure", "ensembles.Parameters", "ensembles.SweepError",
     "figures.covariance_paths.Paths", "models.HeadTable", "models.Layer", "models.Model",
-    "models.Projections", "models.Survey", "models.TokenPath", "records.FigureData",
+    "models.Projections", "models.Survey", "models.TokenPath", "noise.NoiseKernel",
+    "records.FigureData",
     "records.Picture",
     "spectra.LimitRank", "theory.LipschitzBounds", "theory.low_temperature.ConcentrationTimes",
-    "theory.real.GainAxis",
+    "theory.real.GainAxis", "theory.synchrony.PairMotion",
 }  # fmt: skip
 # Parts of the package itself, which give each other what is already checked.
 INNER = {
