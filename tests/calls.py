@@ -701,6 +701,11 @@ ROWS: dict[str, dict[str, Argument]] = {
         **PAIR, "start": of(array_like(least=0.0))(0.5), "times": DEPTHS([0.0, 0.1]),
         "order": POSITIVE(1.0),
     },
+    "theory.synchrony.layer_exponents": {
+        "noise": of(instance_of(TOKENS, WAVES))(WAVY), "dimension": WHOLE(3),
+        "step": POSITIVE(0.1), "depth": WHOLE(2), "replicas": WHOLE(2), "seed": SEED(0),
+        "attention": of(instance_of(TOKENS, tp.AffineField(I2), none=True))(None),
+    },
     # models
     "models.folder": {"name": TEXT("all-MiniLM-L6-v2")},
     "models.read": {"folder": Argument(tiny_folder, Kind(_wrong_text), made=True)},

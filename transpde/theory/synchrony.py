@@ -19,20 +19,26 @@ from scipy.optimize import minimize_scalar
 from transpde.checks import (
     Array,
     finite_array,
+    generator,
     increasing_times,
     listing,
     number,
     of_kind,
+    positive_integer,
     positive_number,
     same_size,
 )
-from transpde.noise import NoiseKernel
+from transpde.flow import layers
+from transpde.measures import Particles
+from transpde.noise import CommonNoise, NoiseKernel
+from transpde.spaces import Sphere
 
 __all__ = [
     "PairMotion",
     "contraction_rate",
     "energy_exponent",
     "joining_probability",
+    "layer_exponents",
     "lyapunov",
     "mean_energy",
     "moment_exponent",
@@ -44,6 +50,7 @@ REACH, CELLS = 40.0, 4000  # of log tan(theta/2) for integrals over angles, and 
 LOWEST, ROWS = 40.0, 100  # of -log r for the backward equation, and rows a unit of log r
 LONGEST, FIRST = 0.05, 8  # its steps over the rates, and halves of the first one
 DEEPEST, LARGEST = -600.0, 600.0  # a log r below which rates are constant; a log of floats
+APART, RENEWED = 1e-7, 20  # a distance, and layers after which it is put back
 SCAN = 4001  # values of log r where a supremum is sought
 
 
@@ -472,6 +479,72 @@ def _stepped(matrix: Array, w: Array, h: float, count: int, rough: bool) -> Arra
         applied[1:] += matrix[2][:-1] * w[:-1]
         w = solve_banded((1, 1), unit - h / 2 * matrix, w + h / 2 * applied)
     return w
+
+
+def layer_exponents(
+    noise: CommonNoise,
+    dimension: int,
+    step: float,
+    depth: int,
+    *,
+    replicas: int,
+    seed: int | np.random.Generator,
+    attention: Any = None,
+) -> Array:
+    r"""Return mean growth rates of the distance of two close tokens in noisy layers.
+
+    Two tokens 1e-7 apart go through the layers, and after every twenty of them the distance is
+    put back to that. As h tends to 0 and the depth to infinity rates tend to `lyapunov`.
+
+    Args:
+        noise: of a finite width, which resolves the distance.
+        dimension: d, at least 2.
+        step: h of each layer.
+        depth: the number of layers, rounded up to a multiple of twenty.
+        replicas: how many independent pairs.
+        seed: of the starts and of the noise.
+        attention: of the layers; none when left out.
+
+    Returns:
+        Shape (replicas,).
+
+    Raises:
+        TypeError: something that is no noise, an attention that is none.
+        ValueError: a noise of infinite width, a dimension other than that of the kernel, numbers
+            out of range.
+
+    Source: ours (chapter on synchronisation by noise).
+
+    Example:
+        >>> from transpde.noise import CommonNoise, LinearKernel
+        >>> from transpde.theory import synchrony
+        >>> noise = CommonNoise(LinearKernel(), 8)
+        >>> rates = synchrony.layer_exponents(noise, 3, 0.05, 200, replicas=100, seed=0)
+        >>> round(float(rates.mean()), 1), synchrony.lyapunov(LinearKernel(), 3)
+        (-1.0, -1.0)
+    """
+    of_kind("noise", noise, CommonNoise, "a CommonNoise")
+    if noise.width is None:
+        raise ValueError(
+            "noise: must have a finite width, which resolves close tokens; got an infinite one."
+        )
+    _, d = _setting(noise.kernel, dimension)
+    h, count = positive_number("step", step), positive_integer("replicas", replicas)
+    blocks = -(-positive_integer("depth", depth) // RENEWED)
+    rng = generator("seed", seed)
+    points = rng.normal(size=(count, 2, d))
+    space, total = Sphere(), np.zeros(count)
+    for _ in range(blocks):
+        first = space.retract(points[:, :1])
+        towards = space.tangent(first, points[:, 1:] - first)
+        towards *= APART / np.linalg.norm(towards, axis=-1, keepdims=True)
+        pair = np.concatenate([first, space.retract(first + towards)], axis=1)
+        before = np.linalg.norm(pair[:, 1] - pair[:, 0], axis=-1)
+        start = Particles(pair, space=space)
+        path = layers(start, attention, RENEWED, h, noise=noise, seed=rng)
+        points = path.final.points
+        total += np.log(np.linalg.norm(points[:, 1] - points[:, 0], axis=-1) / before)
+    return total / (blocks * RENEWED * h)
 
 
 __dir__ = listing(__all__)
