@@ -48,7 +48,7 @@ __all__ = [
 
 REACH, CELLS = 40.0, 4000  # of log tan(theta/2) for integrals over angles, and their number
 LOWEST, ROWS = 40.0, 100  # of -log r for the backward equation, and rows a unit of log r
-LONGEST, FIRST = 0.05, 8  # its steps over the rates, and halves of the first one
+LONGEST, FIRST = 0.1, 8  # its steps over the rates, and halves of the first one
 DEEPEST, LARGEST = -600.0, 600.0  # a log r below which rates are constant; a log of floats
 APART, RENEWED = 1e-7, 20  # a distance, and layers after which it is put back
 SCAN = 4001  # values of log r where a supremum is sought
