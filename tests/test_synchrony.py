@@ -126,6 +126,14 @@ def test_critical_gain_of_tanh(d, wanted):
     assert low < 0 < high
 
 
+def test_exponents_in_layers_tend_to_the_theory_and_need_a_width():
+    noise = CommonNoise(RandomFeatures(0.7), 8)
+    rates = synchrony.layer_exponents(noise, 3, 0.01, 200, replicas=400, seed=1)
+    assert abs(rates.mean() - synchrony.lyapunov(noise.kernel, 3)) < 3.5 * rates.std() / 20 + 0.02
+    with pytest.raises(ValueError, match="finite width"):
+        synchrony.layer_exponents(CommonNoise(noise.kernel), 3, 0.01, 20, replicas=2, seed=1)
+
+
 # --- stationary pairs ----------------------------------------------------------------------------
 
 
