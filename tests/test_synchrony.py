@@ -188,6 +188,13 @@ def test_mean_energy_grows_before_it_decays():
     assert round(bound, 4) == 0.0840
 
 
+@pytest.mark.parametrize("time", [3000.0, 1e9, 1e200])
+def test_mean_energy_refuses_what_it_cannot_hold(time):
+    for kernel in (ArcCosine(4), RandomFeatures(0.1), LinearKernel(1e5)):
+        with pytest.raises(ValueError, match="times"):
+            synchrony.mean_energy(kernel, 4, 1e-3, [0.0, time])
+
+
 def test_mean_energy_of_constant_noise_is_exact():
     """A constant field leaves r = 1 - rho the drift -(d-1) kappa r + kappa r (2 - r)."""
     d, c = 5, 0.8
@@ -275,6 +282,18 @@ def test_tanh_joins_by_its_scale_function():
     found = [synchrony.joining_probability(kernel, d, t) for t in (0.9, 1.0, 1.2)]
     first, second = (quad(scale, *ends)[0] for ends in ((0.9, 1.0), (1.0, 1.2)))
     assert (found[0] - found[1]) / (found[1] - found[2]) == pytest.approx(first / second, rel=1e-5)
+
+
+@pytest.mark.parametrize("gain", [3.0, 3.7])
+def test_what_is_beyond_the_nodes_is_counted(gain, monkeypatch):
+    """Close to the edge scale and density have long tails."""
+    kernel, angle = tanh(16, gain), 0.3
+    found = synchrony.joining_probability(kernel, 16, angle)
+    density = synchrony.pair_density(tanh(16, 3.8), 16, angle)
+    monkeypatch.setattr(synchrony, "REACH", 120.0)
+    monkeypatch.setattr(synchrony, "CELLS", 12000)
+    assert synchrony.joining_probability(kernel, 16, angle) == pytest.approx(found, rel=1e-7)
+    assert synchrony.pair_density(tanh(16, 3.8), 16, angle) == pytest.approx(density, rel=1e-6)
 
 
 def test_joining_is_certain_or_impossible_where_nothing_absorbs():

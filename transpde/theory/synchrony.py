@@ -51,6 +51,8 @@ LOWEST, ROWS = 40.0, 100  # of -log r for the backward equation, and rows a unit
 LONGEST, FIRST = 0.1, 8  # its steps over the rates, and halves of the first one
 DEEPEST, LARGEST = -600.0, 600.0  # a log r below which rates are constant; a log of floats
 APART, RENEWED = 1e-7, 20  # a distance, and layers after which it is put back
+MOST, WORK = 1_000_000, 1e9  # rows at most, and rows times steps
+LEAST = 1e-300  # a rate above zero
 SCAN = 4001  # values of log r where a supremum is sought
 
 
@@ -297,7 +299,7 @@ def pair_density(
     s, log_q, primitive = _over_angles(kernel, d, v, beta)
     logs = primitive - log_q - np.log(np.cosh(s))  # of the density in s
     top = logs.max()
-    mass = np.exp(logs - top).sum() * (s[1] - s[0])
+    mass = np.trapezoid(np.exp(logs - top), s)
     # Beyond the first node the density in s is an exponential, and at the far end if it is alike.
     exponent = 2 * lyapunov(kernel, d, v) / (kernel.at_one + kernel.slope)
     mass += np.exp(logs[0] - top) / exponent * (2 if kernel.odd else 1)
@@ -340,8 +342,12 @@ def joining_probability(kernel: NoiseKernel, dimension: int, angle: float) -> fl
         return 1.0
     s, _, primitive = _over_angles(kernel, d, 0.0, 1.0)
     logs = -primitive - np.log(np.cosh(s))
-    scale = _primitive(np.exp(logs - logs.max()), s[1] - s[0])
-    return float(1 - CubicSpline(s, scale)(np.log(np.tan(theta / 2))) / scale[-1])
+    top = logs.max()
+    scale = _primitive(np.exp(logs - top), s[1] - s[0])
+    # Beyond the nodes, at both ends alike, the density of the scale in s is an exponential.
+    tail = np.exp(logs[0] - top) * (kernel.at_one + kernel.slope) / (-2 * lyapunov(kernel, d))
+    below = CubicSpline(s, scale)(np.log(np.tan(theta / 2))) + tail
+    return float(1 - below / (scale[-1] + 2 * tail))
 
 
 def contraction_rate(kernel: NoiseKernel, dimension: int, order: float) -> float:
@@ -426,18 +432,18 @@ def mean_energy(
     if r0.min() <= 0 or r0.max() > 2:
         worst = r0.min() if r0.min() <= 0 else r0.max()
         raise ValueError(f"start: must be above 0 and at most 2; got {worst}.")
-    y = _log_gaps(kernel, d, p, min(0.0, float(np.log(r0.min()))), float(t[-1]))
+    y = _log_gaps(kernel, d, p, float(np.log(r0.min())), float(t[-1]))
     drift, variance = _rates(kernel, d, np.exp(np.maximum(y, DEEPEST)))
     speed = float(np.abs([drift, variance]).max())
     matrix = _backward(drift, variance, p, y[1] - y[0])
-    if matrix[1][0] * t[-1] > LARGEST:
-        raise ValueError(
-            f"times: must be below {LARGEST / matrix[1][0]:.4g}, where the mean of a tight pair "
-            f"has grown beyond floats; got {t[-1]}."
-        )
     w, found = np.ones(len(y)), [np.ones(len(y))]
-    for k, length in enumerate(np.diff(t)):
-        count = max(FIRST, int(np.ceil(length * speed / LONGEST)))
+    counts = np.maximum(FIRST, np.ceil(np.diff(t) * speed / LONGEST))
+    if counts.sum() * len(y) > WORK:
+        raise ValueError(
+            f"times: need {counts.sum():.3g} steps of {len(y)} rows each, more than can be "
+            f"computed; got {t[-1]} at the end. End earlier."
+        )
+    for k, (length, count) in enumerate(zip(np.diff(t), counts.astype(int), strict=True)):
         w = _stepped(matrix, w, length / count, count, rough=k == 0)
         found.append(w)
     at = np.array([CubicSpline(y, one)(np.log(r0)) for one in found])
@@ -448,8 +454,16 @@ def _log_gaps(kernel: NoiseKernel, d: int, p: float, least: float, horizon: floa
     """Return values of log r, down to where no path that matters has come from."""
     drift, variance = _rates(kernel, d, np.array([np.exp(-LOWEST)]))
     inward = float((drift + (p - 0.5) * variance)[0])
-    low = least - LOWEST - max(inward, 0.0) * horizon
-    return np.linspace(low, np.log(2), int(ROWS * (np.log(2) - low)) + 1)
+    growth = float(p * (drift + (p - 1) / 2 * variance)[0])
+    low = min(least, 0.0) - LOWEST - max(inward, 0.0) * horizon
+    count = ROWS * (np.log(2) - low)
+    if growth * horizon > LARGEST or count > MOST:
+        latest = LARGEST / growth if growth > 0 else MOST / ROWS / max(inward, LEAST)
+        raise ValueError(
+            f"times: must be below {latest:.4g}, where the mean of a tight pair is beyond floats "
+            f"or needs too many rows; got {horizon}."
+        )
+    return np.linspace(low, np.log(2), int(count) + 1)
 
 
 def _backward(drift: Array, variance: Array, p: float, h: float) -> Array:
