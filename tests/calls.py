@@ -23,6 +23,7 @@ import transpde.models
 from transpde import conventions
 from transpde.disc import disc_covariances, disc_gaussians
 from transpde.energy import twisted_energy
+from transpde.noise import CommonNoise, RandomFeatures
 from transpde.records import FigureData
 from transpde.widgets import Slider
 
@@ -325,6 +326,14 @@ A_KNOWN_GAUSSIAN = of(instance_of(TOKENS, GRID, ENDED[1]))
 A_SMALL_GAUSSIAN = of(instance_of(TOKENS, GRID, ENDED[1], HUGE))
 A_GRID = of(instance_of(TOKENS, GAUSSIAN))
 ATTENTION = of(instance_of(TOKENS, tp.AffineField(I2)))
+WAVES = RandomFeatures(1.0)
+WAVY = CommonNoise(WAVES, 4)
+KERNEL = of(instance_of(TOKENS, WAVY))
+PAIR = {"kernel": KERNEL(WAVES), "dimension": WHOLE(3)}
+PAIR_ANGLES = {
+    "angles": of(array_like(least=0.0))([0.5, 1.0]), "value": NUMBER(-1.0),
+    "inverse_temperature": SIZE(1.0),
+}  # fmt: skip
 PLANAR_HEAD = of(instance_of(TOKENS, tp.Linear(I2, I2, I2)))
 PATH, MAYBE_PATH = (of(instance_of(TOKENS, none=n)) for n in (False, True))
 GAUSSIAN_FLOW = of(instance_of(TOKENS, TOKEN_PATH, GRID_PATH))
@@ -516,8 +525,27 @@ ROWS: dict[str, dict[str, Argument]] = {
         "budget": MAYBE_WHOLE(1000), "kernel": CHOICE("auto"), "progress": FLAG(False),
     },
     "layers": {
-        "measure": MEASURE(TOKENS), "attention": ATTENTION(HEAD), "depth": WHOLE(2),
-        "step": POSITIVE(0.1), "kernel": CHOICE("exact"),
+        "measure": PARTICLES(TOKENS),
+        "attention": of(instance_of(TOKENS, tp.AffineField(I2), none=True))(HEAD),
+        "depth": WHOLE(2), "step": POSITIVE(0.1), "kernel": CHOICE("exact"),
+        "noise": of(instance_of(TOKENS, WAVES, none=True))(WAVY), "seed": SEED(0),
+    },
+    "noise.NoiseKernel.__call__": {
+        "self": ITSELF(WAVES), "rho": of(array_like(least=-1.0))([0.5, 1.0]),
+    },
+    "noise.ArcCosine": {"dimension": WHOLE(2), "bias": SIZE(0.1), "last_bias": SIZE(0.1)},
+    "noise.LinearKernel": {"scale": POSITIVE(1.0), "constant": SIZE(0.1)},
+    "noise.RandomFeatures": {"frequency": POSITIVE(1.0)},
+    "noise.FromActivation": {
+        "activation": of(callable_like("1", np.nan, [1.0, 2.0]))(np.sin),
+        "derivative": of(callable_like("1", np.nan, [1.0, 2.0]))(np.cos),
+        "dimension": WHOLE(2), "bias": SIZE(0.1), "last_bias": SIZE(0.1),
+    },
+    "noise.CommonNoise": {"kernel": KERNEL(WAVES), "width": MAYBE_WHOLE(4)},
+    "noise.CommonNoise.draw": {"self": ITSELF(WAVY), "points": ARRAY(I2), "seed": SEED(0)},
+    "noise.CommonNoise.step": {
+        "self": ITSELF(WAVY), "particles": PARTICLES(TOKENS), "step": POSITIVE(0.1),
+        "seed": SEED(0),
     },
     "Trajectory.__call__": {
         "self": ITSELF(TOKEN_PATH),
@@ -676,6 +704,24 @@ ROWS: dict[str, dict[str, Argument]] = {
     },
     "theory.context.sharp_context_order": {
         "sharpness": of(number_like(least=0.0, most=1.0))(0.5), "dimension": WHOLE(2),
+    },
+    "theory.synchrony.lyapunov": {**PAIR, "value": NUMBER(-1.0)},
+    "theory.synchrony.moment_exponent": {**PAIR, "order": NUMBER(0.5), "value": NUMBER(-1.0)},
+    "theory.synchrony.energy_exponent": PAIR,
+    "theory.synchrony.pair_drift": {**PAIR, **PAIR_ANGLES},
+    "theory.synchrony.pair_density": {**PAIR, **PAIR_ANGLES},
+    "theory.synchrony.joining_probability": {
+        **PAIR, "angle": of(number_like(least=0.0, most=np.pi))(1.0),
+    },
+    "theory.synchrony.contraction_rate": {**PAIR, "order": INSIDE(0.5)},
+    "theory.synchrony.mean_energy": {
+        **PAIR, "start": of(array_like(least=0.0))(0.5), "times": DEPTHS([0.0, 0.1]),
+        "order": POSITIVE(1.0),
+    },
+    "theory.synchrony.layer_exponents": {
+        "noise": of(instance_of(TOKENS, WAVES))(WAVY), "dimension": WHOLE(3),
+        "step": POSITIVE(0.1), "depth": WHOLE(2), "replicas": WHOLE(2), "seed": SEED(0),
+        "attention": of(instance_of(TOKENS, tp.AffineField(I2), none=True))(None),
     },
     # models
     "models.folder": {"name": TEXT("all-MiniLM-L6-v2")},

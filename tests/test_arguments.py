@@ -27,11 +27,11 @@ READ = {
     "convergence.SeedOrder", "energy.Balance", "ensembles.Failure",
     "ensembles.Parameters", "ensembles.SweepError",
     "figures.covariance_paths.Paths", "models.HeadTable", "models.Layer", "models.Model",
-    "models.Projections", "models.Survey", "models.TokenPath", "records.FigureData",
-    "records.Picture",
+    "models.Projections", "models.Survey", "models.TokenPath", "noise.NoiseKernel",
+    "records.FigureData", "records.Picture",
     "spectra.LimitRank", "theory.LipschitzBounds", "theory.head_descent.OrnsteinUhlenbeckLaw",
-    "theory.low_temperature.ConcentrationTimes",
-    "theory.real.GainAxis",
+    "theory.low_temperature.ConcentrationTimes", "theory.real.GainAxis",
+    "theory.synchrony.PairMotion",
 }  # fmt: skip
 # Parts of the package itself, which give each other what is already checked.
 INNER = {

@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from transpde.attention import Attention
+from transpde.attention import Attention, Linear
 from transpde.checks import (
     LEAST,
     Array,
     choice,
     flag,
     frozen,
+    generator,
     increasing_times,
     of_kind,
     positive_integer,
@@ -24,6 +25,7 @@ from transpde.checks import (
 from transpde.fields import quiet
 from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
+from transpde.noise import CommonNoise
 from transpde.progress import bar
 from transpde.schedules import Schedule, checked_attention
 from transpde.stepping import SCHEMES, Carried, Options
@@ -231,24 +233,34 @@ def layers(
     step: float,
     *,
     kernel: str = "exact",
+    noise: CommonNoise | None = None,
+    seed: int | np.random.Generator | None = None,
 ) -> Trajectory[M]:
     r"""Apply `depth` residual layers $x \mapsto x + h\,\Gamma_\mu(x)$, all tokens at once.
+
+    With a noise each layer then also applies $x \mapsto x + \sqrt h\,G(x)$, put back in the space,
+    with a random field G that is the same for all tokens and new in each layer, and in each case
+    of a stack. As $h\to0$ paths converge to a stochastic equation of common noise, with the order
+    1/2 strongly and 1 weakly (chapter on synchronisation by noise).
 
     Args:
         measure: `Particles`, a `Gaussian` or a stack of either. On a sphere each layer follows the
             tangential field, and tokens are then put back.
         attention: one attention for all layers, a sequence of `depth` of them, or a callable
-            t -> attention called at t = 0, h, 2h, ...
+            t -> attention called at t = 0, h, 2h, ...; None for noise alone.
         depth: the number of layers.
         step: the step h of each layer.
         kernel: how sums over many tokens are evaluated, "exact" (what a token does then depends
             on nothing that it does not see, to the last bit), "auto" or "interpolated" (see
             `Attention`), to a tolerance of 1e-10.
+        noise: for `Particles`, the noise of each layer; none when left out.
+        seed: of the noise: an integer >= 0, several, or a generator; needed with a noise.
 
     Raises:
-        TypeError: a measure for which the attention has no field.
+        TypeError: a measure for which the attention has no field, or that a noise cannot move.
         ValueError: a depth that is not an integer >= 1, a step that is not positive, a sequence
-            of another length than `depth`, an unknown kernel.
+            of another length than `depth`, an unknown kernel; a noise without a seed, or a seed
+            without a noise; what the noise raises.
         RuntimeError: a number grows out of range.
 
     Source: `castin2025unified`; as an Euler scheme of a flow `chen2018neural`.
@@ -263,10 +275,12 @@ def layers(
     depth, step = positive_integer("depth", depth), positive_number("step", step)
     how = evaluation(kernel, 1e-10, "kernel").remembering()
     _check_measure(measure)
+    if attention is None and noise is not None:
+        attention = _still(measure)
     layer = _layer_attentions(attention, depth, step)
     for one in _distinct(layer):
         one.check(measure)
-    law = Layered(layer, step, how)
+    law = _law_of_layers(layer, step, how, measure, noise, seed)
     current = measure.prepared()
     states = [current.pack()]
     for i in range(depth):
@@ -321,6 +335,68 @@ class Layered(Law):
         """Return the layers of the chosen cases of a stack, counted along the flattened stack."""
         layer = [one.select(stack, index) for one in self.layer]
         return Layered(layer, self.step, self.how)
+
+
+@dataclass(frozen=True)
+class Noisy(Layered):
+    """The law of residual layers with common noise: keys of the draws, and whose they are."""
+
+    noise: CommonNoise
+    keys: tuple[int, ...]
+    shape: tuple[int, ...]  # of the points of all cases
+    index: Array | None = None  # the chosen cases, counted along the flattened stack
+
+    def pushed(self, start: Any, i: int, length: float) -> Any:
+        """Return tokens, or tokens with test tokens, after a part of layer i and of its noise."""
+        after = super().pushed(start, i, length)
+        drawn = self.noise.drawn(np.random.default_rng([*self.keys, i]), self.shape)
+        if self.index is not None:
+            where = np.unravel_index(self.index, self.shape[:-2])
+            drawn = tuple(one[where] for one in drawn)
+        if isinstance(after, Carried):
+            measure = self.noise.pushed(after.measure, drawn, length)
+            return Carried(measure, self.noise.pushed(after.tokens, drawn, length))
+        return self.noise.pushed(after, drawn, length)
+
+    def carry(self, start: Any, tokens: Particles, times: Array) -> Array:
+        """Return the coordinates (T, ..., m d) of test tokens before and after each layer."""
+        if self.noise.width is None:
+            raise ValueError(
+                "carry: needs a noise of finite width, whose field is known away from the tokens; "
+                "got one of infinite width. Give the noise a width, or make the test tokens part "
+                "of the measure with weights of 0."
+            )
+        return super().carry(start, tokens, times)
+
+    def select(self, stack: tuple[int, ...], index: Array) -> Noisy:
+        """Return the layers of the chosen cases of a stack, counted along the flattened stack."""
+        layer = [one.select(stack, index) for one in self.layer]
+        chosen = index if self.index is None else self.index[index]
+        how = (self.noise, self.keys, self.shape, chosen)
+        return Noisy(layer, self.step, self.how, *how)
+
+
+def _law_of_layers(
+    layer: list[Attention], step: float, how: Evaluation, measure: Any, noise: Any, seed: Any
+) -> Layered:
+    """Return the law of layers, with or without a noise."""
+    if noise is None:
+        if seed is not None:
+            raise ValueError("seed: is that of a noise; got a seed and no noise. Leave it out.")
+        return Layered(layer, step, how)
+    of_kind("noise", noise, CommonNoise, "a CommonNoise")
+    of_kind("measure", measure, Particles, "Particles, for a noise at tokens")
+    if seed is None:
+        raise ValueError("seed: a noise needs a seed, an integer of at least 0; got none.")
+    noise.check(measure.dimension)
+    keys = tuple(generator("seed", seed).integers(1 << 62, size=2).tolist())
+    return Noisy(layer, step, how, noise, keys, measure.points.shape)
+
+
+def _still(measure: Any) -> Attention:
+    """Return an attention that moves nothing."""
+    zero = np.zeros((1, measure.dimension))
+    return Linear(zero, zero, np.zeros((measure.dimension, measure.dimension)))
 
 
 def _distinct(layer: list[Attention]) -> list[Attention]:
