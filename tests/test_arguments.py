@@ -29,7 +29,7 @@ READ = {
     "models.Projections", "models.Survey", "models.TokenPath", "records.FigureData",
     "records.Picture",
     "spectra.LimitRank", "theory.LipschitzBounds", "theory.low_temperature.ConcentrationTimes",
-    "theory.real.GainAxis",
+    "theory.real.GainAxis", "theory.retrieval.CriticalPoints", "causal_circle.Correlations",
 }  # fmt: skip
 # Parts of the package itself, which give each other what is already checked.
 INNER = {
