@@ -166,7 +166,7 @@ def codeword_weights(words: int, order: Any) -> Any:
 def path_sum(strength: Any, length: Any) -> Any:
     r"""Return $\psi_c(y) = \sum_{m\ge0}c^{m+1}y^m/(m!\,(m+1)!)$, a sum over attention paths.
 
-    It is $\sqrt{c/y}\,I_1(2\sqrt{cy})$, and for c < 0 the same with $-J_1$ of |c|. With c = at a path
+    It is $\sqrt{c/y}\,I_1(2\sqrt{cy})$, for c < 0 the same with $-J_1$ of |c|. With c = at a path
     through m tokens between source and target counts $(at)^{m+1}/(m+1)!$, and the discount
     gives such paths together the weight $y^m/m!$.
 
