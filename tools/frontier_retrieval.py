@@ -31,8 +31,8 @@ CASES = {
     "repulsive, deep": (64, 6.0, 2, 12, 6000, (1.0, 1.0, -1.0, False)),
     "two heads": (64, 1.0, 2, 4, 6000, ([1.0, 1.0], [0.25, 8.0], [1.0, -1.0], False)),
 }
-# a window: tokens, how many each sees, depth, steps, replicas
-WINDOW = (32, 8, 1.0, 10, 6000)
+# windows: tokens, how many each sees, depth, steps, replicas
+WINDOWS = {"window 8": (32, 8, 1.0, 10, 6000), "window 16": (64, 16, 1.0, 10, 2000)}
 
 
 def circle(name):
@@ -97,13 +97,13 @@ def data(name="retrieval"):
         arrays[case], arrays[f"{case}, error"] = n * found.mean, n * found.error
         arrays[f"{case}, first"] = n * first.mean
         print(case, arrays[case][0, [n // 8 - 1, n // 2 - 1, 15 * n // 16 - 1]], flush=True)
-    n, seen, time, steps, replicas = WINDOW
-    found = dense_correlations(window_weights(n, seen), time, steps, replicas)
-    arrays["window"], arrays["window, error"] = n * found.mean, n * found.error
-    arrays["window, first"] = (
-        n * dense_correlations(window_weights(n, seen), time, steps, FIRST).mean
-    )
-    parameters = {"cases": CASES, "window": WINDOW, "first": FIRST, "modes": MODES}
+    for case, (n, seen, time, steps, replicas) in WINDOWS.items():
+        W = window_weights(n, seen)
+        found = dense_correlations(W, time, steps, replicas)
+        arrays[case], arrays[f"{case}, error"] = n * found.mean, n * found.error
+        arrays[f"{case}, first"] = n * dense_correlations(W, time, steps, FIRST).mean
+        print(case, arrays[case][[3 * n // 8, 5 * n // 8]], flush=True)
+    parameters = {"cases": CASES, "windows": WINDOWS, "first": FIRST, "modes": MODES}
     scheme = {"method": "Runge-Kutta of order four, forward and adjoint"}
     return FigureData(arrays, {}, parameters, SEED, scheme, "the depth of each case")
 

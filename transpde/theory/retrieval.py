@@ -1,9 +1,9 @@
 r"""What the last token of a causal sequence remembers: correlations on the circle, in closed form.
 
-Tokens $j = 1..N$ at positions $\sigma_j = j/N$ start as independent uniform angles and move by
+Tokens $j = 1..n$ at positions $\tau_j = j/n$ start as independent uniform angles and move by
 $\dot\theta_j = \sum_{k<j}w_{jk}\,w_\beta'(\theta_j - \theta_k)$, $w_\beta = e^{\beta\cos}$, with
-weights $w_{jk}\propto e^{\lambda k/N}$ of sum one. To leading order in 1/N the correlation
-$E\cos n(\theta_j(t) - \theta_k(0))$ is an entry of $e^{atW}$ with the gain $a = n^2I_n(\beta)$.
+weights $w_{jk}\propto e^{\lambda k/n}$ of sum one. To leading order in 1/n the correlation
+$E\cos m(\theta_j(t) - \theta_k(0))$ is an entry of $e^{atW}$ with the gain $a = m^2I_m(\beta)$.
 """
 
 from __future__ import annotations
@@ -84,14 +84,14 @@ def _orders(value: Any) -> Array:
 
 @quiet
 def gain(beta: float, order: Any, normalised: bool = False) -> Any:
-    r"""Return $a_n = n^2I_n(\beta)$, by which a weight is multiplied in the n-th correlation.
+    r"""Return $a_m = m^2I_m(\beta)$, by which a weight is multiplied in the m-th correlation.
 
-    For softmax weights it is $n^2I_n(\beta)/I_0(\beta)$: about uniform tokens the numerator
+    For softmax weights it is $m^2I_m(\beta)/I_0(\beta)$: about uniform tokens the numerator
     vanishes at order zero, and so the partition function stays what it is.
 
     Args:
         beta: the inverse temperature, positive.
-        order: n, integers of at least 1.
+        order: m, integers of at least 1.
         normalised: of softmax, not of unnormalised attention.
 
     Returns:
@@ -114,14 +114,14 @@ def gain(beta: float, order: Any, normalised: bool = False) -> Any:
 
 @quiet
 def second_gain(beta: float, order: int) -> float:
-    r"""Return $c_n = -n\sum_m m(n+m)^2I_mI_{n+m}$, over all integers m.
+    r"""Return $c_m = -m\sum_l l(m+l)^2I_lI_{m+l}$, over all integers l.
 
     The correlation of tokens j and k < j starts as
-    $a_nw_{jk}t + \tfrac12(a_n^2(W^2)_{jk} + c_nw_{jk}^2)t^2 + O(t^3)$, exactly at every N.
+    $a_mw_{jk}t + \tfrac12(a_m^2(W^2)_{jk} + c_mw_{jk}^2)t^2 + O(t^3)$, exactly at every n.
 
     Args:
         beta: the inverse temperature, positive.
-        order: n, at least 1.
+        order: m, at least 1.
 
     Raises:
         ValueError: a temperature or an order out of range.
@@ -141,11 +141,11 @@ def second_gain(beta: float, order: int) -> float:
 
 @quiet
 def codeword_weights(words: int, order: Any) -> Any:
-    r"""Return $\omega_n = e^{-\pi^2n^2/2M^2}$: how order n counts for M code words on the circle.
+    r"""Return $\omega_m = e^{-\pi^2m^2/2M^2}$: how order m counts for M code words on the circle.
 
     Args:
         words: M.
-        order: n, integers of at least 1.
+        order: m, integers of at least 1.
 
     Raises:
         ValueError: numbers out of range.
@@ -164,11 +164,11 @@ def codeword_weights(words: int, order: Any) -> Any:
 
 @quiet
 def path_sum(strength: Any, length: Any) -> Any:
-    r"""Return $\psi_c(y) = \sum_{m\ge0}c^{m+1}y^m/(m!\,(m+1)!)$, a sum over attention paths.
+    r"""Return $\psi_c(y) = \sum_{r\ge0}c^{r+1}y^r/(r!\,(r+1)!)$, a sum over attention paths.
 
     It is $\sqrt{c/y}\,I_1(2\sqrt{cy})$, for c < 0 the same with $-J_1$ of |c|. With c = at a path
-    through m tokens between source and target counts $(at)^{m+1}/(m+1)!$, and the discount
-    gives such paths together the weight $y^m/m!$.
+    through r tokens between source and target counts $(at)^{r+1}/(r+1)!$, and the discount
+    gives such paths together the weight $y^r/r!$.
 
     Args:
         strength: c, of any sign.
@@ -204,7 +204,7 @@ def _sources(value: Any) -> Array:
 
 
 def _kernel(discount: float, target: Array, source: Array) -> tuple[Array, Array]:
-    r"""Return $k_\lambda(\sigma, \sigma_0)$ and Y, without overflow."""
+    r"""Return $k_\lambda(s, \tau)$ and Y, without overflow."""
     if discount == 0:
         return 1 / target, np.log(target / source)
     ahead = discount * (target - source)
@@ -216,19 +216,19 @@ def _kernel(discount: float, target: Array, source: Array) -> tuple[Array, Array
 def correlation(
     gain: Any, time: float, discount: float, source: Any, position: float = 1.0
 ) -> Any:
-    r"""Return $g_a(t, \sigma; \sigma_0)$, the limit of N times the correlation of two tokens.
+    r"""Return $g_a(t, s; \tau)$, the limit of n times the correlation of two tokens.
 
-    $$g = k_\lambda(\sigma, \sigma_0)\,\psi_{at}(Y),\quad
-    k_\lambda = \frac{\lambda e^{\lambda\sigma_0}}{e^{\lambda\sigma}-1},\quad
-    Y = \log\frac{e^{\lambda\sigma}-1}{e^{\lambda\sigma_0}-1},$$
-    with $k_0 = 1/\sigma$ and $Y = \log(\sigma/\sigma_0)$ without a discount.
+    $$g = k_\lambda(s, \tau)\,\psi_{at}(Y),\quad
+    k_\lambda = \frac{\lambda e^{\lambda\tau}}{e^{\lambda s}-1},\quad
+    Y = \log\frac{e^{\lambda s}-1}{e^{\lambda\tau}-1},$$
+    with $k_0 = 1/s$ and $Y = \log(s/\tau)$ without a discount.
 
     Args:
         gain: a, of any sign; negative for a head that repels.
         time: t, the depth, positive.
         discount: $\lambda$, at least 0, over the whole sequence.
-        source: $\sigma_0$ in $(0, \sigma]$; it broadcasts with the gain.
-        position: $\sigma$ of the token that remembers, in (0, 1].
+        source: $\tau$ in (0, s]; it broadcasts with the gain.
+        position: s of the token that remembers, in (0, 1].
 
     Raises:
         ValueError: numbers out of range, a source behind the position.
@@ -253,26 +253,26 @@ def correlation(
 def _mixture(gains: Any, shares: Any) -> tuple[Array, Array]:
     a = np.atleast_1d(finite_array("gains", gains, "..."))
     if a.ndim > 1 or not a.any():
-        raise ValueError(f"gains: must be numbers (n,), not all 0; got shape {a.shape}.")
+        raise ValueError(f"gains: must be numbers (o,), not all 0; got shape {a.shape}.")
     if shares is None:
         return a, np.ones(len(a))
     w = np.atleast_1d(finite_array("shares", shares, "..."))
     if w.ndim > 1 or not (w > 0).all():
-        raise ValueError(f"shares: must be positive numbers (n,); got {shares!r}.")
+        raise ValueError(f"shares: must be positive numbers (o,); got {shares!r}.")
     same_size("shares", len(w), "gains", len(a), "length")
     return a, w
 
 
 @quiet
 def profile(gains: Any, time: float, discount: float, source: Any, shares: Any = None) -> Any:
-    r"""Return the retrieval score $S_t(\sigma_0) = \sum_n\omega_n\,g_{a_n}(t, 1; \sigma_0)$.
+    r"""Return the retrieval score $S_t(\tau) = \sum_m\omega_m\,g_{a_m}(t, 1; \tau)$.
 
     Args:
-        gains: the $a_n$, shape (n,).
+        gains: the $a_m$, shape (o,).
         time: t, positive.
         discount: $\lambda$, at least 0.
-        source: $\sigma_0$ in (0, 1], any shape.
-        shares: the $\omega_n > 0$, shape (n,); 1 each when left out.
+        source: $\tau$ in (0, 1], any shape.
+        shares: the $\omega_m > 0$, shape (o,); 1 each when left out.
 
     Returns:
         A float or an array of the shape of `source`.
@@ -298,15 +298,15 @@ def profile(gains: Any, time: float, discount: float, source: Any, shares: Any =
 
 @quiet
 def critical_time(gains: Any, discount: float, shares: Any = None) -> float:
-    r"""Return $2(1-e^{-\lambda})\sum\omega_na_n/\sum\omega_na_n^2$, at which recency ends.
+    r"""Return $2(1-e^{-\lambda})\sum\omega_ma_m/\sum\omega_ma_m^2$, at which recency ends.
 
     The score rises towards the newest token exactly while the time is below it; 0 without a
     discount.
 
     Args:
-        gains: the $a_n$, shape (n,).
+        gains: the $a_m$, shape (o,).
         discount: $\lambda$, at least 0.
-        shares: the $\omega_n > 0$, shape (n,); 1 each when left out.
+        shares: the $\omega_m > 0$, shape (o,); 1 each when left out.
 
     Raises:
         ValueError: numbers out of range, lengths that do not match.
@@ -328,14 +328,14 @@ def critical_points(
 ) -> CriticalPoints:
     r"""Return where the score $S_t$ is locally least or largest inside of (0, 1).
 
-    They are the sign changes of $(p+e^{-y})\Psi'(y) - e^{-y}\Psi(y)$ in $y = Y(1, \sigma_0)$, with
-    $p = 1/(e^\lambda-1)$ and $\Psi = \sum\omega_n\psi_{a_nt}$, sought between 2000 places.
+    They are the sign changes of $(p+e^{-y})\Psi'(y) - e^{-y}\Psi(y)$ in $y = Y(1, \tau)$, with
+    $p = 1/(e^\lambda-1)$ and $\Psi = \sum\omega_m\psi_{a_mt}$, sought between 2000 places.
 
     Args:
-        gains: the $a_n$, shape (n,), positive.
+        gains: the $a_m$, shape (o,), positive.
         time: t, positive.
         discount: $\lambda$, at least 0.
-        shares: the $\omega_n > 0$, shape (n,); 1 each when left out.
+        shares: the $\omega_m > 0$, shape (o,); 1 each when left out.
 
     Returns:
         `CriticalPoints(minima, maxima)`.
