@@ -52,7 +52,7 @@ def recency_depth(answer: Answer) -> str:
         "the code words weigh the orders, too: where are they?": found(1, ends, 0.0),
     }
     wrong = judged(answer, problems, found(1, ends), hints)
-    return wrong or "Right: I_0(beta) times as deep, and no deeper for a steeper slope than twice."
+    return wrong or "Right: I_0(beta) times as deep as unnormalised attention."
 
 
 def second_derivative(answer: Answer) -> str:
