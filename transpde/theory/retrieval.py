@@ -166,8 +166,8 @@ def codeword_weights(words: int, order: Any) -> Any:
 def path_sum(strength: Any, length: Any) -> Any:
     r"""Return $\psi_c(y) = \sum_{r\ge0}c^{r+1}y^r/(r!\,(r+1)!)$, a sum over attention paths.
 
-    It is $\sqrt{c/y}\,I_1(2\sqrt{cy})$, for c < 0 the same with $-J_1$ of |c|. With c = at a path
-    through r tokens between source and target counts $(at)^{r+1}/(r+1)!$, and the discount
+    It is $\sqrt{c/y}\,I_1(2\sqrt{cy})$, for c < 0 the same with $-J_1$ of $|c|$. If c = at, a
+    path through r tokens between source and target counts $(at)^{r+1}/(r+1)!$, and the discount
     gives such paths together the weight $y^r/r!$.
 
     Args:
@@ -417,8 +417,8 @@ def rollout(gains: Any, time: float, weights: Any) -> Array:
         weights: W of one head, shape (n, n), or of each, (h, n, n).
 
     Returns:
-        Shape (n, n): row j holds what token j remembers of each; the diagonal of a strictly
-        causal W is one.
+        An array (n, n) whose row j holds what token j remembers of each; its diagonal is one for
+        a strictly causal W.
 
     Raises:
         ValueError: numbers that are not finite, shapes that do not match.
