@@ -166,8 +166,8 @@ def codeword_weights(words: int, order: Any) -> Any:
 def path_sum(strength: Any, length: Any) -> Any:
     r"""Return $\psi_c(y) = \sum_{r\ge0}c^{r+1}y^r/(r!\,(r+1)!)$, a sum over attention paths.
 
-    It is $\sqrt{c/y}\,I_1(2\sqrt{cy})$, for c < 0 the same with $-J_1$ of $|c|$. If c = at, a
-    path through r tokens between source and target counts $(at)^{r+1}/(r+1)!$, and the discount
+    It is $\sqrt{c/y}\,I_1(2\sqrt{cy})$, for c < 0 the same with $-J_1$ of -c. If c = at, a path
+    through r tokens between source and target counts $(at)^{r+1}/(r+1)!$, and the discount
     gives such paths together the weight $y^r/r!$.
 
     Args:
