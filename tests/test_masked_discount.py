@@ -107,6 +107,12 @@ def test_the_first_token_of_a_strict_mask_rests_on_the_sphere():
     assert (path[-1] @ x[0]).min() > 1 - 1e-6  # and all gather there
 
 
+def test_the_text_says_what_is_not_plain():
+    head = tp.Softmax([[1.0]], [[1.0]], [[1.0]])
+    assert "discount" not in repr(tp.Masked(head))
+    assert repr(tp.Masked(head, 0.5, strict=True)).endswith(", discount 0.5, strict True)")
+
+
 def test_what_does_not_fit_is_refused():
     head = tp.Softmax([[1.0]], [[1.0]], [[1.0]])
     placed = tp.Particles([[0.0], [1.0]], positions=[0.0, 10.0])

@@ -13,6 +13,7 @@ from transpde.attention.heads import Head, at_rows
 from transpde.attention.normalised import Sinkhorn
 from transpde.checks import (
     Array,
+    brief,
     case_axes,
     finite_array,
     flag,
@@ -74,6 +75,13 @@ class Masked(Attention):
         )
         object.__setattr__(self, "discount", found)
         object.__setattr__(self, "strict", flag("strict", self.strict))
+
+    def __repr__(self) -> str:
+        """Return the head, and discount and order where they are not the plain ones."""
+        return brief(
+            self,
+            {"head": self.head, "discount": self.discount or None, "strict": self.strict or None},
+        )
 
     @property
     def plain(self) -> bool:
