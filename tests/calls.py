@@ -21,6 +21,7 @@ from matplotlib import pyplot as plt
 import transpde as tp
 import transpde.models
 from transpde import conventions
+from transpde.causal_circle import CausalCircle
 from transpde.disc import disc_covariances, disc_gaussians
 from transpde.energy import twisted_energy
 from transpde.noise import CommonNoise, RandomFeatures
@@ -298,6 +299,7 @@ LINE = tp.Particles([[0.0], [1.0]])
 GAUSSIAN = tp.Gaussian([0.0, 0.0], factor=[[1.0, 0.2], [0.0, 0.5]])
 GRID = tp.Grid([0.0, 1.0, 3.0], [0.5, 0.25])
 HEAD = tp.Softmax(I2, I2, -I2)
+CAUSAL = CausalCircle(1.0, 1.0)
 LINE_HEAD = tp.Softmax([[1.0]], [[1.0]], [[-1.0]])
 GAUSSIANS = tp.Gaussian([[0.0, 0.0], [1.0, 0.0]], factor=[I2, I2])
 EVEN_LAW = tp.Axial([0.5, 1.0, 2.0], [0.2, 0.3, 0.5], dimension=2)
@@ -483,7 +485,10 @@ ROWS: dict[str, dict[str, Argument]] = {
         )))},
     "HeadDescent": {"scores": NUMBERS(TWO_SCORES), "mobility": MAYBE_CHOICE("harmonic")},
     "MultiHead": {"heads": of(several(instance_of(TOKENS)))([HEAD, HEAD])},
-    "Masked": {"head": of(instance_of(TOKENS, tp.Sinkhorn(I2, I2, I2)))(HEAD)},
+    "Masked": {
+        "head": of(instance_of(TOKENS, tp.Sinkhorn(I2, I2, I2)))(HEAD), "discount": SIZE(0.5),
+        "strict": FLAG(False),
+    },
     "Attention.__call__": {
         "self": ITSELF(HEAD), "measure": MEASURE(TOKENS),
         "method": CHOICE("auto"), "tol": POSITIVE(1e-10),
@@ -722,6 +727,57 @@ ROWS: dict[str, dict[str, Argument]] = {
         "noise": of(instance_of(TOKENS, WAVES))(WAVY), "dimension": WHOLE(3),
         "step": POSITIVE(0.1), "depth": WHOLE(2), "replicas": WHOLE(2), "seed": SEED(0),
         "attention": of(instance_of(TOKENS, tp.AffineField(I2), none=True))(None),
+    },
+    "theory.retrieval.gain": {
+        "beta": POSITIVE(1.0), "order": of(array_like(least=1.0))([1.0, 2.0]),
+        "normalised": FLAG(False),
+    },
+    "theory.retrieval.second_gain": {"beta": POSITIVE(1.0), "order": WHOLE(1)},
+    "theory.retrieval.codeword_weights": {
+        "words": WHOLE(8), "order": of(array_like(least=1.0))([1.0, 2.0]),
+    },
+    "theory.retrieval.path_sum": {"strength": ARRAY([1.0, 2.0]), "length": DEPTHS([0.0, 1.0])},
+    "theory.retrieval.correlation": {
+        "gain": ARRAY([1.0, -2.0]), "time": POSITIVE(1.0), "discount": SIZE(1.0),
+        "source": of(array_like(least=0.0))([0.2, 0.5]), "position": INSIDE(0.5),
+    },
+    "theory.retrieval.profile": {
+        "gains": ARRAY([1.0, 0.5]), "time": POSITIVE(1.0), "discount": SIZE(1.0),
+        "source": of(array_like(least=0.0))([0.2, 0.5]), "shares": MAYBE_NUMBERS([1.0, 0.5]),
+    },
+    "theory.retrieval.critical_time": {
+        "gains": ARRAY([1.0, 0.5]), "discount": SIZE(1.0), "shares": MAYBE_NUMBERS([1.0, 0.5]),
+    },
+    "theory.retrieval.critical_points": {
+        "gains": DEPTHS([1.0, 0.5]), "time": POSITIVE(1.0), "discount": SIZE(1.0),
+        "shares": MAYBE_NUMBERS([1.0, 0.5]),
+    },
+    "theory.retrieval.discount_weights": {"n": WHOLE(3), "discount": SIZE(1.0)},
+    "theory.retrieval.rollout": {
+        "gains": ARRAY([1.0]), "time": POSITIVE(1.0), "weights": NUMBERS(I2),
+    },
+    "causal_circle.CausalCircle": {
+        "beta": of(array_like(least=0.0))([1.0, 2.0]), "discount": DEPTHS([0.0, 1.0]),
+        "gain": ARRAY([1.0, -1.0]), "normalised": FLAG(False), "modes": MAYBE_WHOLE(8),
+    },
+    "causal_circle.CausalCircle.weights": {"self": ITSELF(CAUSAL), "n": WHOLE(3)},
+    "causal_circle.CausalCircle.field": {"self": ITSELF(CAUSAL), "angles": NUMBERS([0.0, 1.0])},
+    "causal_circle.CausalCircle.adjoint": {
+        "self": ITSELF(CAUSAL), "angles": NUMBERS([0.0, 1.0]), "covector": NUMBERS([0.0, 1.0]),
+    },
+    "causal_circle.CausalCircle.path": {
+        "self": ITSELF(CAUSAL), "angles": NUMBERS([0.0, 1.0]), "time": POSITIVE(1.0),
+        "steps": WHOLE(2),
+    },
+    "causal_circle.CausalCircle.sensitivity": {
+        "self": ITSELF(CAUSAL), "angles": NUMBERS([0.0, 1.0]), "time": POSITIVE(1.0),
+        "steps": WHOLE(2),
+    },
+    "causal_circle.retrieval_correlations": {
+        "circle": of(instance_of(TOKENS, HEAD))(CAUSAL), "n": of(whole_like(least=2))(3),
+        "time": POSITIVE(1.0), "orders": of(array_like(least=1.0))([1.0, 2.0]),
+        "replicas": of(whole_like(least=8))(8), "seed": SEED(0), "steps": WHOLE(2),
+        "control": FLAG(True),
     },
     # models
     "models.folder": {"name": TEXT("all-MiniLM-L6-v2")},

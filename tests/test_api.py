@@ -24,8 +24,8 @@ ORDER = [
     "checks", "progress", "fields", "spaces", "measures", "kernels", "attention", "schedules",
     "stepping", "trajectories", "noise", "flow", "spectra", "distances", "disc", "convergence",
     "conventions",
-    "theory", "energy", "models", "ensembles", "records", "plotting", "figures", "widgets",
-    "exercises",
+    "theory", "causal_circle", "energy", "models", "ensembles", "records", "plotting", "figures",
+    "widgets", "exercises",
 ]  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 40  # of code: docstrings, comments and blanks apart

@@ -31,7 +31,8 @@ READ = {
     "records.FigureData", "records.Picture",
     "spectra.LimitRank", "theory.LipschitzBounds", "theory.head_descent.OrnsteinUhlenbeckLaw",
     "theory.low_temperature.ConcentrationTimes", "theory.real.GainAxis",
-    "theory.synchrony.PairMotion",
+    "theory.retrieval.CriticalPoints", "theory.synchrony.PairMotion",
+    "causal_circle.Correlations",
 }  # fmt: skip
 # Parts of the package itself, which give each other what is already checked.
 INNER = {

@@ -1,4 +1,4 @@
-"""Heads behind a causal mask."""
+"""Heads behind a causal mask, with or without a discount of what is far back."""
 
 from __future__ import annotations
 
@@ -11,12 +11,24 @@ import numpy as np
 from transpde.attention.base import Attention, MultiHead
 from transpde.attention.heads import Head, at_rows
 from transpde.attention.normalised import Sinkhorn
-from transpde.checks import Array, case_axes, finite_array, kind_of, points_of, same_size
+from transpde.checks import (
+    Array,
+    brief,
+    case_axes,
+    finite_array,
+    flag,
+    kind_of,
+    number,
+    points_of,
+    same_size,
+)
 from transpde.fields import Field, VelocityField, in_range
 from transpde.kernels import Evaluation, TokenSum, matrix_product, token_mean
 from transpde.measures import Gaussian, Grid, Measure, Particles
 
 __all__ = ["Masked"]
+
+STEEPEST = 600.0  # the discount times the span of the positions: its exponential is a weight
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,17 +36,25 @@ class Masked(Attention):
     r"""Heads behind a causal mask: a target at position s sees the tokens at $\tau\le s$.
 
     A head acts on the measure conditioned to $[0, s]$; tokens at one position see each other.
-    The field is `field(x, positions)`, and positions do not move.
+    The field is `field(x, positions)`, and positions do not move. A discount $\lambda$ subtracts
+    $\lambda(s - \tau)$ from the score of a token at $\tau$ (ALiBi). Up to a term of the target
+    alone, which conditioning removes, that is the weight $e^{\lambda\tau}$ of the token.
 
     Args:
         head: a softmax, L2, sigmoid, linear or unnormalised head, or a `MultiHead` of these: heads
             add up behind a mask as they do without one.
+        discount: $\lambda\ge0$ in units of the positions.
+        strict: see the tokens at $\tau < s$ only; where there are none the field is zero, so the
+            first token rests.
 
     Raises:
         TypeError: another attention; a measure that is not Particles.
-        ValueError: particles without positions; a position at or before which there is no mass.
+        ValueError: a negative discount, or one that is more than 600 over the span of the
+            positions; particles without positions; a position at or before which there is no
+            mass, unless strict.
 
-    Source: `vaswani2017attention`; as a measure over positions `castin2025unified`.
+    Source: `vaswani2017attention`; as a measure over positions `castin2025unified`; the discount
+    `press2022train`.
 
     Example:
         >>> import numpy as np, transpde as tp
@@ -45,9 +65,28 @@ class Masked(Attention):
     """
 
     head: Head | MultiHead
+    discount: float = 0.0
+    strict: bool = False
 
     def __post_init__(self) -> None:
         _check_maskable(self.head)
+        found = number(
+            "discount", self.discount, "a finite number of at least 0", lambda x: 0 <= x < np.inf
+        )
+        object.__setattr__(self, "discount", found)
+        object.__setattr__(self, "strict", flag("strict", self.strict))
+
+    def __repr__(self) -> str:
+        """Return the head, and discount and order where they are not the plain ones."""
+        return brief(
+            self,
+            {"head": self.head, "discount": self.discount or None, "strict": self.strict or None},
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Whether the mask alone acts: no discount, and tokens see themselves."""
+        return not (self.discount or self.strict)
 
     @cached_property
     def _sum(self) -> MultiHead | None:
@@ -55,7 +94,7 @@ class Masked(Attention):
         if not isinstance(self.head, MultiHead):
             return None
         heads: Any = self.head.heads
-        return MultiHead([Masked(head) for head in heads])
+        return MultiHead([Masked(head, self.discount, self.strict) for head in heads])
 
     @property
     def dimension(self) -> int:
@@ -70,15 +109,28 @@ class Masked(Attention):
 
     def _token_field(self, measure: Particles, how: Evaluation) -> VelocityField:
         head: Any = self.head
-        return MaskedField(head, measure, head.token_sum(measure, how), how)
+        weighed = self._weighed(measure)
+        return MaskedField(head, weighed, head.token_sum(weighed, how), how, self.strict)
+
+    def _weighed(self, measure: Particles) -> Particles:
+        """Return the tokens with weights times e^(discount position)."""
+        if not self.discount:
+            return measure
+        places: Any = measure.positions
+        w = measure.weights * np.exp(
+            self.discount * (places - np.maximum.reduce(places, axis=-1, keepdims=True))
+        )
+        w = w / np.add.reduce(w, axis=-1, keepdims=True)
+        return Particles.trusted(measure.points, w, places, measure.space)
 
     def _matrix(self, measure: Particles) -> Array:
         if self._sum is not None:
             return self._sum._matrix(measure)
         head: Any = self.head
-        targets: Any = measure.positions
-        order = (reachable(targets, measure), targets)
-        return head.token_sum(measure).matrix(measure.points, order)
+        weighed, targets = self._weighed(measure), measure.positions
+        seen, resting = seen_from(targets, weighed, self.strict)
+        found: Array = head.token_sum(weighed).matrix(measure.points, (seen, targets))
+        return found if resting is None else np.where(resting[..., None], 0.0, found)
 
     def _check_kind(self, measure: Measure) -> None:
         if self._sum is not None:
@@ -94,6 +146,13 @@ class Masked(Attention):
                 "measure: a masked attention needs tokens with positions; got none. "
                 "Give them: Particles(points, weights, positions)."
             )
+        span = float(measure.positions.max() - measure.positions.min())
+        if self.discount * span > STEEPEST:
+            raise ValueError(
+                f"discount: must be at most {STEEPEST / span:.4g}, {STEEPEST:g} over the span of "
+                f"the positions; got {self.discount}. Positions j/n make a discount one over the "
+                "whole sequence."
+            )
 
     def _check_gaussian(self, measure: Gaussian) -> None:
         raise TypeError(_NO_POSITIONS.format(kind="Gaussian"))
@@ -104,7 +163,7 @@ class Masked(Attention):
     def select(self, stack: tuple[int, ...], index: Array) -> Masked:
         """Return the masked head of the chosen cases of a stack."""
         head = self.head.select(stack, index)
-        return self if head is self.head else Masked(head)
+        return self if head is self.head else Masked(head, self.discount, self.strict)
 
 
 def _check_maskable(head: Any) -> None:
@@ -135,6 +194,7 @@ class MaskedField(Field):
     measure: Particles
     sums: TokenSum
     how: Evaluation
+    strict: bool = False
 
     @in_range
     def __call__(self, x: Any, positions: Any = None) -> Array:
@@ -162,16 +222,37 @@ class MaskedField(Field):
 
     def values(self, x: Array, positions: Array | None = None) -> Array:
         """Return the velocities at points (..., n, d) with positions (..., n)."""
-        order: Any = (reachable(positions, self.measure), self.measure.positions)
+        seen, resting = seen_from(positions, self.measure, self.strict)
+        order: Any = (seen, self.measure.positions)
         means = token_mean(self.sums, x, self.measure.points, order, self.how)
-        return matrix_product(means, self.head.value)
+        found = matrix_product(means, self.head.value)
+        return found if resting is None else np.where(resting[..., None], 0.0, found)
+
+
+def seen_from(targets: Any, measure: Particles, strict: bool) -> tuple[Array, Array | None]:
+    """Return up to which positions targets (..., m) see, and which of them see nothing.
+
+    Strictly before a number is at or before the float below it. Those who see nothing get the
+    first token, so that no sum is empty; the caller puts zeros there.
+    """
+    if not strict:
+        return reachable(targets, measure), None
+    first = _first(measure)
+    below = np.nextafter(targets, -np.inf)
+    resting = below < first
+    return np.where(resting, first, below), resting
+
+
+def _first(measure: Particles) -> Array:
+    """Return the position of the first token of positive weight, shape (..., 1)."""
+    places: Any = measure.positions
+    places = np.where(measure.weights > 0, places, np.inf)
+    return np.asarray(np.minimum.reduce(places, axis=-1, keepdims=True))
 
 
 def reachable(targets: Any, measure: Particles) -> Array:
     """Return the positions of targets (..., m) if there is mass at or before each, or raise."""
-    places: Any = measure.positions
-    places = np.where(measure.weights > 0, places, np.inf)
-    first = np.minimum.reduce(places, axis=-1, keepdims=True)
+    first = _first(measure)
     early = targets < first
     if early.any():
         where = tuple(np.argwhere(early)[0])

@@ -41,10 +41,15 @@ class HeadSum(NamedTuple):
 
 
 def head_sum(attention: Any) -> HeadSum | None:
-    """Return the heads and affine terms of an attention, None for one that is no sum of heads."""
+    """Return the heads and affine terms of an attention, None for one that is no sum of heads.
+
+    A mask with a discount, or a strict one, counts as none: the statements are on plain masks.
+    """
     of_kind("attention", attention, Attention, "an attention")
     d = attention.dimension
     none = HeadSum((attention,), np.zeros((d, d)), np.zeros(d))
+    if isinstance(attention, Masked) and not attention.plain:
+        return None
     if isinstance(attention, Masked) and attention._sum is not None:
         return head_sum(attention._sum)
     if isinstance(attention, Head | Masked):

@@ -172,7 +172,9 @@ def masked_bounds(attention: Attention, radius: float, p: float = 2.0) -> Lipsch
     """
     plain, parts = lipschitz_bounds(attention, radius, p), head_sum(attention)
     if parts is None or not all(isinstance(head, Masked) for head in parts.heads):
-        raise TypeError("attention: must be made of masked heads; wrap each in Masked.")
+        raise TypeError(
+            "attention: must be made of masked heads without discount; wrap each in Masked."
+        )
     if plain.in_measure is None:
         return plain
     total = 0.0
@@ -238,6 +240,11 @@ def masked_limit(attention: Masked, start: Limit, time: float, *, tol: float = 1
     t, tol = positive_number("time", time), positive_number("tol", tol)
     if not isinstance(attention, Masked) or not isinstance(attention.head, Softmax):
         raise TypeError(f"attention: must be a masked softmax; got {type(attention).__name__}.")
+    if not attention.plain:
+        raise ValueError(
+            "attention: must have no discount and no strict order; got "
+            f"discount={attention.discount}, strict={attention.strict}."
+        )
     head = attention.head
     if head.dimension != 1 or head.query.ndim > 2:
         raise ValueError(f"attention: must be one head on the line; got {head.query.shape}.")

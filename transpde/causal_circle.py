@@ -1,0 +1,400 @@
+r"""Causal attention on the circle by Fourier modes: field, adjoint, sensitivities, correlations.
+
+With $u_j = e^{i\theta_j}$ and prefix means $c_{jm} = \sum_{k<j}w_{jk}u_k^m$ the velocity is
+$$\dot\theta_j = \sum_{k<j}w_{jk}\,w_\beta'(\theta_j - \theta_k)
+= -2\sum_{m\ge1}mI_m(\beta)\operatorname{Im}\big(u_j^m\,\overline{c_{jm}}\big),$$
+so that cumulative sums give all velocities in time n times the number of modes. The weights are
+those of `transpde.Masked(head, discount, strict=True)` at positions j/n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import ive
+
+from transpde.checks import (
+    Array,
+    Unchanging,
+    brief,
+    finite_array,
+    flag,
+    generator,
+    listing,
+    positive_integer,
+    positive_number,
+    same_size,
+)
+from transpde.fields import quiet
+from transpde.theory import retrieval
+from transpde.theory.retrieval import LARGEST, STEEPEST, discount_weights
+
+__all__ = ["CausalCircle", "Correlations", "retrieval_correlations"]
+
+WIDEST = 5.0  # beta of softmax: of the partition function e^(2 beta) roundings are left
+SMALL, MOST = 1e-14, 4000  # of a mode that is left out, relative to the largest; modes at most
+TOGETHER = 20_000  # complex numbers of a chunk of replicas: they stay in the cache
+
+
+class _Head(NamedTuple):
+    """Coefficients of the modes, weights of the keys, gain."""
+
+    force: Array  # w' is the real part of the sum of these times e^(im phi)
+    partition: Array | None  # so is w, less its mean, for a softmax head
+    mean: float
+    keys: Array
+    gain: float
+
+
+class Correlations(NamedTuple):
+    """Means over replicas and their standard errors, shape (orders, n - 1)."""
+
+    mean: Array
+    error: Array
+
+    def __repr__(self) -> str:
+        """Return the shapes."""
+        return brief(self, self._asdict())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CausalCircle(Unchanging):
+    r"""Heads with Q = K = $\sqrt\beta I$, V = $c\beta I$ on the circle, behind a strict mask.
+
+    Args:
+        beta: $\beta$, positive; one number, or one a head.
+        discount: $\lambda\ge0$ over the whole sequence, one number or one a head.
+        gain: c, negative for a head that repels; one number or one a head.
+        normalised: softmax weights, for $\beta$ up to 5; else those of unnormalised attention.
+        modes: how many Fourier modes; None takes all that a float sees. Eight give 1e-6 at
+            $\beta = 1$.
+
+    Raises:
+        ValueError: numbers out of range, lengths that do not match.
+
+    Source: `duerinckx2026kinetic`.
+
+    Example:
+        >>> import numpy as np
+        >>> from transpde.causal_circle import CausalCircle
+        >>> CausalCircle(1.0).field([0.0, np.pi / 2]).round(6)  # -sin e^cos at pi / 2
+        array([ 0., -1.])
+    """
+
+    beta: Any
+    discount: Any = 0.0
+    gain: Any = 1.0
+    normalised: bool = False
+    modes: int | None = None
+
+    def __post_init__(self) -> None:
+        found = {}
+        for name, least, most in (
+            ("beta", 0.0, LARGEST), ("discount", -1.0, STEEPEST), ("gain", -np.inf, np.inf),
+        ):  # fmt: skip
+            values = np.atleast_1d(finite_array(name, getattr(self, name), "..."))
+            if values.ndim > 1 or (values <= least).any() or (values > most).any():
+                raise ValueError(
+                    f"{name}: must be one number, or one a head, "
+                    f"{'of any sign' if name == 'gain' else f'at most {most:g} and positive'}; "
+                    f"got {getattr(self, name)!r}."
+                )
+            found[name] = values
+        if (found["discount"] < 0).any():
+            raise ValueError(f"discount: must be at least 0; got {found['discount'].min()}.")
+        heads = next((len(v) for v in found.values() if len(v) > 1), 1)
+        for name, values in found.items():
+            if len(values) > 1:
+                same_size(name, len(values), "the other parameters", heads, "length")
+            object.__setattr__(self, name, np.broadcast_to(values, heads))
+        object.__setattr__(self, "normalised", flag("normalised", self.normalised))
+        if self.normalised and self.beta.max() > WIDEST:
+            raise ValueError(
+                f"beta: must be at most {WIDEST:g} for softmax weights, whose sums modes cannot "
+                f"resolve beyond; got {self.beta.max():g}. Use Masked(Softmax(...))."
+            )
+        if self.modes is not None:
+            object.__setattr__(self, "modes", positive_integer("modes", self.modes))
+
+    def _heads(self, n: int) -> list[_Head]:
+        made = []
+        places = (np.arange(1, n + 1) - n) / n
+        for beta, discount, gain in zip(self.beta, self.discount, self.gain, strict=True):
+            m = np.arange(1, (self.modes or MOST) + 1)
+            bessel = ive(m, beta)
+            if self.modes is None:
+                few = m**2 * bessel > SMALL * (m**2 * bessel).max()
+                m, bessel = m[few], bessel[few]
+            # a softmax head is the same with all scores less beta
+            size = 1.0 if self.normalised else np.exp(beta)
+            partition = 2 * size * bessel if self.normalised else None
+            made.append(
+                _Head(2j * size * m * bessel, partition, size * ive(0, beta),
+                      np.exp(discount * places), gain)
+            )  # fmt: skip
+        return made
+
+    def weights(self, n: int) -> Array:
+        """Return the weights w about uniform tokens, (n, n), for several heads (h, n, n).
+
+        Args:
+            n: the number of tokens.
+
+        Raises:
+            ValueError: n that is no positive integer.
+        """
+        n = positive_integer("n", n)
+        found = np.array([discount_weights(n, float(one)) for one in self.discount])
+        return found if len(found) > 1 else found[0]
+
+    @quiet
+    def field(self, angles: Any) -> Array:
+        """Return the velocities of tokens at angles (..., n), shape (..., n).
+
+        Raises:
+            ValueError: angles that are not finite.
+        """
+        return self._field(_angles(angles))
+
+    def _field(self, theta: Array) -> Array:
+        found = np.zeros_like(theta)
+        for head in self._heads(theta.shape[-1]):
+            sums = _Sums(theta, head)
+            force = sums.at(head.force)
+            if head.partition is not None:
+                force /= head.mean + sums.at(head.partition)
+            force[..., 0] = 0.0
+            found += head.gain * force
+        return found
+
+    @quiet
+    def adjoint(self, angles: Any, covector: Any) -> Array:
+        r"""Return $(\partial F)^\top p$, the transposed derivative of the velocities F.
+
+        Args:
+            angles: shape (..., n).
+            covector: p, of the same shape.
+
+        Raises:
+            ValueError: entries that are not finite, shapes that differ.
+        """
+        theta, p = _angles(angles), finite_array("covector", covector, "... n")
+        if p.shape != theta.shape:
+            raise ValueError(
+                f"covector: must have the shape of the angles, {theta.shape}; got {p.shape}."
+            )
+        return self._adjoint(theta, p)
+
+    def _adjoint(self, theta: Array, p: Array) -> Array:
+        found = np.zeros_like(theta)
+        for head in self._heads(theta.shape[-1]):
+            sums, q = _Sums(theta, head), head.gain * p
+            q[..., 0] = 0.0
+            if head.partition is not None:
+                Z = head.mean + sums.at(head.partition)
+                Z[..., 0] = 1.0
+                q /= Z
+                found -= sums.back(head.partition, q * sums.at(head.force) / Z)
+            found += sums.back(head.force, q)
+        return found
+
+    @quiet
+    def path(self, angles: Any, time: float, steps: int) -> Array:
+        """Return the angles at equal depths from 0 to the time, by Runge-Kutta of order four.
+
+        Args:
+            angles: at depth 0, shape (..., n).
+            time: the depth at the end, positive.
+            steps: how many steps.
+
+        Returns:
+            Shape (steps + 1, ..., n).
+
+        Raises:
+            ValueError: angles that are not finite, a time or steps that are not positive.
+        """
+        theta, steps = _angles(angles), positive_integer("steps", steps)
+        h, found = positive_number("time", time) / steps, [theta]
+        for _ in range(steps):
+            x = found[-1]
+            a = self._field(x)
+            b = self._field(x + h / 2 * a)
+            c = self._field(x + h / 2 * b)
+            found.append(x + h / 6 * (a + 2 * b + 2 * c + self._field(x + h * c)))
+        return np.array(found)
+
+    @quiet
+    def sensitivity(self, angles: Any, time: float, steps: int = 4) -> tuple[Array, Array]:
+        r"""Return the angles at a depth, and $\partial\theta_n(t)/\partial\theta_k(0)$ for all k.
+
+        One path with 2 `steps` steps, and along it the adjoint equation
+        $\dot p = -(\partial F)^\top p$ from the last token's unit vector back, with `steps`.
+
+        Args:
+            angles: at depth 0, shape (..., n).
+            time: the depth t, positive.
+            steps: of the adjoint.
+
+        Returns:
+            Both of shape (..., n), with errors of order four in the step.
+
+        Raises:
+            ValueError: angles that are not finite, a time or steps that are not positive.
+        """
+        steps = positive_integer("steps", steps)
+        path, h = self.path(angles, time, 2 * steps), float(time) / steps
+        p = np.zeros_like(path[0])
+        p[..., -1] = 1.0
+        for i in range(2 * steps, 0, -2):
+            late, middle, early = path[i], path[i - 1], path[i - 2]
+            a = self._adjoint(late, p)
+            b = self._adjoint(middle, p + h / 2 * a)
+            c = self._adjoint(middle, p + h / 2 * b)
+            p = p + h / 6 * (a + 2 * b + 2 * c + self._adjoint(early, p + h * c))
+        return path[-1], p
+
+
+class _Sums:
+    """Powers of the tokens and their prefix means, modes on the first axis."""
+
+    def __init__(self, theta: Array, head: _Head) -> None:
+        u, modes = np.exp(1j * theta), len(head.force)
+        self.powers = np.empty((modes, *theta.shape), dtype=complex)
+        self.powers[0] = u
+        for m in range(1, modes):
+            np.multiply(self.powers[m - 1], u, out=self.powers[m])
+        self.keys = head.keys
+        self.totals = np.append(1.0, np.cumsum(head.keys)[:-1])
+        self.means = np.zeros_like(self.powers)
+        np.cumsum(self.powers[..., :-1] * head.keys[:-1], axis=-1, out=self.means[..., 1:])
+        self.means /= self.totals
+
+    def at(self, alpha: Array) -> Array:
+        r"""Return $\sum_{k<j}w_{jk}f(\theta_j-\theta_k)$, f the real part of the modes alpha."""
+        products = self.powers * self.means.conj()
+        return np.asarray(np.tensordot(alpha, products, axes=1).real)
+
+    def back(self, alpha: Array, q: Array) -> Array:
+        """Return the derivative of the sum of q_j times `at` in all angles."""
+        turned = 1j * np.arange(1, len(alpha) + 1) * alpha
+        after = np.zeros_like(self.powers)
+        part = (self.powers * (q / self.totals))[..., :0:-1]
+        after[..., -2::-1] = np.cumsum(part, axis=-1)
+        seen = np.tensordot(turned, after * self.powers.conj(), axes=1).real
+        return np.asarray(q * self.at(turned) - self.keys * seen)
+
+
+def _angles(value: Any) -> Array:
+    return np.asarray(finite_array("angles", value, "... n"))
+
+
+@quiet
+def retrieval_correlations(
+    circle: CausalCircle,
+    n: int,
+    time: float,
+    *,
+    orders: Any = (1,),
+    replicas: int,
+    seed: int | np.random.Generator,
+    steps: int = 4,
+    control: bool = True,
+) -> Correlations:
+    r"""Return $E\cos m(\theta_n(t) - \theta_k(0))$ for k < n, from independent uniform starts.
+
+    By integration by parts in $\theta_k(0)$ it is the mean of
+    $\frac{\partial\theta_n(t)}{\partial\theta_k(0)}\cos m(\theta_n(t) - \theta_k(0))$, whose noise
+    is smaller by a factor of order n; one adjoint solve gives all k. The control variate is the
+    same to first order in t, of known mean, times a coefficient that is fitted for each k.
+
+    Args:
+        circle: the heads.
+        n: the number of tokens, at least 2.
+        time: the depth t, positive.
+        orders: the m, integers of at least 1, shape (o,).
+        replicas: how many starts, at least 8.
+        seed: of the starts.
+        steps: of the adjoint.
+        control: whether the control variate is used.
+
+    Returns:
+        `Correlations(mean, error)`, each (o, n - 1); column k - 1 is that of token k.
+
+    Raises:
+        ValueError: numbers out of range.
+        TypeError: a circle that is none, a control that is no truth value.
+
+    Source: ours (chapter on lost in the middle).
+
+    Example:
+        >>> from transpde.causal_circle import CausalCircle, retrieval_correlations
+        >>> found = retrieval_correlations(CausalCircle(1.0), 3, 0.5, replicas=100, seed=0)
+        >>> found.mean.shape
+        (1, 2)
+    """
+    if not isinstance(circle, CausalCircle):
+        raise TypeError(f"circle: must be a CausalCircle; got {type(circle).__name__}.")
+    n, t = _at_least("n", n, 2), positive_number("time", time)
+    m = np.atleast_1d(finite_array("orders", orders, "..."))
+    if m.ndim > 1 or (m < 1).any() or (m % 1 != 0).any():
+        raise ValueError(f"orders: must be integers of at least 1, (o,); got {orders!r}.")
+    count, control = _at_least("replicas", replicas, 8), flag("control", control)
+    starts = generator("seed", seed).uniform(0, 2 * np.pi, size=(count, n))
+    values, controls = np.empty((2, count, len(m), n - 1))
+    for rows in _chunks(circle, n, count):
+        theta = starts[rows]
+        end, p = circle.sensitivity(theta, t, steps)
+        values[rows] = p[:, None, :-1] * _cosines(m, end[:, -1:] - theta[:, :-1])
+        if control:
+            controls[rows] = _first_order(circle, t, m, theta)
+    if control:
+        centred = controls - controls.mean(axis=0)
+        fitted = (centred * values).mean(axis=0) / (centred**2).mean(axis=0)
+        values -= fitted * (controls - _first_mean(circle, t, m, n))
+    error = values.std(axis=0, ddof=1 + control) / np.sqrt(count)
+    return Correlations(values.mean(axis=0), error)
+
+
+def _at_least(name: str, value: Any, least: int) -> int:
+    found = positive_integer(name, value)
+    if found < least:
+        raise ValueError(f"{name}: must be at least {least}; got {found}.")
+    return found
+
+
+def _chunks(circle: CausalCircle, n: int, count: int) -> Iterator[slice]:
+    size = max(1, TOGETHER // (n * max(len(head.force) for head in circle._heads(n))))
+    return (slice(start, start + size) for start in range(0, count, size))
+
+
+def _cosines(m: Array, angle: Array) -> Array:
+    return np.cos(m[:, None] * angle[:, None, :])
+
+
+def _first_order(circle: CausalCircle, t: float, m: Array, theta: Array) -> Array:
+    """Return the estimator to first order in the depth, shape (replicas, orders, n - 1)."""
+    angle = theta[:, -1:] - theta[:, :-1]
+    slope = np.zeros_like(angle)
+    for head, beta in zip(circle._heads(theta.shape[-1]), circle.beta, strict=True):
+        bend = (beta * np.cos(angle) - (beta * np.sin(angle)) ** 2) * np.exp(
+            beta * (np.cos(angle) - circle.normalised)
+        )
+        share = head.keys[:-1] / head.keys[:-1].sum()
+        slope += head.gain * t * share * bend / (head.mean if circle.normalised else 1.0)
+    return slope[:, None, :] * _cosines(m, angle)
+
+
+def _first_mean(circle: CausalCircle, t: float, m: Array, n: int) -> Array:
+    """Return the exact mean of `_first_order`, shape (orders, n - 1)."""
+    total = np.zeros((len(m), n - 1))
+    for head, beta in zip(circle._heads(n), circle.beta, strict=True):
+        share = head.keys[:-1] / head.keys[:-1].sum()
+        gains = np.asarray(retrieval.gain(float(beta), m, circle.normalised))
+        total += head.gain * t * gains[:, None] * share
+    return total
+
+
+__dir__ = listing(__all__)
