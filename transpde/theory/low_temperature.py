@@ -196,8 +196,8 @@ def laplace_mean(direction: Any, concentration: float, gradient: Any) -> Array:
     sphere_dimension(len(e))
     if abs(g @ e) > EQUAL * np.linalg.norm(g):
         raise ValueError(
-            f"gradient: must be tangential, at right angles to the direction; its part along it is "
-            f"{g @ e}. Subtract it first."
+            "gradient: must be tangential, at right angles to the direction; got a part of "
+            f"{g @ e} along it. Subtract it first."
         )
     return frozen(e + (g - (len(e) - 1) / 2 * e) / K)
 
