@@ -133,12 +133,66 @@ def test_moments_distances_and_draws():
     assert abs(circle.distance_to_dirac(point) ** 2 - squares) < 1e-13
     tokens = circle.particles
     dirac = tp.Particles(point[None], space=tp.Sphere())
-    for p in (1, 2, 3):
-        wanted = tp.wasserstein(tokens, dirac, p=p)
-        assert abs(circle.distance_to_dirac(point, p) - wanted) < 1e-12
+    assert abs(circle.distance_to_dirac(point) - tp.wasserstein(tokens, dirac)) < 1e-12
+    angle = np.arctan2(0.8, 0.6)
+    x, w = np.polynomial.legendre.leggauss(200)
+    theta = np.pi * (1 + x) + angle  # from the point around, so that |theta|^p has no kink inside
+    density = (1 + 0.5 * np.cos(theta) + 0.3 * np.sin(2 * theta)) / 2
+    for p in (1, 1.5, 2, 3, 4, 60, 200.5, 999):
+        wanted = 2 * (w @ (density * np.abs(np.sin((theta - angle) / 2)) ** p)) ** (1 / p)
+        assert abs(circle.distance_to_dirac(point, p) - wanted) < 1e-10
+    assert 1.9999 < circle.distance_to_dirac(point, 1e6) < 2.0
     draws = circle.sample(20_000, seed=2)
     assert np.abs(draws.mean - circle.mean).max() < 4 / np.sqrt(20_000)
     assert np.array_equal(draws.points, circle.sample(20_000, seed=2).points)
+
+
+def test_products_take_no_mode_for_another():
+    """A mode at a third of the angles, whose square is taken for it: it may not enter."""
+    n = 24
+    theta = 2 * np.pi * np.arange(n) / n
+    circle = tp.Circle((1 + 0.4 * np.cos(n // 3 * theta)) / (2 * np.pi))
+    turn = tp.AffineField([[0.0, -1.0], [1.0, 0.0]])  # a constant speed: no product of modes
+    assert np.abs(circle.advect(turn)).max() < 1e-14
+    # The modes n/3 - 1 are exact: speed cos(k theta) times density cos(k theta) / pi, and so on.
+    k = n // 3 - 1
+    circle = tp.Circle((1 + 0.4 * np.cos(k * theta)) / (2 * np.pi))
+    speeds = np.cos(k * theta)
+    field = lambda x, _=None: speeds[:, None] * np.column_stack([-x[:, 1], x[:, 0]])  # noqa: E731
+    wanted = k * np.sin(k * theta) / (2 * np.pi)  # the mode 2k and no alias of it is cut
+    assert np.abs(circle.advect(field) - wanted).max() < 1e-13
+
+
+@pytest.mark.parametrize(
+    "scores", [200.0 * I2, np.diag([200.0, 120.0]) @ [[0.6, -0.8], [0.8, 0.6]]]
+)
+def test_weights_too_narrow_for_the_angles_are_refused_and_others_exact(scores):
+    """Below the number of angles that the error names heat would stand still."""
+    start = lopsided(48)
+    with pytest.raises(ValueError, match=r"measure: must have at least (\d+) angles") as caught:
+        tp.flow(start, tp.Softmax(scores, I2, -I2), 1.0)
+    needed = int(str(caught.value).split("at least ")[1].split()[0])
+    few, many = (
+        tp.flow(lopsided(n), tp.Softmax(scores, I2, -I2), 1.0).final.modes[:6]
+        for n in (needed, 2 * needed)
+    )
+    assert np.abs(few - many).max() < 1e-9
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_mean_over_next_to_nothing_is_an_error(kind):
+    """Rounding is larger than the density where the tokens opposite of the peak look."""
+    peak = tp.Circle.from_density(
+        lambda t: np.exp(50 * (np.cos(t) - 1)) / (2 * np.pi * iv(0, 50) * np.exp(-50)), 256
+    )
+    attention = HEADS[kind](100 * I2, I2, -I2)
+    if kind == "softmax":
+        with pytest.raises(RuntimeError, match=r"flow: at the angle .* attention looks where"):
+            tp.flow(peak, attention, 0.1)
+    else:
+        quiet = tp.Unnormalized(2 * I2, I2, -I2)
+        end, cloud = (tp.flow(start, quiet, 0.01).final for start in (peak, peak.particles))
+        assert np.abs(end.mean - cloud.mean).max() < 1e-9
 
 
 @pytest.mark.parametrize(
@@ -152,6 +206,7 @@ def test_moments_distances_and_draws():
             "density: must be non-negative",
         ),
         (lambda: tp.Circle.from_density(np.ones_like, 16), "function: .* one .* got 6.283"),
+        (lambda: tp.Circle.from_density(np.ones_like, 10**12), r"n: must be below 2\^24"),
         (lambda: tp.Circle.from_density(np.ones_like, 7), "n: must be an integer of at least 8"),
         (lambda: lopsided().distance_to_dirac([1.0, 1.0]), "must have norm 1"),
         (lambda: tp.flow(lopsided(), tp.Softmax(np.eye(3), np.eye(3), np.eye(3)), 1.0), "dimens"),

@@ -467,6 +467,7 @@ VIOLATIONS: dict[str, tuple[Callable[[NotebookNode], None], str]] = {
         setting("image", "alt", "The error falls to 0.125 at the right end of the axis."),
         "number 0.125 in prose",
     ),
+    "lost backslash": (append("Let $\theta$ be small."), "'\\t' in the text"),
     "obviously": (append("Obviously it does."), "'Obviously' in prose"),
     "simply": (append("It simply does."), "'simply' in prose"),
     "short text": (replace("Words " * 200, ""), "words of prose, not 1500 to 2500"),

@@ -74,6 +74,45 @@ def test_a_token_without_part_in_the_top_eigenvalue_has_no_limit_there():
     assert np.abs(found[1] - [0.0, 1.0]).max() < 1e-15
 
 
+def test_a_defective_lower_eigenvalue_hinders_no_limit():
+    """Top eigenvalue 3, a Jordan block of 1 below it, in a basis that is not orthogonal."""
+    jordan = np.array([[3.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
+    basis = np.array([[1.0, 0.4, 0.2], [0.3, 1.0, -0.5], [0.0, 0.6, 1.0]])
+    head = tp.Softmax(np.eye(3), np.eye(3), basis @ jordan @ np.linalg.inv(basis))
+    x = tp.Sphere().retract(np.random.default_rng(0).normal(size=(5, 3)))
+    limits = low_temperature.zero_temperature_limit(head, x)
+    late = low_temperature.zero_temperature_path(head, x, 30.0)
+    assert np.abs(limits - late).max() < 1e-12
+    assert np.abs(np.abs(limits @ basis[:, 0]) - np.linalg.norm(basis[:, 0])).max() < 1e-12
+    assert np.abs(low_temperature.zero_temperature_rate(head, x) - 2.0).max() < 1e-6
+
+
+def test_a_repeated_top_eigenvalue_has_its_projector():
+    basis = np.random.default_rng(1).normal(size=(4, 4))
+    M = basis @ np.diag([2.0, 2.0, 0.5, -1.0]) @ np.linalg.inv(basis)
+    x = tp.Sphere().retract(np.random.default_rng(2).normal(size=(3, 4)))
+    head = tp.Softmax(np.eye(4), np.eye(4), M)
+    projector = basis @ np.diag([1.0, 1.0, 0.0, 0.0]) @ np.linalg.inv(basis)
+    wanted = tp.Sphere().retract(x @ projector.T)
+    assert np.abs(low_temperature.zero_temperature_limit(head, x) - wanted).max() < 1e-12
+
+
+def test_paths_of_any_length_and_any_factor_of_the_query():
+    """Tokens of no or of a tiny part in the top eigenvalue, at depths where powers underflow."""
+    head = tp.Softmax(A, I2, V)  # M = diag(.1, .5): x_2/x_1 grows by e^(.4 s), s = 10 t at first
+    path = low_temperature.zero_temperature_path(head, I2, [100.0, 1e4])
+    assert np.array_equal(path, [I2, I2])
+    x = [[1.0, 1e-100]]
+    late = low_temperature.zero_temperature_path(head, x, 50.0)[0]
+    assert abs(np.log(late[1]) - (-100 * np.log(10) + 0.4 * 500)) < 1e-9
+    assert np.abs(low_temperature.zero_temperature_limit(head, [[1.0, 1e-10]]) - I2[1]).max() == 0
+    x, wanted = on_circle(np.array([0.3, 2.0])), None
+    for factor in (1.0, 1e-200, 1e9, 1e200):
+        found = low_temperature.zero_temperature_path(tp.Softmax(factor * A, I2, V), x, 2.0)
+        wanted = found if wanted is None else wanted
+        assert np.abs(found - wanted).max() < 1e-13
+
+
 # --- Laplace's method, three grades -------------------------------------------------------------
 
 
@@ -137,6 +176,18 @@ def test_the_bound_holds_for_rough_laws_and_is_not_sharp():
         e = on_circle(rng.uniform(0, 2 * np.pi, size=20))
         off = np.linalg.norm(tp.Softmax(K * I2, I2, I2)(law)(e) - e, axis=1).max()
         assert off < low_temperature.laplace_bound(K, 2, kappa)
+
+
+@pytest.mark.parametrize(
+    ("K", "d"), [(1e-100, 10), (1.0, 1000), (10.0, 768), (3e9, 2), (1e300, 9), (1e6, 5000), (2, 3)]
+)
+def test_lengths_of_uniform_means_of_any_size(K, d):
+    """Between the bounds of Amos; a closed form in dimension three."""
+    length, half = float(low_temperature.uniform_mean(K, d)), (d - 1) / 2
+    low, high = (K / (half + np.hypot(half + more, K)) for more in (1, 0))
+    assert low * (1 - 1e-12) <= length <= high * (1 + 1e-12)
+    if d == 3:
+        assert length == pytest.approx(1 / np.tanh(K) - 1 / K, rel=1e-13)
 
 
 # --- V against VA on a half sphere --------------------------------------------------------------
@@ -252,11 +303,17 @@ def test_laws_of_the_times():
     assert low_temperature.concentration_constant([1, 0.5], [0.1, 1], 0.3) == pytest.approx(
         exact, rel=1e-13
     )
-    for ratio in (1e-8, 1e8):  # extreme starts keep their digits
+    for ratio in (1e-150, 1e-8, 1e8):  # extreme starts keep their digits
         u = k * np.sqrt(ratio**2 / (1 + ratio**2))
         exact = u * (1 + ratio**2 * (1 + k / u) ** 2)
         found = low_temperature.concentration_constant([1, 0.5], [0.1, 1], ratio)
         assert found == pytest.approx(exact, rel=1e-12)
+
+
+def test_zero_temperature_is_of_softmax_alone():
+    """Unnormalised attention has no limit as its weights grow without bound."""
+    with pytest.raises(TypeError, match="head: must be Softmax; got Unnormalized"):
+        low_temperature.zero_temperature_path(tp.Unnormalized(A, I2, V), I2, 1.0)
 
 
 # --- the heat phase -----------------------------------------------------------------------------
@@ -288,6 +345,7 @@ def test_repulsion_at_low_temperature_is_heat_to_first_order():
 def test_attraction_grows_fastest_at_one_degree():
     found = [low_temperature.fastest_degree(beta, 2) for beta in (10, 50, 200, 1000)]
     assert found == [4, 10, 20, 45]
+    assert low_temperature.fastest_degree(1.4e5, 28_000) == 10  # Bessel functions underflow
     rates = one_cluster.mode_rates(1e6, 2, np.arange(1300, 1530))
     assert abs(rates.max() - 2 / np.e) < 1e-5  # bounded, so well posed but at zero temperature
 
@@ -317,6 +375,34 @@ def test_attraction_grows_fastest_at_one_degree():
             "ratio: must be a positive finite",
         ),
         (lambda: low_temperature.fastest_degree(-1.0, 2), "beta: must be a positive finite"),
+        (lambda: low_temperature.fastest_degree(1e30, 2), "beta: must be at most 1e"),
+        (
+            lambda: low_temperature.zero_temperature_rate(
+                tp.Softmax(np.diag([1.0, 0.0]), I2, V), I2
+            ),
+            "head: key.T query must be injective",
+        ),
+        (
+            lambda: low_temperature.laplace_mean([1, 0], 2.0, [3, 1]),
+            "gradient: must be tangential",
+        ),
+        (lambda: low_temperature.laplace_mean([1], 2.0, [0]), "dimension: must be an integer of"),
+        (
+            lambda: low_temperature.concentration_times([1e200, 1e199], [1e200, 1.0]),
+            "values, scores: their products must be finite",
+        ),
+        (
+            lambda: low_temperature.concentration_constant([1, 0.5], [0.1, 1], 1e200),
+            "ratio: the constant must be below",
+        ),
+        (
+            lambda: low_temperature.tangent_model([1, 0.5], [0.1, 1], 50.0, 0.1, 0.1, 1e4),
+            "time: the mean must stay below",
+        ),
+        (
+            lambda: low_temperature.tangent_model([1, 0.5], [0.1, 1], 1e308, 0.1, 10.0, 1.0),
+            "beta, spread: beta spread.2 must be a number",
+        ),
     ],
 )
 def test_bad_input_is_refused(make, words):

@@ -384,7 +384,9 @@ def number(
             f"{name}: must be {allowed}; got {_shown(value)}.{advice and ' '}{advice}"
         )
     if whole and abs(found) >= most:
-        raise ValueError(f"{name}: must be below 2^63; got {_shown(value)}.")
+        raise ValueError(
+            f"{name}: must be below 2^{np.log2(float(most)):.0f}; got {_shown(value)}."
+        )
     return found
 
 

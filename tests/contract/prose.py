@@ -30,6 +30,9 @@ from contract.limits import (
     WORDS_BEFORE_PICTURE,
 )
 
+# What a backslash that was not doubled leaves of a formula: \beta, \theta, \frac, \nu, \rho.
+UNSEEN = re.compile(r"[^\S \n]|[\x00-\x09\x0b-\x1f]")
+
 FORBIDDEN_WORDS = re.compile(
     r"\b(?:obviously|clearly|easy to see|trivially|simply(?! connected))\b", re.IGNORECASE
 )
@@ -63,7 +66,7 @@ def check_title(notebook: NotebookNode) -> list[str]:
 
 
 def check_prose(notebook: NotebookNode) -> list[str]:
-    """No computed number written by hand; no word that tells the reader it is easy."""
+    """No computed number written by hand, no word that tells the reader it is easy, no tab."""
     exempt = {str(number) for number in settings_of(notebook).get("prose_numbers", ())}
     texts = [(piece.cell, text_of(part, is_literal)) for piece, part in markdown(notebook)]
     for number, cell in code_cells(notebook):
@@ -71,6 +74,10 @@ def check_prose(notebook: NotebookNode) -> list[str]:
         texts.append((number, alt_text(cell)))
         texts.append((number, settings.get("figure", {}).get("caption", "")))
     found = []
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type == "markdown":
+            for sign in UNSEEN.findall(cell.source):
+                found.append(f"cell {number}: {sign!r} in the text: double the backslash")
     for number, text in texts:
         clean = plain(text)
         for decimal in re.findall(r"(?<![\w.])\d+\.\d+(?:e[+-]?\d+)?(?!\w|\.\d)", clean):

@@ -19,11 +19,14 @@ from transpde.checks import Array, frozen, points_of
 from transpde.fields import Field, in_range
 from transpde.measures import Axial, Circle
 
-__all__ = ["AxialField", "CircleField", "exponentials", "isotropic"]
+__all__ = ["AxialField", "CircleField", "angles_for", "exponentials", "isotropic"]
 
 ROUNDING = 1e-13  # relative
+TINY = 1e-300  # inverse temperatures at which weights are equal
 CANCELLED = 1e-6  # what is left of a sum, beside its terms, that keeps no ten digits
 NEGLIGIBLE = 1e-18  # coefficients beside the largest, which is at least one
+UNSEEN = 1e-10  # of the largest sum of weights: what is left has six digits of a density
+NARROW = 1e-6  # the first mode of the weights that a sum over angles takes for another one
 AT_ONCE = 1 << 20  # pairs whose weights are held at once
 
 
@@ -34,6 +37,23 @@ def isotropic(matrix: Array) -> float | None:
     b = float(np.trace(matrix)) / len(matrix)
     off = np.abs(matrix - b * np.eye(len(matrix))).max()
     return b if off <= ROUNDING * np.abs(matrix).max() else None
+
+
+def angles_for(width: float) -> int:
+    r"""Return the angles n for which $e^{K\cos\theta}$ has no modes of weight beyond 2n/3.
+
+    A density has modes up to n/3, so these are what a sum over n angles takes for its own. The
+    quotient $I_k(K)/I_0(K)$ is at most about $e^{\sqrt{k^2 + K^2} - K - k\,\mathrm{arsinh}(k/K)}$.
+    """
+    if width < TINY:
+        return 0
+    low, high = 0.0, 40.0 + 10 * np.sqrt(width)
+    while high - low > 0.5:
+        k = (low + high) / 2
+        # hypot(k, K) - K, without cancellation
+        size = k * k / (np.hypot(k, width) + width) - k * np.arcsinh(k / width)
+        low, high = (low, k) if size < np.log(NARROW) else (k, high)
+    return int(np.ceil(1.5 * high))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,10 +90,22 @@ class CircleField(Field):
         b = isotropic(A)
         if b is None:
             weights, shift = _weights_at_angles(A.tobytes(), n)
-            return self._velocities(weights @ self._moments, shift)
+            return self._velocities(self._seen(weights @ self._moments), shift)
         kernel = np.fft.rfft(np.exp(b * np.cos(self.measure.angles) - abs(b)))
         sums = np.fft.irfft(kernel[:, None] * np.fft.rfft(self._moments, axis=0), n, axis=0)
-        return self._velocities(sums, np.full((n, 1), abs(b)))
+        return self._velocities(self._seen(sums), np.full((n, 1), abs(b)))
+
+    def _seen(self, sums: Array) -> Array:
+        """Return the sums, or raise where a mean would rest on what rounding leaves."""
+        masses = sums[:, 0]
+        at = int(masses.argmin())
+        if self.head.normalised and masses[at] < UNSEEN * masses.max():
+            raise RuntimeError(
+                f"flow: at the angle {self.measure.angles[at]:.6g} attention looks where the "
+                f"density is less than {UNSEEN:.0e} of what it is elsewhere, and Fourier modes do "
+                "not resolve it. Take a higher temperature, or move tokens: circle.particles."
+            )
+        return sums
 
     @property
     def _moments(self) -> Array:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
 from transpde.attention.base import Attention
-from transpde.attention.densities import AxialField, CircleField, isotropic
+from transpde.attention.densities import AxialField, CircleField, angles_for, isotropic
 from transpde.checks import Array, finite_array, points_of, same_size
 from transpde.fields import AffineField, Field, Motion, VelocityField, in_range
 from transpde.kernels import (
@@ -108,6 +108,13 @@ class Head(Attention):
     def _check_circle(self, measure: Measure) -> None:
         if self.normalised is None:
             super()._check_circle(measure)
+        width = np.linalg.norm(self.key.mT @ self.query, 2, axis=(-2, -1)).max()
+        needed, n = angles_for(float(width)), len(cast("Circle", measure).density)
+        if n < needed:
+            raise ValueError(
+                f"measure: must have at least {needed} angles for this head, whose weights, of "
+                f"inverse temperature |key^T query| = {width:.6g}, are too narrow for {n}."
+            )
 
     def _check_axial(self, measure: Measure) -> None:
         if self.normalised is None:

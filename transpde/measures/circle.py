@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import gammaln
 
 from transpde.checks import (
     Array,
@@ -47,7 +48,8 @@ class Circle(Measure):
 
     The angles are $\theta_j = 2\pi j/n$, from the first axis. It moves under `Softmax` and
     `Unnormalized` heads with any parameters, sums of these, and fields that are added. `flow`
-    raises when the density gets too steep for its angles.
+    raises when the density gets too steep for its angles; a head whose weights are too narrow for
+    them is refused.
 
     Args:
         density: values (n,), non-negative, n at least 8; their mean times 2 pi must be one to
@@ -187,8 +189,16 @@ class Circle(Measure):
         x, p = finite_array("point", point, "d"), order_of("p", p)
         same_size("point", len(x), "the measure", 2, "dimension")
         self.space.check("point", x[None])
-        chords = 2 * np.abs(np.sin((self.angles - np.arctan2(x[1], x[0])) / 2))
-        return float(max(self.masses @ chords**p, 0.0) ** (1 / p))
+        angle, n = np.arctan2(x[1], x[0]), len(self.density)
+        if p % 2 == 0 and p < n:  # a sum over the angles is the integral
+            halves = np.abs(np.sin((self.angles - angle) / 2))
+            return 2 * float(max(self.masses @ halves**p, 0.0) ** (1 / p))
+        k = np.arange(n // 2 + 1)
+        ratios = (k[:-1] - p / 2) / (k[1:] + p / 2)  # of the modes of |sin(theta / 2)|^p
+        first = np.exp(gammaln(p + 1) - 2 * gammaln(p / 2 + 1) - p * np.log(2))
+        sizes = first * np.append(1.0, 2 * np.cumprod(ratios))
+        total = float((sizes * self.modes * np.exp(1j * k * angle)).real.sum())
+        return 2 * float(max(total, 0.0) ** (1 / p))
 
     @quiet
     def sample(self, n: int, seed: int | np.random.Generator) -> Particles:
@@ -232,7 +242,7 @@ class Circle(Measure):
         """Return the time derivative of the values under a velocity field."""
         n = len(self.density)
         k = np.arange(n // 2 + 1)
-        low = k <= n / 3
+        low = 3 * k < n  # strictly: the square of the mode n/3 would be taken for it
         rho, v = (
             np.fft.irfft(np.fft.rfft(f) * low, n) for f in (self.density, self.speeds(field))
         )

@@ -11,12 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.integrate import solve_ivp
-from scipy.linalg import expm
+from scipy.linalg import expm, schur, solve_sylvester
 from scipy.optimize import brentq
-from scipy.special import ive
 
 from transpde.attention.normalised import Softmax
-from transpde.attention.unnormalised import Unnormalized
 from transpde.checks import (
     Array,
     finite_array,
@@ -30,7 +28,7 @@ from transpde.checks import (
 from transpde.fields import quiet
 from transpde.measures.axial import sphere_dimension
 from transpde.spaces import Sphere
-from transpde.theory.one_cluster import mode_rates, times_from_zero
+from transpde.theory.one_cluster import bessel_quotients, mode_rates, times_from_zero
 
 __all__ = [
     "ConcentrationTimes",
@@ -49,7 +47,11 @@ __all__ = [
 __dir__ = listing(__all__)
 
 EQUAL = 1e-9  # relative distance of eigenvalues that count as equal
-DEFECTIVE = 1e7  # condition of eigenvectors of which some count as missing
+ROUNDING = 1e-12  # relative to the norm of the matrix
+DEFECTIVE = 1e7  # norm of a spectral projector from which on eigenvectors count as missing
+FAINT = 1e-150  # what is left of a token from which on its digits are in danger
+LARGEST = 709.0  # log of a number
+WARMEST = 1e12  # largest inverse temperature whose degrees are searched
 
 
 @quiet
@@ -60,7 +62,8 @@ def zero_temperature_path(head: Any, points: Any, time: Any) -> Array:
     clock.
 
     Args:
-        head: a head, whose query may have any positive factor; key^T query injective.
+        head: a `Softmax` head with key^T query injective; a positive factor of the query has no
+            part.
         points: x0, shape (n, d), on the unit sphere.
         time: times (T,), not negative, or one.
 
@@ -70,17 +73,12 @@ def zero_temperature_path(head: Any, points: Any, time: Any) -> Array:
     Raises:
         ValueError: points off the sphere or of another dimension; a score matrix that is not
             injective; times that are negative or not finite.
-        TypeError: no head.
+        TypeError: no softmax head.
 
     Source: ours (chapter on low temperature).
     """
     A, V = _matrices(head)
     x, t = _on_sphere(points, len(A)), times_from_zero(time)
-    if np.linalg.matrix_rank(A) < len(A):
-        raise ValueError(
-            "head: key^T query must be injective; got one of lower rank, which weighs no token "
-            "where it is zero."
-        )
     M = V @ A
     clock = _clock(A, M, x, float(t.max()))
     found = np.stack([_there(M, s, x) for s in clock(t.ravel())])
@@ -95,15 +93,17 @@ def zero_temperature_limit(head: Any, points: Any) -> Array | None:
     are not one real semisimple eigenvalue, tokens rotate for ever or creep: None.
 
     Args:
-        head: a head, whose query may have any positive factor.
+        head: a `Softmax` head with key^T query injective; a positive factor of the query has no
+            part.
         points: x0, shape (n, d), on the unit sphere.
 
     Returns:
-        Array (n, d); NaN for a token with $\Pi x_0 = 0$.
+        Array (n, d); NaN for a token with $\Pi x_0 = 0$ up to rounding.
 
     Raises:
-        ValueError: points off the sphere or of another dimension.
-        TypeError: no head.
+        ValueError: points off the sphere or of another dimension; a score matrix that is not
+            injective.
+        TypeError: no softmax head.
 
     Source: ours (chapter on low temperature).
 
@@ -120,9 +120,9 @@ def zero_temperature_limit(head: Any, points: Any) -> Array | None:
     top = _top(V @ A)
     if top is None:
         return None
-    image = x @ top[0].T
+    image, least = x @ top[0].T, ROUNDING * np.linalg.norm(top[0])
     size = np.linalg.norm(image, axis=1, keepdims=True)
-    found = np.divide(image, size, out=np.full_like(image, np.nan), where=size > EQUAL)
+    found = np.divide(image, size, out=np.full_like(image, np.nan), where=size > least)
     return frozen(found + 0.0)
 
 
@@ -133,15 +133,17 @@ def zero_temperature_rate(head: Any, points: Any) -> Array | None:
     The gap is that of the real parts of the eigenvalues of M = VA.
 
     Args:
-        head: a head; the rate is for its own query, without a factor.
+        head: a `Softmax` head with key^T query injective; a positive factor of the query has no
+            part.
         points: x0, shape (n, d), on the unit sphere.
 
     Returns:
-        Array (n,); NaN for a token without a limit.
+        Array (n,); NaN for a token without a limit, infinite where no token moves.
 
     Raises:
-        ValueError: points off the sphere or of another dimension.
-        TypeError: no head.
+        ValueError: points off the sphere or of another dimension; a score matrix that is not
+            injective.
+        TypeError: no softmax head.
 
     Source: ours (chapter on low temperature).
     """
@@ -169,7 +171,7 @@ def uniform_mean(concentration: Any, dimension: int) -> Array:
     Source: ours (chapter on low temperature).
     """
     K, d = _concentrations(concentration), sphere_dimension(dimension)
-    return frozen(np.asarray(ive(d / 2, K) / ive(d / 2 - 1, K)))
+    return frozen(bessel_quotients(d / 2 - 1, 1, K))
 
 
 @quiet
@@ -182,11 +184,11 @@ def laplace_mean(direction: Any, concentration: float, gradient: Any) -> Array:
     Args:
         direction: e, shape (d,), on the unit sphere.
         concentration: K, positive.
-        gradient: the tangential gradient of the log of the density at e, shape (d,).
+        gradient: the gradient of the log of the density at e, shape (d,), tangential.
 
     Raises:
-        ValueError: a direction off the sphere, shapes that do not match, a concentration that is
-            not positive.
+        ValueError: a direction off the sphere, shapes that do not match, a gradient with a part
+            along e, a concentration that is not positive.
 
     Source: ours (chapter on low temperature).
     """
@@ -197,6 +199,12 @@ def laplace_mean(direction: Any, concentration: float, gradient: Any) -> Array:
     g = finite_array("gradient", gradient, "d")
     same_size("gradient", len(g), "direction", len(e), "dimension")
     Sphere().check("direction", e[None])
+    sphere_dimension(len(e))
+    if abs(g @ e) > EQUAL * np.linalg.norm(g):
+        raise ValueError(
+            "gradient: must be tangential, at right angles to the direction; got a part of "
+            f"{g @ e} along it. Subtract it first."
+        )
     return frozen(e + (g - (len(e) - 1) / 2 * e) / K)
 
 
@@ -254,8 +262,7 @@ def concentration_times(values: Any, scores: Any) -> ConcentrationTimes | None:
         >>> low_temperature.concentration_times([1.0, 0.5], [0.1, 1.0])
         ConcentrationTimes(best=1.25, escape=2.25)
     """
-    (v1, v2), (a1, a2) = _pair("values", values), _pair("scores", scores)
-    g = v2 * a2 - v1 * a1
+    v1, v2, _, a2, g = _plane(values, scores)
     if not (v1 > v2 > 0 and g > 0 and a2 > 0):
         return None
     best = a2 / (2 * g)
@@ -284,19 +291,26 @@ def concentration_constant(values: Any, scores: Any, ratio: float) -> float | No
         >>> round(low_temperature.concentration_constant([1.0, 0.5], [0.1, 1.0], 0.05), 5)
         0.13141
     """
-    (v1, v2), (a1, a2) = _pair("values", values), _pair("scores", scores)
-    q = positive_number("ratio", ratio) ** 2
+    v1, v2, _, _, g = _plane(values, scores)
+    log_q = 2 * np.log(positive_number("ratio", ratio))
     if concentration_times(values, scores) is None:
         return None
-    kappa, p = v2 / (v2 * a2 - v1 * a1), v1 / v2
+    log_kappa, p = np.log(v2) - np.log(g), v1 / v2
+    log_less = np.log(v1 - v2) - np.log(v2)  # of p - 1
+
+    def log_of(log_w: float) -> float:
+        """The log of 1 + z, with (p - 1) z = 1 + w."""
+        return float(np.logaddexp(0, np.logaddexp(0, log_w) - log_less))
+
     # In z = kappa / u the slope vanishes for q (1 + z)^(p - 1) ((p - 1) z - 1) = 1: one root.
-    most = (p - 1) * np.log1p((1 + 1 / q) / (p - 1))
-
-    def slope(log_w: float) -> float:
-        return float(np.log(q) + log_w + (p - 1) * np.log1p((1 + np.exp(log_w)) / (p - 1)))
-
-    z = (1 + np.exp(brentq(slope, -np.log(q) - most - 1, -np.log(q) + 1, xtol=1e-14))) / (p - 1)
-    return float(kappa / z * (1 + q * (1 + z) ** p))
+    most = (p - 1) * log_of(-log_q)
+    log_w = brentq(lambda x: log_q + x + (p - 1) * log_of(x), -log_q - most - 1, 1 - log_q,
+                   xtol=1e-14)  # fmt: skip
+    log_z = np.logaddexp(0, log_w) - log_less
+    log_C = log_kappa - log_z + np.logaddexp(0, log_q + p * log_of(log_w))
+    if log_C > LARGEST:
+        raise ValueError(f"ratio: the constant must be below 1e308; got e^{log_C:.6g} for it.")
+    return float(np.exp(log_C))
 
 
 @quiet
@@ -323,12 +337,12 @@ def tangent_model(
         The mean and the spread, of the shape of `time`.
 
     Raises:
-        ValueError: parameters outside of these; times that are negative or not finite.
+        ValueError: parameters outside of these; times that are negative or not finite, or so late
+            that the mean is no number.
 
     Source: ours (chapter on low temperature).
     """
-    (v1, v2), (a1, a2) = _pair("values", values), _pair("scores", scores)
-    g = v2 * a2 - v1 * a1
+    v1, v2, a1, a2, g = _plane(values, scores)
     if not (v2 > 0 and a2 > 0 and g > 0):
         raise ValueError(
             "values, scores: must have v2 > 0, a2 > 0 and v2 a2 > v1 a1, so that VA prefers the "
@@ -341,6 +355,8 @@ def tangent_model(
     )
     m0 = number("mean", mean, "a finite number", np.isfinite)
     u0, power = b * s0**2, a2 / g - 1 / v2
+    if not (np.isfinite(g * u0) and u0 > 0):
+        raise ValueError(f"beta, spread: beta spread^2 must be a number; got {b} and {s0}.")
 
     def late(fallen: float) -> float:
         """The time at which u has fallen to u0 e^(-fallen)."""
@@ -355,7 +371,10 @@ def tangent_model(
     ]).reshape(t.shape)  # fmt: skip
     s = s0 * np.exp(-falls / 2)
     log_ratio = falls + np.log((v2 + g * u0 * np.exp(-falls)) / (v2 + g * u0))
-    m = m0 * np.exp(-falls / 2 + log_ratio * v1 / (2 * v2))
+    log_m = -falls / 2 + log_ratio * v1 / (2 * v2)
+    if m0 and log_m.max() + np.log(abs(m0)) > LARGEST:
+        raise ValueError(f"time: the mean must stay below 1e308; it is above by time {t.max()}.")
+    m = np.sign(m0) * np.exp(log_m + np.log(abs(m0))) if m0 else np.zeros(t.shape)
     return frozen(np.asarray(m)), frozen(np.asarray(s))
 
 
@@ -368,7 +387,8 @@ def fastest_degree(beta: float, dimension: int) -> int:
         dimension: d, at least 2.
 
     Raises:
-        ValueError: an inverse temperature that is not positive, a dimension below two.
+        ValueError: an inverse temperature that is not positive or above 1e12, a dimension below
+            two.
 
     Source: ours (chapter on low temperature).
 
@@ -378,6 +398,8 @@ def fastest_degree(beta: float, dimension: int) -> int:
         [4, 10, 20, 45]
     """
     b = positive_number("beta", beta)
+    if b > WARMEST:
+        raise ValueError(f"beta: must be at most {WARMEST:.0e}; got {b}, of too many degrees.")
     degrees = np.arange(1, int(3 * np.sqrt(2 * b)) + 4)
     return int(degrees[np.argmax(mode_rates(b, dimension, degrees))])
 
@@ -396,7 +418,13 @@ def _clock(A: Array, M: Array, x: Array, last: float) -> Any:
 def _there(M: Array, clocks: Array, x: Array) -> Array:
     """Return the points after the clocks (n,), normalised."""
     y = (expm(clocks[:, None, None] * (M - _shift(M))) @ x[..., None])[..., 0]
-    return y / np.linalg.norm(y, axis=1, keepdims=True)
+    size = np.linalg.norm(y, axis=1, keepdims=True)
+    faint = size[:, 0] < FAINT  # of no part in the top eigenvalue: in two steps
+    if faint.any():
+        half = clocks[faint] / 2
+        y[faint] = _there(M, half, _there(M, half, x[faint]))
+        size[faint] = 1.0
+    return np.asarray(y / size)
 
 
 def _shift(M: Array) -> Array:
@@ -406,25 +434,33 @@ def _shift(M: Array) -> Array:
 
 def _top(M: Array) -> tuple[Array, float] | None:
     """Return the projector of a real semisimple top eigenvalue, and the gap; None for another."""
-    values, right = np.linalg.eig(M)
-    size = max(np.abs(values).max(), np.finfo(float).tiny)
-    top = values.real > values.real.max() - EQUAL * size
-    if (np.abs(values[top].imag) > EQUAL * size).any():
+    values, size = np.linalg.eigvals(M), np.linalg.norm(M)
+    most = values.real.max()
+    least = most - EQUAL * abs(most) - ROUNDING * size
+    T, basis, k = schur(M, output="complex", sort=lambda z: z.real >= least)
+    top, rest = T.diagonal()[:k], T.diagonal()[k:]
+    off = np.abs(T[:k, :k] - top.real.mean() * np.eye(k)).max()
+    if off > 2 * (EQUAL * abs(most) + ROUNDING * size):  # a complex pair, a Jordan block
         return None
-    if np.linalg.cond(right) > DEFECTIVE:
+    across = solve_sylvester(T[:k, :k], -T[k:, k:], T[:k, k:]) if len(rest) else T[:k, k:]
+    projector = (basis[:, :k] @ np.hstack([np.eye(k), across]) @ basis.conj().T).real
+    if np.linalg.norm(projector) > DEFECTIVE:
         return None
-    projector = (right[:, top] @ np.linalg.inv(right)[top]).real
-    rest = values.real[~top]
-    return projector, float(values.real.max() - rest.max()) if len(rest) else np.inf
+    return projector, float(most - rest.real.max()) if len(rest) else np.inf
 
 
 def _matrices(head: Any) -> tuple[Array, Array]:
-    """Return A = K^T Q and V of a head."""
-    of_kind("head", head, (Softmax, Unnormalized))
+    """Return A = K^T Q over its largest entry, and V, of a softmax head with A injective."""
+    of_kind("head", head, Softmax)
     A, V = head.key.mT @ head.query, head.value
     if A.ndim > 2 or V.ndim > 2:
         raise ValueError("head: must be a single one; got parameters with leading axes.")
-    return A, V
+    if np.linalg.matrix_rank(A) < len(A):
+        raise ValueError(
+            "head: key^T query must be injective; got one of lower rank, which weighs no token "
+            "where it is zero."
+        )
+    return A / np.abs(A).max(), V
 
 
 def _on_sphere(points: Any, dimension: int) -> Array:
@@ -439,6 +475,19 @@ def _concentrations(value: Any) -> Array:
     if K.min() <= 0:
         raise ValueError(f"concentration: must be positive; got {K.min()}.")
     return K
+
+
+def _plane(values: Any, scores: Any) -> tuple[float, float, float, float, float]:
+    """Return v1, v2, a1, a2 and g = v2 a2 - v1 a1."""
+    (v1, v2), (a1, a2) = _pair("values", values), _pair("scores", scores)
+    with np.errstate(over="ignore", invalid="ignore"):
+        g = v2 * a2 - v1 * a1
+    if not np.isfinite(g):
+        raise ValueError(
+            f"values, scores: their products must be finite; got values {v1, v2} and scores "
+            f"{a1, a2}."
+        )
+    return float(v1), float(v2), float(a1), float(a2), float(g)
 
 
 def _pair(name: str, value: Any) -> Array:

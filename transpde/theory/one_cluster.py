@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from scipy.integrate import solve_ivp
-from scipy.special import gammaln, ive
+from scipy.special import gammaln, hyp0f1, ive
 
 from transpde.checks import (
     LEAST,
@@ -40,6 +40,8 @@ __all__ = [
 
 __dir__ = listing(__all__)
 
+FAINT = 1e-290  # Bessel functions below are lost to underflow
+FAR = 1e9  # arguments of Bessel functions above are those of an expansion
 SERIES = 0.03  # shifts below are summed as a series
 TOLERANCES: Any = {"method": "DOP853", "rtol": 1e-12, "atol": 1e-13}
 
@@ -244,11 +246,43 @@ def mode_rates(beta: float, dimension: int, degrees: Any, normalized: bool = Tru
     if degree.min() < 0 or (degree % 1).any():
         raise ValueError(f"degrees: must be integers of at least 0; got {degrees!r}.")
     nu = d / 2 - 1
-    rates = degree * (degree + d - 2) / b * ive(degree + nu, b) / ive(nu, b)
+    rates = degree * (degree + d - 2) / b * bessel_quotients(nu, degree, b)
     if not flag("normalized", normalized):
         with np.errstate(over="ignore"):
-            rates = rates * np.exp(gammaln(d / 2) + nu * np.log(2 / b) + b) * ive(nu, b)
+            size = np.exp(gammaln(d / 2) + nu * np.log(2 / b) + b) * ive(nu, b)
+            rates = rates * (size if ive(nu, b) > FAINT else hyp0f1(d / 2, b * b / 4))
     return frozen(np.asarray(rates))
+
+
+def bessel_quotients(order: float, steps: Any, z: Any) -> Array:
+    r"""Return $I_{\nu+k}(z)/I_\nu(z)$ for whole k >= 0 and z > 0, of any size."""
+    k, z = np.broadcast_arrays(np.asarray(steps, float), np.asarray(z, float))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        least = ive(order, z)
+        found = np.asarray(ive(order + k, z) / least)
+    far, lost = z > FAR, ~(least > FAINT)
+    if far.any():
+        found[far] = _far_quotients(order, k[far], z[far])
+    if (lost & ~far).any():
+        found[lost & ~far] = _continued(order, k[lost & ~far], z[lost & ~far])
+    return found
+
+
+def _far_quotients(order: float, k: Array, z: Array) -> Array:
+    """Return them for large z, by the expansion that is uniform in the order."""
+    low, high = np.hypot(order, z), np.hypot(order + k, z)
+    logs = k * (2 * order + k) / (high + low) + order * np.arcsinh(order / z)
+    logs -= (order + k) * np.arcsinh((order + k) / z) + np.log(high / low) / 2
+    return np.asarray(np.exp(logs + (1 / high - 1 / low) / 8))
+
+
+def _continued(order: float, k: Array, z: Array) -> Array:
+    """Return them by the continued fraction of neighbours, from an order far above."""
+    logs, quotient = np.zeros(z.shape), np.zeros(z.shape)
+    for j in range(int(k.max() + 60 + np.sqrt(z.max())), 0, -1):
+        quotient = z / (2 * (order + j) + z * quotient)
+        logs += np.where(j <= k, np.log(quotient), 0.0)
+    return np.asarray(np.exp(logs))
 
 
 def _solved(rate: Any, start: float, times: Array) -> Array:
