@@ -222,8 +222,9 @@ def heads_balance(
         squares.append(heads_dissipation(measure, D, head, mobility))
     E = np.array(energies)
     work, dissipation = (
-        make_interp_spline(path.times, np.array(values), k=7, check_finite=False)
-        .antiderivative()(path.times)
+        make_interp_spline(path.times, np.array(values), k=7, check_finite=False).antiderivative()(
+            path.times
+        )
         for values in (power, squares)
     )
     return Balance(E - E[0], work, dissipation)
