@@ -68,7 +68,7 @@ class HeadDescent(Attention):
         D = symmetric_matrix("scores", self.scores)
         object.__setattr__(self, "scores", frozen((D + D.mT) / 2))
         if self.mobility is not None:
-            choice("mobility", self.mobility, MOBILITIES)
+            choice("mobility", self.mobility, MOBILITIES, " or None")
 
     @property
     def dimension(self) -> int:

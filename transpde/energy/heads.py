@@ -11,7 +11,7 @@ from scipy.interpolate import make_interp_spline
 from transpde.attention import Attention, HeadDescent
 from transpde.checks import Array, brief, function, of_kind, same_size
 from transpde.energy.scores import mean_of, number
-from transpde.fields import quiet
+from transpde.fields import out_of_range, quiet
 from transpde.measures import Particles
 from transpde.schedules import Schedule
 from transpde.trajectories import Trajectory
@@ -60,6 +60,10 @@ def heads_power(measure: Particles, scores: Any, rates: Any) -> Any:
         scores: $D_h$, shape (h, d, d), symmetric; leading axes match those of a stack.
         rates: $\dot D_h$, of the shape of the scores, symmetric.
 
+    Returns:
+        A number, or an array of the shape of the stack; infinite where it is too large for a
+        float.
+
     Raises:
         ValueError: scores or rates that are not symmetric, or of another dimension than the
             measure; rates of another shape than the scores.
@@ -79,11 +83,13 @@ def heads_power(measure: Particles, scores: Any, rates: Any) -> Any:
             f"rates: must have the shape of scores, {head.scores.shape}; got "
             f"{turned.scores.shape}."
         )
-    x = measure.points[..., None, :, :]
+    x, pulls = measure.points[..., None, :, :], _means(measure, head) @ turned.scores.mT
+    logs = _partitions(measure, head) + measure.log_weights[..., None, :]
+    most = np.max(logs, axis=(-2, -1), keepdims=True)
+    each = np.exp(logs - most) * (x * pulls).sum(axis=-1) / (2 * logs.shape[-2])
+    total = each.sum(axis=(-2, -1))
     with np.errstate(over="ignore", invalid="ignore"):
-        pulls = _means(measure, head) @ turned.scores.mT
-        each = np.exp(_partitions(measure, head)) * (x * pulls).sum(axis=-1)
-        return number(mean_of(measure, each.mean(axis=-2)) / 2)
+        return number(np.where(total == 0, 0.0, total * np.exp(most[..., 0, 0])))
 
 
 @quiet
@@ -105,10 +111,14 @@ def heads_dissipation(
         attention: the attention whose field v is; the descent itself when left out.
         mobility: "harmonic", "arithmetic" or None.
 
+    Returns:
+        A number, or an array of the shape of the stack; inf where it is too large for a float.
+
     Raises:
         ValueError: scores that are not symmetric, or of another dimension than the measure; an
             unknown mobility; an attention that does not fit the measure.
         TypeError: a measure of another kind; something that is no attention.
+        OverflowError: a velocity that no float holds.
 
     Source: ours (chapter on heads that change in time).
 
@@ -124,18 +134,23 @@ def heads_dissipation(
         same_size("attention", attention.dimension, "the measure", measure.dimension, "dimension")
     field = (head if attention is None else attention)(measure)
     with np.errstate(over="ignore", invalid="ignore"):
-        squares = (measure.velocities(field) ** 2).sum(axis=-1)
-        G = mean_of(measure, squares * _weights(_partitions(measure, head), mobility))
-    return number(np.where(np.isnan(G), np.inf, G))
+        v = measure.velocities(field)
+        v = np.where(measure.weights[..., None] > 0, v, 0.0)
+        if not (np.isfinite(v) | ~np.isfinite(measure.points)).all():
+            raise out_of_range("attention: the velocity of a token")
+        roots = np.exp(_log_weights(_partitions(measure, head), mobility) / 2)
+        squares = np.where(v == 0, 0.0, roots[..., None] * v) ** 2
+        return number(mean_of(measure, squares.sum(axis=-1)))
 
 
-def _weights(logs: Array, mobility: str | None) -> Array:
-    """Return b at the tokens, one over the mobility."""
+def _log_weights(logs: Array, mobility: str | None) -> Array:
+    """Return log b at the tokens, minus that of the mobility."""
     if mobility is None:
-        return np.ones(logs.shape[:-2] + logs.shape[-1:])
-    if mobility == "arithmetic":
-        return np.exp(logs).mean(axis=-2)
-    return 1 / np.exp(-logs).mean(axis=-2)
+        return np.zeros(logs.shape[:-2] + logs.shape[-1:])
+    sign = 1 if mobility == "arithmetic" else -1
+    most = np.max(sign * logs, axis=-2, keepdims=True)
+    mean = np.exp(sign * logs - most).mean(axis=-2)
+    return np.asarray(sign * (most[..., 0, :] + np.log(mean)))
 
 
 class Balance(NamedTuple):
@@ -166,7 +181,8 @@ def heads_balance(
     r"""Return both sides of $E(t) - E(0) = \int_0^t\partial_tE\,ds - \int_0^tG^2ds$ along a flow.
 
     Both integrals are those of the spline of degree 7 through the values at the recorded times,
-    so that their error is of order 8 in the distance of these.
+    so that their error is of order 8 in the distance of these. A case of a stack that ends before
+    the last time is NaN, and the others are what they are alone.
 
     Args:
         path: a flow of tokens with at least 16 recorded times.
@@ -206,7 +222,9 @@ def heads_balance(
         squares.append(heads_dissipation(measure, D, head, mobility))
     E = np.array(energies)
     work, dissipation = (
-        make_interp_spline(path.times, np.array(values), k=7).antiderivative()(path.times)
+        make_interp_spline(path.times, np.array(values), k=7, check_finite=False).antiderivative()(
+            path.times
+        )
         for values in (power, squares)
     )
     return Balance(E - E[0], work, dissipation)

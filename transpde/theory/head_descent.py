@@ -69,6 +69,12 @@ def opposed_angle(first: float, second: float, start: Any, time: Any) -> Any:
     t = finite_array("time", time, "...")
     if t.min() < 0:
         raise ValueError(f"time: must not be negative; got {t.min()}.")
+    try:
+        np.broadcast_shapes(theta.shape, t.shape)
+    except ValueError as error:
+        raise ValueError(
+            f"time: must have a shape that fits that of start, {theta.shape}; got {t.shape}."
+        ) from error
     half = (a - b) * t / 2  # in sines and cosines, so that no power leaves the range
     scale = np.exp(-np.abs(half))
     left = np.where(half < 0, scale**2, 1.0)
@@ -84,6 +90,9 @@ def opposed_energy(first: float, second: float, angle: Any) -> Any:
         second: b, positive.
         angle: $\theta$, a number or an array.
 
+    Returns:
+        A number or an array; inf where it is too large for a float.
+
     Raises:
         ValueError: numbers out of range.
 
@@ -95,8 +104,10 @@ def opposed_energy(first: float, second: float, angle: Any) -> Any:
         1.412141
     """
     a, b = positive_number("first", first), positive_number("second", second)
-    c = np.cos(2 * finite_array("angle", angle, "..."))
-    return (np.exp(a * c) + np.exp(-b * c)) / 4
+    theta = finite_array("angle", angle, "...")
+    c = np.cos(theta) ** 2 - np.sin(theta) ** 2  # no angle is doubled beyond floats
+    with np.errstate(over="ignore"):
+        return (np.exp(a * c) + np.exp(-b * c)) / 4
 
 
 def opposed_valley(first: float, second: float) -> float | None:
@@ -134,6 +145,9 @@ def dissipation_bound(energy: float, size: float, variation: float) -> float:
         size: s, a bound on the spectral norms of the scores.
         variation: $\ell = \frac1H\sum_h\int\|\dot D_h\|dt$.
 
+    Returns:
+        The bound; inf where it is too large for a float.
+
     Raises:
         ValueError: negative numbers.
 
@@ -148,8 +162,8 @@ def dissipation_bound(energy: float, size: float, variation: float) -> float:
         number(name, value, "a number of at least 0", lambda x: 0 <= x < np.inf)
         for name, value in (("energy", energy), ("size", size), ("variation", variation))
     )
-    with np.errstate(over="ignore"):
-        return float(E + np.exp(s) * variation / 2)
+    with np.errstate(over="ignore", divide="ignore"):
+        return float(E + np.exp(s + np.log(variation)) / 2)
 
 
 class OrnsteinUhlenbeckLaw(NamedTuple):
@@ -173,8 +187,9 @@ def ornstein_uhlenbeck_law(degrees: int = 4) -> OrnsteinUhlenbeckLaw:
     $$H\,G^2\to\frac1{\mathbb E[1/Z]}\sum_kc_k\frac k{k+\kappa},$$
     where $c_k$ is the part of chaos k in $\mathbb E|Pm_D|^2$ and
     $\kappa_l = l(l+1)\mathbb E[\frac{i_l(r)}{i_0(r)}P_l(\frac{1+\xi}r)]$ the rate at which tokens
-    answer in degree l. The first chaos has degree 2, and the second one degrees 2 and 4; for what
-    is higher and of unknown degree the bounds take all rates from 0 to $\kappa_2$.
+    answer in degree l; all are positive, and those of even l >= 4 less than $\kappa_2$. The first
+    chaos has degree 2, and the second one degrees 2 and 4; for what is higher and of unknown
+    degree the bounds take all rates from 0 to $\kappa_2$.
 
     Args:
         degrees: how many of the rates, of l = 2, 4, ..., are returned.
