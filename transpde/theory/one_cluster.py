@@ -239,7 +239,7 @@ def mode_rates(beta: float, dimension: int, degrees: Any, normalized: bool = Tru
     Example:
         >>> from transpde.theory import one_cluster
         >>> one_cluster.mode_rates(2.0, 3, [1, 2]).round(6)
-        array([0.537315, 0.581967])
+        array([0.537315, 0.582084])
     """
     b, d = positive_number("beta", beta), sphere_dimension(dimension)
     degree = finite_array("degrees", degrees, "...")
