@@ -188,7 +188,8 @@ class Circle(Measure):
         same_size("point", len(x), "the measure", 2, "dimension")
         self.space.check("point", x[None])
         chords = 2 * np.abs(np.sin((self.angles - np.arctan2(x[1], x[0])) / 2))
-        return float(max(self.masses @ chords**p, 0.0) ** (1 / p))
+        most = chords.max()  # powers of chords up to one do not overflow
+        return float(most * max(self.masses @ (chords / most) ** p, 0.0) ** (1 / p))
 
     @quiet
     def sample(self, n: int, seed: int | np.random.Generator) -> Particles:
