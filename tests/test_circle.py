@@ -136,6 +136,8 @@ def test_moments_distances_and_draws():
     for p in (1, 2, 3):
         wanted = tp.wasserstein(tokens, dirac, p=p)
         assert abs(circle.distance_to_dirac(point, p) - wanted) < 1e-12
+    far = circle.distance_to_dirac(point, 1e6)  # (2 - 4e-4)^1e6 is no float
+    assert abs(far - 2) < 1e-3
     draws = circle.sample(20_000, seed=2)
     assert np.abs(draws.mean - circle.mean).max() < 4 / np.sqrt(20_000)
     assert np.array_equal(draws.points, circle.sample(20_000, seed=2).points)
