@@ -5,7 +5,7 @@ import pytest
 from scipy.special import ive
 
 import transpde as tp
-from transpde.attention.densities import scaled_average
+from transpde.attention.densities import log_average, scaled_average
 
 HEADS = {"softmax": tp.Softmax, "unnormalised": tp.Unnormalized}
 
@@ -144,6 +144,45 @@ def test_moments_of_a_density_are_integrals(d):
     assert abs(sharp.mean[0] - ive(d / 2, 30.0) / ive(d / 2 - 1, 30.0)) < 1e-14
 
 
+@pytest.mark.parametrize("d", [100, 400, 1000])
+def test_moments_of_a_density_are_integrals_in_high_dimension(d):
+    level = tp.Axial.from_density(np.ones_like, d)
+    assert abs(level.covariance[0, 0] * d - 1) < 1e-8
+    uneven = tp.Axial.from_density(lambda eta: 1 - np.cos(eta) / 2, d)
+    assert abs(uneven.mean[0] * 2 * d - 1) < 1e-7
+
+
+@pytest.mark.parametrize("beta", [2.0, 30.0, 100.0])
+@pytest.mark.parametrize("d", [300, 1000])
+def test_the_field_in_high_dimension_is_that_of_its_dirac(d, beta):
+    """A law near one pole pulls as a token does, and has finite weights."""
+    law = tp.Axial([1.0, np.pi - 1e-9], [1e-300, 1.0], d)
+    rates = head("softmax", d, beta)(law).rates()
+    assert abs(rates[0] - 1) < 1e-6
+    narrow = tp.Axial([1.0, 1.2], [0.5, 0.5], d)  # across the axis little pulls: B(z) is near 1
+    for kind in HEADS:
+        assert np.isfinite(head(kind, d, beta)(narrow).rates()).all()
+
+
+def test_averages_over_directions_join_where_their_formulas_change():
+    """A recurrence of Bessel functions that no branch knows of, across all of them."""
+    for nu in (0.5, 20.0, 99.0, 140.0, 400.0, 5e4):
+        for z in (0.9, 1.1, 30.0, 1e3, 1e5, 8e8, 1e11):
+            # I_{nu - 1} - I_{nu + 1} = (2 nu / z) I_nu
+            low, mid, high = (log_average(nu + k, z) for k in (-1, 0, 1))
+            left = np.exp(low - mid) - np.exp(high - mid) * (z / 2) ** 2 / (nu * (nu + 1))
+            assert abs(left - 1) < 1e-9 * (1 + np.exp(low - mid))
+
+
+def test_a_density_that_writes_into_its_angles_does_not_move_the_nodes():
+    def writes(eta):
+        eta *= 0.5
+        return np.ones_like(eta)
+
+    level = tp.Axial.from_density(np.ones_like, 2)
+    assert np.array_equal(tp.Axial.from_density(writes, 2).angles, level.angles)
+
+
 def test_a_density_that_is_infinite_at_the_pole_has_its_mass():
     """The density |y|^(-0.4) on the circle: the mass within an angle is a power of it."""
     size = 0.6 * np.pi**-0.6 * np.pi
@@ -191,7 +230,8 @@ def test_the_best_known_digits_survive_near_the_pole():
         (lambda: tp.Axial([1.0, np.pi], [0.5, 0.5], 2), "angles: must lie between 0 and pi"),
         (lambda: tp.Axial([1.0, 2.0], [0.5, 0.4], 2), "masses: must sum to one; got a sum of 0.9"),
         (lambda: tp.Axial([1.0, 2.0], [1.5, -0.5], 2), "masses: must be non-negative"),
-        (lambda: tp.Axial([1.0, 2.0], [1.0], 2), "masses: its length must be"),
+        (lambda: tp.Axial([1.0, 2.0], [1.0], 2), "masses: its length must be that of angles, 2"),
+        (lambda: tp.Axial([1.0, 2.0], [[0.5, 0.5]], 2), r"masses: must have shape \(n\)"),
         (lambda: tp.Axial([1.0], [1.0], 1), "dimension: must be an integer of at least 2"),
         (
             lambda: tp.Axial.from_density(lambda eta: 1 - 2 * np.cos(eta), 3),

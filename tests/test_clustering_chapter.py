@@ -114,6 +114,28 @@ def test_masses_depend_little_on_the_nodes_from_twelve_on():
     assert np.abs(STORED.arrays["masses, 6 nodes"] / fine - 1).max() < 0.07
 
 
+@pytest.mark.parametrize(
+    ("beta", "softmax", "start", "mass"),
+    [(2.0, False, 0.475, 0.07839), (4.0, True, 0.0318, 0.005068)],
+)
+def test_split_panels_give_the_mass_below_the_start_that_separates(beta, softmax, start, mass):
+    """Found apart from the package; nodes of 16 an octave are within three percent of it."""
+    octaves = np.pi * 2.0 ** -np.arange(1.0, 10.0)
+    near = start * np.array([0.985, 0.995, 1.005, 1.015])
+    edges = np.concatenate([[0.0], octaves, near, np.linspace(np.pi / 2, np.pi, 5)])
+    eta, w = runs.gauss(np.unique(edges), 10)
+    masses = w * (1 - np.cos(eta) / 2) / np.pi
+    law = tp.Axial(eta, masses / masses.sum(), 2)
+    end = tp.flow(law, runs.head(beta, 2, softmax), [0.0, 60.0], rtol=1e-8).final
+    stays = end.angles < 0.1
+    inner, outer = ((e - np.sin(e) / 2) / np.pi for e in (eta[stays].max(), eta[~stays].min()))
+    assert inner * (1 - 1e-3) < mass < outer * (1 + 1e-3)
+    assert outer / inner < 1.003
+    kind = "softmax" if softmax else "unnormalised"
+    at, stored = STORED.arrays[f"masses, {kind}"]
+    assert abs(stored[at == beta][0] / inner - 1) < 0.03
+
+
 def test_the_rate_of_the_survey_is_a_hundredth():
     peer = yaml.safe_load((ROOT / "book" / "peer.yml").read_text(encoding="utf-8"))
     row = peer["clustering_rate"]

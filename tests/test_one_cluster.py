@@ -74,6 +74,17 @@ def test_the_boosted_uniform_law_moves_by_its_closed_form():
     assert abs(one_cluster.boosted_mean(w, 0.0) - wanted) < 1e-14
 
 
+def test_starts_next_to_the_uniform_law_grow_like_its_first_mode():
+    """M is 4 w / 3 for small w, so w grows like e^(2t/3), and the circle's r like e^(t/2)."""
+    for w in (1e-9, 1e-20, 1e-300):
+        found = one_cluster.boosted_mean(w, [0.0, 6.0])
+        assert np.abs(found / (4 / 3 * w * np.exp([0.0, 4.0])) - 1).max() < 1e-10
+        found = one_cluster.poisson_mean(w, [0.0, 6.0])
+        assert np.abs(found / (w * np.exp([0.0, 3.0])) - 1).max() < 1e-12
+    for mean in (one_cluster.boosted_mean, one_cluster.poisson_mean):
+        assert mean(1e-300, 1e308) == 1
+
+
 def test_three_regimes_without_scores():
     """W_2 like e^(-t/2), sqrt(t) e^(-t) and e^(-t) for d = 2, 3 and 4."""
     for d, law in ((2, lambda t: -t / 2), (3, lambda t: np.log(t) / 2 - t), (4, lambda t: -t)):
@@ -213,13 +224,14 @@ def test_the_softmax_rate_is_the_unnormalised_one_over_its_sum():
     assert abs(one_cluster.arc_rate(one_cluster.two_cluster_threshold(m0, m1), m0, m1)) < 1e-14
 
 
-def test_two_atoms_off_the_symmetry_merge_late():
+@pytest.mark.parametrize("mass", [0.5, 0.9])
+def test_two_atoms_off_the_symmetry_merge_late(mass):
     """The angle to the opposite closes by e^(-beta cos) sin: time about e^beta log(1/eps)."""
     beta, eps = 2.0, 1e-6
     wanted = quad(lambda e: np.exp(beta * np.cos(e)) / np.sin(e), eps, 1.0, limit=200)[0]
     angles = np.array([0.0, np.pi - eps])
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    atoms = tp.Particles(points, [0.5, 0.5], space=tp.Sphere())
+    atoms = tp.Particles(points, [mass, 1 - mass], space=tp.Sphere())
     late = tp.flow(atoms, head(beta, 2, False), wanted).final.points
     assert abs(np.arccos(late[0] @ late[1]) - (np.pi - 1.0)) < 1e-6
     assert abs(wanted / (np.exp(beta) * np.log(1 / eps)) - 1) < 0.15
@@ -260,6 +272,30 @@ def test_harmonics_grow_at_the_rates_of_bessel_functions(d, beta, degree, value,
     path = tp.flow(measure, head(beta, d, normalized), [0.0, time], rtol=1e-13, atol=1e-15)
     moments = [m.masses @ harmonic(m.heights) for m in (path[0], path[1])]
     assert abs(np.log(moments[1] / moments[0]) / time / rate - 1) < 3e-5
+
+
+@pytest.mark.parametrize("d", [2, 3, 10, 300, 100_000])
+@pytest.mark.parametrize("beta", [1e-300, 1e-3, 10.0, 1e4, 1e12, 1e300])
+def test_rates_of_modes_are_numbers_at_every_temperature_and_dimension(d, beta):
+    """The recurrence of Bessel functions, and both ends."""
+    rates = one_cluster.mode_rates(beta, d, [0, 1, 2])
+    first, second = rates[1] / (d - 1), rates[2] / (2 * d)  # I_{nu + l} / I_nu over beta
+    assert rates[0] == 0
+    # I_nu - I_{nu + 2} = (2 / beta) (nu + 1) I_{nu + 1}
+    assert abs(d * first + beta * second - 1) < 1e-7
+    if beta < 1e-2:
+        assert abs(rates[1] / ((d - 1) / d) - 1) < 1e-5
+    if beta > 1e6 * d:
+        assert abs(rates[1] * beta / (d - 1) - 1) < 1e-5
+    assert one_cluster.mode_rates(beta, d, [0, 1], False)[0] == 0
+
+
+def test_thresholds_of_masses_that_are_far_apart():
+    threshold = one_cluster.two_cluster_threshold(1e308, 1e-300)
+    assert abs(threshold / (304 * np.log(10)) - 1) < 1e-14
+    assert one_cluster.arc_rate(1.0, 1e308, 1e-300) == -1
+    with np.errstate(all="raise", under="ignore"):
+        assert one_cluster.clustering_rate(800.0, 3, 2, normalized=False) == 0
 
 
 def test_the_rates_are_those_of_the_heat_equation_at_low_temperature():

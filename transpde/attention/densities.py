@@ -23,6 +23,8 @@ __all__ = ["AxialField", "CircleField", "angles_for", "exponentials", "isotropic
 
 ROUNDING = 1e-13  # relative
 TINY = 1e-300  # inverse temperatures at which weights are equal
+SAFE = 1e-290  # the least scaled Bessel function that is used
+HIGH = 100.0  # the order from which Debye's expansion serves
 CANCELLED = 1e-6  # what is left of a sum, beside its terms, that keeps no ten digits
 NEGLIGIBLE = 1e-18  # coefficients beside the largest, which is at least one
 UNSEEN = 1e-10  # of the largest sum of weights: what is left has six digits of a density
@@ -207,14 +209,53 @@ class AxialField(Field):
 
 def scaled_average(dimension: int, z: Array) -> Array:
     r"""Return $e^{-z}B(z)$ for $z\ge 0$, B the mean of $e^{zt}$ over $S^{d-2}$, t a coordinate."""
-    order = (dimension - 3) / 2
-    large = np.maximum(z, 1.0)
-    log_size = gammaln(order + 1) + order * np.log(2 / large)
-    return np.where(
-        z > 1.0,
-        np.exp(log_size) * ive(order, large),
-        hyp0f1(order + 1, np.minimum(z, 1.0) ** 2 / 4) * np.exp(-np.minimum(z, 1.0)),
-    )
+    return np.exp(log_average((dimension - 3) / 2, z))
+
+
+def log_average(order: Any, z: Any) -> Array:
+    r"""Return the logarithm of $e^{-z}\Gamma(\nu+1)(2/z)^\nu I_\nu(z)$, finite for all z >= 0.
+
+    By scaled Bessel functions; by a series for z < 1; and where they leave the range of floats by
+    the expansions for large order (uniform in z) or for large z.
+    """
+    nu, z = np.broadcast_arrays(np.asarray(order, float), np.asarray(z, float))
+    large, small = np.maximum(z, 1.0), np.minimum(z, 1.0)
+    scaled = ive(nu, large)
+    near = np.log(hyp0f1(nu + 1, small**2 / 4)) - small
+    usual = gammaln(nu + 1) + nu * np.log(2 / large) + np.log(np.maximum(scaled, SAFE))
+    found = np.where(z > 1.0, usual, near)
+    beyond = (z > 1.0) & ~(scaled > SAFE)  # nan counts
+    if beyond.any():
+        far = np.where(nu > HIGH, _of_high_order(np.maximum(nu, HIGH), large), _of_far(nu, large))
+        found = np.where(beyond, far, found)
+    return np.asarray(found)
+
+
+def _of_high_order(nu: Array, z: Array) -> Array:
+    """Return that logarithm by four terms of Debye's expansion."""
+    x = z / nu
+    root = np.hypot(1.0, x)
+    p = 1 / root
+    terms = (
+        (3 * p - 5 * p**3) / 24,
+        (81 * p**2 - 462 * p**4 + 385 * p**6) / 1152,
+        (30375 * p**3 - 369603 * p**5 + 765765 * p**7 - 425425 * p**9) / 414720,
+        (4465125 * p**4 - 94121676 * p**6 + 349922430 * p**8 - 446185740 * p**10
+         + 185910725 * p**12) / 39813120,
+    )  # fmt: skip
+    series = sum(term / nu ** (k + 1) for k, term in enumerate(terms))
+    stirling = 1 / (12 * nu) - 1 / (360 * nu**3)  # of log Gamma
+    beyond = x * (x / (1 + root))  # root - 1
+    growth = -nu * ((x + beyond) / (root + x) + np.log1p(beyond / 2))
+    return np.asarray(growth + stirling - np.log(root) / 2 + np.log1p(series))
+
+
+def _of_far(nu: Array, z: Array) -> Array:
+    """Return that logarithm by two terms of the expansion for large z."""
+    over = (nu**2 - 0.25) / 2 / z
+    series = np.log1p(-over + over * (nu**2 - 2.25) / 4 / z)
+    size = gammaln(nu + 1) + nu * (np.log(2) - np.log(z)) - (np.log(2 * np.pi) + np.log(z)) / 2
+    return np.asarray(size + series)
 
 
 @lru_cache(maxsize=16)
@@ -234,8 +275,8 @@ def _coefficients(beta: float, dimension: int) -> tuple[Array, Array]:
     )
     log_count[0] = 0.0
     if size > 1:
-        rest = np.exp(log_count + gammaln(half) + (half - 1) * np.log(2 / size))
-        values = rest * ive(degree + half - 1, size) * np.sign(beta) ** degree
+        logs = log_count + gammaln(half) - gammaln(degree + half) + degree * np.log(size / 2)
+        values = np.exp(logs + log_average(degree + half - 1, size)) * np.sign(beta) ** degree
         over = values / beta
     else:
         rest = np.exp(log_count + gammaln(half) - gammaln(degree + half) - size)

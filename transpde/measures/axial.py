@@ -37,6 +37,7 @@ __all__ = ["Axial"]
 CUT_OFF = 1e-6  # the most by which the mass of a density may differ from one
 NODES = 16  # Gauss-Legendre nodes of an octave of distance to the pole
 BULK = 4  # panels of the half around the other pole
+FLAT = 64  # the dimension up to which the panels at the equator need no splitting
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,8 +81,10 @@ class Axial(Measure):
                 f"angles: must lie between 0 and pi, without these; got {bad}. Mass at a pole is "
                 "mass very near it: give it an angle such as 1e-300."
             )
-        self._set(_of_angles(eta), probability_weights("masses", masses, len(eta)),
-                  sphere_dimension(dimension))  # fmt: skip
+        m = finite_array("masses", masses, "n")
+        same_size("masses", len(m), "angles", len(eta), "length")
+        m = probability_weights("masses", m, len(m))
+        self._set(_of_angles(eta), m, sphere_dimension(dimension))
 
     def _set(self, coordinates: Array, masses: Array, dimension: int) -> None:
         vars(self).update(
@@ -100,7 +103,8 @@ class Axial(Measure):
         r"""Return a law with a density, by Gauss nodes on panels graded towards the pole -e.
 
         Each octave of distance to that pole, down to `depth`, has 16 nodes: what leaves it late
-        is seen for as long as $\log(1/\text{depth})$ times its time scale.
+        is seen for as long as $\log(1/\text{depth})$ times its time scale. Beyond d = 64 the
+        panels about the equator, where the sphere has its mass, are finer.
 
         Args:
             function: the density with respect to the uniform law, so 1 for the uniform law; a
@@ -122,8 +126,8 @@ class Axial(Measure):
         f, d = a_function("function", function), sphere_dimension(dimension)
         least = number("depth", depth, "a number between 0 and 1, without these",
                        lambda x: LEAST <= x < 1)  # fmt: skip
-        eta, widths = _graded(least)
-        values = finite_array("function", f(eta), "n")
+        eta, widths = _graded(least, d)
+        values = finite_array("function", f(eta.copy()), "n")
         same_size("function", len(values), "its angles", len(eta), "number of values")
         if values.min() < 0:
             at = eta[values.argmin()]
@@ -135,8 +139,9 @@ class Axial(Measure):
         if not abs(masses.sum() - 1) <= CUT_OFF:
             raise ValueError(
                 f"function: its integral over the uniform law must be one to within "
-                f"{CUT_OFF:.0e}; got {masses.sum():.9g}. Divide the density by it; a steep one "
-                "may also need a smaller depth."
+                f"{CUT_OFF:.0e}; got {masses.sum():.9g}. Divide the density by it; one that is "
+                "steep at the pole may also need a smaller depth, and one that is steep elsewhere "
+                "nodes and masses of your own: Axial(angles, masses, dimension)."
             )
         law = object.__new__(cls)
         law._set(_of_angles(eta), masses / masses.sum(), d)
@@ -302,12 +307,17 @@ def _of_angles(eta: Array) -> Array:
     return np.log(np.tan(eta / 2))
 
 
-def _graded(depth: float) -> tuple[Array, Array]:
-    """Return Gauss nodes and weights on (0, pi): octaves from `depth`, and four panels beyond."""
+def _graded(depth: float, dimension: int) -> tuple[Array, Array]:
+    """Return Gauss nodes and weights on (0, pi): octaves from `depth`, and four panels beyond.
+
+    In high dimension the mass is within about 1/sqrt(d) of the equator, so panels there are split.
+    """
     octaves = int(np.ceil(np.log2(np.pi / 2 / depth)))
-    graded = np.pi / 2 * 2.0 ** -np.arange(octaves, -1, -1)
-    bulk = np.linspace(np.pi / 2, np.pi, BULK + 1)[1:]
-    edges = np.concatenate([[0.0], graded, bulk])
+    parts = int(np.ceil(np.sqrt(dimension / FLAT)))
+    graded = np.pi / 2 * 2.0 ** -np.arange(octaves, 0, -1)
+    octave = np.linspace(np.pi / 4, np.pi / 2, parts + 1)[1:]
+    bulk = np.linspace(np.pi / 2, np.pi, BULK * parts + 1)[1:]
+    edges = np.concatenate([[0.0], graded, octave, bulk])
     z, w = np.polynomial.legendre.leggauss(NODES)
     half = np.diff(edges)[:, None] / 2
     return (edges[:-1, None] + half * (1 + z)).ravel(), (half * w).ravel()

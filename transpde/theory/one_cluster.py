@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 from scipy.integrate import solve_ivp
-from scipy.special import gammaln, hyp0f1, ive
+from scipy.special import gammaln, ive
 
+from transpde.attention.densities import log_average
 from transpde.checks import (
     LEAST,
     Array,
@@ -43,6 +44,7 @@ __dir__ = listing(__all__)
 FAINT = 1e-290  # Bessel functions below are lost to underflow
 FAR = 1e9  # arguments of Bessel functions above are those of an expansion
 SERIES = 0.03  # shifts below are summed as a series
+AT_THE_END = 2000.0  # a time after which every boosted law is a Dirac mass in all digits
 TOLERANCES: Any = {"method": "DOP853", "rtol": 1e-12, "atol": 1e-13}
 
 
@@ -94,7 +96,7 @@ def poisson_mean(start: float, time: Any) -> Array:
         0.995
     """
     r = _share("start", start)
-    return np.asarray((1 + (1 - r * r) / (r * r) * np.exp(-times_from_zero(time))) ** -0.5)
+    return np.asarray(r / np.hypot(r, np.sqrt(1 - r * r) * np.exp(-times_from_zero(time) / 2)))
 
 
 @quiet
@@ -118,9 +120,10 @@ def boosted_mean(start: float, time: Any) -> Array:
         >>> one_cluster.boosted_mean(0.2, [0.0, 2.0]).round(6)
         array([0.264521, 0.734727])
     """
-    # With w = tanh(tau / 2) the equation is that of the shift, d(tau)/dt = M.
-    tau = _solved(_boosted, 2 * np.arctanh(_share("start", start)), times_from_zero(time))
-    return np.asarray(_boosted(tau))
+    # With w = tanh(tau / 2) the equation is that of the shift, d(tau)/dt = M, here for log(tau).
+    log_start = np.log(2 * np.arctanh(_share("start", start)))
+    t = np.minimum(times_from_zero(time), AT_THE_END)
+    return np.asarray(_boosted(np.exp(_solved(_log_speed, log_start, t))))
 
 
 @quiet
@@ -160,7 +163,8 @@ def clustering_rate(
                        lambda x: 1 - d < x < np.inf)  # fmt: skip
     if flag("normalized", normalized):
         return float(min(1.0, k / p))
-    return float(min(np.exp(b), k * np.exp(-b) / p))
+    with np.errstate(over="ignore"):  # the smaller of the two is finite
+        return float(min(np.exp(b), k * np.exp(-b) / p))
 
 
 @quiet
@@ -186,7 +190,7 @@ def two_cluster_threshold(heavier: float, lighter: float) -> float:
         1.098612
     """
     m0, m1 = _two_masses(heavier, lighter)
-    return float(np.log(m0 / m1) / 2)
+    return float(_log_ratio(m0, m1) / 2)
 
 
 @quiet
@@ -210,7 +214,7 @@ def arc_rate(beta: float, heavier: float, lighter: float, normalized: bool = Tru
     """
     b, (m0, m1) = _temperature(beta), _two_masses(heavier, lighter)
     if flag("normalized", normalized):
-        return float(np.tanh(b + np.log(m1 / m0) / 2))
+        return float(np.tanh(b - _log_ratio(m0, m1) / 2))
     return float(m1 * np.exp(b) - m0 * np.exp(-b))
 
 
@@ -245,12 +249,13 @@ def mode_rates(beta: float, dimension: int, degrees: Any, normalized: bool = Tru
     degree = finite_array("degrees", degrees, "...")
     if degree.min() < 0 or (degree % 1).any():
         raise ValueError(f"degrees: must be integers of at least 0; got {degrees!r}.")
-    nu = d / 2 - 1
-    rates = degree * (degree + d - 2) / b * bessel_quotients(nu, degree, b)
-    if not flag("normalized", normalized):
-        with np.errstate(over="ignore"):
-            size = np.exp(gammaln(d / 2) + nu * np.log(2 / b) + b) * ive(nu, b)
-            rates = rates * (size if ive(nu, b) > FAINT else hyp0f1(d / 2, b * b / 4))
+    order = degree + d / 2 - 1
+    # log of I_{l + nu} / I_nu, times Z for unnormalised attention, over beta
+    logs = gammaln(d / 2) - gammaln(order + 1) + (degree - 1) * np.log(b / 2) - np.log(2)
+    logs = logs + log_average(order, b)
+    logs = logs + (-log_average(d / 2 - 1, b) if flag("normalized", normalized) else b)
+    with np.errstate(over="ignore"):
+        rates = degree * (degree + d - 2) * np.exp(np.where(degree > 0, logs, 0.0))
     return frozen(np.asarray(rates))
 
 
@@ -295,6 +300,11 @@ def _solved(rate: Any, start: float, times: Array) -> Array:
     return np.asarray(path.y[0][back].reshape(times.shape))
 
 
+def _log_speed(log_tau: float) -> Any:
+    tau = np.exp(np.clip(log_tau, -700.0, 700.0))  # a step on trial may be far too long
+    return _boosted(tau) / tau
+
+
 def _boosted(tau: Any) -> Any:
     r"""Return the mean $\coth\tau - \tau/\sinh^2\tau$ of the uniform law on $S^2$, shifted."""
     small, large = np.minimum(tau, SERIES), np.maximum(tau, SERIES)
@@ -322,6 +332,11 @@ def _share(name: str, value: Any) -> float:
     found: float = number(name, value, "a number between 0 and 1, without these",
                           lambda x: LEAST <= x < 1)  # fmt: skip
     return found
+
+
+def _log_ratio(m0: float, m1: float) -> float:
+    """Return log(m0 / m1), exact for masses that are near and finite for all."""
+    return float(np.log(m0 / m1) if m0 / 2 < m1 else np.log(m0) - np.log(m1))
 
 
 def _two_masses(heavier: Any, lighter: Any) -> tuple[float, float]:
