@@ -309,3 +309,99 @@ def test_linear_layers_cut_by_a_great_circle():
     assert np.median(np.abs(cosine)) > 0.99
     share = (cosine > 0).mean()
     assert abs(share - (1 - 1 / np.pi)) < 3.5 * np.sqrt(share * (1 - share) / 3000)
+
+
+# --- the far end of odd kernels, ends of angles, huge numbers ------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kernel", "d", "value", "beta"),
+    [(LinearKernel(), 4, -2.0, 1.0), (tanh(4), 4, -1.0, 1.0), (tanh(16, 6.0), 16, -3.0, 0.0)],
+)
+def test_repulsion_of_odd_noise_makes_tokens_opposite(kernel, d, value, beta):
+    """Close tokens part, opposite ones attract: there is no stationary density."""
+    assert synchrony.lyapunov(kernel, d, value) > 0
+    assert synchrony.pair_density(kernel, d, [1.0, 2.0], value, beta) is None
+    x = pairs(40, d, 3.1)
+    head = tp.Softmax(beta * np.eye(d), np.eye(d), value * np.eye(d))
+    end = tp.layers(x, head, 1000, 0.02, noise=CommonNoise(kernel, 8), seed=0).final.points
+    assert (2 - gaps(end) < 1e-3).mean() > 0.7
+
+
+@pytest.mark.parametrize("value", [-0.6, 0.0, 0.3])
+def test_stationary_density_of_odd_noise_has_two_ends_of_its_own(value):
+    """Its integral is one, with attention that treats the ends differently."""
+    kernel, d, beta = tanh(16, 6.0), 16, 0.2
+    s = np.arange(-36, 30, 0.02)
+    theta = 2 * np.arctan(np.exp(s))
+    density = synchrony.pair_density(kernel, d, theta, value, beta) * np.sin(theta)
+    assert density.sum() * 0.02 == pytest.approx(1, abs=1e-6)
+
+
+def test_the_parabola_beside_two_lambda():
+    """The mean energy grows faster than that of a typical pair, and not always than its angle."""
+    for kernel, d in ((ArcCosine(7, 0.3, 0.1), 7), (tanh(5), 5), (RandomFeatures(0.1), 128)):
+        gap = synchrony.energy_exponent(kernel, d) - 2 * synchrony.lyapunov(kernel, d)
+        assert gap == pytest.approx(2 * (kernel.at_one + kernel.slope), rel=1e-10)
+    wide = RandomFeatures(0.1), 128
+    assert synchrony.energy_exponent(*wide) < synchrony.lyapunov(*wide)
+
+
+@pytest.mark.parametrize("short", [1e-12, 1e-9, 1e-5, 0.1])
+def test_motion_under_odd_noise_is_symmetric_to_the_last_digits(short):
+    """Near opposite tokens a difference of kernels would be rounding."""
+    for kernel, d in ((LinearKernel(0.7), 4), (tanh(9, 6.0), 9)):
+        close, opposite = (synchrony.pair_drift(kernel, d, a) for a in (short, np.pi - short))
+        tolerance = 1e-12 + 1e-15 / short
+        assert opposite.variance == pytest.approx(close.variance, rel=4 * tolerance)
+        assert opposite.drift == pytest.approx(-close.drift, rel=4 * tolerance, abs=1e-13 * short)
+
+
+def test_in_the_plane_an_angle_is_folded_where_tokens_are_opposite():
+    """Its mean is constant before, as it has no drift, and falls after."""
+    kernel, h = RandomFeatures(1.0), 0.01
+    start = pairs(4000, 2, 3.0)
+    path = tp.layers(start, None, 400, h, noise=CommonNoise(kernel, 16), seed=3)
+    angle = 2 * np.arcsin(np.minimum(np.sqrt(gaps(path.final.points) / 2), 1.0))
+    assert angle.mean() < 2.9 - 3.5 * angle.std() / 4000**0.5
+
+
+@pytest.mark.parametrize("angle", [1e-300, 1e-30, 1e-17, 1e-10])
+def test_probabilities_at_tiny_angles_are_powers(angle):
+    linear = synchrony.joining_probability(LinearKernel(), 4, angle)
+    assert 1 - 1e-9 < linear <= 1
+    kernel = tanh(16, 3.7)
+    exponent = -2 * synchrony.lyapunov(kernel, 16) / (kernel.at_one + kernel.slope)
+    apart = [1 - synchrony.joining_probability(kernel, 16, a) for a in (angle, 1e-12)]
+    assert apart[0] / apart[1] == pytest.approx((angle / 1e-12) ** exponent, rel=1e-5)
+
+
+def test_density_at_tiny_angles_is_a_power():
+    kernel, d = RandomFeatures(1.8), 6
+    exponent = 2 * synchrony.lyapunov(kernel, d) / (1 + kernel.slope) - 1
+    p = synchrony.pair_density(kernel, d, np.array([1e-60, 1e-12]))
+    assert p[0] / p[1] == pytest.approx(1e-48**exponent, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: RandomFeatures(1e160),
+        lambda: LinearKernel(1.7e308),
+        lambda: ArcCosine(3, 1e160),
+        lambda: synchrony.moment_exponent(RandomFeatures(), 5, 1e160),
+        lambda: synchrony.pair_drift(RandomFeatures(), 5, 1.0, -1e308),
+    ],
+)
+def test_numbers_whose_squares_are_no_floats_are_named(call):
+    with pytest.raises(ValueError, match="1e100; got"):
+        call()
+
+
+def test_tokens_beyond_floats_raise():
+    far = 1e200 * np.eye(3)
+    for kernel in (LinearKernel(), ArcCosine(3)):
+        with pytest.raises(OverflowError, match="noise: the field"):
+            CommonNoise(kernel).draw(far, seed=0)
+    with pytest.raises(OverflowError, match="noise: the field"):
+        CommonNoise(LinearKernel(), 4).step(tp.Particles(1e160 * np.eye(3)), 1e300, seed=0)

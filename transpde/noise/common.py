@@ -77,10 +77,12 @@ class CommonNoise(Unchanging):
         Raises:
             ValueError: other shapes, a bad seed; a kernel of another dimension, or that is not
                 positive definite at these points.
+            OverflowError: the field leaves the range of floating point numbers.
         """
         x = finite_array("points", points, "... n d")
         self.check(x.shape[-1])
-        return self.at(x, self.drawn(generator("seed", seed), x.shape))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _held(self.at(x, self.drawn(generator("seed", seed), x.shape)))
 
     def drawn(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
         """Return the normal draws for points of a shape, each with the leading axes."""
@@ -114,16 +116,31 @@ class CommonNoise(Unchanging):
         Raises:
             TypeError: a measure that is no particles.
             ValueError: a step that is not positive, and what `draw` raises.
+            OverflowError: tokens leave the range of floating point numbers.
         """
         of_kind("particles", particles, Particles)
         h = positive_number("step", step)
         self.check(particles.dimension)
         drawn = self.drawn(generator("seed", seed), particles.points.shape)
-        return self.pushed(particles, drawn, h)
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = self.pushed(particles, drawn, h)
+        _held(moved.points)
+        return moved
+
+
+def _held(values: Array) -> Array:
+    """Return values, or raise where one is beyond floats."""
+    if not np.isfinite(values).all():
+        raise OverflowError(
+            "noise: the field, or a token moved by it, leaves the range of floating point "
+            "numbers. Use smaller tokens or a smaller step."
+        )
+    return values
 
 
 def _root(gram: Array) -> Array:
     """Return the symmetric roots of Gram matrices (..., n, n)."""
+    _held(gram)
     values, vectors = np.linalg.eigh((gram + gram.mT) / 2)
     if (values[..., 0] < -INDEFINITE * np.abs(values).max(axis=-1)).any():
         raise ValueError(

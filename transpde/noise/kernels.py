@@ -33,13 +33,18 @@ RESOLVED, STEIN = 1e-4, 1e-6  # of an integral by half the nodes; of a derivativ
 TIGHT, BLOCK = 1e-9, 64  # a gap below which a chord is the tangent; gaps at a time
 DEGREES, TAIL = 160, 1e-6  # of Hermite; the share of the square that may be beyond them
 COMPLETE = 1e-13  # the share beyond them that is rounding
+LARGEST = 1e100  # of a parameter, so that squares and sums are floats
 ROUNDING = 1e-12  # within which tokens are on the unit sphere, and a kernel is odd
 SERIES = 0.01  # an angle below which sin - angle cos is its series
 
 
 def _size(name: str, value: Any) -> float:
-    found: float = number(name, value, "a finite number of at least 0", lambda x: 0 <= x < np.inf)
+    found: float = number(name, value, "a number from 0 to 1e100", lambda x: 0 <= x <= LARGEST)
     return found
+
+
+def _positive(name: str, value: Any) -> float:
+    return _size(name, positive_number(name, value))
 
 
 class NoiseKernel(Unchanging, ABC):
@@ -132,7 +137,7 @@ class LinearKernel(NoiseKernel):
     constant: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", positive_number("scale", self.scale))
+        object.__setattr__(self, "scale", _positive("scale", self.scale))
         object.__setattr__(self, "constant", _size("constant", self.constant))
 
     @property
@@ -191,7 +196,7 @@ class RandomFeatures(NoiseKernel):
     frequency: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "frequency", positive_number("frequency", self.frequency))
+        object.__setattr__(self, "frequency", _positive("frequency", self.frequency))
 
     @property
     def at_one(self) -> float:

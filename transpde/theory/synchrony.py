@@ -15,6 +15,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.linalg import solve_banded
 from scipy.optimize import minimize_scalar
+from scipy.special import expit
 
 from transpde.checks import (
     Array,
@@ -52,7 +53,7 @@ LONGEST, FIRST = 0.1, 8  # its steps over the rates, and halves of the first one
 DEEPEST, LARGEST = -600.0, 600.0  # a log r below which rates are constant; a log of floats
 APART, RENEWED = 1e-7, 20  # a distance, and layers after which it is put back
 MOST, WORK = 1_000_000, 1e9  # rows at most, and rows times steps
-LEAST = 1e-300  # a rate above zero
+LEAST, HUGE = 1e-300, 1e100  # a rate above zero; a parameter whose square is a float
 SCAN = 4001  # values of log r where a supremum is sought
 
 
@@ -72,7 +73,13 @@ def _setting(kernel: Any, dimension: Any) -> tuple[NoiseKernel, int]:
 
 
 def _value(value: Any) -> float:
-    found: float = number("value", value, "a finite number", np.isfinite)
+    return _moderate("value", value)
+
+
+def _moderate(name: str, value: Any) -> float:
+    found: float = number(
+        name, value, "a number between -1e100 and 1e100", lambda x: -HUGE <= x <= HUGE
+    )
     return found
 
 
@@ -115,14 +122,14 @@ def lyapunov(kernel: NoiseKernel, dimension: int, value: float = 0.0) -> float:
 def moment_exponent(
     kernel: NoiseKernel, dimension: int, order: float, value: float = 0.0
 ) -> float:
-    r"""Return $\Lambda(q)$, at which the mean of $\theta^q$ of two close tokens grows.
+    r"""Return $\Lambda(\gamma)$, at which the mean of $\theta^\gamma$ of two close tokens grows.
 
-    $\Lambda(q) = q(\lambda_1 - v) + \frac12q^2(\kappa(1) + \kappa'(1))$.
+    $\Lambda(\gamma) = \gamma(\lambda_1 - v) + \frac12\gamma^2(\kappa(1) + \kappa'(1))$.
 
     Args:
         kernel: of the noise.
         dimension: d, at least 2.
-        order: q, any number.
+        order: the number $\gamma$, of any sign.
         value: v of softmax attention with V = vI.
 
     Raises:
@@ -137,9 +144,10 @@ def moment_exponent(
         >>> round(synchrony.moment_exponent(ArcCosine(4), 4, 0.5), 6)
         -0.03125
     """
-    q = number("order", order, "a finite number", np.isfinite)
+    gamma = _moderate("order", order)
     first = lyapunov(kernel, dimension, value)
-    return float(q * first + q**2 * (kernel.at_one + kernel.slope) / 2)
+    # In this order no part is beyond floats where the whole is not.
+    return float(gamma * (first + gamma * ((kernel.at_one + kernel.slope) / 2)))
 
 
 def energy_exponent(kernel: NoiseKernel, dimension: int) -> float:
@@ -226,11 +234,14 @@ def _temperature(value: Any) -> float:
 def _motion(
     kernel: NoiseKernel, d: int, theta: Array, v: float, beta: float
 ) -> tuple[Array, Array]:
-    r = 2 * np.sin(theta / 2) ** 2
-    chord, sine = kernel.secant(r), np.sin(theta)
-    drift = (d - 2) * np.tan(theta / 2) * (chord - kernel.at_one)
+    # Under odd noise the angle from the opposite token, where smaller, moves by the same law.
+    far = (theta > np.pi / 2) & kernel.odd
+    near = np.where(far, np.pi - theta, theta)
+    r = 2 * np.sin(near / 2) ** 2
+    chord = kernel.secant(r)
+    drift = (d - 2) * np.tan(near / 2) * (chord - kernel.at_one) * np.where(far, -1, 1)
     with np.errstate(over="ignore"):
-        drift = drift - 2 * v * sine / (1 + np.exp(beta * r))
+        drift = drift - 2 * v * np.sin(theta) / (1 + np.exp(beta * 2 * np.sin(theta / 2) ** 2))
     return drift, 2 * r * (kernel.at_one + (1 - r) * chord)
 
 
@@ -256,6 +267,13 @@ def _primitive(values: Array, step: float) -> Array:
     return np.append(0.0, np.cumsum(cells))
 
 
+def _along(s: Array, values: Array, at: Array) -> Array:
+    """Return a function of s, which is linear before the first node."""
+    inside = CubicSpline(s, values)
+    found: Array = inside(np.maximum(at, s[0])) + inside(s[0], 1) * np.minimum(at - s[0], 0.0)
+    return found
+
+
 def pair_density(
     kernel: NoiseKernel,
     dimension: int,
@@ -274,7 +292,8 @@ def pair_density(
 
     Returns:
         Values of the shape of the angles, of integral 1 over them. None where
-        $\lambda_1 - v\le0$: then tokens join, or the book decides nothing.
+        $\lambda_1 - v\le0$: then tokens join, or the book decides nothing; and for an odd kernel
+        where $\lambda_1 + 2v/(1+e^{2\beta})\le0$: then tokens can become opposite for good.
 
     Raises:
         TypeError: something that is no kernel.
@@ -294,17 +313,19 @@ def pair_density(
     """
     motion = pair_drift(kernel, dimension, angles, value, inverse_temperature)
     d, v, beta = int(dimension), float(value), float(inverse_temperature)
-    if lyapunov(kernel, d, v) <= 0:
+    joining = lyapunov(kernel, d, v)
+    parting = lyapunov(kernel, d) + 2 * v * float(expit(-2 * beta)) if kernel.odd else np.inf
+    if min(joining, parting) <= 0:
         return None
     s, log_q, primitive = _over_angles(kernel, d, v, beta)
     logs = primitive - log_q - np.log(np.cosh(s))  # of the density in s
     top = logs.max()
     mass = np.trapezoid(np.exp(logs - top), s)
-    # Beyond the first node the density in s is an exponential, and at the far end if it is alike.
-    exponent = 2 * lyapunov(kernel, d, v) / (kernel.at_one + kernel.slope)
-    mass += np.exp(logs[0] - top) / exponent * (2 if kernel.odd else 1)
+    # Beyond the nodes the density in s is an exponential, or at the far end nearly nothing.
+    for end, rate in ((0, joining), (-1, parting)):
+        mass += np.exp(logs[end] - top) * (kernel.at_one + kernel.slope) / (2 * rate)
     theta = np.asarray(angles, dtype=float)
-    at = CubicSpline(s, primitive)(np.log(np.tan(theta / 2)))
+    at = _along(s, primitive, np.log(np.tan(theta / 2)))
     found: Array = np.exp(at - top) / motion.variance / mass
     return found
 
@@ -345,8 +366,10 @@ def joining_probability(kernel: NoiseKernel, dimension: int, angle: float) -> fl
     top = logs.max()
     scale = _primitive(np.exp(logs - top), s[1] - s[0])
     # Beyond the nodes, at both ends alike, the density of the scale in s is an exponential.
-    tail = np.exp(logs[0] - top) * (kernel.at_one + kernel.slope) / (-2 * lyapunov(kernel, d))
-    below = CubicSpline(s, scale)(np.log(np.tan(theta / 2))) + tail
+    rate = -2 * lyapunov(kernel, d) / (kernel.at_one + kernel.slope)
+    tail = np.exp(logs[0] - top) / rate
+    at = float(np.log(np.tan(theta / 2)))
+    below = tail * np.exp(min(rate * (at + REACH), 0.0)) + CubicSpline(s, scale)(max(at, -REACH))
     return float(1 - below / (scale[-1] + 2 * tail))
 
 
