@@ -24,6 +24,7 @@ from transpde.checks import (
     positive_integer,
     positive_number,
 )
+from transpde.fields import quiet
 
 __all__ = [
     "OrnsteinUhlenbeckLaw",
@@ -39,6 +40,7 @@ __dir__ = listing(__all__)
 NODES, CHAOS = 96, 24  # of the quadrature along each axis; orders that are kept
 
 
+@quiet
 def opposed_angle(first: float, second: float, start: Any, time: Any) -> Any:
     r"""Return the angle $\theta(t)$ of a token under two opposed averaged heads.
 
@@ -82,6 +84,7 @@ def opposed_angle(first: float, second: float, start: Any, time: Any) -> Any:
     return np.arctan2(left * np.sin(theta), right * np.cos(theta))
 
 
+@quiet
 def opposed_energy(first: float, second: float, angle: Any) -> Any:
     r"""Return the energy $\frac14(e^{a\cos2\theta} + e^{-b\cos2\theta})$ of that token.
 
@@ -110,6 +113,7 @@ def opposed_energy(first: float, second: float, angle: Any) -> Any:
         return (np.exp(a * c) + np.exp(-b * c)) / 4
 
 
+@quiet
 def opposed_valley(first: float, second: float) -> float | None:
     r"""Return the angle between 0 and $\pi/2$ where that energy is smallest, or None.
 
@@ -135,6 +139,7 @@ def opposed_valley(first: float, second: float) -> float | None:
     return float(np.arccos(c) / 2) if -1 < c < 1 else None
 
 
+@quiet
 def dissipation_bound(energy: float, size: float, variation: float) -> float:
     r"""Return a bound on $\int_0^\infty G^2dt$ of a descent: $E(0) + \frac12e^s\,\ell$.
 
@@ -180,6 +185,7 @@ class OrnsteinUhlenbeckLaw(NamedTuple):
         return brief(self, self._asdict())
 
 
+@quiet
 def ornstein_uhlenbeck_law(degrees: int = 4) -> OrnsteinUhlenbeckLaw:
     r"""Return the constants of the 1/H law of Ornstein--Uhlenbeck heads on $S^2$.
 

@@ -29,6 +29,7 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
+from transpde.fields import quiet
 from transpde.flow import layers
 from transpde.measures import Particles
 from transpde.noise import CommonNoise, NoiseKernel
@@ -90,6 +91,7 @@ def _rates(kernel: NoiseKernel, d: int, r: Array) -> tuple[Array, Array]:
     return drift, 2 * (2 - r) * (kernel.at_one + rho * chord)
 
 
+@quiet
 def lyapunov(kernel: NoiseKernel, dimension: int, value: float = 0.0) -> float:
     r"""Return $\lambda_1 - v$, at which the distance of two close tokens grows almost surely.
 
@@ -119,6 +121,7 @@ def lyapunov(kernel: NoiseKernel, dimension: int, value: float = 0.0) -> float:
     return float(noise - _value(value))
 
 
+@quiet
 def moment_exponent(
     kernel: NoiseKernel, dimension: int, order: float, value: float = 0.0
 ) -> float:
@@ -150,6 +153,7 @@ def moment_exponent(
     return float(gamma * (first + gamma * ((kernel.at_one + kernel.slope) / 2)))
 
 
+@quiet
 def energy_exponent(kernel: NoiseKernel, dimension: int) -> float:
     r"""Return $\bar\lambda = \Lambda(2)$, at which the mean energy of a tight pair grows.
 
@@ -175,6 +179,7 @@ def energy_exponent(kernel: NoiseKernel, dimension: int) -> float:
     return float((d - 1) * kernel.slope - (d - 3) * kernel.at_one)
 
 
+@quiet
 def pair_drift(
     kernel: NoiseKernel,
     dimension: int,
@@ -274,6 +279,7 @@ def _along(s: Array, values: Array, at: Array) -> Array:
     return found
 
 
+@quiet
 def pair_density(
     kernel: NoiseKernel,
     dimension: int,
@@ -330,6 +336,7 @@ def pair_density(
     return found
 
 
+@quiet
 def joining_probability(kernel: NoiseKernel, dimension: int, angle: float) -> float:
     r"""Return the probability that two tokens join, at a start of their angle, under noise alone.
 
@@ -373,6 +380,7 @@ def joining_probability(kernel: NoiseKernel, dimension: int, angle: float) -> fl
     return float(1 - below / (scale[-1] + 2 * tail))
 
 
+@quiet
 def contraction_rate(kernel: NoiseKernel, dimension: int, order: float) -> float:
     r"""Return c(p): the mean of $r^p$, $r = 1 - \cos\theta$, falls at least like $e^{-c(p)t}$.
 
@@ -419,6 +427,7 @@ def contraction_rate(kernel: NoiseKernel, dimension: int, order: float) -> float
     return -found
 
 
+@quiet
 def mean_energy(
     kernel: NoiseKernel, dimension: int, start: Any, times: Any, order: float = 1.0
 ) -> Array:
@@ -518,6 +527,7 @@ def _stepped(matrix: Array, w: Array, h: float, count: int, rough: bool) -> Arra
     return w
 
 
+@quiet
 def layer_exponents(
     noise: CommonNoise,
     dimension: int,
