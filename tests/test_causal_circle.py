@@ -157,6 +157,33 @@ def test_the_control_variate_helps_and_the_first_replicas_are_the_same():
     assert (again.mean == with_it.mean).all()
 
 
+def test_a_control_that_does_not_vary_is_left_out():
+    how = {"replicas": 50, "seed": 0}
+    for rest in (CausalCircle(1.0, gain=0.0), CausalCircle([1.0, 1.0], gain=[1.0, -1.0])):
+        found = retrieval_correlations(rest, 5, 1.0, **how)
+        assert (found.mean == 0).all()
+        assert (found.error == 0).all()
+    steep = CausalCircle(1.0, 600.0)  # the weights of early tokens, squared, underflow
+    found, plain = (
+        retrieval_correlations(steep, 16, 1.0, control=c, **how) for c in (True, False)
+    )
+    assert (found.mean[0, :4] == plain.mean[0, :4]).all()
+    assert found.error[0, 4] < plain.error[0, -1]
+
+
+def test_what_no_float_holds_is_an_error():
+    big, theta = CausalCircle(1.0, gain=1e308), [0.0, 1.0, 2.5]
+    for call in (
+        lambda: CausalCircle([1.0, 1.0], gain=[1e308, 1e308]).field(theta),
+        lambda: big.adjoint(theta, [1e10, 1e10, 1e10]),
+        lambda: big.path(theta, 1e3, 2),
+        lambda: big.sensitivity(theta, 1e3),
+        lambda: retrieval_correlations(CausalCircle(300.0), 5, 1.0, replicas=8, seed=0),
+    ):
+        with pytest.raises(OverflowError, match="no float holds the result"):
+            call()
+
+
 @pytest.mark.parametrize(("normalised", "gain"), [(False, 1.0), (True, 1.0), (False, -1.0)])
 def test_particles_follow_the_rollout_up_to_one_over_n(normalised, gain):
     """Sources in the last three quarters; the gap times n is bounded, and of the stated size."""
@@ -174,6 +201,8 @@ def test_particles_follow_the_rollout_up_to_one_over_n(normalised, gain):
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="discount: must be at least 0"):
         CausalCircle(1.0, -0.1)
+    with pytest.raises(ValueError, match="beta: must be positive and at most 500"):
+        CausalCircle(1e-320)
     with pytest.raises(ValueError, match=r"beta: must be at most 5 .* Use Masked"):
         CausalCircle(20.0, normalised=True)
     with pytest.raises(ValueError, match="gain: its length"):

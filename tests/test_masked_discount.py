@@ -107,6 +107,16 @@ def test_the_first_token_of_a_strict_mask_rests_on_the_sphere():
     assert (path[-1] @ x[0]).min() > 1 - 1e-6  # and all gather there
 
 
+def test_the_span_of_positions_is_that_of_each_case():
+    """Cases of a stack may stand far from each other: only differences within one count."""
+    head, x = tp.Softmax([[1.0]], [[1.0]], [[1.0]]), np.array([[0.0], [1.0], [-2.0]])
+    s = np.array([0.0, 0.5, 1.0])
+    stack = tp.Particles(np.stack([x, x]), positions=np.stack([s, s + 4096]))
+    found = tp.Masked(head, 1.0).matrix(stack)
+    alone = tp.Masked(head, 1.0).matrix(tp.Particles(x, positions=s))
+    assert np.abs(found - alone).max() <= 1e-14
+
+
 def test_the_text_says_what_is_not_plain():
     head = tp.Softmax([[1.0]], [[1.0]], [[1.0]])
     assert "discount" not in repr(tp.Masked(head))

@@ -267,6 +267,41 @@ def test_primacy_is_slower_than_every_power():
     assert np.abs(orders / predicted - 1)[-1] < 0.15
 
 
+@pytest.mark.parametrize("discount", [1e-9, 1.0, 600.0])
+def test_minima_at_little_depth_are_those_of_the_first_two_terms(discount):
+    """Two terms of psi make 1/(1 + p e^y) = c / 2, that is e^(discount source) = 1 + c/(2 - c)."""
+    for c in (1e-12, 1e-50, 1e-290):
+        c *= min(discount, 1.0)
+        minima, maxima = retrieval.critical_points([1.0], c, discount)
+        assert minima == pytest.approx([np.log1p(c / (2 - c)) / discount], rel=1e-9)
+        assert maxima.size == 0
+
+
+def test_minima_stay_inside_up_to_the_critical_time():
+    gains, shares = setting()
+    limit = retrieval.critical_time(gains, 1.0, shares)
+    for below in (1e-6, 1e-10, 1e-13, 1e-15):
+        minima, maxima = retrieval.critical_points(gains, limit * (1 - below), 1.0, shares)
+        assert minima.shape == (1,)
+        assert maxima.shape == (0,)
+        assert 1 - 10 * np.sqrt(below) < minima[0] < 1
+
+
+def test_a_vanishing_discount_is_none():
+    sources = np.array([1e-300, 1e-3, 0.7, 1.0])
+    none = retrieval.correlation(1.3, 1.0, 0.0, sources)
+    for discount in (1e-17, 1e-300, 1e-323):
+        found = retrieval.correlation(1.3, 1.0, discount, sources)
+        assert np.abs(found / none - 1).max() <= 1e-12
+
+
+def test_critical_time_scales_with_the_gains():
+    gains, shares = setting()
+    for scale in (1e-200, 1e200):
+        found = retrieval.critical_time(scale * gains, 1.0, shares / 1e150) * scale
+        assert found == pytest.approx(retrieval.critical_time(gains, 1.0, shares), rel=1e-13)
+
+
 def test_minima_walk_as_printed():
     gains, shares = setting()
     places = [0.06253, 0.12515, 0.25928, 0.41833, 0.63292, 0.75383, 0.92747]
@@ -284,5 +319,26 @@ def test_what_does_not_fit_is_refused():
         retrieval.rollout([1.0, 2.0], 1.0, np.zeros((3, 3)))
     with pytest.raises(ValueError, match="order: must be integers"):
         retrieval.gain(1.0, 1.5)
+    with pytest.raises(ValueError, match=r"gain: its shape must broadcast .* got \(2,\)"):
+        retrieval.correlation([1.0, 2.0], 1.0, 1.0, [0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match="strength: its shape must broadcast"):
+        retrieval.path_sum([1.0, 2.0], [0.1, 0.2, 0.3])
     with pytest.raises(OverflowError, match="Take less"):
         retrieval.critical_points([1.0], 1e6, 1.0)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: retrieval.path_sum(1e6, 1e6),
+        lambda: retrieval.correlation(1e6, 1e6, 1.0, 0.5),
+        lambda: retrieval.profile([1e6], 1e6, 1.0, 0.5),
+        lambda: retrieval.rollout(1.0, 1e3, np.ones((2, 2))),
+        lambda: retrieval.rollout(1e200, 1e200, np.eye(2)),
+        lambda: retrieval.second_gain(500.0, 1),
+        lambda: retrieval.critical_time([1e-308], 3.0),
+    ],
+)
+def test_what_no_float_holds_is_an_error(call):
+    with pytest.raises(OverflowError, match="no float holds the result"):
+        call()

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import ive
 
 from transpde.checks import (
+    LEAST,
     Array,
     Unchanging,
     brief,
@@ -28,9 +29,8 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
-from transpde.fields import quiet
 from transpde.theory import retrieval
-from transpde.theory.retrieval import LARGEST, STEEPEST, discount_weights
+from transpde.theory.retrieval import LARGEST, STEEPEST, discount_weights, in_floats
 
 __all__ = ["CausalCircle", "Correlations", "retrieval_correlations"]
 
@@ -92,19 +92,18 @@ class CausalCircle(Unchanging):
 
     def __post_init__(self) -> None:
         found = {}
-        for name, least, most in (
-            ("beta", 0.0, LARGEST), ("discount", -1.0, STEEPEST), ("gain", -np.inf, np.inf),
-        ):  # fmt: skip
+        for name, least, most, wanted in (
+            ("beta", LEAST, LARGEST, f"positive and at most {LARGEST:g}"),
+            ("discount", 0.0, STEEPEST, f"at least 0 and at most {STEEPEST:g}"),
+            ("gain", -np.inf, np.inf, "finite"),
+        ):
             values = np.atleast_1d(finite_array(name, getattr(self, name), "..."))
-            if values.ndim > 1 or (values <= least).any() or (values > most).any():
+            if values.ndim > 1 or (values < least).any() or (values > most).any():
                 raise ValueError(
-                    f"{name}: must be one number, or one a head, "
-                    f"{'of any sign' if name == 'gain' else f'at most {most:g} and positive'}; "
+                    f"{name}: must be {wanted}, one number or one a head; "
                     f"got {getattr(self, name)!r}."
                 )
             found[name] = values
-        if (found["discount"] < 0).any():
-            raise ValueError(f"discount: must be at least 0; got {found['discount'].min()}.")
         heads = next((len(v) for v in found.values() if len(v) > 1), 1)
         for name, values in found.items():
             if len(values) > 1:
@@ -150,12 +149,13 @@ class CausalCircle(Unchanging):
         found = np.array([discount_weights(n, float(one)) for one in self.discount])
         return found if len(found) > 1 else found[0]
 
-    @quiet
+    @in_floats
     def field(self, angles: Any) -> Array:
         """Return the velocities of tokens at angles (..., n), shape (..., n).
 
         Raises:
             ValueError: angles that are not finite.
+            OverflowError: velocities that no float holds.
         """
         return self._field(_angles(angles))
 
@@ -170,7 +170,7 @@ class CausalCircle(Unchanging):
             found += head.gain * force
         return found
 
-    @quiet
+    @in_floats
     def adjoint(self, angles: Any, covector: Any) -> Array:
         r"""Return $(\partial F)^\top p$, the transposed derivative of the velocities F.
 
@@ -180,6 +180,7 @@ class CausalCircle(Unchanging):
 
         Raises:
             ValueError: entries that are not finite, shapes that differ.
+            OverflowError: velocities that no float holds.
         """
         theta, p = _angles(angles), finite_array("covector", covector, "... n")
         if p.shape != theta.shape:
@@ -201,7 +202,7 @@ class CausalCircle(Unchanging):
             found += sums.back(head.force, q)
         return found
 
-    @quiet
+    @in_floats
     def path(self, angles: Any, time: float, steps: int) -> Array:
         """Return the angles at equal depths from 0 to the time, by Runge-Kutta of order four.
 
@@ -215,6 +216,7 @@ class CausalCircle(Unchanging):
 
         Raises:
             ValueError: angles that are not finite, a time or steps that are not positive.
+            OverflowError: angles that no float holds.
         """
         theta, steps = _angles(angles), positive_integer("steps", steps)
         h, found = positive_number("time", time) / steps, [theta]
@@ -226,7 +228,7 @@ class CausalCircle(Unchanging):
             found.append(x + h / 6 * (a + 2 * b + 2 * c + self._field(x + h * c)))
         return np.array(found)
 
-    @quiet
+    @in_floats
     def sensitivity(self, angles: Any, time: float, steps: int = 4) -> tuple[Array, Array]:
         r"""Return the angles at a depth, and $\partial\theta_n(t)/\partial\theta_k(0)$ for all k.
 
@@ -243,6 +245,7 @@ class CausalCircle(Unchanging):
 
         Raises:
             ValueError: angles that are not finite, a time or steps that are not positive.
+            OverflowError: angles that no float holds.
         """
         steps = positive_integer("steps", steps)
         path, h = self.path(angles, time, 2 * steps), float(time) / steps
@@ -291,7 +294,7 @@ def _angles(value: Any) -> Array:
     return np.asarray(finite_array("angles", value, "... n"))
 
 
-@quiet
+@in_floats
 def retrieval_correlations(
     circle: CausalCircle,
     n: int,
@@ -326,6 +329,7 @@ def retrieval_correlations(
     Raises:
         ValueError: numbers out of range.
         TypeError: a circle that is none, a control that is no truth value.
+        OverflowError: sensitivities that no float holds.
 
     Source: ours (chapter on lost in the middle).
 
@@ -352,7 +356,9 @@ def retrieval_correlations(
             controls[rows] = _first_order(circle, t, m, theta)
     if control:
         centred = controls - controls.mean(axis=0)
-        fitted = (centred * values).mean(axis=0) / (centred**2).mean(axis=0)
+        spread, shared = (centred**2).mean(axis=0), (centred * values).mean(axis=0)
+        # no control where it does not vary: heads that cancel, weights that underflow
+        fitted = np.divide(shared, spread, out=np.zeros_like(shared), where=spread > LEAST)
         values -= fitted * (controls - _first_mean(circle, t, m, n))
     error = values.std(axis=0, ddof=1 + control) / np.sqrt(count)
     return Correlations(values.mean(axis=0), error)

@@ -146,7 +146,7 @@ class Masked(Attention):
                 "measure: a masked attention needs tokens with positions; got none. "
                 "Give them: Particles(points, weights, positions)."
             )
-        span = float(measure.positions.max() - measure.positions.min())
+        span = float(np.ptp(measure.positions, axis=-1).max())
         if self.discount * span > STEEPEST:
             raise ValueError(
                 f"discount: must be at most {STEEPEST / span:.4g}, {STEEPEST:g} over the span of "

@@ -8,14 +8,17 @@ $E\cos m(\theta_j(t) - \theta_k(0))$ is an entry of $e^{atW}$ with the gain $a =
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from scipy.linalg import expm
 from scipy.optimize import brentq
-from scipy.special import hyp0f1, ive
+from scipy.special import expit, exprel, hyp0f1, ive
 
 from transpde.checks import (
+    LEAST,
     Array,
     brief,
     finite_array,
@@ -42,10 +45,28 @@ __all__ = [
     "second_gain",
 ]
 
-NODES, REACH = 2000, 700.0  # of the search for critical points; e^REACH is a float
+NODES, BEYOND = 2000, 40.0  # of the search for critical points: places, and how far out
 NEGLIGIBLE = 1e-20  # a term that counts for nothing
 LARGEST = 500.0  # inverse temperature: its exponential, squared over its size, is a float
 STEEPEST = 600.0  # discount
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def in_floats(function: F) -> F:
+    """Make a function of finite numbers raise `OverflowError` where no float holds its result."""
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        with np.errstate(all="ignore"):
+            found = function(*args, **kwargs)
+        if not np.isfinite(found).all():
+            raise OverflowError(
+                f"{function.__name__}: no float holds the result, or a number on the way to it. "
+                "Take smaller gains, temperatures or depths."
+            )
+        return found
+
+    return cast(F, checked)
 
 
 class CriticalPoints(NamedTuple):
@@ -112,7 +133,7 @@ def gain(beta: float, order: Any, normalised: bool = False) -> Any:
     return found if n.ndim else float(found)
 
 
-@quiet
+@in_floats
 def second_gain(beta: float, order: int) -> float:
     r"""Return $c_m = -m\sum_l l(m+l)^2I_lI_{m+l}$, over all integers l.
 
@@ -125,6 +146,7 @@ def second_gain(beta: float, order: int) -> float:
 
     Raises:
         ValueError: a temperature or an order out of range.
+        OverflowError: a result that no float holds.
 
     Source: ours (chapter on lost in the middle).
 
@@ -162,7 +184,7 @@ def codeword_weights(words: int, order: Any) -> Any:
     return found if n.ndim else float(found)
 
 
-@quiet
+@in_floats
 def path_sum(strength: Any, length: Any) -> Any:
     r"""Return $\psi_c(y) = \sum_{r\ge0}c^{r+1}y^r/(r!\,(r+1)!)$, a sum over attention paths.
 
@@ -175,7 +197,8 @@ def path_sum(strength: Any, length: Any) -> Any:
         length: y, at least 0; both broadcast.
 
     Raises:
-        ValueError: entries that are not finite, a negative length.
+        ValueError: entries that are not finite, a negative length, shapes that do not broadcast.
+        OverflowError: a result that no float holds.
 
     Source: ours (chapter on lost in the middle).
 
@@ -185,6 +208,7 @@ def path_sum(strength: Any, length: Any) -> Any:
         2.394833
     """
     c, y = finite_array("strength", strength, "..."), _lengths(length)
+    _together("strength", c, "length", y)
     found = c * hyp0f1(2, c * y)
     return found if found.ndim else float(found)
 
@@ -196,23 +220,32 @@ def _lengths(value: Any) -> Array:
     return y
 
 
+def _together(name: str, one: Array, other_name: str, other: Array) -> None:
+    try:
+        np.broadcast_shapes(one.shape, other.shape)
+    except ValueError:
+        raise ValueError(
+            f"{name}: its shape must broadcast with that of {other_name}, {other.shape}; "
+            f"got {one.shape}."
+        ) from None
+
+
 def _sources(value: Any) -> Array:
     s = finite_array("source", value, "...")
-    if not ((s > 0) & (s < np.inf)).all():
-        raise ValueError(f"source: must be positive; got {s.min()}.")
+    if (s < LEAST).any():
+        raise ValueError(f"source: must be positive, at least {LEAST:.3g}; got {s.min()}.")
     return s
 
 
-def _kernel(discount: float, target: Array, source: Array) -> tuple[Array, Array]:
+def _kernel(discount: float, target: float, source: Array) -> tuple[Array, Array]:
     r"""Return $k_\lambda(s, \tau)$ and Y, without overflow."""
-    if discount == 0:
-        return 1 / target, np.log(target / source)
     ahead = discount * (target - source)
-    at_target, at_source = -np.expm1(-discount * target), -np.expm1(-discount * source)
-    return discount * np.exp(-ahead) / at_target, ahead + np.log(at_target / at_source)
+    at_target = target * exprel(-discount * target)  # (1 - e^(-discount s)) / discount
+    at_source = source * exprel(-discount * source)
+    return np.exp(-ahead) / at_target, ahead + np.log(at_target / at_source)
 
 
-@quiet
+@in_floats
 def correlation(
     gain: Any, time: float, discount: float, source: Any, position: float = 1.0
 ) -> Any:
@@ -231,7 +264,9 @@ def correlation(
         position: s of the token that remembers, in (0, 1].
 
     Raises:
-        ValueError: numbers out of range, a source behind the position.
+        ValueError: numbers out of range, a source behind the position, shapes that do not
+            broadcast.
+        OverflowError: a result that no float holds.
 
     Source: ours (chapter on lost in the middle); the limit `duerinckx2026kinetic`.
 
@@ -245,7 +280,8 @@ def correlation(
     place = number("position", position, "a number in (0, 1]", lambda x: 0 < x <= 1)
     if s.max() > place:
         raise ValueError(f"source: must be at most the position, {place}; got {s.max()}.")
-    k, y = _kernel(lam, np.asarray(place), s)
+    _together("gain", a, "source", s)
+    k, y = _kernel(lam, place, s)
     found = k * a * t * hyp0f1(2, a * t * y)
     return found if found.ndim else float(found)
 
@@ -263,7 +299,7 @@ def _mixture(gains: Any, shares: Any) -> tuple[Array, Array]:
     return a, w
 
 
-@quiet
+@in_floats
 def profile(gains: Any, time: float, discount: float, source: Any, shares: Any = None) -> Any:
     r"""Return the retrieval score $S_t(\tau) = \sum_m\omega_m\,g_{a_m}(t, 1; \tau)$.
 
@@ -279,6 +315,7 @@ def profile(gains: Any, time: float, discount: float, source: Any, shares: Any =
 
     Raises:
         ValueError: numbers out of range, lengths that do not match.
+        OverflowError: a result that no float holds.
 
     Source: `duerinckx2026kinetic`; the closed form ours (chapter on lost in the middle).
 
@@ -296,12 +333,12 @@ def profile(gains: Any, time: float, discount: float, source: Any, shares: Any =
     return found.reshape(s.shape) if s.ndim else float(found[0])
 
 
-@quiet
+@in_floats
 def critical_time(gains: Any, discount: float, shares: Any = None) -> float:
     r"""Return $2(1-e^{-\lambda})\sum\omega_ma_m/\sum\omega_ma_m^2$, at which recency ends.
 
     The score rises towards the newest token exactly while the time is below it; 0 without a
-    discount.
+    discount, and negative, so never, where the sum of the $\omega_ma_m$ is.
 
     Args:
         gains: the $a_m$, shape (o,).
@@ -310,6 +347,7 @@ def critical_time(gains: Any, discount: float, shares: Any = None) -> float:
 
     Raises:
         ValueError: numbers out of range, lengths that do not match.
+        OverflowError: a result that no float holds.
 
     Source: ours (chapter on lost in the middle).
 
@@ -319,7 +357,9 @@ def critical_time(gains: Any, discount: float, shares: Any = None) -> float:
         1.900426
     """
     a, w = _mixture(gains, shares)
-    return float(-2 * np.expm1(-discount_of(discount)) * (w @ a) / (w @ a**2))
+    scale, w = np.abs(a).max(), w / w.max()
+    ratio = (w @ (a / scale)) / (w @ (a / scale) ** 2)
+    return float(-2 * np.expm1(-discount_of(discount)) * ratio / scale)
 
 
 @quiet
@@ -358,15 +398,18 @@ def critical_points(
     if lam == 0:
         return CriticalPoints(np.empty(0), np.empty(0))
     counts = w * a > NEGLIGIBLE * (w * a).max()
-    c, w, span = (a[counts] * t)[:, None], w[counts], np.expm1(lam)
+    b, w = a[counts][:, None] / a.max(), w[counts]
+    c = b * a.max() * t
+    log_span = lam + np.log(-np.expm1(-lam))  # of e^lam - 1
 
     def slope(y: Any) -> Array:
-        """The derivative in y times e^y, up to a positive factor."""
-        first, second = w @ (c * hyp0f1(2, c * y)), w @ (c**2 * hyp0f1(3, c * y) / 2)
-        return (np.exp(y) / span + 1) * second - first
+        """The derivative in y, up to a positive factor."""
+        first, second = w @ (b * hyp0f1(2, c * y)), w @ (b * c * hyp0f1(3, c * y) / 2)
+        return np.asarray(second - expit(log_span - y) * first)
 
-    # Far out the first factor wins: the other sum over this one is no more than a power of y.
-    far = min(REACH, lam + np.log1p(2 / c.max()) + 40.0)
+    # Far out the logistic function is below Psi' / Psi, which falls like a power of y.
+    steep = float(w @ (b * c)[:, 0] / (2 * w @ b[:, 0]))
+    far = max(log_span + np.log1p(1 / steep), 0.0) + BEYOND
     places = far * (np.arange(NODES + 1) / NODES) ** 2
     with np.errstate(all="ignore"):
         signs = slope(places)
@@ -375,7 +418,9 @@ def critical_points(
     found: list[list[float]] = [[], []]
     for i in np.flatnonzero(np.sign(signs[:-1]) * np.sign(signs[1:]) < 0):
         y = brentq(lambda z: slope(z)[0], places[i], places[i + 1], xtol=1e-14)
-        found[int(signs[i] > 0)].append(float(np.log1p(span * np.exp(-y)) / lam))
+        source = np.log1p(np.exp(log_span - y)) / lam
+        # so near to an end that it rounds to it, it is the float next to the end
+        found[int(signs[i] > 0)].append(float(np.clip(source, LEAST, np.nextafter(1.0, 0.0))))
     return CriticalPoints(*(np.sort(np.array(one)) for one in found))
 
 
@@ -405,7 +450,7 @@ def discount_weights(n: int, discount: float = 0.0) -> Array:
     return np.asarray(W / np.append(1.0, np.cumsum(keys)[:-1])[:, None])
 
 
-@quiet
+@in_floats
 def rollout(gains: Any, time: float, weights: Any) -> Array:
     r"""Return $e^{t\sum_ha_hW_h}$: correlations of all pairs where third cumulants are dropped.
 
@@ -422,6 +467,7 @@ def rollout(gains: Any, time: float, weights: Any) -> Array:
 
     Raises:
         ValueError: numbers that are not finite, shapes that do not match.
+        OverflowError: a result that no float holds.
 
     Source: `abnar2020quantifying` for layers; ours (chapter on lost in the middle).
 
@@ -436,7 +482,10 @@ def rollout(gains: Any, time: float, weights: Any) -> Array:
     same_size("weights", W.shape[-1], "its rows", W.shape[-2], "number of columns")
     W = W[None] if W.ndim == 2 else W
     if a.ndim > 1 or W.ndim > 3:
-        raise ValueError("gains: must be one number a head; got more axes.")
+        raise ValueError(
+            f"gains: must be one number a head, for weights (n, n) or (h, n, n); got shapes "
+            f"{a.shape} and {W.shape}."
+        )
     same_size("weights", len(W), "gains", len(a), "number of heads")
     return np.asarray(expm(t * np.tensordot(a, W, axes=1)))
 
