@@ -134,6 +134,7 @@ def gain(beta: float, order: Any, normalised: bool = False) -> Any:
 
 
 @in_floats
+@quiet
 def second_gain(beta: float, order: int) -> float:
     r"""Return $c_m = -m\sum_l l(m+l)^2I_lI_{m+l}$, over all integers l.
 
@@ -185,6 +186,7 @@ def codeword_weights(words: int, order: Any) -> Any:
 
 
 @in_floats
+@quiet
 def path_sum(strength: Any, length: Any) -> Any:
     r"""Return $\psi_c(y) = \sum_{r\ge0}c^{r+1}y^r/(r!\,(r+1)!)$, a sum over attention paths.
 
@@ -246,6 +248,7 @@ def _kernel(discount: float, target: float, source: Array) -> tuple[Array, Array
 
 
 @in_floats
+@quiet
 def correlation(
     gain: Any, time: float, discount: float, source: Any, position: float = 1.0
 ) -> Any:
@@ -300,6 +303,7 @@ def _mixture(gains: Any, shares: Any) -> tuple[Array, Array]:
 
 
 @in_floats
+@quiet
 def profile(gains: Any, time: float, discount: float, source: Any, shares: Any = None) -> Any:
     r"""Return the retrieval score $S_t(\tau) = \sum_m\omega_m\,g_{a_m}(t, 1; \tau)$.
 
@@ -334,6 +338,7 @@ def profile(gains: Any, time: float, discount: float, source: Any, shares: Any =
 
 
 @in_floats
+@quiet
 def critical_time(gains: Any, discount: float, shares: Any = None) -> float:
     r"""Return $2(1-e^{-\lambda})\sum\omega_ma_m/\sum\omega_ma_m^2$, at which recency ends.
 
@@ -397,9 +402,15 @@ def critical_points(
         raise ValueError(f"gains: must be positive; got {a.min()}.")
     if lam == 0:
         return CriticalPoints(np.empty(0), np.empty(0))
-    counts = w * a > NEGLIGIBLE * (w * a).max()
-    b, w = a[counts][:, None] / a.max(), w[counts]
+    b, w = a / a.max(), w / w.max()
+    counts = w * b > NEGLIGIBLE * (w * b).max()
+    b, w = b[counts][:, None], w[counts]
     c = b * a.max() * t
+    if not c.max() >= LEAST:
+        raise OverflowError(
+            "critical_points: the minimum is nearer to the first token than a float can say; got "
+            f"gains of at most {a.max()} and time={t}. Take more."
+        )
     log_span = lam + np.log(-np.expm1(-lam))  # of e^lam - 1
 
     def slope(y: Any) -> Array:
@@ -451,6 +462,7 @@ def discount_weights(n: int, discount: float = 0.0) -> Array:
 
 
 @in_floats
+@quiet
 def rollout(gains: Any, time: float, weights: Any) -> Array:
     r"""Return $e^{t\sum_ha_hW_h}$: correlations of all pairs where third cumulants are dropped.
 

@@ -243,7 +243,7 @@ def _motion(
     far = (theta > np.pi / 2) & kernel.odd
     near = np.where(far, np.pi - theta, theta)
     r = 2 * np.sin(near / 2) ** 2
-    chord = kernel.secant(r)
+    chord = kernel.secant(np.maximum(r, np.finfo(float).tiny))
     drift = (d - 2) * np.tan(near / 2) * (chord - kernel.at_one) * np.where(far, -1, 1)
     with np.errstate(over="ignore"):
         drift = drift - 2 * v * np.sin(theta) / (1 + np.exp(beta * 2 * np.sin(theta / 2) ** 2))
