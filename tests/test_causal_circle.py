@@ -176,9 +176,6 @@ def test_what_no_float_holds_is_an_error():
     for call in (
         lambda: CausalCircle([1.0, 1.0], gain=[1e308, 1e308]).field(theta),
         lambda: big.adjoint(theta, [1e10, 1e10, 1e10]),
-        lambda: big.path(theta, 1e3, 2),
-        lambda: big.sensitivity(theta, 1e3),
-        lambda: retrieval_correlations(CausalCircle(300.0), 5, 1.0, replicas=8, seed=0),
     ):
         with pytest.raises(OverflowError, match="no float holds the result"):
             call()
@@ -211,3 +208,22 @@ def test_what_does_not_fit_is_refused():
         retrieval_correlations(CausalCircle(1.0), 1, 1.0, replicas=9, seed=0)
     with pytest.raises(ValueError, match="covector: must have the shape"):
         CausalCircle(1.0).adjoint([0.0, 1.0], [1.0])
+
+
+def test_steps_beyond_the_stable_ones_are_refused():
+    circle = CausalCircle(1.0)
+    start = np.linspace(0.0, 3.0, 6)
+    with pytest.raises(ValueError, match="steps: must be at least 977800 for a time of 1e"):
+        circle.path(start, 1e6, 4)
+    big = CausalCircle(1.0, gain=1e308)
+    for call in (
+        lambda: big.path(start, 1e3, 2),
+        lambda: big.sensitivity(start, 1e3),
+        lambda: retrieval_correlations(CausalCircle(300.0), 5, 1.0, replicas=8, seed=0),
+    ):
+        with pytest.raises(ValueError, match="steps: must be at least 1000000000000000 for"):
+            call()
+    few = int(np.ceil(20 * np.e / 2.78))
+    assert np.abs(circle.path(start, 20.0, few)).max() < np.pi
+    end = circle.path(start, 20.0, 2 * few)[-1]
+    assert np.abs(end - circle.path(start, 20.0, 50 * few)[-1]).max() < 1e-2

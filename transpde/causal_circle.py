@@ -34,6 +34,7 @@ from transpde.theory.retrieval import LARGEST, STEEPEST, discount_weights, in_fl
 
 __all__ = ["CausalCircle", "Correlations", "retrieval_correlations"]
 
+STABLE = 2.78  # the largest step times slope at which Runge-Kutta of order four is stable
 WIDEST = 5.0  # beta of softmax: of the partition function e^(2 beta) roundings are left
 SMALL, MOST = 1e-14, 4000  # of a mode that is left out, relative to the largest; modes at most
 TOGETHER = 20_000  # complex numbers of a chunk of replicas: they stay in the cache
@@ -215,11 +216,12 @@ class CausalCircle(Unchanging):
             Shape (steps + 1, ..., n).
 
         Raises:
-            ValueError: angles that are not finite, a time or steps that are not positive.
+            ValueError: angles that are not finite, a time or steps that are not positive, steps
+                so few that the method is unstable.
             OverflowError: angles that no float holds.
         """
         theta, steps = _angles(angles), positive_integer("steps", steps)
-        h, found = positive_number("time", time) / steps, [theta]
+        h, found = self._step(time, steps), [theta]
         for _ in range(steps):
             x = found[-1]
             a = self._field(x)
@@ -227,6 +229,23 @@ class CausalCircle(Unchanging):
             c = self._field(x + h / 2 * b)
             found.append(x + h / 6 * (a + 2 * b + 2 * c + self._field(x + h * c)))
         return np.array(found)
+
+    def _step(self, time: Any, steps: int) -> float:
+        """Return the step, unless tokens that attract each other make it unstable."""
+        t = positive_number("time", time)
+        # of the velocity of a token in its own angle; the other derivatives are below the diagonal
+        slopes = (
+            np.abs(self.gain)
+            * self.beta
+            * (1 + self.beta if self.normalised else np.exp(self.beta))
+        )
+        least = np.ceil(min(t * slopes.sum() / STABLE, 1e15))
+        if steps < least:
+            raise ValueError(
+                f"steps: must be at least {least:.0f} for a time of {t:g}, since with fewer the "
+                f"method is unstable; got {steps}."
+            )
+        return t / steps
 
     @in_floats
     def sensitivity(self, angles: Any, time: float, steps: int = 4) -> tuple[Array, Array]:
@@ -244,11 +263,13 @@ class CausalCircle(Unchanging):
             Both of shape (..., n), with errors of order four in the step.
 
         Raises:
-            ValueError: angles that are not finite, a time or steps that are not positive.
+            ValueError: angles that are not finite, a time or steps that are not positive, steps
+                so few that the method is unstable.
             OverflowError: angles that no float holds.
         """
         steps = positive_integer("steps", steps)
-        path, h = self.path(angles, time, 2 * steps), float(time) / steps
+        h = self._step(time, steps)
+        path = self.path(angles, time, 2 * steps)
         p = np.zeros_like(path[0])
         p[..., -1] = 1.0
         for i in range(2 * steps, 0, -2):
