@@ -52,7 +52,7 @@ lint: $(INSTALLED) ## ruff (code and notebooks) and mypy
 	@$(STAGE) 'mypy' $(PY) -m mypy
 
 unit: weights-if-possible ## unit tests and docstring examples
-	@$(STAGE) 'unit tests' env MPLBACKEND=Agg $(PY) -m pytest -n $(WORKERS) --doctest-modules --ignore=tests/browser tests transpde
+	@$(STAGE) 'unit tests' env MPLBACKEND=Agg $(PY) -m pytest -n $(WORKERS) --dist worksteal --doctest-modules --ignore=tests/browser tests transpde
 
 coverage: $(INSTALLED) ## lines and branches of the package that the unit tests run
 	@$(STAGE) 'coverage' env MPLBACKEND=Agg $(PY) -m pytest --cov --cov-report=term-missing:skip-covered \
