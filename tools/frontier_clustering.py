@@ -6,16 +6,11 @@ book/frontier/data, or another folder; the chapter reads them and makes two of t
 the masses again. Some fifteen minutes on one core.
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
 
 import transpde as tp
 from transpde.records import FigureData
-from transpde.records.record import write
 
-ROOT = Path(__file__).resolve().parents[1]
 HEADS = {False: tp.Unnormalized, True: tp.Softmax}
 # dimension, inverse temperature, softmax or not, order of the density at the source, last time
 CASES = {
@@ -252,13 +247,7 @@ def data(name="clustering"):
     return FigureData(arrays, numbers, parameters, 0, {"rtol": 1e-8}, "the time of each case")
 
 
-def draw(name, found, figure):
-    """Draw nothing: the chapter does."""
-
-
-SIZE = (1.0, 1.0)
-
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "book" / "frontier" / "data"
-    about = "One cluster and two, on spheres."
-    write("clustering", about, sys.modules[__name__], folder, (), overwrite=True)
+    from stored_runs import keep
+
+    keep("clustering", "One cluster and two, on spheres.", data)

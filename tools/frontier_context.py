@@ -6,17 +6,12 @@ or another folder; the chapter reads them and recomputes the first draws of each
 minutes on one core.
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
 
 import transpde as tp
 from transpde.records import FigureData
-from transpde.records.record import write
 from transpde.theory import context
 
-ROOT = Path(__file__).resolve().parents[1]
 LINE = tp.Gaussian([0.0], factor=[[1.0]])
 FUNNEL = {"score": 0.2, "time": 1.0, "label": 1.0, "sizes": (16, 64, 256, 1024), "draws": 40}
 # score, depth, label, whether the context stays, and how many draws of each number of tokens
@@ -105,13 +100,7 @@ def data(name="context"):
     return FigureData(arrays, numbers, parameters, 0, scheme, "the depth of each case")
 
 
-def draw(name, found, figure):
-    """Draw nothing: the chapter does."""
-
-
-SIZE = (1.0, 1.0)
-
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "book" / "frontier" / "data"
-    about = "One token in draws of its context."
-    write("context", about, sys.modules[__name__], folder, (), overwrite=True)
+    from stored_runs import keep
+
+    keep("context", "One token in draws of its context.", data)

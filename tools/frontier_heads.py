@@ -7,18 +7,13 @@ heads.json to book/frontier/data, or another folder; the chapter reads them and 
 Some ten minutes on one core.
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
 
 import transpde as tp
 from transpde.energy import heads_dissipation, heads_energy
 from transpde.ensembles import case_seed, ornstein_uhlenbeck_heads
 from transpde.records import FigureData
-from transpde.records.record import write
 
-ROOT = Path(__file__).resolve().parents[1]
 LAW = {"heads": (1, 2, 4, 8, 16, 32, 64), "tokens": 40, "step": 0.04, "depth": 1250, "from": 250}
 FIGURE = {"heads": (1, 10, 100), "tokens": 40, "step": 0.04, "depth": 500, "spread": 0.05}
 BALANCE = {"heads": (1, 10, 30), "tokens": 40, "step": 0.04, "depth": 300, "seeds": 4}
@@ -114,13 +109,7 @@ def data(name="heads"):
     return FigureData(arrays, numbers, parameters, 0, scheme, "the depth of each run")
 
 
-def draw(name, found, figure):
-    """Draw nothing: the chapter does."""
-
-
-SIZE = (1.0, 1.0)
-
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "book" / "frontier" / "data"
-    about = "Ornstein-Uhlenbeck heads on the sphere."
-    write("heads", about, sys.modules[__name__], folder, (), overwrite=True)
+    from stored_runs import keep
+
+    keep("heads", "Ornstein-Uhlenbeck heads on the sphere.", data)

@@ -6,19 +6,14 @@ book/frontier/data, or another folder; the chapter reads them and makes some aga
 minutes on one core.
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
 from scipy.special import expit
 
 import transpde as tp
 from transpde.noise import ArcCosine, CommonNoise, FromActivation, LinearKernel, RandomFeatures
 from transpde.records import FigureData
-from transpde.records.record import write
 from transpde.theory import synchrony
 
-ROOT = Path(__file__).resolve().parents[1]
 DEEP = {"dimension": 16, "bias": 0.2, "width": 64}  # of the exponents and the stationary pair
 VALUES, REPLICAS, STEP, DEPTH = (0.0, -0.48125, -0.75, 0.5), 40, 0.02, 1000
 COARSE = {0.1: 1000, 0.05: 600}  # steps and replicas without attention
@@ -252,13 +247,7 @@ def data(name="common_noise"):
     return FigureData(arrays, numbers, parameters, 0, {"scheme": "layers"}, "the depth of each")
 
 
-def draw(name, found, figure):
-    """Draw nothing: the chapter does."""
-
-
-SIZE = (1.0, 1.0)
-
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "book" / "frontier" / "data"
-    about = "Noisy layers on the sphere."
-    write("common_noise", about, sys.modules[__name__], folder, (), overwrite=True)
+    from stored_runs import keep
+
+    keep("common_noise", "Noisy layers on the sphere.", data)

@@ -7,16 +7,11 @@ book/frontier/data, or another folder; the chapter reads them and makes the firs
 case again. Some five minutes on one core.
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
 
 from transpde.causal_circle import CausalCircle, Correlations, retrieval_correlations
 from transpde.records import FigureData
-from transpde.records.record import write
 
-ROOT = Path(__file__).resolve().parents[1]
 MODES, FIRST, SEED = 8, 100, 2026
 # tokens, depth, orders, steps of the adjoint, replicas; then beta, discount, gain, softmax
 CASES = {
@@ -108,13 +103,7 @@ def data(name="retrieval"):
     return FigureData(arrays, {}, parameters, SEED, scheme, "the depth of each case")
 
 
-def draw(name, found, figure):
-    """Draw nothing: the chapter does."""
-
-
-SIZE = (1.0, 1.0)
-
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "book" / "frontier" / "data"
-    about = "Correlations of causal particles on the circle."
-    write("retrieval", about, sys.modules[__name__], folder, (), overwrite=True)
+    from stored_runs import keep
+
+    keep("retrieval", "Correlations of causal particles on the circle.", data)

@@ -6,18 +6,11 @@ the folder given as argument; the chapter reads them and recomputes a drawn part
 one core.
 """
 
-import sys
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 
 import transpde as tp
 from transpde.records import FigureData
-from transpde.records.record import write
 
-ROOT = Path(__file__).resolve().parents[1]
-FOLDER = ROOT / "book" / "frontier" / "data"
 STRENGTHS, SHARES = np.linspace(0.15, 2.5, 14), np.linspace(-0.9, 0.9, 13)
 SEEDS = {"staircase": 0, "leader": 1, "cone": 5, "odd": 2, "peer": 3}
 TOKENS, STARTS = 8, 24  # of each cell of the staircase
@@ -117,7 +110,6 @@ def data(name):
 
 
 if __name__ == "__main__":
-    out = Path(sys.argv[1]) if sys.argv[1:] else FOLDER
-    said = "Where tokens on the sphere end under symmetric attention"
-    module = SimpleNamespace(data=data, draw=lambda *_: None, SIZE=(1, 1))  # without a picture
-    write("selection", said, module, out, (), overwrite=True)
+    from stored_runs import keep
+
+    keep("selection", "Where tokens on the sphere end under symmetric attention", data)

@@ -7,18 +7,11 @@ temperature.json to book/frontier/data, or the folder given as argument; the cha
 recomputes a part. Some ten minutes on one core.
 """
 
-import sys
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 
 import transpde as tp
 from transpde.records import FigureData
-from transpde.records.record import write
 
-ROOT = Path(__file__).resolve().parents[1]
-FOLDER = ROOT / "book" / "frontier" / "data"
 TOKENS = 400
 SHOWN, BINS, COLUMNS, LATEST = (16, 128, 1024), 180, 141, 3.5  # of the densities, in t/log(beta)
 BETAS = (16, 32, 64, 128, 256, 512)
@@ -175,7 +168,6 @@ def data(name):
 
 
 if __name__ == "__main__":
-    out = Path(sys.argv[1]) if sys.argv[1:] else FOLDER
-    said = "Attention at low temperature on the circle and the sphere"
-    module = SimpleNamespace(data=data, draw=lambda *_: None, SIZE=(1, 1))  # without a picture
-    write("temperature", said, module, out, (), overwrite=True)
+    from stored_runs import keep
+
+    keep("temperature", "Attention at low temperature on the circle and the sphere", data)
