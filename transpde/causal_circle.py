@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from transpde.checks import (
     flag,
     generator,
     listing,
+    of_kind,
     positive_integer,
     positive_number,
     same_size,
@@ -119,10 +121,11 @@ class CausalCircle(Unchanging):
         if self.modes is not None:
             object.__setattr__(self, "modes", positive_integer("modes", self.modes))
 
-    def _heads(self, n: int) -> list[_Head]:
+    @cached_property
+    def _modes(self) -> tuple[tuple[Array, Array | None, float], ...]:
+        """Coefficients of the force and of the partition function, and its mean, of each head."""
         made = []
-        places = (np.arange(1, n + 1) - n) / n
-        for beta, discount, gain in zip(self.beta, self.discount, self.gain, strict=True):
+        for beta in self.beta:
             m = np.arange(1, (self.modes or MOST) + 1)
             bessel = ive(m, beta)
             if self.modes is None:
@@ -131,11 +134,15 @@ class CausalCircle(Unchanging):
             # a softmax head is the same with all scores less beta
             size = 1.0 if self.normalised else np.exp(beta)
             partition = 2 * size * bessel if self.normalised else None
-            made.append(
-                _Head(2j * size * m * bessel, partition, size * ive(0, beta),
-                      np.exp(discount * places), gain)
-            )  # fmt: skip
-        return made
+            made.append((2j * size * m * bessel, partition, size * ive(0, beta)))
+        return tuple(made)
+
+    def _heads(self, n: int) -> list[_Head]:
+        places = (np.arange(1, n + 1) - n) / n
+        return [
+            _Head(*modes, np.exp(discount * places), gain)
+            for modes, discount, gain in zip(self._modes, self.discount, self.gain, strict=True)
+        ]
 
     def weights(self, n: int) -> Array:
         """Return the weights w about uniform tokens, (n, n), for several heads (h, n, n).
@@ -360,8 +367,7 @@ def retrieval_correlations(
         >>> found.mean.shape
         (1, 2)
     """
-    if not isinstance(circle, CausalCircle):
-        raise TypeError(f"circle: must be a CausalCircle; got {type(circle).__name__}.")
+    of_kind("circle", circle, CausalCircle, "a CausalCircle")
     n, t = _at_least("n", n, 2), positive_number("time", time)
     m = np.atleast_1d(finite_array("orders", orders, "..."))
     if m.ndim > 1 or (m < 1).any() or (m % 1 != 0).any():

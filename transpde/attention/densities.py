@@ -19,7 +19,7 @@ from transpde.checks import Array, frozen, points_of
 from transpde.fields import Field, in_range
 from transpde.measures import Axial, Circle
 
-__all__ = ["AxialField", "CircleField", "angles_for", "exponentials", "isotropic"]
+__all__ = ["AxialField", "CircleField", "angles_for", "exponentials", "isotropic", "moments_of"]
 
 ROUNDING = 1e-13  # relative
 TINY = 1e-300  # inverse temperatures at which weights are equal
@@ -83,7 +83,7 @@ class CircleField(Field):
         for start in range(0, len(x), count):
             rows = slice(start, start + count)
             weights, shift = exponentials(x[rows] @ A.T, self.measure.points)
-            found[rows] = self._velocities(weights @ self._moments, shift)
+            found[rows] = self._velocities(weights @ moments_of(self.measure), shift)
         return found
 
     def at_angles(self) -> Array:
@@ -92,9 +92,11 @@ class CircleField(Field):
         b = isotropic(A)
         if b is None:
             weights, shift = _weights_at_angles(A.tobytes(), n)
-            return self._velocities(self._seen(weights @ self._moments), shift)
+            return self._velocities(self._seen(weights @ moments_of(self.measure)), shift)
         kernel = np.fft.rfft(np.exp(b * np.cos(self.measure.angles) - abs(b)))
-        sums = np.fft.irfft(kernel[:, None] * np.fft.rfft(self._moments, axis=0), n, axis=0)
+        sums = np.fft.irfft(
+            kernel[:, None] * np.fft.rfft(moments_of(self.measure), axis=0), n, axis=0
+        )
         return self._velocities(self._seen(sums), np.full((n, 1), abs(b)))
 
     def _seen(self, sums: Array) -> Array:
@@ -109,16 +111,16 @@ class CircleField(Field):
             )
         return sums
 
-    @property
-    def _moments(self) -> Array:
-        """The masses, and the masses times the points, (n, 3)."""
-        m = self.measure.masses[:, None]
-        return np.concatenate([m, m * self.measure.points], axis=1)
-
     def _velocities(self, sums: Array, shift: Array) -> Array:
         """Return the velocities from the sums of weights that are too small by a log."""
         factor = 1 / sums[:, :1] if self.head.normalised else np.exp(shift)
         return np.asarray((sums[:, 1:] * factor) @ self.head.value.T)
+
+
+def moments_of(circle: Circle) -> Array:
+    """Return the masses, and the masses times the points, (n, 3)."""
+    m = circle.masses[:, None]
+    return np.concatenate([m, m * circle.points], axis=1)
 
 
 def exponentials(scores_of: Array, points: Array) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from transpde.attention.base import Attention
-from transpde.attention.densities import exponentials
+from transpde.attention.densities import exponentials, moments_of
 from transpde.attention.heads import at_rows
 from transpde.checks import Array, choice, finite_array, frozen, points_of, symmetric_matrix
 from transpde.fields import Field, VelocityField, in_range, quiet
@@ -198,9 +198,7 @@ class CircleDescent(DescentField):
 
     def parts(self, x: Array) -> tuple[Array, Array]:
         """Return log Z (h, m) and the means (h, m, 2) at points."""
-        m = self.measure.masses[:, None]
-        moments = np.concatenate([m, m * self.measure.points], axis=1)
-        logs, means = [], []
+        moments, logs, means = moments_of(self.measure), [], []
         for score in self.head.scores:
             weights, shift = exponentials(x @ score, self.measure.points)
             sums = weights @ moments

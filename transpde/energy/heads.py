@@ -215,7 +215,7 @@ def heads_balance(
     schedule = None if attention is None else Schedule.of(attention)
     energies, power, squares = [], [], []
     for i, t in enumerate(float(time) for time in path.times):
-        measure, D = _tokens("path", path[i]), scores(t)
+        measure, D = of_kind("path", path[i], Particles), scores(t)
         energies.append(heads_energy(measure, D))
         power.append(heads_power(measure, D, rates(t)))
         head = None if schedule is None else schedule(t)
@@ -230,15 +230,9 @@ def heads_balance(
     return Balance(E - E[0], work, dissipation)
 
 
-def _tokens(name: str, measure: Any) -> Particles:
-    if not isinstance(measure, Particles):
-        raise TypeError(f"{name}: must be Particles; got {type(measure).__name__}.")
-    return measure
-
-
 def _heads(measure: Any, scores: Any, name: str = "scores") -> HeadDescent:
     """Return the descent of scores that fit the measure."""
-    _tokens("measure", measure)
+    of_kind("measure", measure, Particles)
     try:
         head = HeadDescent(scores)
         same_size("scores", head.dimension, "the measure", measure.dimension, "dimension")

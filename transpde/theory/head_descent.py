@@ -25,6 +25,7 @@ from transpde.checks import (
     positive_number,
 )
 from transpde.fields import quiet
+from transpde.theory.head_sums import times_from_zero
 
 __all__ = [
     "OrnsteinUhlenbeckLaw",
@@ -68,9 +69,7 @@ def opposed_angle(first: float, second: float, start: Any, time: Any) -> Any:
     theta = finite_array("start", start, "...")
     if theta.min() < 0 or theta.max() > np.pi / 2:
         raise ValueError(f"start: must be from 0 to pi/2; got {start!r}.")
-    t = finite_array("time", time, "...")
-    if t.min() < 0:
-        raise ValueError(f"time: must not be negative; got {t.min()}.")
+    t = times_from_zero(time)
     try:
         np.broadcast_shapes(theta.shape, t.shape)
     except ValueError as error:

@@ -78,6 +78,14 @@ def depths(time: Any) -> Array:
     return t
 
 
+def times_from_zero(time: Any) -> Array:
+    """Return times that are not negative, of any shape, or raise `ValueError`."""
+    times = finite_array("time", time, "...")
+    if times.min() < 0:
+        raise ValueError(f"time: must not be negative; got {times.min()}.")
+    return times
+
+
 def spectral_norm(matrix: Array) -> float:
     """Return the largest singular value."""
     return float(np.linalg.norm(matrix, 2))

@@ -28,7 +28,8 @@ from transpde.checks import (
 from transpde.fields import quiet
 from transpde.measures.axial import sphere_dimension
 from transpde.spaces import Sphere
-from transpde.theory.one_cluster import bessel_quotients, mode_rates, times_from_zero
+from transpde.theory.head_sums import times_from_zero
+from transpde.theory.one_cluster import bessel_quotients, mode_rates
 
 __all__ = [
     "ConcentrationTimes",

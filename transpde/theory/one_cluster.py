@@ -28,6 +28,7 @@ from transpde.checks import (
 from transpde.fields import quiet
 from transpde.measures import Axial
 from transpde.measures.axial import order_of, sphere_dimension
+from transpde.theory.head_sums import times_from_zero
 
 __all__ = [
     "arc_rate",
@@ -312,14 +313,6 @@ def _boosted(tau: Any) -> Any:
     value = (1 + rest) / (1 - rest) - 4 * large * rest / (1 - rest) ** 2
     series = small * (2 / 3 - 4 / 45 * small**2 + 4 / 315 * small**4)
     return np.where(tau < SERIES, series, value)
-
-
-def times_from_zero(time: Any) -> Array:
-    """Return times that are not negative, of any shape, or raise `ValueError`."""
-    times = finite_array("time", time, "...")
-    if times.min() < 0:
-        raise ValueError(f"time: must not be negative; got {times.min()}.")
-    return times
 
 
 def _temperature(beta: Any) -> float:

@@ -27,6 +27,7 @@ from transpde.checks import (
     same_size,
 )
 from transpde.fields import quiet
+from transpde.theory.head_sums import times_from_zero
 
 __all__ = [
     "cone_bound",
@@ -353,9 +354,7 @@ def cone_bound(eigenvalues: ArrayLike, coordinates: ArrayLike, time: ArrayLike) 
     values, _ = _mode(eigenvalues, 0)
     x = finite_array("coordinates", coordinates, "n d")
     same_size("coordinates", x.shape[1], "eigenvalues", len(values), "number of columns")
-    t = finite_array("time", time, "...")
-    if t.min() < 0:
-        raise ValueError(f"time: must not be negative; got {t.min()}.")
+    t = times_from_zero(time)
     gaps = values[0] - np.abs(values[1:])
     if gaps.min() <= 0 or x[:, 0].min() <= 0:
         return None
