@@ -28,9 +28,8 @@ from transpde.checks import (
 )
 from transpde.checks import function as a_function
 from transpde.fields import VelocityField, evaluated, quiet
-from transpde.measures.base import Measure
+from transpde.measures.base import SphereLaw
 from transpde.measures.particles import Particles
-from transpde.spaces import Sphere
 
 __all__ = ["Axial"]
 
@@ -41,7 +40,7 @@ FLAT = 64  # the dimension up to which the panels at the equator need no splitti
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Axial(Measure):
+class Axial(SphereLaw):
     r"""A law on the sphere $S^{d-1}$ symmetric about the axis $e = (1, 0, \dots, 0)$.
 
     Mass $m_i$ is spread evenly over the points at angle $\eta_i$ to the pole $-e$, at height
@@ -69,9 +68,6 @@ class Axial(Measure):
 
     coordinates: Array  # q, shape (n,)
     masses: Array
-    scheme = "densities"
-    space = Sphere()
-    stackable = False
 
     def __init__(self, angles: Any, masses: Any, dimension: int) -> None:
         eta = finite_array("angles", angles, "n")
@@ -274,15 +270,6 @@ class Axial(Measure):
             log_across = np.log(s) + np.log(np.abs(1 - u * rates))
             q = np.log(np.abs(along) + np.hypot(along, np.exp(log_across))) - log_across
         return self.unpack(np.copysign(q, along))
-
-    @property
-    def log_size(self) -> Array:
-        """The logarithm of the mean of |x|^2, which is zero."""
-        return np.zeros(())
-
-    def growth(self, velocity: Array) -> Array:
-        """Return the growth of that size, which is zero."""
-        return np.zeros(())
 
     def rate(self, velocity: Array) -> Array:
         """Return the root mean square speed."""

@@ -14,9 +14,9 @@ import numpy as np
 
 from transpde.checks import Array, Unchanging
 from transpde.fields import VelocityField
-from transpde.spaces import EUCLIDEAN, Space
+from transpde.spaces import EUCLIDEAN, Space, Sphere
 
-__all__ = ["Measure"]
+__all__ = ["Measure", "SphereLaw"]
 
 
 class Measure(Unchanging, ABC):
@@ -116,3 +116,20 @@ class Measure(Unchanging, ABC):
     def relative_speed(self, velocity: Array) -> Array:
         """Return the speed relative to the size, for the test of a stationary state."""
         return self.rate(velocity)
+
+
+class SphereLaw(Measure):
+    """A law on the unit sphere with coordinates of its own: one case, and of one size."""
+
+    scheme = "densities"
+    space = Sphere()
+    stackable = False
+
+    @property
+    def log_size(self) -> Array:
+        """The logarithm of the mean of |x|^2, which is zero."""
+        return np.zeros(())
+
+    def growth(self, velocity: Array) -> Array:
+        """Return the growth of that size, which is zero."""
+        return np.zeros(())

@@ -27,9 +27,8 @@ from transpde.checks import (
 from transpde.checks import function as a_function
 from transpde.fields import VelocityField, evaluated, quiet
 from transpde.measures.axial import order_of
-from transpde.measures.base import Measure
+from transpde.measures.base import SphereLaw
 from transpde.measures.particles import Particles
-from transpde.spaces import Sphere
 
 __all__ = ["Circle"]
 
@@ -43,7 +42,7 @@ EDGE = 0.3  # of the number of angles: modes beyond count as those at the cut-of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Circle(Measure):
+class Circle(SphereLaw):
     r"""A density $\rho(\theta)\,d\theta$ on the unit circle, by values at n equal angles.
 
     The angles are $\theta_j = 2\pi j/n$, from the first axis. It moves under `Softmax` and
@@ -69,9 +68,6 @@ class Circle(Measure):
     """
 
     density: Array
-    scheme = "densities"
-    space = Sphere()
-    stackable = False
 
     @quiet
     def __init__(self, density: Any) -> None:
@@ -270,15 +266,6 @@ class Circle(Measure):
                 f"{STEEP:.0e}. Take more angles or a shorter time, or move tokens of it: "
                 "circle.particles."
             )
-
-    @property
-    def log_size(self) -> Array:
-        """The logarithm of the mean of |x|^2, which is zero."""
-        return np.zeros(())
-
-    def growth(self, velocity: Array) -> Array:
-        """Return the growth of that size, which is zero."""
-        return np.zeros(())
 
     def rate(self, velocity: Array) -> Array:
         """Return the mass that changes place per time."""
