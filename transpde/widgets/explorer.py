@@ -103,8 +103,7 @@ class Explorer:
             with pictures.look():
                 figure = pictures.empty(self.layout.size)
                 self._draw(figure, **values)
-                figure.draw_without_rendering()
-                figure.set_layout_engine("none")  # all is in place, however often it is drawn
+                pictures.lay_out(figure)
         except Exception as error:
             raise RuntimeError(f"the drawing function failed at {named(values)}") from error
         return figure

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from transpde.checks import Array
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["DPI", "drawn", "empty", "look", "png", "svg"]
+__all__ = ["DPI", "drawn", "empty", "lay_out", "look", "png", "svg"]
 
 DPI = 110  # of the page: how many of its pixels an inch of a figure takes
 # One look whatever the reader's own settings are, with letters that a telephone keeps legible.
@@ -49,9 +50,29 @@ def empty(size: tuple[float, float]) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    class Canvas(FigureCanvasAgg):
+        def get_renderer(self) -> Any:
+            # matplotlib keeps the sizes of words by renderer: pictures of one size share it.
+            return _renderer(*self.figure.bbox.size, self.figure.dpi)
+
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    Canvas(figure)
     return figure
+
+
+@lru_cache(maxsize=2)
+def _renderer(width: float, height: float, dpi: float) -> Any:
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    return RendererAgg(width, height, dpi)  # type: ignore[no-untyped-call]
+
+
+def lay_out(figure: Figure) -> None:
+    """Put all in place once: however often the figure is drawn then, nothing moves."""
+    engine = figure.get_layout_engine()
+    if engine is not None and figure.axes:
+        engine.execute(figure)
+    figure.set_layout_engine(None)  # with any other engine `savefig` would draw twice
 
 
 def svg(figure: Figure) -> str:
