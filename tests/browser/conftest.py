@@ -19,6 +19,15 @@ def pytest_sessionstart() -> None:
         pytest.exit("The book is not built: make book", returncode=1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker run what belongs together: all tests of an opened page, or a whole file."""
+    for item in items:
+        given = getattr(item, "callspec", None)
+        page = given and given.params.get("opened", given.params.get("folded"))
+        name = item.nodeid if item.path.name == "test_pages.py" else item.path.name
+        item.add_marker(pytest.mark.xdist_group(str(page or name)))
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     name = subprocess.run([ROOT / "tools" / "chromium"], capture_output=True, text=True).stdout
