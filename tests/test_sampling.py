@@ -42,7 +42,10 @@ def test_velocity_is_that_of_the_kernel_by_quadrature(case):
         u = U(np.array([x])) if case == "double well" else U(x)
         return np.exp(-(u + (x - y) ** 2 / (2 * m * T)) / (2 * beta))
 
-    Z = [quad(kernel, -12, 12, args=(one,), epsabs=0, epsrel=1e-13, points=(-1, 0, 1))[0] for one in y]
+    Z = [
+        quad(kernel, -12, 12, args=(one,), epsabs=0, epsrel=1e-13, points=(-1, 0, 1))[0]
+        for one in y
+    ]
 
     def density(x):
         return sum(a * kernel(x, b) / z for a, b, z in zip(w, y, Z, strict=True))
@@ -55,7 +58,10 @@ def test_velocity_is_that_of_the_kernel_by_quadrature(case):
     x = np.array([-2.0, -0.4, 0.5, 1.7])
     h = 1e-3
     log_slope = [
-        (8 * np.log(density(p + h) / density(p - h)) - np.log(density(p + 2 * h) / density(p - 2 * h)))
+        (
+            8 * np.log(density(p + h) / density(p - h))
+            - np.log(density(p + 2 * h) / density(p - 2 * h))
+        )
         / (12 * h)
         for p in x
     ]
@@ -67,16 +73,18 @@ def test_velocity_is_that_of_the_kernel_by_quadrature(case):
 def test_nodes_converge_to_the_normaliser():
     grid = np.array([[-1.5], [0.2], [2.0]])
     exact = [
-        np.log(quad(lambda z, y=y: np.exp(-(well(np.array([z])) + (z - y) ** 2 / 0.2) / 2), -9, 9)[0])
+        np.log(
+            quad(lambda z, y=y: np.exp(-(well(np.array([z])) + (z - y) ** 2 / 0.2) / 2), -9, 9)[0]
+        )
         - 0.5 * np.log(0.4 * np.pi)
         for y in grid[:, 0]
     ]
     errors = []
-    for nodes in (4, 8, 16):
+    for nodes in (4, 8, 16, 32):
         sampler = ProximalSampler(well, well_slope, 1, 0.1, nodes=nodes)
         errors.append(np.abs(sampler.log_normaliser(grid) - exact).max())
     assert errors[0] > 10 * errors[1] > 100 * errors[2]
-    assert errors[2] < 1e-9
+    assert errors[3] < 1e-10
 
 
 def test_normaliser_of_many_points_is_made_in_parts(monkeypatch):
@@ -90,7 +98,8 @@ def test_normaliser_of_many_points_is_made_in_parts(monkeypatch):
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_one_l2_head_is_the_sampler_with_nodes(d):
     rng = np.random.default_rng(d)
-    H, M = definite(rng, d), definite(rng, d)
+    H, M = definite(rng, d) / 3, definite(rng, d)
+    M = M / np.linalg.eigvals(M @ H).real.max()
     cloud = tp.Particles(rng.normal(size=(9, d)), rng.dirichlet(np.ones(9)))
     nodes = ProximalSampler(
         lambda x: ((x @ H) * x).sum(axis=-1) / 2, lambda x: x @ H, d, 0.2, 1.3, M, nodes=26
@@ -117,7 +126,9 @@ def test_a_stack_of_potentials_and_clouds():
     tilted = tp.layers(tp.Particles(points), sampler, 4, 0.1).final.points
     for i in range(3):
         one = proximal_attention(H[i], 0.1, 0.5, M)
-        assert whole[i] == pytest.approx(tp.layers(tp.Particles(points[i]), one, 4, 0.1).final.points)
+        assert whole[i] == pytest.approx(
+            tp.layers(tp.Particles(points[i]), one, 4, 0.1).final.points
+        )
         assert laws[i] == pytest.approx(tp.layers(Gaussians[i], one, 4, 0.1).final.covariance)
         alone = tp.layers(tp.Particles(points[i]), sampler, 4, 0.1).final.points
         assert tilted[i] == pytest.approx(alone, abs=1e-13)
@@ -163,7 +174,7 @@ def test_gaussian_field_is_that_of_its_quadrature():
     law = tp.Gaussian.from_covariance([0.3, -0.5], S)
     sampler = proximal_attention(H, 0.3, 0.8, M)
     x = rng.normal(size=(6, 2))
-    assert sampler(law.quadrature(40))(x) == pytest.approx(sampler(law)(x), abs=1e-10)
+    assert sampler(law.quadrature(120))(x) == pytest.approx(sampler(law)(x), abs=1e-10)
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
@@ -205,9 +216,9 @@ def test_rest_does_not_depend_on_the_step(step):
         after = tp.layers(law, sampler, 3, h).final.covariance
         assert after == pytest.approx(rest, abs=1e-13)
         start = tp.Gaussian.from_covariance(np.ones(d), definite(rng, d))
-        end = tp.layers(start, sampler, 4000, h).final
-        assert end.covariance == pytest.approx(rest, abs=1e-7)
-        assert end.mean == pytest.approx(np.zeros(d), abs=1e-7)
+        end = tp.layers(start, sampler, 2000, h).final
+        assert end.covariance == pytest.approx(rest, abs=1e-6)
+        assert end.mean == pytest.approx(np.zeros(d), abs=1e-6)
         # One random layer removes the bias.
         cured = theory.proximal_covariance(rest, H, T, beta, M)
         assert cured == pytest.approx(beta * np.linalg.inv(H), abs=1e-13)
@@ -218,11 +229,15 @@ def test_no_rest_where_the_time_is_long():
     assert theory.stationary_covariance([[2.0]], 0.4, 1.0, [[2.0]]) is None
     assert theory.proximal_rates([[2.0]], 0.5) is None
     # aT = 1: v ~ 2 beta T^2 / t. aT > 1: v ~ e^(-(aT-1)t/T).
-    path = tp.flow(tp.Gaussian([0.0], factor=[[1.0]]), proximal_attention([[2.0]], 0.5, 3.0), [0, 4e3, 8e3])
+    path = tp.flow(
+        tp.Gaussian([0.0], factor=[[1.0]]), proximal_attention([[2.0]], 0.5, 3.0), [0, 4e3, 8e3]
+    )
     v, t = path.covariances[1:, 0, 0], path.times[1:]
     assert v * t == pytest.approx(2 * 3.0 * 0.25 * np.ones(2), rel=5e-3)
     assert abs(v[1] * t[1] - 1.5) < abs(v[0] * t[0] - 1.5)
-    path = tp.flow(tp.Gaussian([0.0], factor=[[1.0]]), proximal_attention([[2.0]], 0.8), [0, 40, 42])
+    path = tp.flow(
+        tp.Gaussian([0.0], factor=[[1.0]]), proximal_attention([[2.0]], 0.8), [0, 40, 42]
+    )
     v = path.covariances[1:, 0, 0]
     assert np.log(v[1] / v[0]) / 2 == pytest.approx(-0.6 / 0.8, rel=1e-6)
 
@@ -242,7 +257,8 @@ def test_langevin_rest_by_its_recursion():
 
 def test_rates_are_eigenvalues_of_the_derivative_of_a_step():
     rng = np.random.default_rng(8)
-    H, M, T, h = definite(rng, 2), definite(rng, 2), 0.15, 0.05
+    H, M, h = definite(rng, 2), definite(rng, 2), 0.05
+    T = 0.6 / np.linalg.eigvals(M @ H).real.max()
     rest = theory.stationary_covariance(H, T, 1.0, M)
     sampler, e = proximal_attention(H, T, 1.0, M), 1e-5
 
@@ -287,12 +303,17 @@ def test_variances_converge_monotonically_below_the_step():
             v = tp.layers(law, proximal_attention([[a]], T), 300, h).covariances[:, 0, 0]
             gaps = np.diff(v) * np.sign(rest - start)
             assert (gaps > -1e-12).all()
-            assert (np.sign(rest - v) * np.sign(rest - start) > -0.5)[np.abs(v - rest) > 1e-9].all()
+            assert (np.sign(rest - v) * np.sign(rest - start) > -0.5)[
+                np.abs(v - rest) > 1e-9
+            ].all()
         # The bound is sharp for this argument: at v = 3c the map is flat.
         c = 2 * T * (1 + a * T)
         ends = [
             tp.layers(
-                tp.Gaussian([0.0], factor=[[np.sqrt(3 * c + s)]]), proximal_attention([[a]], T), 1, h
+                tp.Gaussian([0.0], factor=[[np.sqrt(3 * c + s)]]),
+                proximal_attention([[a]], T),
+                1,
+                h,
             ).final.covariance[0, 0]
             for s in (-1e-4, 1e-4)
         ]
@@ -316,9 +337,7 @@ def test_mode_rates_are_eigenvalues_of_the_linearised_flow(T):
         gain = s**2 / kappa / variance
         left = np.sqrt(s**2 - gain**2 * variance)
         e = 1e-3
-        values = [
-            [w @ h(gain * (p + q) + left * z) for q in (-2 * e, -e, e, 2 * e)] for p in y
-        ]
+        values = [[w @ h(gain * (p + q) + left * z) for q in (-2 * e, -e, e, 2 * e)] for p in y]
         v = np.array(values)
         return (v[:, 0] - 8 * v[:, 1] + 8 * v[:, 2] - v[:, 3]) / (12 * e)
 
@@ -341,7 +360,9 @@ def test_mode_rates_are_eigenvalues_of_the_linearised_flow(T):
 # --- crystals ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count, centre", [(2, False), (5, False), (4, True), (7, True), (3, True)])
+@pytest.mark.parametrize(
+    ("count", "centre"), [(2, False), (5, False), (4, True), (7, True), (3, True)]
+)
 def test_rings_are_at_rest(count, centre):
     a, T, beta = 1.4, 0.2, 0.7
     r = theory.crystal_radius(count, a, T, beta, centre)
@@ -362,23 +383,27 @@ def test_two_tokens_come_to_rest():
     end = tp.layers(tp.Particles([[0.3], [1.9]]), proximal_attention([[1.0]], 0.1), 600, 0.1).final
     assert np.sort(end.points[:, 0]) == pytest.approx([-r, r], abs=1e-12)
     assert theory.crystal_radius(2, 1.0, 1.0) == theory.crystal_radius(5, 2.0, 0.7) == 0.0
-    merged = tp.flow(tp.Particles([[0.3], [1.9]]), proximal_attention([[1.0]], 1.5), 60.0).final
+    merged = tp.flow(tp.Particles([[0.3], [1.9]]), proximal_attention([[1.0]], 1.5), 120.0).final
     assert np.ptp(merged.points) < 1e-8
 
 
-@pytest.mark.parametrize("a, T", [(1.0, 0.1), (1.0, 0.59), (2.0, 0.2), (1.0, 0.8)])
+@pytest.mark.parametrize(("a", "T"), [(1.0, 0.1), (1.0, 0.59), (2.0, 0.2), (1.0, 0.8)])
 def test_stable_steps_of_two_tokens(a, T):
     r, steps = theory.crystal_radius(2, a, T), theory.stable_steps(a, T)
     sampler, x, e = proximal_attention([[a]], T), np.array([[r], [-r]]), 1e-6
-    for way, step in ((np.array([[1.0], [-1.0]]), steps.distance), (np.ones((2, 1)), steps.centre)):
+    for way, step in (
+        (np.array([[1.0], [-1.0]]), steps.distance),
+        (np.ones((2, 1)), steps.centre),
+    ):
         ends = [sampler(tp.Particles(x + s * e * way))(x + s * e * way) for s in (1, -1)]
         rate = ((ends[0] - ends[1]) * way).sum() / (4 * e)
         assert step == pytest.approx(-2 / rate, rel=1e-7)
     least = min(steps)
     for factor, rests in ((0.97, True), (1.03, False)):
         near = tp.Particles(x + np.array([[1e-4], [3e-4]]))
-        end = tp.layers(near, sampler, 1500, factor * least).final.points
-        assert (np.abs(np.sort(end[:, 0]) - [-r, r]).max() < 1e-6) == rests
+        end = tp.layers(near, sampler, 200, factor * least).final.points
+        gap = np.abs(np.abs(end) - r).max()
+        assert gap < 1e-5 if rests else gap > 1e-3
     assert (steps.centre < steps.distance) == (a * T > 0.590)
 
 

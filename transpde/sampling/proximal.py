@@ -1,8 +1,8 @@
 r"""The proximal step for a quadratic potential: one L2 head and an affine term.
 
-The kernel of the step is $R(dx|y)\propto e^{-(U(x) + \langle x-y, M^{-1}(x-y)\rangle/2T)/2\beta}dx$
-with a potential U, here $U = \frac12\langle x, \Lambda x\rangle$, a time T, a temperature
-$\beta$ and a preconditioner M.
+The kernel of the step is
+$R(dx|y)\propto e^{-(U(x) + \langle x-y, M^{-1}(x-y)\rangle/2T)/2\beta}dx$ with a potential U, here
+$U = \frac12\langle x, \Lambda x\rangle$, a time T, a temperature $\beta$ and a preconditioner M.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def checked(hessian: Any, time: Any, temperature: Any, preconditioner: Any) -> Q
         lowest = np.linalg.eigvalsh(_symmetric(np.linalg.inv(M) + T * H)).min()
     if not lowest > 0:
         raise ValueError(
-            "time: the kernel has no mass unless the inverse of the preconditioner plus time times "
-            f"the hessian is positive definite; got an eigenvalue of {lowest:.3g} with time {T:g}. "
-            "Take a shorter time."
+            "time: the kernel has no mass unless the inverse of the preconditioner plus time "
+            f"times the hessian is positive definite; got an eigenvalue of {lowest:.3g} with time "
+            f"{T:g}. Take a shorter time."
         )
     return Quadratic(H, T, beta, M)
 

@@ -60,7 +60,7 @@ class ProximalSampler(Attention):
             potential at six points, a time or temperature that is not positive, a preconditioner
             that is not positive definite, too many nodes.
 
-    Source: `tan2025preconditioned`, from whose abstract and the code of `tan2024noise` the kernel
+    Source: `tan2025preconditioned`, from whose abstract and the code of `tan2023noise` the kernel
     is; the nodes are ours (chapter on attention as a sampler).
 
     Example:
@@ -175,12 +175,12 @@ class ProximalSampler(Attention):
         return self
 
     @quiet
-    def mean_after(self, measure: Particles, of: Any) -> Any:
+    def mean_after(self, measure: Particles, observable: Any) -> Any:
         """Return the mean of a function over the law of the tokens after one draw of the kernel.
 
         Args:
             measure: Particles, or a stack of clouds.
-            of: a function of points (..., n, d) with values (..., n).
+            observable: a function of points (..., n, d) with values (..., n).
 
         Returns:
             A number, or an array with the axes of the stack, by the nodes of the sampler.
@@ -191,9 +191,9 @@ class ProximalSampler(Attention):
         """
         of_kind("measure", measure, Particles)
         self.check(measure)
-        probed("of", of, self.dimension, vector=False)
+        probed("observable", observable, self.dimension, vector=False)
         places, logs = self._log_terms(measure.points)
-        values = np.reshape(of(places.reshape(*measure.stack, -1, self.dimension)), logs.shape)
+        values = np.reshape(observable(places.reshape(*measure.stack, -1, self.dimension)), logs.shape)
         w = np.exp(logs - logsumexp(logs, axis=-1, keepdims=True))
         return ((w * values).sum(axis=-1) * measure.weights).sum(axis=-1)[()]
 

@@ -110,7 +110,9 @@ def probed(name: str, given: Any, dimension: int, *, vector: bool) -> Array:
     function(name, given)
     points = probes(dimension)
     wanted = points.shape if vector else points.shape[:-1]
-    what = "a velocity for each point (..., n, d)" if vector else "a number for each point (..., n)"
+    what = (
+        "a velocity for each point (..., n, d)" if vector else "a number for each point (..., n)"
+    )
     try:
         found = np.asarray(given(points))
         fits = found.shape == wanted and found.dtype.kind in "iuf" and np.isfinite(found).all()

@@ -42,9 +42,10 @@ DENSEST = 1e6  # of r^2 / 2 beta T where the radius of a ring is sought
 
 
 class Rates(NamedTuple):
-    """Rates at which the sampler forgets, for each unit of the step: a perturbation is multiplied
-    by one minus the step times its rate. Means (d,), and entries of covariances (d, d), in the
-    principal axes of the preconditioned Hessian.
+    """Rates at which the sampler forgets: a step takes off itself times its rate.
+
+    Those of means (d,) and of entries of covariances (d, d), in the principal axes of the
+    preconditioned Hessian.
     """
 
     mean: Array
@@ -72,7 +73,11 @@ class StableSteps(NamedTuple):
 
 @quiet
 def proximal_covariance(
-    covariance: Any, hessian: Any, time: float, temperature: float = 1.0, preconditioner: Any = None
+    covariance: Any,
+    hessian: Any,
+    time: float,
+    temperature: float = 1.0,
+    preconditioner: Any = None,
 ) -> Array:
     r"""Return the covariance $\Sigma_T$ of a law after one draw of the kernel.
 
@@ -121,7 +126,7 @@ def stationary_covariance(
         ValueError: a matrix that is not positive definite, a time or temperature that is not
             positive.
 
-    Source: Gaussians without preconditioner `tan2024noise`; with it ours (chapter on attention as
+    Source: Gaussians without preconditioner `tan2023noise`; with it ours (chapter on attention as
     a sampler).
     """
     H, values, M = _axes(hessian, time, temperature, preconditioner)
