@@ -193,7 +193,8 @@ class ProximalSampler(Attention):
         self.check(measure)
         probed("observable", observable, self.dimension, vector=False)
         places, logs = self._log_terms(measure.points)
-        values = np.reshape(observable(places.reshape(*measure.stack, -1, self.dimension)), logs.shape)
+        flat = places.reshape(*measure.stack, -1, self.dimension)
+        values = np.reshape(observable(flat), logs.shape)
         w = np.exp(logs - logsumexp(logs, axis=-1, keepdims=True))
         return ((w * values).sum(axis=-1) * measure.weights).sum(axis=-1)[()]
 
