@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.optimize import minimize
 from scipy.special import eval_hermitenorm, factorial
 
 import transpde as tp
@@ -68,6 +69,33 @@ def test_velocity_is_that_of_the_kernel_by_quadrature(case):
     slope = well_slope(x) if case == "double well" else 1.8 * x
     expected = -m * (slope + beta * np.array(log_slope))
     assert sampler(cloud)(x[:, None])[:, 0] == pytest.approx(expected, abs=2e-9)
+
+
+def test_the_kernel_is_the_cheapest_controlled_diffusion():
+    """Least cost over feedbacks v = -K(t) x, constant on pieces, by a general minimiser."""
+    a, beta, T, v0, pieces = 1.3, 0.6, 0.7, 2.0, 40
+    h = T / pieces
+
+    def run(K):
+        v, cost = v0, 0.0
+        for k in K:  # v' = -2kv + 2 beta on each piece, and the integral of v
+            rest = beta / k
+            fall = np.exp(-2 * k * h)
+            cost += k**2 / 2 * (rest * h + (v - rest) * (1 - fall) / (2 * k))
+            v = rest + (v - rest) * fall
+        return cost + a * v / 2, v
+
+    found = minimize(lambda K: run(K)[0], np.full(pieces, 0.7), tol=1e-12)
+    cost, v = run(found.x)
+    xi, w = np.polynomial.hermite_e.hermegauss(60)
+    w = w / w.sum()
+    y = np.sqrt(v0) * xi
+    inner = [w @ np.exp(-a * (p + np.sqrt(2 * beta * T) * xi) ** 2 / (4 * beta)) for p in y]
+    value = -2 * beta * (w @ np.log(inner))
+    assert cost == pytest.approx(value, rel=1e-4)
+    assert cost > value
+    exact = theory.proximal_covariance([[v0]], [[a]], T, beta)[0, 0]
+    assert v == pytest.approx(exact, rel=1e-3)
 
 
 def test_nodes_converge_to_the_normaliser():
@@ -355,6 +383,21 @@ def test_mode_rates_are_eigenvalues_of_the_linearised_flow(T):
     rates = theory.proximal_rates([[a]], T)
     assert theory.mode_rates(1, a, T) == pytest.approx(rates.mean[0])
     assert theory.mode_rates(2, a, T) == pytest.approx(rates.covariance[0, 0])
+
+
+def test_fine_ripples_stay_and_coarse_ones_go():
+    grid = np.linspace(-5, 5, 20001)
+    for wave, kept in ((2.0, False), (0.4, True)):
+        mass = np.exp(-(grid**2) / 2) * (1 + 0.5 * np.cos(2 * np.pi * grid / wave))
+        mass = np.cumsum(mass) / mass.sum()
+        x = np.interp((np.arange(300) + 0.5) / 300, mass, grid)[:, None]
+        end = tp.layers(tp.Particles(x), proximal_attention([[1.0]], 0.05), 100, 0.1).final.points
+        sizes = [np.abs(np.exp(2j * np.pi * one / wave).mean()) for one in (x, end)]
+        assert sizes[0] > 0.24
+        assert (sizes[1] > 0.9 * sizes[0]) == kept
+        assert (sizes[1] < 0.05 * sizes[0]) != kept
+        law = np.exp(-((2 * np.pi / wave) ** 2) * 0.9975 / 2)  # of the normal law at rest
+        assert kept or sizes[1] == pytest.approx(law, abs=1e-3)
 
 
 # --- crystals ------------------------------------------------------------------------------------
