@@ -79,6 +79,7 @@ class ProximalSampler(Attention):
     preconditioner: Array
     nodes: int
 
+    @quiet
     def __init__(
         self,
         potential: Any,
