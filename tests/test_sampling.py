@@ -1,5 +1,7 @@
 """The sampler without noise: against quadrature of its kernel, hand formulas, long runs."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -510,6 +512,18 @@ def test_what_a_sampler_refuses():
         Tilted(tp.Softmax([[1.0]], [[1.0]], [[1.0]]), lambda y: y[..., 0] * 1e300)(
             tp.Particles([[1e20]])
         )
+
+
+def test_a_sampler_travels_between_processes():
+    cloud = tp.Particles([[0.2], [0.9]])
+    sampler = ProximalSampler(well, well_slope, 1, 0.2, 0.5, [[2.0]])
+    path = tp.flow(cloud, sampler, 0.5)
+    for one in (sampler, path):
+        again = pickle.loads(pickle.dumps(one))
+        assert type(again) is type(one)
+    again = pickle.loads(pickle.dumps(sampler))
+    assert np.array_equal(again(cloud)(cloud.points), sampler(cloud)(cloud.points))
+    assert np.array_equal(pickle.loads(pickle.dumps(path))(0.3).points, path(0.3).points)
 
 
 def test_a_negative_hessian_has_a_kernel_for_a_short_time():

@@ -153,13 +153,17 @@ class ProximalSampler(Attention):
     @cached_property
     def _parts(self) -> Attention:
         """The head of reweighted tokens and the feed-forward term."""
-        T, M, one = self.time, self.preconditioner, np.eye(self.dimension)
-        half = np.linalg.inv(root(M)) / (2 * np.sqrt(self.temperature * T))
+        both = np.linalg.inv(root(self.preconditioner))
+        both = both / (2 * np.sqrt(self.temperature * self.time))
+        head = L2(both, both, -np.eye(self.dimension) / (2 * self.time))
+        return Tilted(head, self._tilt) + self._drift
 
-        def term(x: Array) -> Array:
-            return np.asarray(x / (2 * T) - self.gradient(x) @ M / 2)
+    def _tilt(self, points: Array) -> Array:
+        return -self._log_normaliser(points)
 
-        return Tilted(L2(half, half, -one / (2 * T)), lambda y: -self._log_normaliser(y)) + term
+    def _drift(self, points: Array) -> Array:
+        pull = self.gradient(points) @ self.preconditioner
+        return np.asarray(points / (2 * self.time) - pull / 2)
 
     def field(self, measure: Measure, how: Evaluation) -> VelocityField:
         """Return the velocity field of tokens, without a check."""
