@@ -26,6 +26,7 @@ from transpde.disc import disc_covariances, disc_gaussians
 from transpde.energy import twisted_energy
 from transpde.noise import CommonNoise, RandomFeatures
 from transpde.records import FigureData
+from transpde.sampling import ProximalSampler
 from transpde.widgets import Slider
 
 Wrong = Iterator[tuple[str, Any]]
@@ -265,7 +266,17 @@ def _wrong_axes(value: Any) -> Wrong:
     yield "several", [None]
 
 
+def symmetric_like(*, none: bool = False) -> Kind:
+    def wrong(value: Any) -> Wrong:
+        yield from array_like(single=True, none=none).wrong(value)
+        yield "not symmetric", np.array([[1.0, 0.5], [0.0, 1.0]])
+        yield "not square", np.ones((2, 3))
+
+    return Kind(wrong, array=True)
+
+
 ARRAY, NUMBERS = of(array_like()), of(array_like(single=True))
+SYMMETRIC, MAYBE_SYMMETRIC = (of(symmetric_like(none=n)) for n in (False, True))
 KNOWN = of(array_like(finite=False, single=True))
 POSITIVE_ARRAY = of(array_like(least=0.0, single=True))
 DEPTHS = of(array_like(least=0.0))
@@ -336,6 +347,12 @@ PAIR_ANGLES = {
     "angles": of(array_like(least=0.0))([0.5, 1.0]), "value": NUMBER(-1.0),
     "inverse_temperature": SIZE(1.0),
 }  # fmt: skip
+SAMPLER = ProximalSampler(lambda x: (x**2).sum(axis=-1) / 2, lambda x: x, 2, 0.2)
+POTENTIAL = of(callable_like("1", None, np.nan, [1.0], np.ones((3, 2))))
+QUADRATIC = {
+    "hessian": SYMMETRIC(I2), "time": POSITIVE(0.2), "temperature": POSITIVE(1.0),
+    "preconditioner": MAYBE_SYMMETRIC(2 * I2),
+}  # fmt: skip
 PLANAR_HEAD = of(instance_of(TOKENS, tp.Linear(I2, I2, I2)))
 PATH, MAYBE_PATH = (of(instance_of(TOKENS, none=n)) for n in (False, True))
 GAUSSIAN_FLOW = of(instance_of(TOKENS, TOKEN_PATH, GRID_PATH))
@@ -351,6 +368,7 @@ HEAD_ARRAYS = {
     "keys": ARRAY(-COLUMN),
     "values": ARRAY(COLUMN**2),
 }
+PLAIN_HEAD = of(instance_of(TOKENS, tp.Masked(HEAD), tp.Linear(I2, I2, I2)))
 LAW = of(several(array_like(single=True)))
 TWO_SCORES = np.array([[[1.0, 0.2], [0.2, -0.5]], [[0.3, 0.0], [0.0, 1.0]]])
 HEADS_OF = {"measure": PARTICLES(TOKENS), "scores": NUMBERS(TWO_SCORES)}
@@ -552,6 +570,25 @@ ROWS: dict[str, dict[str, Argument]] = {
         "self": ITSELF(WAVY), "particles": PARTICLES(TOKENS), "step": POSITIVE(0.1),
         "seed": SEED(0),
     },
+    "sampling.proximal_attention": QUADRATIC,
+    "sampling.random_layer": {"measure": PARTICLES(TOKENS), **QUADRATIC, "seed": SEED(0)},
+    "sampling.Tilted": {
+        "attention": PLAIN_HEAD(HEAD), "log_weight": POTENTIAL(SAMPLER.potential),
+    },
+    "sampling.ProximalSampler": {
+        "potential": POTENTIAL(SAMPLER.potential), "gradient": POTENTIAL(SAMPLER.gradient),
+        "dimension": WHOLE(2), "time": POSITIVE(0.2), "temperature": POSITIVE(1.0),
+        "preconditioner": MAYBE_SYMMETRIC(I2), "nodes": WHOLE(4),
+    },
+    "sampling.ProximalSampler.log_normaliser": {"self": ITSELF(SAMPLER), "points": NUMBERS(I2)},
+    "sampling.ProximalSampler.mean_after": {
+        "self": ITSELF(SAMPLER), "measure": PARTICLES(TOKENS),
+        "observable": POTENTIAL(SAMPLER.potential),
+    },
+    "sampling.ProximalSampler.random_layer": {
+        "self": ITSELF(SAMPLER), "measure": PARTICLES(TOKENS), "lowest": NUMBER(-0.5),
+        "seed": SEED(0),
+    },
     "Trajectory.__call__": {
         "self": ITSELF(TOKEN_PATH),
         "t": of(number_like(least=0.0, most=0.1))(0.05),
@@ -710,6 +747,22 @@ ROWS: dict[str, dict[str, Argument]] = {
     "theory.context.sharp_context_order": {
         "sharpness": of(number_like(least=0.0, most=1.0))(0.5), "dimension": WHOLE(2),
     },
+    "theory.sampling.proximal_covariance": {"covariance": SYMMETRIC(I2), **QUADRATIC},
+    "theory.sampling.stationary_covariance": QUADRATIC,
+    "theory.sampling.langevin_covariance": {
+        "hessian": SYMMETRIC(I2), "step": POSITIVE(0.1), "temperature": POSITIVE(1.0),
+    },
+    "theory.sampling.proximal_rates": {
+        "hessian": SYMMETRIC(I2), "time": POSITIVE(0.2), "preconditioner": MAYBE_SYMMETRIC(I2),
+    },
+    "theory.sampling.mode_rates": {
+        "orders": DEPTHS([1.0, 2.0]), "curvature": POSITIVE(1.0), "time": POSITIVE(0.2),
+    },
+    "theory.sampling.crystal_radius": {
+        "count": of(whole_like(least=2))(5), "curvature": POSITIVE(1.0), "time": POSITIVE(0.2),
+        "temperature": POSITIVE(1.0), "centre": FLAG(False),
+    },
+    "theory.sampling.stable_steps": {"curvature": POSITIVE(1.0), "time": POSITIVE(0.2)},
     "theory.synchrony.lyapunov": {**PAIR, "value": NUMBER(-1.0)},
     "theory.synchrony.moment_exponent": {**PAIR, "order": NUMBER(0.5), "value": NUMBER(-1.0)},
     "theory.synchrony.energy_exponent": PAIR,

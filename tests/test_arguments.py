@@ -31,6 +31,7 @@ READ = {
     "records.FigureData", "records.Picture",
     "spectra.LimitRank", "theory.LipschitzBounds", "theory.head_descent.OrnsteinUhlenbeckLaw",
     "theory.low_temperature.ConcentrationTimes", "theory.real.GainAxis",
+    "theory.sampling.Rates", "theory.sampling.StableSteps",
     "theory.retrieval.CriticalPoints", "theory.synchrony.PairMotion",
     "causal_circle.Correlations",
 }  # fmt: skip

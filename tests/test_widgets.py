@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import unicodedata
 import zlib
 
 import ipywidgets
@@ -191,6 +192,14 @@ def test_formulas_of_labels():
         "entry <i>v</i><sub>12</sub> of <i>ε</i>"
     )
     assert labels.plain(r"entry $v_{12}$ of $\varepsilon$") == "entry v12 of ε"
+    # Every letter of the alphabet is one letter, as it is in a figure, and not its name.
+    small = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho "
+    names = small + "sigma tau upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi"
+    for name in (*names.split(), "Psi", "Omega"):
+        full = name.replace("lambda", "lamda").replace("Lambda", "Lamda").upper()
+        case = "SMALL" if name.islower() else "CAPITAL"
+        letter = unicodedata.lookup(f"GREEK {case} LETTER {full}")
+        assert labels.plain(f"$\\{name}$") == letter
     assert labels.text(-0.25) == "−0.25"
     assert [labels.text(v) for v in (3, 0.1 + 0.2, "L2")] == ["3", "0.3", "L2"]
     assert [labels.text(v) for v in (2026, 10_000)] == ["2026", "10,000"]

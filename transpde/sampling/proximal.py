@@ -1,0 +1,166 @@
+r"""The proximal step for a quadratic potential: one L2 head and an affine term.
+
+The kernel of the step is
+$R(dx|y)\propto e^{-(U(x) + \langle x-y, M^{-1}(x-y)\rangle/2T)/2\beta}dx$ with a potential U, here
+$U = \frac12\langle x, \Lambda x\rangle$, a time T, a temperature $\beta$ and a preconditioner M.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from transpde.attention import Attention
+from transpde.attention.normalised import L2
+from transpde.checks import (
+    Array,
+    generator,
+    of_kind,
+    positive_number,
+    same_size,
+    symmetric_matrix,
+)
+from transpde.fields import AffineField, quiet
+from transpde.measures import Particles
+
+__all__ = ["Quadratic", "proximal_attention", "random_layer", "root"]
+
+
+class Quadratic(NamedTuple):
+    """A checked quadratic step: arrays (..., d, d), time and temperature."""
+
+    hessian: Array
+    time: float
+    temperature: float
+    preconditioner: Array
+
+    @property
+    def resolvent(self) -> Array:
+        r"""The matrix $C = (M^{-1} + T\Lambda)^{-1}$: the kernel is $N(CM^{-1}y, 2\beta TC)$."""
+        inverse = np.linalg.inv(self.preconditioner)
+        return np.linalg.inv(_symmetric(inverse + self.time * self.hessian))
+
+
+def checked(hessian: Any, time: Any, temperature: Any, preconditioner: Any) -> Quadratic:
+    """Return the parameters of a quadratic step, or raise `ValueError`."""
+    H = symmetric_matrix("hessian", hessian)
+    T, beta = positive_number("time", time), positive_number("temperature", temperature)
+    M = np.eye(H.shape[-1]) if preconditioner is None else definite(preconditioner, H.shape[-1])
+    try:
+        np.broadcast_shapes(H.shape, M.shape)
+    except ValueError as error:
+        raise ValueError(
+            "preconditioner: its leading axes must match those of hessian, "
+            f"{H.shape[:-2]}; got {M.shape[:-2]}."
+        ) from error
+    with np.errstate(all="ignore"):
+        lowest = np.linalg.eigvalsh(_symmetric(np.linalg.inv(M) + T * H)).min()
+    if not lowest > 0:
+        raise ValueError(
+            "time: the kernel has no mass unless the inverse of the preconditioner plus time "
+            f"times the hessian is positive definite; got an eigenvalue of {lowest:.3g} with time "
+            f"{T:g}. Take a shorter time."
+        )
+    return Quadratic(H, T, beta, M)
+
+
+def definite(value: Any, dimension: int) -> Array:
+    """Return a preconditioner (..., d, d), or raise `ValueError`."""
+    M = symmetric_matrix("preconditioner", value)
+    same_size("preconditioner", M.shape[-1], "the potential", dimension, "dimension")
+    lowest = np.linalg.eigvalsh(M).min()
+    if not lowest > 0:
+        raise ValueError(
+            f"preconditioner: must be positive definite; got an eigenvalue of {lowest}."
+        )
+    return M
+
+
+@quiet
+def proximal_attention(
+    hessian: Any, time: float, temperature: float = 1.0, preconditioner: Any = None
+) -> Attention:
+    r"""Return the sampler of $e^{-\langle x, \Lambda x\rangle/2\beta}$: an L2 head and a field.
+
+    Its velocity is $-M(\Lambda x + \beta\nabla\log\rho_T)$, where $\rho_T$ is the measure after
+    the kernel of the step. It acts on particles, Gaussians and stacks of either.
+
+    Args:
+        hessian: $\Lambda$, symmetric, shape (..., d, d); leading axes match those of a stack.
+        time: T > 0, the time of the step.
+        temperature: $\beta > 0$.
+        preconditioner: M, symmetric and positive definite, shape (..., d, d); the identity when
+            left out.
+
+    Raises:
+        ValueError: a hessian that is not symmetric, a time or temperature that is not positive, a
+            preconditioner that is not positive definite, other shapes; a hessian so negative that
+            the kernel has no mass at this time.
+
+    Source: the score `tan2025preconditioned`; one L2 head, ours (chapter on attention as a
+    sampler).
+
+    Example:
+        >>> import transpde as tp
+        >>> sampler = tp.sampling.proximal_attention([[1.0]], time=0.1)
+        >>> start = tp.Gaussian([1.0], factor=[[2.0]])
+        >>> tp.layers(start, sampler, 200, 0.2).final.covariance.round(6)
+        array([[0.99]])
+    """
+    H, T, beta, M = step = checked(hessian, time, temperature, preconditioner)
+    inverse = np.linalg.inv(M)
+    key = root(_symmetric(inverse @ step.resolvent @ inverse)) / (2 * np.sqrt(beta * T))
+    query = np.linalg.solve(key.mT, inverse) / (4 * beta * T)
+    one = np.eye(M.shape[-1])
+    return L2(query, key, -one / (2 * T)) + AffineField(one / (2 * T) - M @ H / 2)
+
+
+@quiet
+def random_layer(
+    measure: Particles,
+    hessian: Any,
+    time: float,
+    temperature: float = 1.0,
+    preconditioner: Any = None,
+    *,
+    seed: int | np.random.Generator,
+) -> Particles:
+    r"""Return tokens after one draw of the kernel, $x\sim N(CM^{-1}y, 2\beta TC)$ for a token y.
+
+    At rest of `proximal_attention` it takes the law of the tokens to the target itself.
+
+    Args:
+        measure: Particles, or a stack of clouds.
+        hessian: as for `proximal_attention`.
+        time: T > 0.
+        temperature: as for `proximal_attention`.
+        preconditioner: as for `proximal_attention`.
+        seed: an integer of at least 0, several, or a generator.
+
+    Raises:
+        TypeError: a measure that is not Particles; what it does to a Gaussian is
+            `theory.sampling.proximal_covariance`.
+        ValueError: a bad seed, another dimension, and what `proximal_attention` raises.
+
+    Source: ours (chapter on attention as a sampler).
+    """
+    of_kind("measure", measure, Particles)
+    step = checked(hessian, time, temperature, preconditioner)
+    same_size("hessian", step.hessian.shape[-1], "measure", measure.dimension, "dimension")
+    rng, C = generator("seed", seed), step.resolvent
+    middle = measure.points @ (C @ np.linalg.inv(step.preconditioner)).mT
+    noise = rng.normal(size=measure.points.shape) @ root(C).mT
+    spread = np.sqrt(2 * step.temperature * step.time)
+    return measure.at(measure.space.retract(middle + spread * noise))
+
+
+def root(matrix: Array) -> Array:
+    """Return the symmetric roots of positive definite matrices (..., d, d)."""
+    values, vectors = np.linalg.eigh(matrix)
+    found: Array = (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ vectors.mT
+    return found
+
+
+def _symmetric(matrix: Array) -> Array:
+    return np.asarray((matrix + matrix.mT) / 2)

@@ -1,0 +1,261 @@
+"""The proximal step for any potential, its normaliser by Gauss-Hermite nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from transpde.attention import Attention
+from transpde.attention.normalised import L2
+from transpde.checks import (
+    Array,
+    finite_array,
+    function,
+    generator,
+    number,
+    of_kind,
+    positive_integer,
+    positive_number,
+    same_size,
+)
+from transpde.fields import VelocityField, quiet
+from transpde.kernels import Evaluation
+from transpde.measures import Measure, Particles
+from transpde.sampling.proximal import definite, root
+from transpde.sampling.tilted import Tilted, probed, probes
+
+__all__ = ["ProximalSampler"]
+
+MOST_NODES = 100_000  # of all dimensions together
+AT_ONCE = 1 << 20  # points at which a potential is evaluated in one call
+ROUNDS = 10_000  # proposals of a token, at most
+STEP, SLACK = 1e-5, 1e-4  # of a difference quotient, and its error where the gradient is right
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ProximalSampler(Attention):
+    r"""The sampler of $\pi\propto e^{-U/\beta}$ whose score is an attention head.
+
+    Its velocity is $-\frac12M\nabla U(x) + (x - \sum_jP_j(x)y_j)/2T$: an L2 head of the tokens
+    reweighted by one over $Z(y) = \mathbb E\,e^{-U(y + \sqrt{2\beta T}M^{1/2}\xi)/2\beta}$, with a
+    normal $\xi$, and a feed-forward term. Z is computed by Gauss-Hermite nodes. It acts on
+    particles and stacks of clouds.
+
+    Args:
+        potential: U, a function of points (..., n, d) with values (..., n).
+        gradient: of U, a function of points (..., n, d) with values of the same shape.
+        dimension: d.
+        time: T > 0, the time of the step.
+        temperature: $\beta > 0$.
+        preconditioner: M, symmetric and positive definite (d, d); the identity when left out.
+        nodes: nodes in each dimension, at most 100,000 in all.
+
+    Raises:
+        TypeError: no functions; a measure that is not Particles.
+        ValueError: functions with values of another shape, a gradient that is not that of the
+            potential at six points, a time or temperature that is not positive, a preconditioner
+            that is not positive definite, too many nodes.
+
+    Source: `tan2025preconditioned`, from whose abstract and the code of `tan2023noise` the kernel
+    is; the nodes are ours (chapter on attention as a sampler).
+
+    Example:
+        >>> import numpy as np, transpde as tp
+        >>> U, dU = lambda x: (x**4).sum(-1) / 4, lambda x: x**3
+        >>> sampler = tp.sampling.ProximalSampler(U, dU, dimension=1, time=0.1)
+        >>> cloud = tp.Particles(np.linspace(-2, 2, 9)[:, None])
+        >>> tp.layers(cloud, sampler, 400, 0.05).final.points.shape
+        (9, 1)
+    """
+
+    potential: Any
+    gradient: Any
+    time: float
+    temperature: float
+    preconditioner: Array
+    nodes: int
+
+    @quiet
+    def __init__(
+        self,
+        potential: Any,
+        gradient: Any,
+        dimension: int,
+        time: float,
+        temperature: float = 1.0,
+        preconditioner: Any = None,
+        nodes: int = 8,
+    ) -> None:
+        d, count = positive_integer("dimension", dimension), positive_integer("nodes", nodes)
+        if count > MOST_NODES or count**d > MOST_NODES:
+            raise ValueError(
+                f"nodes: must be at most {int(MOST_NODES ** (1 / d) + 1e-9)} in dimension {d}, "
+                f"{MOST_NODES} in all; got {nodes}."
+            )
+        M = np.eye(d) if preconditioner is None else preconditioner
+        vars(self).update(
+            potential=potential,
+            gradient=gradient,
+            time=positive_number("time", time),
+            temperature=positive_number("temperature", temperature),
+            preconditioner=definite(finite_array("preconditioner", M, "d d"), d),
+            nodes=count,
+        )
+        probed("potential", potential, d, vector=False)
+        _check_gradient(potential, gradient, d)
+
+    @property
+    def dimension(self) -> int:
+        """The dimension d of the tokens."""
+        return len(self.preconditioner)
+
+    @cached_property
+    def _shifts(self) -> tuple[Array, Array]:
+        """The places of the nodes from a token (q, d), and the logs of their weights (q,)."""
+        x, w = np.polynomial.hermite_e.hermegauss(self.nodes)
+        axes = np.meshgrid(*[x] * self.dimension, indexing="ij")
+        logs = np.meshgrid(*[np.log(w / w.sum())] * self.dimension, indexing="ij")
+        places = np.stack([axis.ravel() for axis in axes], axis=-1)
+        spread = np.sqrt(2 * self.temperature * self.time) * root(self.preconditioner)
+        return places @ spread, np.sum([log.ravel() for log in logs], axis=0)
+
+    def _log_terms(self, points: Array) -> tuple[Array, Array]:
+        """Return places (..., n, q, d) and the log weights of the kernel there, not normalised."""
+        shifts, logs = self._shifts
+        places = points[..., :, None, :] + shifts
+        flat = places.reshape(*points.shape[:-2], -1, self.dimension)
+        values = np.reshape(self.potential(flat), places.shape[:-1])
+        return places, logs - values / (2 * self.temperature)
+
+    @quiet
+    def log_normaliser(self, points: Any) -> Array:
+        """Return log Z at points (..., n, d), shape (..., n).
+
+        Raises:
+            ValueError: points of another dimension, or that are not finite.
+        """
+        y = finite_array("points", points, "... n d")
+        same_size("points", y.shape[-1], "the sampler", self.dimension, "dimension")
+        return self._log_normaliser(y)
+
+    def _log_normaliser(self, points: Array) -> Array:
+        size = max(1, AT_ONCE // (points.size * len(self._shifts[1]) // points.shape[-2] + 1))
+        parts = [
+            logsumexp(self._log_terms(points[..., i : i + size, :])[1], axis=-1)
+            for i in range(0, points.shape[-2], size)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+
+    @cached_property
+    def _parts(self) -> Attention:
+        """The head of reweighted tokens and the feed-forward term."""
+        both = np.linalg.inv(root(self.preconditioner))
+        both = both / (2 * np.sqrt(self.temperature * self.time))
+        head = L2(both, both, -np.eye(self.dimension) / (2 * self.time))
+        return Tilted(head, self._tilt) + self._drift
+
+    def _tilt(self, points: Array) -> Array:
+        return -self._log_normaliser(points)
+
+    def _drift(self, points: Array) -> Array:
+        pull = self.gradient(points) @ self.preconditioner
+        return np.asarray(points / (2 * self.time) - pull / 2)
+
+    def field(self, measure: Measure, how: Evaluation) -> VelocityField:
+        """Return the velocity field of tokens, without a check."""
+        return self._parts.field(measure, how)
+
+    def _check_kind(self, measure: Measure) -> None:
+        self._parts._check_kind(measure)
+
+    def _matrix(self, measure: Particles) -> Array:
+        return self._parts._matrix(measure)
+
+    def select(self, stack: tuple[int, ...], index: Array) -> ProximalSampler:
+        """Return itself: all cases of a stack share it."""
+        return self
+
+    @quiet
+    def mean_after(self, measure: Particles, observable: Any) -> Any:
+        """Return the mean of a function over the law of the tokens after one draw of the kernel.
+
+        Args:
+            measure: Particles, or a stack of clouds.
+            observable: a function of points (..., n, d) with values (..., n).
+
+        Returns:
+            A number, or an array with the axes of the stack, by the nodes of the sampler.
+
+        Raises:
+            TypeError: a measure that is not Particles, no function.
+            ValueError: another dimension, values of another shape.
+        """
+        of_kind("measure", measure, Particles)
+        self.check(measure)
+        probed("observable", observable, self.dimension, vector=False)
+        places, logs = self._log_terms(measure.points)
+        flat = places.reshape(*measure.stack, -1, self.dimension)
+        values = np.reshape(observable(flat), logs.shape)
+        w = np.exp(logs - logsumexp(logs, axis=-1, keepdims=True))
+        return ((w * values).sum(axis=-1) * measure.weights).sum(axis=-1)[()]
+
+    @quiet
+    def random_layer(
+        self, measure: Particles, lowest: float, seed: int | np.random.Generator
+    ) -> Particles:
+        """Return tokens after one draw of the kernel, by rejection, which is exact.
+
+        Args:
+            measure: Particles, or a stack of clouds.
+            lowest: a number that the potential is nowhere below; the larger the faster.
+            seed: an integer of at least 0, several, or a generator.
+
+        Raises:
+            TypeError: a measure that is not Particles.
+            ValueError: a bad seed, another dimension, a potential that falls below `lowest`.
+            RuntimeError: a token for which 10,000 proposals are all rejected.
+        """
+        of_kind("measure", measure, Particles)
+        self.check(measure)
+        least = number("lowest", lowest, "a finite number", np.isfinite)
+        rng, start = generator("seed", seed), measure.points.reshape(-1, self.dimension)
+        found, left = start.copy(), np.arange(len(start))
+        spread = np.sqrt(2 * self.temperature * self.time) * root(self.preconditioner)
+        for _ in range(ROUNDS):
+            drawn = start[left] + rng.normal(size=(len(left), self.dimension)) @ spread
+            excess = np.asarray(self.potential(drawn)) - least
+            if (excess < 0).any():
+                raise ValueError(
+                    "lowest: the potential must be nowhere below it; got "
+                    f"{excess.min() + least:.6g} at {drawn[excess.argmin()].round(4).tolist()}."
+                )
+            kept = rng.exponential(size=len(left)) > excess / (2 * self.temperature)
+            found[left[kept]], left = drawn[kept], left[~kept]
+            if not len(left):
+                return measure.at(measure.space.retract(found.reshape(measure.points.shape)))
+        raise RuntimeError(
+            f"random_layer: {len(left)} tokens of {len(start)} found no place in {ROUNDS} "
+            "proposals, as their potential is far above `lowest`. Run the sampler first, or "
+            "take a larger `lowest`."
+        )
+
+
+def _check_gradient(potential: Any, gradient: Any, dimension: int) -> None:
+    """Raise unless the gradient is that of the potential at a few points."""
+    function("gradient", gradient)
+    found, points = probed("gradient", gradient, dimension, vector=True), probes(dimension)
+    for i, axis in enumerate(np.eye(dimension)):
+        ends = [np.asarray(potential(points + s * STEP * axis)) for s in (1, -1)]
+        slope = (ends[0] - ends[1]) / (2 * STEP)
+        gap = np.abs(slope - found[..., i])
+        if not (gap <= SLACK * (1 + np.abs(slope) + np.abs(ends[0]))).all():
+            where = np.unravel_index(gap.argmax(), gap.shape)
+            raise ValueError(
+                "gradient: must be the gradient of the potential; got "
+                f"{found[where][i]:.6g} for coordinate {i} at {points[where].round(3).tolist()}, "
+                f"where the potential rises by {slope[where]:.6g}."
+            )
