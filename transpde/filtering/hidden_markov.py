@@ -190,8 +190,8 @@ class HiddenMarkov(Unchanging):
 
         The belief at T comes from a backward pass over the beliefs found at the last positions:
         exact in exact arithmetic, and in floats a matter of the form. "covariance" is that of
-        `dual_layer`; "signed" has $c=2p-1$, $u=-\rho(f(c-\rho(c)))/(1-\rho(c)^2)$, $y=f+cu$ and the
-        belief $\pi(y)-\sum u$, as a public code for earlier papers has it.
+        `dual_layer`; "signed" has $c=2p-1$, $u=-\rho(f(c-\rho(c)))/(1-\rho(c)^2)$, $y=f+cu$ and
+        the belief $\pi(y)-\sum u$, as a public code for earlier papers has it.
 
         Args:
             observations: symbols 0..m-1, shape (..., n).
@@ -259,8 +259,8 @@ def _beliefs(value: Any, shape: tuple[int, ...], states: int) -> Array:
     *stack, n, _ = shape
     if rho.shape != (*stack, n + 1, states):
         raise ValueError(
-            f"beliefs: must have shape {(*stack, n + 1, states)}, one row for each position from 0 "
-            f"to n; got {rho.shape}."
+            f"beliefs: must have shape {(*stack, n + 1, states)}, one row for each position from "
+            f"0 to n; got {rho.shape}."
         )
     return rho
 

@@ -184,7 +184,8 @@ class LinearGaussian(Unchanging):
         z = self._seen(observations)
         *stack, n, _ = z.shape
         means = np.broadcast_to(self.mean, (*stack, n + 1, len(self.mean)))
-        return means.copy(), np.broadcast_to(self.covariance, (n + 1, *self.covariance.shape)).copy()
+        covariances = np.broadcast_to(self.covariance, (n + 1, *self.covariance.shape))
+        return means.copy(), covariances.copy()
 
     def _closed(self, L: Array, P: Array) -> Array:
         """Return the next covariance of the error of a filter with the gain L."""
@@ -212,7 +213,7 @@ class LinearGaussian(Unchanging):
         """Return the covariances of beliefs that fit observations, or raise."""
         if not isinstance(beliefs, tuple | list) or len(beliefs) != 2:
             raise TypeError(
-                "beliefs: must be a pair, means and covariances, as `start` or `filter` gives; got "
+                "beliefs: must be a pair, means and covariances, as `start` gives; got "
                 f"{type(beliefs).__name__}."
             )
         *stack, n, _ = z.shape

@@ -20,6 +20,7 @@ from transpde.checks import (
     number,
     of_kind,
     positive_integer,
+    positive_number,
     probability_weights,
     same_size,
 )
@@ -69,15 +70,15 @@ def layer_contraction(model: HiddenMarkov) -> float | None:
 
     With $\delta$ the Dobrushin coefficient, o the largest oscillation of a column of C, $\kappa$
     the least p(1 - p) at the ends of their ranges, $\gamma=1+o^2/4\kappa$ and
-    $b=\frac o\kappa(\frac32+\frac o{4\kappa})$: it is $b(1-\min C)\delta/(1-\gamma\delta)$, for the
-    largest total variation over positions.
+    $b=\frac o\kappa(\frac32+\frac o{4\kappa})$: it is $b(1-\min C)\delta/(1-\gamma\delta)$, for
+    the largest total variation over positions.
 
     Args:
         model: a hidden Markov model.
 
     Returns:
-        The factor, which is of use below one; None if $\gamma\delta\ge1$, or a symbol may be certain
-        or excluded.
+        The factor, which is of use below one; None if $\gamma\delta\ge1$, or a symbol may be
+        certain or excluded.
 
     Raises:
         TypeError: something that is no hidden Markov model.
@@ -108,7 +109,8 @@ def layer_contraction(model: HiddenMarkov) -> float | None:
 def layer_errors(model: HiddenMarkov, beliefs: Any, observations: Any) -> Array:
     r"""Return the error after one layer from the beliefs before it, by the exact formula.
 
-    $\rho_T^+(F)-\pi_T(F)=\sum_{t<T}(1-\pi_t(p_t))\,(h_{\rho_t}(f_t)-h_{\pi_t}(f_t))$, summed forwards.
+    $\rho_T^+(F)-\pi_T(F)=\sum_{t<T}(1-\pi_t(p_t))\,(h_{\rho_t}(f_t)-h_{\pi_t}(f_t))$, summed
+    forwards.
 
     Args:
         model: a hidden Markov model.
@@ -156,14 +158,15 @@ def _gains(rho: Array, p: Array) -> Array:
     mean = (rho * p).sum(axis=-1, keepdims=True)
     if ((mean == 0) | (mean == 1)).any():
         raise ValueError(
-            "beliefs: must give each symbol that is seen a probability other than 0 and 1; got one "
-            "that does not."
+            "beliefs: must give each symbol that is seen a probability other than 0 and 1; got "
+            "one that does not."
         )
     return np.asarray(rho * (p - mean) / (mean * (1 - mean)))
 
 
 def _flip(name: str, value: Any) -> float:
-    return float(number(name, value, "a number above 0 and below 1/2", lambda x: 0 < x < 0.5))
+    number(name, value, "a number above 0 and below 1/2", lambda x: 0 < x < 0.5)
+    return positive_number(name, value)
 
 
 @quiet
@@ -189,15 +192,15 @@ def two_state_factor(flip: float, error: float) -> float:
         -1.1285
     """
     q, e = _flip("flip", flip), _flip("error", error)
-    change, low, gap = 1 - 2 * q, e, 1 - 2 * e  # p = (e, 1 - e) in the two states
-    # The fixed point is the positive root of gap x^2 + middle x - q e.
-    middle = low - q * gap - change * (1 - e)
-    theta = (np.hypot(middle, 2 * np.sqrt(gap * q * e)) - middle) / (2 * gap)
-    mean = low + theta * gap
-    spread, variance = theta * (1 - theta), mean * (1 - mean)
+    change, gap = 1 - 2 * q, 1 - 2 * e  # p = (e, 1 - e) in the two states
+    # At the fixed point the other state has the smaller root of gap x^2 - middle x + q (1 - e).
+    middle = 2 * gap + e - q * gap - change * (1 - e)
+    other = 2 * q * (1 - e) / (middle + np.sqrt(middle**2 - 4 * gap * q * (1 - e)))
+    mean = 1 - e - other * gap
+    spread, variance = other * (1 - other), mean * (1 - mean)
     h = spread * gap / variance
-    slope = gap * ((1 - 2 * theta) * variance - spread * (1 - 2 * mean) * gap) / variance**2
-    return float(change * (1 - mean) * slope / (1 - change * (1 - gap * h)))
+    slope = gap * ((2 * other - 1) * variance - spread * (1 - 2 * mean) * gap) / variance**2
+    return float(change * (1 - mean) * slope / (2 * q + change * gap * h))
 
 
 @quiet
