@@ -166,13 +166,10 @@ def test_error_after_a_layer_is_the_formula(seed):
 
 
 def test_only_the_fixed_point_stays():
-    """From anywhere, n layers end at the filter, so a second fixed point there is none.
-
-    A few more, because what a layer has to round at the front the next ones first enlarge.
-    """
+    """From anywhere, n + 1 layers end at the filter: the first puts position 0 right."""
     model, observations = case(4, 12)
     rho = np.random.default_rng(0).dirichlet(np.ones(3), size=13)
-    for _ in range(18):
+    for _ in range(13):
         rho, _ = model.dual_layer(rho, observations)
     assert variation(rho, model.filter(observations)).max() < 1e-14
 
