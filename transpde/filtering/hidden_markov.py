@@ -24,6 +24,7 @@ from transpde.checks import (
     real_array,
     same_size,
 )
+from transpde.fields import quiet
 
 __all__ = ["HiddenMarkov"]
 
@@ -62,6 +63,7 @@ class HiddenMarkov(Unchanging):
     emission: Any
     prior: Any
 
+    @quiet
     def __post_init__(self) -> None:
         prior = finite_array("prior", self.prior, "k")
         for name, shape in (("transition", "k k"), ("emission", "k m")):
@@ -101,6 +103,7 @@ class HiddenMarkov(Unchanging):
             x[t + 1] = rng.choice(k, p=self.transition[x[t]])
         return x, z
 
+    @quiet
     def filter(self, observations: Any) -> Array:
         """Return the exact beliefs, by the forward recursion.
 

@@ -61,6 +61,7 @@ class LinearGaussian(Unchanging):
     mean: Any
     covariance: Any
 
+    @quiet
     def __post_init__(self) -> None:
         found = {name: finite_array(name, getattr(self, name), s) for name, s in SIZES.items()}
         found["process_noise"] = covariance_matrix(
@@ -82,6 +83,7 @@ class LinearGaussian(Unchanging):
         for name, value in found.items():
             object.__setattr__(self, name, value)
 
+    @quiet
     def sample(self, length: int, seed: int | np.random.Generator) -> tuple[Array, Array]:
         """Return a path of states, shape (n + 1, d), and what is seen along it, shape (n, m).
 
@@ -102,6 +104,7 @@ class LinearGaussian(Unchanging):
             x[t + 1] = self.transition @ x[t] + roots[1] @ rng.normal(size=d)
         return x, z
 
+    @quiet
     def gain(self, covariances: Any) -> Array:
         r"""Return $L(P)=FPH^\top(HPH^\top+R)^{-1}$, shape (..., d, m).
 
@@ -120,6 +123,7 @@ class LinearGaussian(Unchanging):
         seen = H @ P @ H.T + self.observation_noise
         return np.asarray(np.linalg.solve(seen, H @ P @ self.transition.T).mT)
 
+    @quiet
     def filter(self, observations: Any) -> tuple[Array, Array]:
         """Return means and covariances of the exact beliefs, by Kalman's recursion.
 
