@@ -24,6 +24,7 @@ from transpde import conventions
 from transpde.causal_circle import CausalCircle
 from transpde.disc import disc_covariances, disc_gaussians
 from transpde.energy import twisted_energy
+from transpde.filtering import HiddenMarkov, LinearGaussian
 from transpde.noise import CommonNoise, RandomFeatures
 from transpde.records import FigureData
 from transpde.sampling import ProximalSampler
@@ -275,6 +276,63 @@ def symmetric_like(*, none: bool = False) -> Kind:
     return Kind(wrong, array=True)
 
 
+def _wrong_symbols(value: Any) -> Wrong:
+    yield from strangers()
+    yield from (("floats", [0.0, 1.0]), ("truth values", [True]), ("ragged", [[1], [1, 0]]))
+    yield from (("negative", [-1, 1]), ("out of range", [0, 9]), ("empty", []), ("a number", 1))
+    yield "masked", np.ma.masked_array([1, 0], [True, False])
+
+
+def law_like(*, square: bool = False) -> Kind:
+    """Rows that sum to one."""
+
+    def wrong(value: Any) -> Wrong:
+        yield from array_like(single=True).wrong(value)
+        array = np.array(value)
+        yield "sum above one", array + 0.1
+        yield "sum off by 1e-8", array * (1 + 1e-8)
+        less = changed(array, -0.1)
+        less.flat[-2] += array.flat[-1] + 0.1
+        yield "negative", less
+        yield "another number of states", np.full((3, *array.shape[1:]), 1 / 3)
+        if square:
+            yield "not square", np.full((2, 3), 1 / 3)
+
+    return Kind(wrong, array=True)
+
+
+def covariance_like(*, definite: bool = False, stacked: bool = False) -> Kind:
+    """A symmetric matrix, or several, without negative eigenvalues."""
+
+    def wrong(value: Any) -> Wrong:
+        yield from array_like(single=True).wrong(value)
+        array = np.array(value, dtype=float)
+        if array.shape[-1] > 1:
+            skew = np.zeros(array.shape)
+            skew[..., 0, 1] = 0.1
+            yield "not symmetric", array + skew
+        yield "negative", -array
+        if definite:
+            yield "singular", 0 * array
+        size = array.shape[-1] + 1
+        yield "another dimension", np.eye(size) + np.zeros((*array.shape[:-2], size, size))
+        if not stacked:
+            yield "a stack", array[None]
+
+    return Kind(wrong, array=True)
+
+
+def _wrong_beliefs(value: Any) -> Wrong:
+    """Of a pair, means and covariances."""
+    yield from strangers()
+    yield from (("one", value[:1]), ("array", value[0]), ("empty", []), ("a number", 1.0))
+    for name, other in array_like(single=True).wrong(value[0]):
+        yield f"means, {name}", (other, value[1])
+    for name, other in covariance_like(stacked=True).wrong(value[1]):
+        yield f"covariances, {name}", (value[0], other)
+    yield "one position less", tuple(one[1:] for one in value)
+
+
 ARRAY, NUMBERS = of(array_like()), of(array_like(single=True))
 SYMMETRIC, MAYBE_SYMMETRIC = (of(symmetric_like(none=n)) for n in (False, True))
 KNOWN = of(array_like(finite=False, single=True))
@@ -293,7 +351,8 @@ TEXT, CHOICE, FLAG, SEED, COLOUR = (
     of(Kind(wrong))
     for wrong in (_wrong_text, _wrong_choice, _wrong_flag, _wrong_seed, _wrong_colour)
 )
-IDS = of(Kind(_wrong_ids))
+IDS, SYMBOLS = of(Kind(_wrong_ids)), of(Kind(_wrong_symbols))
+LAW, TRANSITION = of(law_like()), of(law_like(square=True))
 MAYBE_CHOICE = of(either_none(Kind(_wrong_choice)))
 ITSELF = MAYBE_UNUSED = of(Kind(lambda value: iter(())))
 AXES = Argument(None, Kind(_wrong_axes))
@@ -353,6 +412,10 @@ QUADRATIC = {
     "hessian": SYMMETRIC(I2), "time": POSITIVE(0.2), "temperature": POSITIVE(1.0),
     "preconditioner": MAYBE_SYMMETRIC(2 * I2),
 }  # fmt: skip
+CHAIN = HiddenMarkov([[0.9, 0.1], [0.3, 0.7]], [[0.6, 0.4], [0.2, 0.8]], [0.5, 0.5])
+SEEN = HiddenMarkov([[0.9, 0.1], [0.3, 0.7]], [[0.6, 0.4], [0.2, 0.8]], [0.5, 0.5]).filter([0, 1])
+KALMAN = LinearGaussian([[0.9, 0.3], [0.0, 0.8]], [[1.0, 0.0]], I2, [[1.0]], [0.0, 0.0], I2)
+A_CHAIN, A_KALMAN = of(instance_of(TOKENS, KALMAN)), of(instance_of(TOKENS, CHAIN))
 PLANAR_HEAD = of(instance_of(TOKENS, tp.Linear(I2, I2, I2)))
 PATH, MAYBE_PATH = (of(instance_of(TOKENS, none=n)) for n in (False, True))
 GAUSSIAN_FLOW = of(instance_of(TOKENS, TOKEN_PATH, GRID_PATH))
@@ -589,6 +652,47 @@ ROWS: dict[str, dict[str, Argument]] = {
         "self": ITSELF(SAMPLER), "measure": PARTICLES(TOKENS), "lowest": NUMBER(-0.5),
         "seed": SEED(0),
     },
+    # filtering
+    "filtering.HiddenMarkov": {
+        "transition": TRANSITION(CHAIN.transition), "emission": LAW(CHAIN.emission),
+        "prior": LAW(CHAIN.prior),
+    },
+    "filtering.HiddenMarkov.sample": {
+        "self": ITSELF(CHAIN), "length": WHOLE(3), "seed": SEED(0),
+    },
+    **{
+        f"filtering.HiddenMarkov.{name}": {"self": ITSELF(CHAIN), "observations": SYMBOLS([0, 1])}
+        for name in ("filter", "start", "likelihoods")
+    },
+    "filtering.HiddenMarkov.dual_layer": {
+        "self": ITSELF(CHAIN), "beliefs": of(array_like(finite=False, single=True))(SEEN),
+        "observations": SYMBOLS([0, 1]), "project": FLAG(False), "centred": FLAG(True),
+    },
+    "filtering.HiddenMarkov.dual_filter": {
+        "self": ITSELF(CHAIN), "observations": SYMBOLS([0, 1]), "window": MAYBE_WHOLE(2),
+        "form": CHOICE("signed"), "centred": FLAG(True),
+    },
+    "filtering.LinearGaussian": {
+        "transition": ARRAY(KALMAN.transition), "observation": ARRAY(KALMAN.observation),
+        "process_noise": of(covariance_like())(I2),
+        "observation_noise": of(covariance_like(definite=True))([[1.0]]),
+        "mean": ARRAY([0.0, 0.0]), "covariance": of(covariance_like())(I2),
+    },
+    "filtering.LinearGaussian.sample": {
+        "self": ITSELF(KALMAN), "length": WHOLE(3), "seed": SEED(0),
+    },
+    "filtering.LinearGaussian.gain": {
+        "self": ITSELF(KALMAN), "covariances": of(covariance_like(stacked=True))(I2),
+    },
+    **{
+        f"filtering.LinearGaussian.{name}": {
+            "self": ITSELF(KALMAN), "observations": NUMBERS([[0.5], [1.0]]),
+        } for name in ("filter", "start")
+    },
+    "filtering.LinearGaussian.dual_layer": {
+        "self": ITSELF(KALMAN), "beliefs": of(Kind(_wrong_beliefs))(KALMAN.start([[0.5], [1.0]])),
+        "observations": NUMBERS([[0.5], [1.0]]),
+    },
     "Trajectory.__call__": {
         "self": ITSELF(TOKEN_PATH),
         "t": of(number_like(least=0.0, most=0.1))(0.05),
@@ -780,6 +884,24 @@ ROWS: dict[str, dict[str, Argument]] = {
         "noise": of(instance_of(TOKENS, WAVES))(WAVY), "dimension": WHOLE(3),
         "step": POSITIVE(0.1), "depth": WHOLE(2), "replicas": WHOLE(2), "seed": SEED(0),
         "attention": of(instance_of(TOKENS, tp.AffineField(I2), none=True))(None),
+    },
+    "theory.inference.dobrushin": {"transition": TRANSITION(CHAIN.transition)},
+    "theory.inference.layer_contraction": {"model": A_CHAIN(CHAIN)},
+    "theory.inference.layer_errors": {
+        "model": A_CHAIN(CHAIN), "beliefs": LAW(SEEN), "observations": SYMBOLS([0, 1]),
+    },
+    "theory.inference.two_state_factor": {
+        name: of(number_like(least=0.0, open_=True, most=0.5))(0.1) for name in ("flip", "error")
+    },
+    "theory.inference.critical_flip": {
+        "error": of(number_like(least=0.0, open_=True, most=0.5))(0.3),
+    },
+    "theory.inference.newton_errors": {
+        "model": A_KALMAN(KALMAN),
+        "covariances": of(covariance_like(stacked=True))(np.array([I2, I2])),
+    },
+    "theory.inference.mass_growth": {
+        "model": A_CHAIN(CHAIN), "observations": SYMBOLS([0, 1]), "window": MAYBE_WHOLE(2),
     },
     "theory.retrieval.gain": {
         "beta": POSITIVE(1.0), "order": of(array_like(least=1.0))([1.0, 2.0]),
