@@ -26,7 +26,7 @@ from transpde.disc import disc_covariances, disc_gaussians
 from transpde.energy import twisted_energy
 from transpde.noise import CommonNoise, RandomFeatures
 from transpde.records import FigureData
-from transpde.training import Heads
+from transpde.training import AdamW, Heads
 from transpde.widgets import Slider
 
 Wrong = Iterator[tuple[str, Any]]
@@ -334,6 +334,7 @@ WAVY = CommonNoise(WAVES, 4)
 TWO_LAYERS = tp.layers(TOKENS, HEAD, 2, 0.1)
 ARRAYS = 0.1 * np.arange(24.0).reshape(2, 3, 2, 2)
 NETWORK = Heads(ARRAYS, ARRAYS)
+RULE = AdamW(0.1, 0.1, 0.01)
 KERNEL = of(instance_of(TOKENS, WAVY))
 PAIR = {"kernel": KERNEL(WAVES), "dimension": WHOLE(3)}
 PAIR_ANGLES = {
@@ -582,6 +583,35 @@ ROWS: dict[str, dict[str, Argument]] = {
         "cotangent": of(Kind(lambda v: (
             pair for pair in array_like().wrong(v) if pair[0] != "function"
         )))(np.ones((3, 2))),
+    },
+    "training.AdamW": {
+        "rate": POSITIVE(0.1), "decay": SIZE(0.1), "epsilon": POSITIVE(0.01), "block": FLAG(True),
+        "betas": of(array_like(single=True, least=0.0))((0.9, 0.99)),
+    },
+    "training.AdamW.step": {
+        "self": ITSELF(RULE), "parameters": ARRAY(I2), "gradient": ARRAY(I2),
+        "moments": of(instance_of(TOKENS, none=True))(None),
+    },
+    "training.train": {
+        "heads": of(instance_of(TOKENS, HEAD))(NETWORK), "measure": PARTICLES(TOKENS),
+        "target": ARRAY(np.ones((3, 2))), "rule": of(instance_of(TOKENS))(RULE),
+        "steps": WHOLE(2), "scaled": FLAG(True),
+    },
+    "training.run_deck": {
+        "deck": of(several(instance_of(TOKENS)))([HEAD, HEAD]), "measure": PARTICLES(TOKENS),
+        "depth": WHOLE(2), "heads": WHOLE(2), "networks": WHOLE(2), "seed": SEED(0),
+    },
+    "training.two_clusters": {
+        "sequences": WHOLE(2), "tokens": of(whole_like(least=2))(3), "seed": SEED(0),
+        "noise": POSITIVE(0.1),
+    },
+    "theory.depth.depth_fluctuation": {
+        "deck": of(several(instance_of(TOKENS)))([HEAD, HEAD]), "measure": PARTICLES(TOKENS),
+        "depth": MAYBE_WHOLE(2),
+    },
+    "theory.depth.forward_bound": {
+        "lipschitz": SIZE(1.0), "variance": SIZE(1.0), "acceleration": SIZE(1.0),
+        "depth": WHOLE(2), "heads": WHOLE(2),
     },
     "Trajectory.__call__": {
         "self": ITSELF(TOKEN_PATH),

@@ -33,7 +33,7 @@ READ = {
     "spectra.LimitRank", "theory.LipschitzBounds", "theory.head_descent.OrnsteinUhlenbeckLaw",
     "theory.low_temperature.ConcentrationTimes", "theory.real.GainAxis",
     "theory.retrieval.CriticalPoints", "theory.synchrony.PairMotion",
-    "training.Gradient",
+    "theory.depth.DepthFluctuation", "training.Gradient", "training.Training",
     "causal_circle.Correlations",
 }  # fmt: skip
 # Parts of the package itself, which give each other what is already checked.

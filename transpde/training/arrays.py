@@ -224,8 +224,7 @@ class Heads(Unchanging):
             OverflowError: a gradient that no float holds.
         """
         x, masses, shape = self._tokens(measure)
-        layers = list(self.forward(x, masses))
-        last = layers[-1].points + self._velocities(layers[-1], self.depth - 1) / self.depth
+        layers, last = self._passed(x, masses)
         given = cotangent(last.reshape(shape)) if callable(cotangent) else cotangent
         found = self.backward(layers, _gradients_at(given, shape).reshape(x.shape))
         return _held(found._replace(points=found.points.reshape(-1, *shape)))
@@ -236,6 +235,11 @@ class Heads(Unchanging):
             layer = attended(self.score[r], x, masses)
             yield layer
             x = x + self._velocities(layer, r) / self.depth
+
+    def _passed(self, x: Array, masses: Array | None) -> tuple[list[Layer], Array]:
+        """Return what all layers compute, and the tokens after the last."""
+        layers = list(self.forward(x, masses))
+        return layers, layers[-1].points + self._velocities(layers[-1], -1) / self.depth
 
     def backward(self, layers: list[Layer], p: Array) -> Gradient:
         """Return adjoints (L + 1, B, n, d) and gradients by scores and values."""
