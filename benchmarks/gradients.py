@@ -94,7 +94,8 @@ def table(found):
         "# One gradient of a network of heads, side by side", "",
         f"`make bench` on {on['date']}: {on['processor']}, one thread, Python {on['python']},",
         f"numpy {on['versions']['numpy']}, autograd {on['versions']['autograd']}. Float64.",
-        "Seconds are medians of runs by turns; the difference is relative to the largest entry.", "",
+        "Seconds are medians of runs by turns; the difference is relative to the largest entry.",
+        "",
         "| case | against | ours | peer | ratio | at least | reached | difference |",
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip

@@ -359,6 +359,12 @@ def test_a_trained_deck_is_near_its_limit():
         assert abs(runs.slope(runs.DECK["sizes"], column) + 1) < 0.15
 
 
+def test_fans_of_losses_close():
+    ends = [STORED.arrays[f"losses, {n}"][:, -1] for n in runs.PATHS["sizes"]]
+    assert (np.diff([one.std() for one in ends]) < 0).all()
+    assert ends[-1].std() < 0.1 * ends[0].std()
+
+
 def test_some_stored_runs_again():
     ends, adjoints, losses = runs.over_seeds(4, 4, 0, runs.SIZES[4])
     assert runs.spread(ends) == pytest.approx(N["adamw"]["tokens"][0], rel=1e-8)

@@ -23,7 +23,7 @@ MANY = {"depths": (4, 16, 64), "heads": 8, "first": 200, "seeds": 28}
 SMOOTH = {"1e-08": (0, 100), "0.001": (0,), "0.1": (0,)}  # epsilon, and first seeds
 FROZEN = {4: 8, 8: 8, 16: 4, 32: 2}
 DECK = {"steps": 10, "depth": 512, "sizes": {4: 48, 8: 32, 16: 16, 32: 8}}
-PATHS = {"sizes": (2, 4, 16), "seeds": 8, "rate": 0.1, "steps": 200}
+PATHS = {"sizes": (2, 4, 16, 32), "seeds": 8, "rate": 0.1, "steps": 200}
 
 
 def deck_of_three():
