@@ -20,7 +20,7 @@ from transpde.fields import out_of_range
 from transpde.flow import Layered
 from transpde.measures import Particles
 from transpde.noise import CommonNoise
-from transpde.spaces import Euclidean
+from transpde.spaces import EUCLIDEAN
 from transpde.trajectories import Trajectory
 
 __all__ = ["Adjoint", "Pullback", "backpropagate", "pullback"]
@@ -142,7 +142,7 @@ def backpropagate(path: Trajectory, cotangent: Any) -> Adjoint:
 
 def _check_tokens(measure: Any, name: str = "measure") -> None:
     of_kind(name, measure, Particles, "Particles, whose gradients are those of tokens")
-    if not isinstance(measure.space, Euclidean):
+    if measure.space != EUCLIDEAN:
         raise ValueError(
             f"{name}: must be tokens in Euclidean space; got {measure.space!r}. Gradients on a "
             "sphere are not written."

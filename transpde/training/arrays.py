@@ -26,7 +26,7 @@ from transpde.checks import (
 )
 from transpde.fields import out_of_range
 from transpde.measures import Particles
-from transpde.spaces import Euclidean
+from transpde.spaces import EUCLIDEAN
 
 __all__ = ["Gradient", "Heads"]
 
@@ -261,7 +261,7 @@ class Heads(Unchanging):
         """Return tokens (B, n, d), their log weights unless all are equal, and their shape."""
         of_kind("measure", measure, Particles)
         same_size("measure", measure.dimension, "the heads", self.dimension, "dimension")
-        if not isinstance(measure.space, Euclidean):
+        if measure.space != EUCLIDEAN:
             raise ValueError(f"measure: must be tokens in Euclidean space; got {measure.space!r}.")
         x, w = measure.points, measure.weights
         masses = None if (w == w.flat[0]).all() else measure.log_weights
