@@ -87,7 +87,7 @@ class AdamW(Unchanging):
         object.__setattr__(self, "betas", tuple(betas.tolist()))
 
     @silent
-    def step(self, parameters: Any, gradient: Any, moments: Any) -> tuple[Array, Moments]:
+    def step(self, parameters: Any, gradient: Any, moments: Any) -> tuple[Array, Any]:
         """Return the parameters after a step, and the moments for the next one.
 
         Args:
