@@ -107,6 +107,7 @@ bench: $(INSTALLED) ## time sums over tokens side by side with their peers, at m
 	@$(STAGE) 'benchmarks' .venv-bench/bin/python benchmarks/attention.py --out benchmarks/attention.json
 	@$(STAGE) 'scaling' .venv-bench/bin/python benchmarks/scaling.py --out benchmarks/scaling.json
 	@$(STAGE) 'flows' .venv-bench/bin/python benchmarks/flows.py --skip histograms --out benchmarks/flows.json
+	@$(STAGE) 'gradients' .venv-bench/bin/python benchmarks/gradients.py --out benchmarks/gradients.json
 
 # TeX is a matter of the machine, so printing is no part of the tests.
 pdf: $(INSTALLED) ## print the book: _build/transpde.pdf (needs TeX, and says which packages)

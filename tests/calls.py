@@ -28,6 +28,7 @@ from transpde.filtering import HiddenMarkov, LinearGaussian
 from transpde.noise import CommonNoise, RandomFeatures
 from transpde.records import FigureData
 from transpde.sampling import ProximalSampler
+from transpde.training import AdamW, Heads
 from transpde.widgets import Slider
 
 Wrong = Iterator[tuple[str, Any]]
@@ -400,6 +401,10 @@ A_GRID = of(instance_of(TOKENS, GAUSSIAN))
 ATTENTION = of(instance_of(TOKENS, tp.AffineField(I2)))
 WAVES = RandomFeatures(1.0)
 WAVY = CommonNoise(WAVES, 4)
+TWO_LAYERS = tp.layers(TOKENS, HEAD, 2, 0.1)
+ARRAYS = 0.1 * np.arange(24.0).reshape(2, 3, 2, 2)
+NETWORK = Heads(ARRAYS, ARRAYS)
+RULE = AdamW(0.1, 0.1, 0.01)
 KERNEL = of(instance_of(TOKENS, WAVY))
 PAIR = {"kernel": KERNEL(WAVES), "dimension": WHOLE(3)}
 PAIR_ANGLES = {
@@ -692,6 +697,62 @@ ROWS: dict[str, dict[str, Argument]] = {
     "filtering.LinearGaussian.dual_layer": {
         "self": ITSELF(KALMAN), "beliefs": of(Kind(_wrong_beliefs))(KALMAN.start([[0.5], [1.0]])),
         "observations": NUMBERS([[0.5], [1.0]]),
+    },
+    "gradients.pullback": {
+        "head": of(instance_of(TOKENS, tp.Sinkhorn(I2, I2, I2), tp.Masked(HEAD)))(HEAD),
+        "measure": PARTICLES(TOKENS), "cotangent": ARRAY(np.ones((3, 2))),
+    },
+    "gradients.backpropagate": {
+        "path": of(instance_of(TOKENS, TOKEN_PATH, GAUSSIAN_PATH))(TWO_LAYERS),
+        "cotangent": ARRAY(np.ones((3, 2))),
+    },
+    "training.Heads": {"score": ARRAY(ARRAYS), "value": ARRAY(ARRAYS)},
+    "training.Heads.uniform": {
+        "depth": WHOLE(2), "heads": WHOLE(3), "dimension": WHOLE(2), "width": POSITIVE(1.0),
+        "seed": SEED(0),
+    },
+    "training.Heads.run": {"self": ITSELF(NETWORK), "measure": PARTICLES(TOKENS)},
+    "training.Heads.velocity": {
+        "self": ITSELF(NETWORK), "measure": PARTICLES(TOKENS), "layer": of(whole_like(least=0))(1),
+    },
+    "training.Heads.pullback": {
+        "self": ITSELF(NETWORK), "measure": PARTICLES(TOKENS),
+        "cotangent": ARRAY(np.ones((3, 2))), "layer": of(whole_like(least=0))(1),
+    },
+    "training.Heads.backpropagate": {
+        "self": ITSELF(NETWORK), "measure": PARTICLES(TOKENS),
+        "cotangent": of(Kind(lambda v: (
+            pair for pair in array_like().wrong(v) if pair[0] != "function"
+        )))(np.ones((3, 2))),
+    },
+    "training.AdamW": {
+        "rate": POSITIVE(0.1), "decay": SIZE(0.1), "epsilon": POSITIVE(0.01), "block": FLAG(True),
+        "betas": of(array_like(single=True, least=0.0))((0.9, 0.99)),
+    },
+    "training.AdamW.step": {
+        "self": ITSELF(RULE), "parameters": ARRAY(I2), "gradient": ARRAY(I2),
+        "moments": of(instance_of(TOKENS, none=True))(None),
+    },
+    "training.train": {
+        "heads": of(instance_of(TOKENS, HEAD))(NETWORK), "measure": PARTICLES(TOKENS),
+        "target": ARRAY(np.ones((3, 2))), "rule": of(instance_of(TOKENS))(RULE),
+        "steps": WHOLE(2), "scaled": FLAG(True),
+    },
+    "training.run_deck": {
+        "deck": of(several(instance_of(TOKENS)))([HEAD, HEAD]), "measure": PARTICLES(TOKENS),
+        "depth": WHOLE(2), "heads": WHOLE(2), "networks": WHOLE(2), "seed": SEED(0),
+    },
+    "training.two_clusters": {
+        "sequences": WHOLE(2), "tokens": of(whole_like(least=2))(3), "seed": SEED(0),
+        "noise": POSITIVE(0.1),
+    },
+    "theory.depth.depth_fluctuation": {
+        "deck": of(several(instance_of(TOKENS)))([HEAD, HEAD]), "measure": PARTICLES(TOKENS),
+        "depth": MAYBE_WHOLE(2),
+    },
+    "theory.depth.forward_bound": {
+        "lipschitz": SIZE(1.0), "variance": SIZE(1.0), "acceleration": SIZE(1.0),
+        "depth": WHOLE(2), "heads": WHOLE(2),
     },
     "Trajectory.__call__": {
         "self": ITSELF(TOKEN_PATH),

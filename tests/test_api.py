@@ -22,9 +22,8 @@ PACKAGE = Path(transpde.__file__).parent
 # Each module imports from earlier ones only.
 ORDER = [
     "checks", "progress", "fields", "spaces", "measures", "kernels", "attention", "schedules",
-    "stepping", "trajectories", "noise", "sampling", "flow", "filtering", "spectra", "distances",
-    "disc",
-    "convergence", "conventions",
+    "stepping", "trajectories", "noise", "sampling", "flow", "filtering", "gradients", "training",
+    "spectra", "distances", "disc", "convergence", "conventions",
     "theory", "causal_circle", "energy", "models", "ensembles", "records", "plotting", "figures",
     "widgets", "exercises",
 ]  # fmt: skip

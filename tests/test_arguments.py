@@ -26,13 +26,15 @@ READ = {
     "Attention", "Euclidean", "Measure", "SeedOrder", "Trajectory", "conventions.Convention",
     "convergence.SeedOrder", "energy.Balance", "ensembles.Failure",
     "ensembles.Parameters", "ensembles.SweepError",
-    "figures.covariance_paths.Paths", "models.HeadTable", "models.Layer", "models.Model",
+    "figures.covariance_paths.Paths", "gradients.Adjoint", "gradients.Pullback",
+    "models.HeadTable", "models.Layer", "models.Model",
     "models.Projections", "models.Survey", "models.TokenPath", "noise.NoiseKernel",
     "records.FigureData", "records.Picture",
     "spectra.LimitRank", "theory.LipschitzBounds", "theory.head_descent.OrnsteinUhlenbeckLaw",
     "theory.low_temperature.ConcentrationTimes", "theory.real.GainAxis",
     "theory.sampling.Rates", "theory.sampling.StableSteps",
     "theory.retrieval.CriticalPoints", "theory.synchrony.PairMotion",
+    "theory.depth.DepthFluctuation", "training.Gradient", "training.Training",
     "causal_circle.Correlations",
 }  # fmt: skip
 # Parts of the package itself, which give each other what is already checked.
