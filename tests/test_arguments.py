@@ -26,11 +26,12 @@ READ = {
     "Attention", "Euclidean", "Measure", "SeedOrder", "Trajectory", "conventions.Convention",
     "convergence.SeedOrder", "energy.Balance", "ensembles.Failure",
     "ensembles.Parameters", "ensembles.SweepError",
+    "crowd.CrowdPath", "crowd.Splitting", "crowd.Stall",
     "figures.covariance_paths.Paths", "models.HeadTable", "models.Layer", "models.Model",
     "models.Projections", "models.Survey", "models.TokenPath", "noise.NoiseKernel",
     "records.FigureData", "records.Picture",
     "spectra.LimitRank", "theory.LipschitzBounds", "theory.head_descent.OrnsteinUhlenbeckLaw",
-    "theory.low_temperature.ConcentrationTimes", "theory.real.GainAxis",
+    "theory.crowd.Inertia", "theory.low_temperature.ConcentrationTimes", "theory.real.GainAxis",
     "theory.retrieval.CriticalPoints", "theory.synchrony.PairMotion",
     "causal_circle.Correlations",
 }  # fmt: skip
