@@ -27,6 +27,7 @@ from transpde.disc import disc_covariances, disc_gaussians
 from transpde.energy import twisted_energy
 from transpde.noise import CommonNoise, RandomFeatures
 from transpde.records import FigureData
+from transpde.training import Heads
 from transpde.widgets import Slider
 
 Wrong = Iterator[tuple[str, Any]]
@@ -331,6 +332,9 @@ A_GRID = of(instance_of(TOKENS, GAUSSIAN))
 ATTENTION = of(instance_of(TOKENS, tp.AffineField(I2)))
 WAVES = RandomFeatures(1.0)
 WAVY = CommonNoise(WAVES, 4)
+TWO_LAYERS = tp.layers(TOKENS, HEAD, 2, 0.1)
+ARRAYS = 0.1 * np.arange(24.0).reshape(2, 3, 2, 2)
+NETWORK = Heads(ARRAYS, ARRAYS)
 KERNEL = of(instance_of(TOKENS, WAVY))
 CROWD = Crowd([I2, -I2], [I2, 0.5 * I2])
 SEQUENCES = [[[0.5, 0.0], [0.0, 1.0], [-1.0, 0.3]], [[1.0, 0.2], [0.3, -0.5], [0.0, 0.8]]]
@@ -560,6 +564,33 @@ ROWS: dict[str, dict[str, Argument]] = {
     "noise.CommonNoise.step": {
         "self": ITSELF(WAVY), "particles": PARTICLES(TOKENS), "step": POSITIVE(0.1),
         "seed": SEED(0),
+    },
+    "gradients.pullback": {
+        "head": of(instance_of(TOKENS, tp.Sinkhorn(I2, I2, I2), tp.Masked(HEAD)))(HEAD),
+        "measure": PARTICLES(TOKENS), "cotangent": ARRAY(np.ones((3, 2))),
+    },
+    "gradients.backpropagate": {
+        "path": of(instance_of(TOKENS, TOKEN_PATH, GAUSSIAN_PATH))(TWO_LAYERS),
+        "cotangent": ARRAY(np.ones((3, 2))),
+    },
+    "training.Heads": {"score": ARRAY(ARRAYS), "value": ARRAY(ARRAYS)},
+    "training.Heads.uniform": {
+        "depth": WHOLE(2), "heads": WHOLE(3), "dimension": WHOLE(2), "width": POSITIVE(1.0),
+        "seed": SEED(0),
+    },
+    "training.Heads.run": {"self": ITSELF(NETWORK), "measure": PARTICLES(TOKENS)},
+    "training.Heads.velocity": {
+        "self": ITSELF(NETWORK), "measure": PARTICLES(TOKENS), "layer": of(whole_like(least=0))(1),
+    },
+    "training.Heads.pullback": {
+        "self": ITSELF(NETWORK), "measure": PARTICLES(TOKENS),
+        "cotangent": ARRAY(np.ones((3, 2))), "layer": of(whole_like(least=0))(1),
+    },
+    "training.Heads.backpropagate": {
+        "self": ITSELF(NETWORK), "measure": PARTICLES(TOKENS),
+        "cotangent": of(Kind(lambda v: (
+            pair for pair in array_like().wrong(v) if pair[0] != "function"
+        )))(np.ones((3, 2))),
     },
     "crowd.Crowd": {
         "scores": ARRAY(np.ones((2, 2, 2))), "values": ARRAY(np.ones((2, 2, 2))),

@@ -22,8 +22,8 @@ PACKAGE = Path(transpde.__file__).parent
 # Each module imports from earlier ones only.
 ORDER = [
     "checks", "progress", "fields", "spaces", "measures", "kernels", "attention", "schedules",
-    "stepping", "trajectories", "noise", "flow", "crowd", "spectra", "distances", "disc", "convergence",
-    "conventions",
+    "stepping", "trajectories", "noise", "flow", "gradients", "training", "crowd", "spectra",
+    "distances", "disc", "convergence", "conventions",
     "theory", "causal_circle", "energy", "models", "ensembles", "records", "plotting", "figures",
     "widgets", "exercises",
 ]  # fmt: skip

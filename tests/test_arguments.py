@@ -27,12 +27,14 @@ READ = {
     "convergence.SeedOrder", "energy.Balance", "ensembles.Failure",
     "ensembles.Parameters", "ensembles.SweepError",
     "crowd.CrowdPath", "crowd.Splitting", "crowd.Stall",
-    "figures.covariance_paths.Paths", "models.HeadTable", "models.Layer", "models.Model",
+    "figures.covariance_paths.Paths", "gradients.Adjoint", "gradients.Pullback",
+    "models.HeadTable", "models.Layer", "models.Model",
     "models.Projections", "models.Survey", "models.TokenPath", "noise.NoiseKernel",
     "records.FigureData", "records.Picture",
     "spectra.LimitRank", "theory.LipschitzBounds", "theory.head_descent.OrnsteinUhlenbeckLaw",
     "theory.crowd.Inertia", "theory.low_temperature.ConcentrationTimes", "theory.real.GainAxis",
     "theory.retrieval.CriticalPoints", "theory.synchrony.PairMotion",
+    "training.Gradient",
     "causal_circle.Correlations",
 }  # fmt: skip
 # Parts of the package itself, which give each other what is already checked.

@@ -17,7 +17,9 @@ from transpde.crowd import (
     random_crowd,
     split_head,
 )
+from transpde.gradients import pullback
 from transpde.theory import crowd as theory
+from transpde.training import Heads
 
 
 def problem(sequences=24, tokens=5, d=2, seed=0):
@@ -34,12 +36,11 @@ STALL = find_stalls(TASK, 1, [100], scale=START)[0]
 
 
 def plain_output(tokens, A, V, w):
-    """One sequence, one token at a time, from the definition."""
+    """All sequences, from the definition, without a shift of the scores."""
     found = np.zeros_like(tokens)
     for Ai, Vi, wi in zip(A, V, w, strict=True):
-        for i, x in enumerate(tokens):
-            p = np.exp(tokens @ (Ai @ x))
-            found[i] += wi * Vi @ (p @ tokens / p.sum())
+        P = np.exp(np.einsum("bja,ac,bic->bij", tokens, Ai, tokens))
+        found += wi * ((P / P.sum(axis=2, keepdims=True)) @ tokens) @ Vi.T
     return found
 
 
@@ -47,8 +48,7 @@ def plain_loss(u, w, tokens, target):
     """F of heads as vectors, own numpy."""
     d = tokens.shape[-1]
     A, V = (one.reshape(-1, d, d) for one in np.split(u.reshape(len(w), -1), 2, axis=1))
-    gaps = [plain_output(x, A, V, w) - y for x, y in zip(tokens, target, strict=True)]
-    return 0.5 * np.mean([(gap**2).sum(axis=-1) for gap in gaps])
+    return 0.5 * ((plain_output(tokens, A, V, w) - target) ** 2).sum(axis=-1).mean()
 
 
 def differences(f, u, h=1e-3):
@@ -99,8 +99,7 @@ def plain_linear(task, u, rho):
     """The first variation at one head: its output against the residual."""
     d = task.tokens.shape[-1]
     A, V = u[: d * d].reshape(1, d, d), u[d * d :].reshape(1, d, d)
-    outputs = [plain_output(x, A, V, [1.0]) for x in task.tokens]
-    return (rho * np.array(outputs)).sum()
+    return (rho * plain_output(task.tokens, A, V, [1.0])).sum()
 
 
 def test_outputs_are_those_of_the_heads_of_the_package():
@@ -111,6 +110,20 @@ def test_outputs_are_those_of_the_heads_of_the_package():
         for A, V, w in zip(crowd.scores, crowd.values, crowd.masses, strict=True)
     ]
     assert np.abs(TASK.output(crowd) - sum(h(stack)(X) for h in heads)).max() < 1e-14
+
+
+def test_gradients_are_those_of_the_pullbacks_of_heads():
+    crowd = Crowd(random_crowd(3, 2, 4).scores, random_crowd(3, 2, 5).values, [0.5, 0.2, 0.9])
+    rho = (TASK.output(crowd) - TASK.target) / X[..., 0].size
+    stack, found = tp.Particles(X), TASK.gradient(crowd).reshape(3, 2, 2, 2)
+    for A, V, (score, value) in zip(crowd.scores, crowd.values, found, strict=True):
+        back = pullback(tp.Softmax(A, np.eye(2), V), stack, rho)
+        assert np.abs(back.query - score).max() < 1e-14
+        assert np.abs(back.value - value).max() < 1e-14
+    layer = Heads(crowd.scores[None], 3 * (crowd.masses[:, None, None] * crowd.values)[None])
+    back = layer.pullback(stack, rho)
+    assert np.abs(back.score - crowd.masses[:, None, None] * found[:, 0]).max() < 1e-14
+    assert np.abs(3 * back.value - found[:, 1]).max() < 1e-14
 
 
 def test_the_first_variation_is_linear_in_values():
@@ -130,7 +143,7 @@ def test_the_bound_holds_at_every_finite_stall_and_is_an_identity_at_the_teacher
         [s * np.random.default_rng(0).normal(size=(4000, 2, 2)) for s in (3.0, 300.0)]
     )
     size = np.linalg.norm(TEACHER.values, axis=(-2, -1)).mean()
-    for m, s in itertools.product((1, 2), range(100, 106)):
+    for m, s in itertools.product((1, 2), (100, 101, 113)):
         stall = find_stalls(TASK, m, [s], scale=START)[0]
         assert stall.finished
         slope = np.linalg.norm(TASK.first_variation(stall.crowd, probes), axis=(-2, -1)).max()
@@ -178,7 +191,7 @@ def test_a_sleeping_head_wakes_at_its_rate():
 
 def test_every_finite_stall_has_a_negative_eigenvalue_and_its_null_vector():
     for m in (1, 2):
-        for stall in find_stalls(TASK, m, range(100, 110), scale=START):
+        for stall in find_stalls(TASK, m, [100, 101, 103, 110, 113], scale=START):
             assert stall.finished
             assert not stall.runaway
             for u, H in zip(stall.crowd.parameters(), TASK.hessian(stall.crowd), strict=True):
@@ -298,10 +311,10 @@ def test_runs_that_do_not_finish_say_so():
 def test_identical_heads_stay_identical_and_learn_as_one():
     one = random_crowd(1, 2, 100)
     many = Crowd(np.repeat(one.scores, 8, axis=0), np.repeat(one.values, 8, axis=0))
-    path = descend(TASK, many, 1.0, 1500)
+    path = descend(TASK, many, 1.0, 800)
     assert np.ptp(path.parameters, axis=1).max() == 0
     assert path.losses[-1] / START == pytest.approx(0.0933, abs=5e-5)
-    alone = descend(TASK, one, 1.0, 1500)
+    alone = descend(TASK, one, 1.0, 800)
     assert np.abs(alone.parameters[:, 0] - path.parameters[:, 0]).max() < 1e-9
 
 
