@@ -71,24 +71,21 @@ class Regression(Unchanging):
             OverflowError: the output leaves the range of floating point numbers.
         """
         X = finite_array("tokens", tokens, "B n d")
-        return cls(X, cls(X, np.zeros_like(X)).output(teacher, "teacher"))
+        return cls(X, cls(X, np.zeros_like(X))._output(teacher, "teacher"))
 
     @silent
-    def output(self, crowd: Crowd, name: str = "crowd") -> Array:
+    def output(self, crowd: Crowd) -> Array:
         r"""Return $f_\nu$ on all sequences, shape (B, n, d).
 
         Args:
             crowd: the heads.
-            name: what to call it in a message.
 
         Raises:
             TypeError: something that is no crowd.
             ValueError: heads of another dimension.
             OverflowError: the output leaves the range of floating point numbers.
         """
-        self._checked(crowd, name)
-        means = self._weights(crowd.scores) @ self.tokens
-        return _held(np.einsum("h,hbnj,hij->bni", crowd.masses, means, crowd.values))
+        return self._output(crowd)
 
     @silent
     def loss(self, crowd: Crowd) -> float:
@@ -165,6 +162,7 @@ class Regression(Unchanging):
 
         Raises as `output` does.
         """
+        self._checked(crowd)
         X, d, m = self.tokens, crowd.dimension, len(crowd)
         P, _, covariance = self._centred(crowd)
         score = np.einsum("hij,hbnja,bne->hbniae", crowd.values, covariance, X)
@@ -178,6 +176,12 @@ class Regression(Unchanging):
         for i, one in enumerate(self.hessian(crowd)):
             joint[i * p : (i + 1) * p, i * p : (i + 1) * p] += crowd.masses[i] * one
         return _held(joint)
+
+    @silent
+    def _output(self, crowd: Crowd, name: str = "crowd") -> Array:
+        self._checked(crowd, name)
+        means = self._weights(crowd.scores) @ self.tokens
+        return _held(np.einsum("h,hbnj,hij->bni", crowd.masses, means, crowd.values))
 
     def _checked(self, crowd: Any, name: str = "crowd") -> None:
         of_kind(name, crowd, Crowd, "a Crowd")
@@ -199,7 +203,6 @@ class Regression(Unchanging):
 
     def _centred(self, crowd: Crowd) -> tuple[Array, Array, Array]:
         """Attention matrices, keys less their means (m, B, n, n, d), covariances of the keys."""
-        self._checked(crowd)
         P = self._weights(crowd.scores)
         Z = self.tokens[:, None] - (P @ self.tokens)[..., None, :]
         return P, Z, np.einsum("hbnk,hbnka,hbnkc->hbnac", P, Z, Z)
