@@ -352,7 +352,7 @@ def test_escape_takes_as_long_a_decade_as_predicted():
     assert theory.escape_time(-0.5, 4.0) == pytest.approx(4 * np.log(2))
 
 
-def test_a_derivative_of_a_head_is_a_limit_of_two_and_no_sum_of_heads():
+def test_a_derivative_of_a_head_is_a_limit_of_two_with_values_that_grow():
     """On two tokens of a line, where heads are hyperbolic tangents."""
     x, y = 0.7, -0.4
     A, B = 0.9, 1.3
@@ -364,6 +364,46 @@ def test_a_derivative_of_a_head_is_a_limit_of_two_and_no_sum_of_heads():
         dipole = Crowd([[[A + h * B]], [[A]]], [[[1 / h]], [[-1 / h]]], [1.0, 1.0])
         errors.append(pair.output(dipole)[0, 0, 0] - exact)
     assert errors[0] / errors[1] == pytest.approx(2, rel=0.02)
+    # Tails: of every sum of heads exp(-b s), of the derivative s exp(-b s), at tokens s x and s x - z.
+    tails = []
+    for t in (8.0, 16.0):
+        far = Regression([[[t * x], [t * x - (x - y)]]], np.zeros((1, 2, 1)))
+        mean = [far.output(Crowd([[[A + k]]], [[[1.0]]]))[0, 0, 0] for k in (1e-4, -1e-4, 0.0)]
+        short = t * x - mean[2]
+        tails.append((mean[0] - mean[1]) / 2e-4 / short)
+    assert tails[1] / tails[0] == pytest.approx(2, rel=0.02)
+
+
+def test_heads_are_independent_on_three_tokens_and_not_on_two():
+    """Sums of heads vanish for one combination on two tokens, and for none on more."""
+    A = random_crowd(1, 2, 9).scores[0]
+    ranks = {}
+    for n in (2, 3):
+        x = np.random.default_rng(n).normal(size=(30, n, 2))
+        columns = [
+            plain_output(x, S[None], E[None], [1.0]).ravel()
+            for S in (A, -A, 0 * A, A.T) for E in np.eye(4).reshape(4, 2, 2)
+        ]  # fmt: skip
+        singular = np.linalg.svd(np.array(columns), compute_uv=False)
+        ranks[n] = (singular > 1e-10 * singular[0]).sum()
+    assert ranks == {2: 12, 3: 16}
+    task = Regression(x[:, :2], 0 * x[:, :2])
+    V = random_crowd(1, 2, 10).values[0]
+    crowd = Crowd([A, -A, 0 * A], [V, V, -2 * V], [1.0, 1.0, 1.0])
+    assert np.abs(task.output(crowd)).max() < 1e-14
+    assert np.abs(Regression(x, 0 * x).output(crowd)).max() > 0.1
+
+
+def test_where_a_bad_law_has_no_heads_is_almost_everything():
+    """At a stall the first variation is zero at its heads, and at no random score matrix."""
+    for count in (1, 2):
+        stall = find_stalls(TASK, count, [100], scale=START)[0]
+        assert np.abs(TASK.first_variation(stall.crowd, stall.crowd.scores)).max() < 1e-8
+        probes = 3 * np.random.default_rng(count).normal(size=(4000, 2, 2))
+        g = np.linalg.norm(TASK.first_variation(stall.crowd, probes), axis=(-2, -1))
+        assert g.min() > 1e-5
+    best = find_stalls(TASK, 4, [100], scale=START)[0]
+    assert np.linalg.norm(TASK.first_variation(best.crowd, probes), axis=(-2, -1)).max() < 1e-5
 
 
 # --- bad input -----------------------------------------------------------------------------------
