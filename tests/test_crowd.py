@@ -364,7 +364,7 @@ def test_a_derivative_of_a_head_is_a_limit_of_two_with_values_that_grow():
         dipole = Crowd([[[A + h * B]], [[A]]], [[[1 / h]], [[-1 / h]]], [1.0, 1.0])
         errors.append(pair.output(dipole)[0, 0, 0] - exact)
     assert errors[0] / errors[1] == pytest.approx(2, rel=0.02)
-    # Tails: of every sum of heads exp(-b s), of the derivative s exp(-b s), at tokens s x and s x - z.
+    # Where a head tends to its limit like exp(-b s), its derivative does so like s exp(-b s).
     tails = []
     for t in (8.0, 16.0):
         far = Regression([[[t * x], [t * x - (x - y)]]], np.zeros((1, 2, 1)))
