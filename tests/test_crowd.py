@@ -345,7 +345,7 @@ def test_escape_takes_as_long_a_decade_as_predicted():
         path = descend(TASK, start, 1.0, 800, below=STALL.loss / 2)
         assert path.finished
         counts.append(len(path.times) - 1)
-    assert counts[0] == 273
+    assert abs(counts[0] - 273) <= 1
     predicted = theory.escape_time(lam, step=1.0)
     assert predicted == pytest.approx(117.4, abs=0.05)
     assert counts[1] - counts[0] == pytest.approx(predicted, rel=0.04)
