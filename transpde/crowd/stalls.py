@@ -168,7 +168,7 @@ def split_head(task: Regression, crowd: Crowd, size: float = 1e-2) -> Splitting 
 
     Args:
         task: the loss.
-        crowd: the heads; at a stationary point each step towards a smaller loss is of this kind.
+        crowd: the heads.
         size: $\delta$.
 
     Returns:
