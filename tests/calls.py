@@ -22,6 +22,7 @@ import transpde as tp
 import transpde.models
 from transpde import conventions
 from transpde.causal_circle import CausalCircle
+from transpde.crowd import Crowd, Regression
 from transpde.disc import disc_covariances, disc_gaussians
 from transpde.energy import twisted_energy
 from transpde.filtering import HiddenMarkov, LinearGaussian
@@ -406,6 +407,14 @@ ARRAYS = 0.1 * np.arange(24.0).reshape(2, 3, 2, 2)
 NETWORK = Heads(ARRAYS, ARRAYS)
 RULE = AdamW(0.1, 0.1, 0.01)
 KERNEL = of(instance_of(TOKENS, WAVY))
+CROWD = Crowd([I2, -I2], [I2, 0.5 * I2])
+SEQUENCES = [[[0.5, 0.0], [0.0, 1.0], [-1.0, 0.3]], [[1.0, 0.2], [0.3, -0.5], [0.0, 0.8]]]
+TASK = Regression(SEQUENCES, np.ones((2, 3, 2)))
+LEARNING = {
+    "task": of(instance_of(TOKENS, CROWD))(TASK),
+    "crowd": of(instance_of(TOKENS, TASK))(CROWD),
+}
+STALLS = {"scale": POSITIVE(1.0), "tolerance": POSITIVE(1e-3), "iterations": WHOLE(20)}
 PAIR = {"kernel": KERNEL(WAVES), "dimension": WHOLE(3)}
 PAIR_ANGLES = {
     "angles": of(array_like(least=0.0))([0.5, 1.0]), "value": NUMBER(-1.0),
@@ -753,6 +762,50 @@ ROWS: dict[str, dict[str, Argument]] = {
     "theory.depth.forward_bound": {
         "lipschitz": SIZE(1.0), "variance": SIZE(1.0), "acceleration": SIZE(1.0),
         "depth": WHOLE(2), "heads": WHOLE(2),
+    },
+    "crowd.Crowd": {
+        "scores": ARRAY(np.ones((2, 2, 2))), "values": ARRAY(np.ones((2, 2, 2))),
+        "masses": of(array_like(least=0.0, single=True, none=True))([0.5, 0.5]),
+    },
+    "crowd.Crowd.moved": {"self": ITSELF(CROWD), "parameters": ARRAY(np.ones((2, 8)))},
+    "crowd.random_crowd": {
+        "count": WHOLE(2), "dimension": WHOLE(2), "seed": SEED(0), "scale": POSITIVE(1.0),
+    },
+    "crowd.Regression": {"tokens": ARRAY(SEQUENCES), "target": ARRAY(np.ones((2, 3, 2)))},
+    "crowd.Regression.taught": {
+        "tokens": ARRAY(SEQUENCES), "teacher": of(instance_of(TOKENS, TASK))(CROWD),
+    },
+    **{
+        f"crowd.Regression.{name}": {"self": ITSELF(TASK), "crowd": LEARNING["crowd"]}
+        for name in ("output", "loss", "gradient", "loss_and_gradient", "hessian", "joint_hessian")
+    },
+    "crowd.Regression.first_variation": {
+        "self": ITSELF(TASK), "crowd": LEARNING["crowd"], "scores": ARRAY([I2, 2 * I2]),
+    },
+    "crowd.head_flow": {
+        **LEARNING, "times": of(array_like(least=0.0, single=True))([0.0, 0.1]),
+        "rtol": POSITIVE(1e-4), "atol": POSITIVE(1e-4), "budget": WHOLE(100),
+    },
+    "crowd.descend": {**LEARNING, "step": POSITIVE(0.1), "steps": WHOLE(2), "below": SIZE(0.0)},
+    "crowd.find_stall": {**LEARNING, **STALLS},
+    "crowd.find_stalls": {
+        "task": LEARNING["task"], "count": WHOLE(2),
+        "seeds": of(several(whole_like(least=0)))([0]), **STALLS,
+    },
+    "crowd.split_head": {**LEARNING, "size": POSITIVE(0.1)},
+    "theory.crowd.optimality_bound": {
+        "slope": SIZE(1.0), "teacher_size": SIZE(1.0), "fits": FLAG(True),
+    },
+    "theory.crowd.waking_rate": {"first_variation": NUMBERS(I2), "mass": POSITIVE(0.1)},
+    "theory.crowd.block_inertia": {
+        "score": NUMBERS(I2), "mixed": NUMBERS(I2), "tolerance": POSITIVE(1e-8),
+    },
+    "theory.crowd.split_change": {
+        "eigenvalue": NUMBER(-1.0), "mass": POSITIVE(0.5), "size": POSITIVE(0.1),
+    },
+    "theory.crowd.escape_time": {
+        "eigenvalue": NUMBER(-1.0), "factor": of(number_like(least=1.0, open_=True))(10.0),
+        "step": MAYBE_POSITIVE(1.0),
     },
     "Trajectory.__call__": {
         "self": ITSELF(TOKEN_PATH),

@@ -23,7 +23,7 @@ PACKAGE = Path(transpde.__file__).parent
 ORDER = [
     "checks", "progress", "fields", "spaces", "measures", "kernels", "attention", "schedules",
     "stepping", "trajectories", "noise", "sampling", "flow", "filtering", "gradients", "training",
-    "spectra", "distances", "disc", "convergence", "conventions",
+    "crowd", "spectra", "distances", "disc", "convergence", "conventions",
     "theory", "causal_circle", "energy", "models", "ensembles", "records", "plotting", "figures",
     "widgets", "exercises",
 ]  # fmt: skip
