@@ -26,7 +26,7 @@ WRONG = [
     (check.sleeping, lambda r, X: sleeping(r, X) / X.shape[1], "already"),
     (check.sleeping, lambda r, X: np.outer(r.sum((0, 1)), X.mean((0, 1))), "its own mean"),
     (check.split, lambda a, b: np.linalg.eigvalsh([[a, b], [b, 0]])[1], "the larger"),
-    (check.split, lambda a, b: (a - np.sqrt(a**2 + b**2)) / 2, "has 4 b^2"),
+    (check.split, lambda a, b: (a - np.sqrt(a**2 + b**2)) / 2, r"has 4 b\^2"),
     (check.split, lambda a, b: 2 * split(a, b), "by two"),
     (check.split, lambda a, b: -(b**2) / a, "small b"),
     (check.split, lambda a, b: (a - max(a**2 - 4 * b**2, 0) ** 0.5) / 2, "is a sum"),
