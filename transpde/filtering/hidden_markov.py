@@ -161,8 +161,8 @@ class HiddenMarkov(Unchanging):
                 rounding, grows from layer to layer.
 
         Returns:
-            The beliefs, (..., n + 1, k), and weights h, (..., n + 1, n, k): entry (T, t, i) is
-            what the probability of state i at T takes from t; zero for t >= T.
+            The beliefs, (..., n + 1, k), and weights h, (..., n + 1, n, k), of which entry
+            (T, t, i) is what the probability of state i at T takes from t, zero for t >= T.
 
         Raises:
             ValueError: symbols out of range, or that the model excludes; beliefs of another shape.
