@@ -176,8 +176,8 @@ class LinearGaussian(Unchanging):
             observations: shape (..., n, m).
 
         Returns:
-            Means and covariances as given, and weights (n + 1, n, d, m), of which entry (T, t) is
-            the matrix by which the mean at T takes from $z_{t+1}$, zero for t >= T.
+            Means and covariances as given, and weights (n + 1, n, d, m) whose entry (T, t) is the
+            matrix by which the mean at T takes from $z_{t+1}$; zero for t >= T.
 
         Raises:
             TypeError: beliefs that are no pair.
