@@ -277,6 +277,14 @@ def test_factors_and_critical_flips_of_the_dossier():
         assert inference.critical_flip(e) == pytest.approx(q, abs=5e-6)
 
 
+@pytest.mark.parametrize("e", [0.02, 0.1, 0.3, 0.45, 0.49])
+def test_factor_grows_as_flips_become_rare(e):
+    """So there is one critical flip probability; observed on a grid."""
+    factors = [inference.two_state_factor(q, e) for q in np.geomspace(1e-4, 0.499, 200)]
+    assert (np.diff(factors) > 0).all()
+    assert factors[-1] < 0
+
+
 @pytest.mark.parametrize(("ratio", "diverges"), [(0.8, True), (1.25, False)])
 def test_layers_diverge_below_the_critical_flip(ratio, diverges):
     q, e = ratio * inference.critical_flip(0.3), 0.3
@@ -323,6 +331,69 @@ def test_an_excluded_symbol_is_refused_and_a_certain_one_tells_nothing():
     exact = model.filter([0, 0])
     assert (exact == [1.0, 0.0]).all()
     assert np.abs(model.dual_layer(exact, [0, 0])[0] - exact).max() == 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_symbol_that_is_certain_but_for_rounding_says_nothing(seed):
+    """Beliefs on states in which it is certain have sums that are a rounding off one."""
+    rng = np.random.default_rng(seed)
+    N = rng.dirichlet(np.ones(6), size=6)
+    C = np.array([[1.0, 0.0]] * 3 + [[0.3, 0.7]] * 3)
+    model = HiddenMarkov(N, C, np.full(6, 1 / 6))
+    rho = np.zeros((6, 6))
+    rho[:, :3] = rng.dirichlet(np.ones(3), size=6)
+    rho[0] = model.prior
+    found, weights = model.dual_layer(rho, [0] * 5)
+    exact = model.filter([0])[1]
+    assert (weights[:, 1:] == 0).all()
+    for t in range(1, 6):  # after the first symbol, whose gain is right, the chain only moves
+        assert np.abs(found[t] - exact @ np.linalg.matrix_power(N, t - 1)).max() < 1e-15
+
+
+def test_beliefs_that_meet_certainty_by_accident_give_no_number():
+    model = HiddenMarkov([[0.9, 0.1], [0.3, 0.7]], [[0.75, 0.25], [0.5, 0.5]], [0.5, 0.5])
+    for row in ([2.0, -1.0], [-2.0, 3.0]):  # the symbol has probability one, and zero
+        rho = model.start([0, 0])
+        rho[1] = row
+        found, _ = model.dual_layer(rho, [0, 0])
+        assert np.isfinite(found[:2]).all()
+        assert not np.isfinite(found[2]).any()
+        with pytest.raises(ValueError, match="a probability other than 0 and 1"):
+            inference.layer_errors(model, rho, [0, 0])
+
+
+def test_excluded_sequences_are_refused_by_layers_too():
+    model = HiddenMarkov([[0.9, 0.1], [0.1, 0.9]], [[1.0, 0.0], [1.0, 0.0]], [0.5, 0.5])
+    rho = model.start([0, 1])
+    for call in (
+        lambda: model.dual_layer(rho, [0, 1]),
+        lambda: model.dual_filter([[0, 0], [0, 1]]),
+        lambda: model.dual_filter([0, 1], form="signed"),
+        lambda: inference.mass_growth(model, [0, 1]),
+    ):
+        with pytest.raises(ValueError, match="position 1 has probability zero"):
+            call()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_formula_and_cone_hold_whatever_lies_ahead(seed):
+    """Beliefs of mass one with large entries of both signs, ahead of an exact prefix."""
+    model, observations = case(seed, 12, k=4, m=3)
+    exact, rng = model.filter(observations), np.random.default_rng(seed)
+    rho = 10 * rng.normal(size=exact.shape)
+    rho += (1 - rho.sum(axis=-1, keepdims=True)) / 4
+    rho[:6] = exact[:6]
+    found, _ = model.dual_layer(rho, observations)
+    assert np.abs(found[:7] - exact[:7]).max() < 1e-14
+    wanted = inference.layer_errors(model, rho, observations)
+    assert np.abs(found - exact - wanted).max() < 1e-9 * np.abs(wanted).max()
+    assert np.abs(wanted[7:]).max() > 0.1
+
+
+def test_symbols_that_are_floats_are_said_to_be_no_integers():
+    model, _ = random_chain(0)
+    with pytest.raises(ValueError, match="must be an array of integers; got entries of"):
+        model.filter([0.0, 1.0])
 
 
 # --- rounding ------------------------------------------------------------------------------------
@@ -582,3 +653,28 @@ def test_an_explosion_beyond_floats_is_said():
         LinearGaussian([[1e200]], [[1e-200]], [[1.0]], [[1.0]], [1.0], [[1.0]]).filter(
             np.ones((4, 1))
         )
+
+
+def test_noise_that_is_lost_in_rounding_is_refused():
+    """Two observations of the same: R decides between them, and one plus R is one in floats."""
+    twice, I2 = [[1.0, 0.0], [1.0, 0.0]], np.eye(2)
+    z, lost = np.ones((2, 2)), LinearGaussian(I2, twice, I2, 1e-17 * I2, [0.0, 0.0], I2)
+    for call in (lambda: lost.filter(z), lambda: lost.dual_layer(lost.start(z), z),
+                 lambda: lost.gain(I2)):  # fmt: skip
+        with pytest.raises(ValueError, match="observation_noise: must not be lost in rounding"):
+            call()
+    kept = LinearGaussian(I2, twice, I2, 1e-6 * I2, [0.0, 0.0], I2)
+    assert np.abs(kept.gain(I2)[0] - 1 / (2 + 1e-6)).max() < 1e-9
+    units = LinearGaussian(I2, I2 * [1.0, 1e-9], I2, np.diag([1.0, 1e-18]), [0.0, 0.0], I2)
+    np.testing.assert_allclose(units.gain(I2), [[0.5, 0.0], [0.0, 0.5e9]], rtol=1e-15)
+
+
+def test_covariances_beyond_floats_are_named():
+    model = LinearGaussian([[1.0]], [[1e5]], [[0.2]], [[1.0]], [0.0], [[1.0]])
+    with pytest.raises(OverflowError, match="covariances: a belief leaves"):
+        model.gain([[1e306]])
+    with pytest.raises(OverflowError, match="covariances: a belief leaves"):
+        inference.newton_errors(model, np.full((3, 1, 1), 1e306))
+    rare = HiddenMarkov([[0.5, 0.5]] * 2, [[1e-200, 1 - 1e-200]] * 2, [0.5, 0.5])
+    with pytest.raises(OverflowError, match="observations: what becomes of errors"):
+        inference.mass_growth(rare, [0, 0, 0])

@@ -113,7 +113,7 @@ def plain_array(name: str, value: Any, kinds: str = "iuf") -> Array:
     Raises:
         ValueError: masked entries, also inside of a sequence; a ragged sequence; another kind.
     """
-    wanted = {"iuf": "real numbers", "b": "truth values"}.get(kinds, "numbers")
+    wanted = {"iuf": "real numbers", "iu": "integers", "b": "truth values"}.get(kinds, "numbers")
     refuse_masked(name, value)
     try:
         array = np.asarray(value)

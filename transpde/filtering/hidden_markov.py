@@ -116,7 +116,9 @@ class HiddenMarkov(Unchanging):
         Raises:
             ValueError: symbols out of range, or that the model excludes.
         """
-        likelihoods = self.likelihoods(observations)
+        return self._exact(self.likelihoods(observations))
+
+    def _exact(self, likelihoods: Array) -> Array:
         *stack, n, k = likelihoods.shape
         beliefs = np.empty((*stack, n + 1, k))
         beliefs[..., 0, :] = self.prior
@@ -150,8 +152,8 @@ class HiddenMarkov(Unchanging):
 
         Args:
             beliefs: rho, shape (..., n + 1, k), any numbers: a layer may give negative ones, and
-                NaN where layers diverge, which reaches later positions only. The new belief at
-                position 0 is always the prior.
+                NaN where layers diverge or beliefs exclude the symbol, which reaches later
+                positions only. The new belief at position 0 is always the prior.
             observations: symbols 0..m-1, shape (..., n).
             project: clip negative entries of the result, and divide by its sum.
             centred: take the plain mean over states off test functions before the covariance. It
@@ -159,14 +161,14 @@ class HiddenMarkov(Unchanging):
                 rounding, grows from layer to layer.
 
         Returns:
-            The beliefs, (..., n + 1, k), and weights h, (..., n + 1, n, k): entry (T, t, i) is
-            what the probability of state i at T takes from t; zero for t >= T.
+            The beliefs, (..., n + 1, k), and weights h, (..., n + 1, n, k), of which entry
+            (T, t, i) is what the probability of state i at T takes from t, zero for t >= T.
 
         Raises:
-            ValueError: symbols out of range, beliefs of another shape.
+            ValueError: symbols out of range, or that the model excludes; beliefs of another shape.
             TypeError: a `project` or `centred` that is no truth value.
         """
-        likelihoods = self.likelihoods(observations)
+        likelihoods = self._possible(observations)
         rho = _beliefs(beliefs, likelihoods.shape, self.states)
         project, centred = flag("project", project), flag("centred", centred)
         *stack, n, k = likelihoods.shape
@@ -199,7 +201,8 @@ class HiddenMarkov(Unchanging):
         Args:
             observations: symbols 0..m-1, shape (..., n).
             window: how many positions a pass goes back; all of them when left out.
-            form: "covariance" or "signed".
+            form: "covariance" or "signed"; the latter gives NaN after a symbol whose probability
+                is below rounding in all states, since c is -1 there.
             centred: take the plain mean over states off test functions before u; without it the
                 signed form lets errors of mass grow.
 
@@ -207,10 +210,11 @@ class HiddenMarkov(Unchanging):
             Shape (..., n + 1, k).
 
         Raises:
-            ValueError: symbols out of range, a window below one, an unknown form.
+            ValueError: symbols out of range, or that the model excludes; a window below one, an
+                unknown form.
             TypeError: a `centred` that is no truth value.
         """
-        likelihoods = self.likelihoods(observations)
+        likelihoods = self._possible(observations)
         *stack, n, k = likelihoods.shape
         signed = choice("form", form, FORMS) == "signed"
         back = n if window is None else positive_integer("window", window)
@@ -238,6 +242,12 @@ class HiddenMarkov(Unchanging):
             ValueError: symbols that are no integers of 0..m-1.
         """
         return np.asarray(self.emission.T[_symbols(observations, self.emission.shape[1])])
+
+    def _possible(self, observations: Any) -> Array:
+        """Return the likelihoods of symbols that the model does not exclude, or raise."""
+        likelihoods = self.likelihoods(observations)
+        self._exact(likelihoods)
+        return likelihoods
 
 
 def _symbols(observations: Any, count: int) -> Array:
@@ -270,11 +280,10 @@ def _beliefs(value: Any, shape: tuple[int, ...], states: int) -> Array:
 
 def _covariance_rule(rho: Array, p: Array, f: Array, centred: bool) -> Array:
     """Return Cov(f, p)/(rho(p)(1 - rho(p))) for test functions f (..., k, tests)."""
-    mean = (rho * p).sum(axis=-1)[..., None]
+    mean, missed = ((rho * one).sum(axis=-1)[..., None] for one in (p, 1 - p))
     f = _free_of_constants(f) if centred else f
-    found = (_mean(rho * p, f) - mean * _mean(rho, f)) / (mean * (1 - mean))
-    # A symbol that is certain under rho says nothing.
-    return np.asarray(np.where(mean == 1, 0.0, found))
+    found = (_mean(rho * p, f) - mean * _mean(rho, f)) / (mean * missed)
+    return np.where(_certain(rho, p), 0.0, found)
 
 
 def _signed_rule(rho: Array, c: Array, f: Array, centred: bool) -> Array:
@@ -282,7 +291,15 @@ def _signed_rule(rho: Array, c: Array, f: Array, centred: bool) -> Array:
     mean = (rho * c).sum(axis=-1)[..., None]
     f = _free_of_constants(f) if centred else f
     found = _mean(rho * (c - mean), f) / (1 - mean**2)
-    return np.asarray(np.where(mean == 1, 0.0, found))
+    return np.where(_certain(rho, c), 0.0, found)
+
+
+def _certain(rho: Array, p: Array) -> Array:
+    """Return whether p is one wherever rho is not zero: such a symbol says nothing.
+
+    The mean of p will not do: it is a rounding off one there, or one by accident elsewhere.
+    """
+    return np.asarray((rho * (1 - p) == 0).all(axis=-1)[..., None])
 
 
 def _free_of_constants(f: Array) -> Array:

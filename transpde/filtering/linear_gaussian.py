@@ -112,16 +112,30 @@ class LinearGaussian(Unchanging):
             covariances: P, shape (..., d, d).
 
         Raises:
-            ValueError: matrices that are no covariances of the model's dimension.
+            ValueError: matrices that are no covariances of the model's dimension, or beside which
+                the observation noise is lost in rounding.
+            OverflowError: what is seen leaves the range of floating point numbers.
         """
         P = covariance_matrix("covariances", covariances)
         same_size("covariances", P.shape[-1], "mean", len(self.mean), "dimension")
-        return self._gain(P)
+        return self._gain(P, "covariances")
 
-    def _gain(self, P: Array) -> Array:
+    @np.errstate(all="ignore")
+    def _gain(self, P: Array, name: str = "observations") -> Array:
         H = self.observation
-        seen = H @ P @ H.T + self.observation_noise
-        return np.asarray(np.linalg.solve(seen, H @ P @ self.transition.T).mT)
+        seen = _held(H @ P @ H.T + self.observation_noise, name)
+        # In units in which the variances are one: then only correlations make it singular.
+        units = np.sqrt(np.diagonal(seen, axis1=-2, axis2=-1))[..., None]
+        correlations = seen / (units * units.mT)
+        least = np.linalg.eigvalsh(correlations).min()
+        if least < 1e-13:
+            raise ValueError(
+                "observation_noise: must not be lost in rounding beside the covariance of what "
+                f"is seen; got correlations with an eigenvalue of {least:.1e}. Use a larger "
+                "noise, or leave out observations that say the same."
+            )
+        found = np.linalg.solve(correlations, H @ P @ self.transition.T / units)
+        return _held((found / units).mT, name)
 
     @quiet
     def filter(self, observations: Any) -> tuple[Array, Array]:
@@ -134,7 +148,8 @@ class LinearGaussian(Unchanging):
             Means (..., n + 1, d) and covariances (n + 1, d, d), which no observation changes.
 
         Raises:
-            ValueError: observations of another size, or not finite.
+            ValueError: observations of another size, or not finite; observation noise that is
+                lost in rounding beside the covariance of what is seen.
             OverflowError: means or covariances leave the range of floating point numbers.
         """
         z = self._seen(observations)
@@ -166,7 +181,8 @@ class LinearGaussian(Unchanging):
 
         Raises:
             TypeError: beliefs that are no pair.
-            ValueError: observations or beliefs of another size, matrices that are no covariances.
+            ValueError: observations or beliefs of another size, matrices that are no covariances,
+                or beside which the observation noise is lost in rounding.
             OverflowError: means or covariances leave the range of floating point numbers.
         """
         z = self._seen(observations)
@@ -231,11 +247,11 @@ class LinearGaussian(Unchanging):
         return P
 
 
-def _held(values: Array) -> Array:
+def _held(values: Array, name: str = "observations") -> Array:
     if not np.isfinite(values).all():
         raise OverflowError(
-            "observations: a belief leaves the range of floating point numbers. Use a shorter "
-            "sequence, or a transition of smaller norm."
+            f"{name}: a belief leaves the range of floating point numbers. Use a shorter "
+            "sequence, smaller covariances, or a transition of smaller norm."
         )
     return values
 

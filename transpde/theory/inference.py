@@ -155,13 +155,13 @@ def layer_errors(model: HiddenMarkov, beliefs: Any, observations: Any) -> Array:
 
 def _gains(rho: Array, p: Array) -> Array:
     """Return a with h(f) = a f."""
-    mean = (rho * p).sum(axis=-1, keepdims=True)
-    if ((mean == 0) | (mean == 1)).any():
+    mean, missed = ((rho * one).sum(axis=-1, keepdims=True) for one in (p, 1 - p))
+    if ((mean == 0) | (missed == 0)).any():
         raise ValueError(
             "beliefs: must give each symbol that is seen a probability other than 0 and 1; got "
             "one that does not."
         )
-    return np.asarray(rho * (p - mean) / (mean * (1 - mean)))
+    return np.asarray(rho * (p - mean) / (mean * missed))
 
 
 def _flip(name: str, value: Any) -> float:
@@ -194,7 +194,7 @@ def two_state_factor(flip: float, error: float) -> float:
     q, e = _flip("flip", flip), _flip("error", error)
     change, gap = 1 - 2 * q, 1 - 2 * e  # p = (e, 1 - e) in the two states
     # At the fixed point the other state has the smaller root of gap x^2 - middle x + q (1 - e).
-    middle = 2 * gap + e - q * gap - change * (1 - e)
+    middle = gap * (1 - q) + 2 * q * (1 - e)
     other = 2 * q * (1 - e) / (middle + np.sqrt(middle**2 - 4 * gap * q * (1 - e)))
     mean = 1 - e - other * gap
     spread, variance = other * (1 - other), mean * (1 - mean)
@@ -231,6 +231,7 @@ def critical_flip(error: float) -> float:
 
 
 @quiet
+@np.errstate(all="ignore")
 def newton_errors(model: LinearGaussian, covariances: Any) -> Array:
     r"""Return the errors $P^+-P^*$ after one layer from those before it, by Newton's identity.
 
@@ -247,7 +248,8 @@ def newton_errors(model: LinearGaussian, covariances: Any) -> Array:
 
     Raises:
         TypeError: something that is no linear-Gaussian model.
-        ValueError: matrices that are no covariances of the model's dimension.
+        ValueError: matrices that are no covariances of the model's dimension, or beside which
+            the observation noise is lost in rounding.
         OverflowError: covariances leave the range of floating point numbers.
 
     Source: ours (chapter on layers that infer); policy iteration in control is Kleinman's.
@@ -265,17 +267,18 @@ def newton_errors(model: LinearGaussian, covariances: Any) -> Array:
     number("covariances", len(P), "of at least two positions", lambda x: x >= 2, whole=True)
     F, H, R = model.transition, model.observation, model.observation_noise
     _, exact = model.filter(np.zeros((len(P) - 1, len(H))))
-    best, seen = model.gain(exact), H @ P @ H.T + R
-    gap = np.linalg.solve(seen, H @ (P - exact) @ (F - best @ H).mT).mT
+    best, _ = model.gain(exact), model.gain(P)  # the second for what it refuses
+    gap = np.linalg.solve(H @ P @ H.T + R, H @ (P - exact) @ (F - best @ H).mT).mT
     found = np.zeros(P.shape)
     for t in range(len(P) - 1):
         loop = F - (best[t] + gap[t]) @ H
         pushed = gap[t] @ (H @ exact[t] @ H.T + R) @ gap[t].T
         found[t + 1] = loop @ found[t] @ loop.T + pushed
-    return found
+    return _held("covariances", found)
 
 
 @quiet
+@np.errstate(all="ignore")
 def mass_growth(model: HiddenMarkov, observations: Any, window: int | None = None) -> Array:
     r"""Return how a slip of the prior's mass grows in the signed form that is not centred.
 
@@ -294,6 +297,7 @@ def mass_growth(model: HiddenMarkov, observations: Any, window: int | None = Non
     Raises:
         TypeError: something that is no hidden Markov model.
         ValueError: symbols out of range or excluded by the model, a window below one.
+        OverflowError: a slip leaves the range of floating point numbers.
 
     Source: ours (chapter on layers that infer).
 
@@ -313,7 +317,16 @@ def mass_growth(model: HiddenMarkov, observations: Any, window: int | None = Non
         low = max(0, T - back)
         later = slice(low, T)
         found[..., T] = found[..., low] + (k[..., later] * found[..., later]).sum(axis=-1)
-    return found
+    return _held("observations", found)
+
+
+def _held(name: str, values: Array) -> Array:
+    if not np.isfinite(values).all():
+        raise OverflowError(
+            f"{name}: what becomes of errors leaves the range of floating point numbers. Use "
+            "fewer positions, or smaller covariances."
+        )
+    return values
 
 
 __dir__ = listing(__all__)
