@@ -112,6 +112,30 @@ def test_jacobian_of_weighted_tokens():
     assert np.abs(found.covariance - second).max() < 1e-9
 
 
+def test_a_flow_that_explodes_has_no_limit_law():
+    """Linear heads: x' = 30 x^3 from one, which is infinite at 1/60."""
+    deck, start = [tp.Linear([[1.0]], [[1.0]], [[v]]) for v in (29.0, 31.0)], tp.Particles([[1.0]])
+    with pytest.raises(OverflowError, match=r"only to 0\.0166"):
+        depth_fluctuation(deck, start)
+    slow = [tp.Linear([[1.0]], [[1.0]], [[v]]) for v in (0.1, 0.3)]
+    assert depth_fluctuation(slow, start).mean == pytest.approx((1 - 0.4) ** -0.5, rel=1e-10)
+
+
+def test_bound_at_the_edge_of_floats():
+    assert forward_bound(1000.0, 0.0, 0.0, 1, 1) == 0
+    assert forward_bound(1000.0, 1.0, 0.0, 1, 1) == np.inf
+    assert forward_bound(0.0, 0.0, 1e300, 1, 1) == np.inf
+    assert forward_bound(400.0, 1e-200, 0.0, 1, 1) == pytest.approx(
+        8 * np.exp(800.0 - 200 * np.log(10)), rel=1e-12
+    )
+
+
+def test_a_card_is_one_head():
+    stack = tp.Softmax(np.broadcast_to(np.eye(2), (4, 2, 2)), np.eye(2), np.eye(2))
+    with pytest.raises(ValueError, match="query: its leading axes"):
+        run_deck([stack], START, 1, 1, 4, seed=0)
+
+
 @pytest.mark.parametrize(("L", "H"), [(4, 1), (16, 4)])
 def test_bound_holds_where_its_constants_are_known(L, H):
     """One token without scores: the mean field is linear, of norm ||E V||."""
@@ -189,6 +213,30 @@ def test_scaled_gradients_with_a_scaled_epsilon_are_the_same():
     theta, g = rng.normal(size=(3, 3)), rng.normal(size=(5, 3, 3))
     one, other = AdamW(0.1, 0.05, 1e-3), AdamW(0.1, 0.05, 1e-3 / 256)
     assert np.abs(after(one, theta, g) - after(other, theta, g / 256)).max() < 1e-14
+
+
+@pytest.mark.parametrize("block", [True, False])
+@pytest.mark.parametrize("unit", [1e-200, 1e-160, 1e150, 1e200, 1e300])
+def test_no_square_of_a_gradient_leaves_the_range(unit, block):
+    """In every unit the steps are the same, with epsilon in that unit, up to rounding."""
+    rng = np.random.default_rng(5)
+    theta, g = rng.normal(size=(2, 3, 3)), rng.normal(size=(6, 2, 3, 3))
+    true = after(AdamW(0.1, 0.05, 1e-3, block), theta, g)
+    found = after(AdamW(0.1, 0.05, 1e-3 * unit, block), theta, unit * g)
+    assert np.abs(found - true).max() < 1e-14
+
+
+def test_a_step_refuses_moments_of_other_parameters():
+    rule, eye = AdamW(0.1, 0.0, 1e-3), np.eye(2)
+    entries = AdamW(0.1, 0.0, 1e-3, block=False)
+    for other in (np.ones((3, 3)), np.ones((5, 2, 2)), np.ones((1, 2, 2))):
+        moments = rule.step(other, other, None)[1]
+        with pytest.raises(ValueError, match="moments: must be those of a step of this rule"):
+            rule.step(eye, eye, moments)
+    with pytest.raises(ValueError, match="moments: must be those of a step of this rule"):
+        rule.step(eye, eye, entries.step(eye, eye, None)[1])
+    with pytest.raises(OverflowError, match="step: a parameter"):
+        AdamW(1e308, 0.0, 1e-3).step(-1e308 * eye, eye, None)
 
 
 def test_updates_are_bounded_and_lipschitz():
