@@ -60,6 +60,17 @@ def test_fluctuation_of_a_scalar_token_is_the_limit_of_the_exact_one():
         assert L * many * exact_moments(v, sigma, L, many)[1] == pytest.approx(exact, rel=1e-4)
 
 
+def test_covariance_beyond_the_leading_order():
+    """What c_L / (LH) misses is of the second order: exactly, for one scalar token."""
+    v, sigma = 0.6, 0.9
+    for L in (4, 30):
+        c = depth_fluctuation(scalar_deck(v - sigma, v + sigma), tp.Particles([[1.0]]), L).constant
+        missed = [(exact_moments(v, sigma, L, H)[1] - c / (L * H)) * (L * H) ** 2 for H in (9, 90)]
+        next_order = (L - 1) / L / 2 * sigma**4 * (1 + v / L) ** (2 * L - 4)  # binomial
+        assert missed[1] == pytest.approx(next_order, rel=1e-2)
+        assert missed[0] == pytest.approx(next_order, rel=1e-1)
+
+
 def test_fluctuation_agrees_with_a_matrix_exponential():
     """Without scores tokens move by products of matrices: Sigma is an integral."""
     zero, x = np.zeros((1, 2)), np.array([[1.0, -0.5]])
@@ -386,7 +397,60 @@ def test_noise_of_training_falls_like_the_root_of_l_times_h():
     assert abs(runs.slope(runs.MANY["depths"], N["many"]) + 0.474) < 0.02
 
 
+def test_slopes_in_one_direction_are_known_with_their_error():
+    """Flatter than -1/2 by more than chance, as theirs whose constant grows with the size."""
+    for name, row in N["sweeps"].items():
+        assert 0.005 < row["error"] < 0.03
+        assert abs(row["slope"] + 0.5) < 0.1
+        assert row["slope"] + 0.5 > 2 * row["error"]
+        assert np.abs(np.array(row["sets"]) - row["slope"]).max() < 8 * row["error"]
+        sizes = np.array(runs.SWEEP[name])
+        scaled = np.sqrt(runs.SWEEP["fixed"] * sizes) * row["values"]
+        assert 1.05 < scaled[-1] / scaled[0] < 1.25
+        assert runs.slope(sizes, N[name]) == pytest.approx(row["sets"][0], abs=1e-12)
+    assert abs(runs.slope(runs.MANY["depths"], N["many"]) + 0.5) < 3 * N["many, error"]
+
+
+def test_jackknife_of_a_slope_is_its_scatter():
+    """Of normal samples of known deviations: the error against that of many repetitions."""
+    rng, sizes = np.random.default_rng(0), (4, 8, 16)
+    found = [
+        runs.fall(sizes, [rng.normal(size=(16, 5, 2)) / n for n in sizes]) for _ in range(200)
+    ]
+    slopes = np.array([one["slope"] for one in found])
+    assert abs(slopes.mean() + 1) < 4 * slopes.std() / 200**0.5
+    assert np.mean([one["error"] for one in found]) == pytest.approx(slopes.std(), rel=0.15)
+
+
+def test_few_layers_of_many_heads_are_better_for_the_deck():
+    """128 heads in all: the formula, and random networks, at sixteen heads a layer and at one."""
+    limit, found = depth_fluctuation(DECK, START), {}
+    for L in (2, 4, 7, 8, 16, 32, 64, 128):
+        law = depth_fluctuation(DECK, START, L)
+        found[L] = law.constant / 128 + ((law.mean - limit.mean) ** 2).sum() / 6
+    assert min(found, key=found.get) == 7
+    b, rest = 0.2056, 128 * (limit.constant - depth_fluctuation(DECK, START, 128).constant)
+    assert 5 < 2 * b**2 * 128 / rest < 7  # of the expansion of c_L, which L = 7 is small for
+    measured = []
+    for L, H in ((8, 16), (128, 1)):
+        off = run_deck(DECK, START, L, H, 2000, seed=[L, 7]) - limit.mean
+        square = (off**2).sum(axis=-1).mean(axis=-1)
+        error = square.std() / 2000**0.5
+        assert abs(square.mean() - found[L]) < 4 * error
+        measured.append((square.mean(), error))
+    (few, e), (many, f) = measured
+    assert many - few > 3 * np.hypot(e, f)
+
+
 def test_without_smoothness_the_noise_falls_more_slowly():
+    for name, (least, most) in {
+        "1e-08": (-0.95, -0.7), "0.001": (-0.95, -0.7), "0.01": (-1.1, -0.9), "0.1": (-1.2, -0.95)
+    }.items():  # fmt: skip
+        row = N["smooth"][name]
+        assert least < row["slope"] < most
+        assert row["error"] < 0.05
+    small, main = N["smooth"]["1e-08"], N["smooth"]["0.01"]
+    assert small["slope"] - main["slope"] > 3 * np.hypot(small["error"], main["error"])
     for name, slope in (
         ("1e-08, 0", -0.835), ("1e-08, 100", -0.75), ("0.001, 0", -0.80), ("0.1, 0", -1.07)
     ):  # fmt: skip
@@ -405,6 +469,7 @@ def test_a_trained_deck_is_near_its_limit():
     errors = np.array([one["error"] for one in N["deck"]])
     for column in errors.T:
         assert abs(runs.slope(runs.DECK["sizes"], column) + 1) < 0.15
+    assert np.array([one["spread"] for one in N["deck"]]).max() < 0.15
 
 
 def test_fans_of_losses_close():
