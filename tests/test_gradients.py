@@ -238,6 +238,8 @@ def test_long_scores_lose_no_digit():
 
 EYE, TOKENS = np.eye(2), tp.Particles([[1.0, 0.0], [0.0, 1.0]])
 HEAD = tp.Softmax(EYE, EYE, EYE)
+LINEAR = tp.Linear(EYE, EYE, 10 * EYE)  # which one token of two does not survive to time one
+ENDED = tp.flow(tp.Particles([[[0.1, 0.0]], [[1.0, 0.0]]]), LINEAR, 1.0)(1.0)
 HUGE = tp.Unnormalized(300 * EYE, EYE, 1e200 * EYE)
 
 
@@ -259,6 +261,9 @@ HUGE = tp.Unnormalized(300 * EYE, EYE, 1e200 * EYE)
         (lambda: Heads(np.ones((1, 2, 2, 2)), np.ones((1, 1, 2, 2))), ValueError, "value"),
         (lambda: Heads(np.ones((1, 2, 2, 3)), np.ones((1, 2, 2, 3))), ValueError, "score"),
         (lambda: network(0).run(tp.Particles([[1.0]])), ValueError, "measure"),
+        (lambda: pullback(HEAD, ENDED, np.ones((2, 1, 2))), ValueError, "got NaN in case"),
+        (lambda: network(0).run(ENDED), ValueError, "got NaN in case"),
+        (lambda: Heads.uniform(1, 1, 1, 1e308, 0), ValueError, "width: must be below 8e307"),
         (lambda: network(0).velocity(TOKENS, 4), ValueError, "from 0 to 3"),
         (lambda: network(0).backpropagate(TOKENS, [[1.0]]), ValueError, "cotangent"),
         (lambda: Heads(np.ones((2, 1, 2, 2)), 1e308 * np.ones((2, 1, 2, 2))).run(TOKENS),

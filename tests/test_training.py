@@ -60,6 +60,17 @@ def test_fluctuation_of_a_scalar_token_is_the_limit_of_the_exact_one():
         assert L * many * exact_moments(v, sigma, L, many)[1] == pytest.approx(exact, rel=1e-4)
 
 
+def test_covariance_beyond_the_leading_order():
+    """What c_L / (LH) misses is of the second order: exactly, for one scalar token."""
+    v, sigma = 0.6, 0.9
+    for L in (4, 30):
+        c = depth_fluctuation(scalar_deck(v - sigma, v + sigma), tp.Particles([[1.0]]), L).constant
+        missed = [(exact_moments(v, sigma, L, H)[1] - c / (L * H)) * (L * H) ** 2 for H in (9, 90)]
+        next_order = (L - 1) / L / 2 * sigma**4 * (1 + v / L) ** (2 * L - 4)  # binomial
+        assert missed[1] == pytest.approx(next_order, rel=1e-2)
+        assert missed[0] == pytest.approx(next_order, rel=1e-1)
+
+
 def test_fluctuation_agrees_with_a_matrix_exponential():
     """Without scores tokens move by products of matrices: Sigma is an integral."""
     zero, x = np.zeros((1, 2)), np.array([[1.0, -0.5]])
@@ -110,6 +121,30 @@ def test_jacobian_of_weighted_tokens():
     second = J @ first @ J.T + np.cov(values.T, bias=True) / 2
     found = depth_fluctuation(DECK, start, 2)
     assert np.abs(found.covariance - second).max() < 1e-9
+
+
+def test_a_flow_that_explodes_has_no_limit_law():
+    """Linear heads: x' = 30 x^3 from one, which is infinite at 1/60."""
+    deck, start = [tp.Linear([[1.0]], [[1.0]], [[v]]) for v in (29.0, 31.0)], tp.Particles([[1.0]])
+    with pytest.raises(OverflowError, match=r"only to 0\.0166"):
+        depth_fluctuation(deck, start)
+    slow = [tp.Linear([[1.0]], [[1.0]], [[v]]) for v in (0.1, 0.3)]
+    assert depth_fluctuation(slow, start).mean == pytest.approx((1 - 0.4) ** -0.5, rel=1e-10)
+
+
+def test_bound_at_the_edge_of_floats():
+    assert forward_bound(1000.0, 0.0, 0.0, 1, 1) == 0
+    assert forward_bound(1000.0, 1.0, 0.0, 1, 1) == np.inf
+    assert forward_bound(0.0, 0.0, 1e300, 1, 1) == np.inf
+    assert forward_bound(400.0, 1e-200, 0.0, 1, 1) == pytest.approx(
+        8 * np.exp(800.0 - 200 * np.log(10)), rel=1e-12
+    )
+
+
+def test_a_card_is_one_head():
+    stack = tp.Softmax(np.broadcast_to(np.eye(2), (4, 2, 2)), np.eye(2), np.eye(2))
+    with pytest.raises(ValueError, match="query: its leading axes"):
+        run_deck([stack], START, 1, 1, 4, seed=0)
 
 
 @pytest.mark.parametrize(("L", "H"), [(4, 1), (16, 4)])
@@ -189,6 +224,30 @@ def test_scaled_gradients_with_a_scaled_epsilon_are_the_same():
     theta, g = rng.normal(size=(3, 3)), rng.normal(size=(5, 3, 3))
     one, other = AdamW(0.1, 0.05, 1e-3), AdamW(0.1, 0.05, 1e-3 / 256)
     assert np.abs(after(one, theta, g) - after(other, theta, g / 256)).max() < 1e-14
+
+
+@pytest.mark.parametrize("block", [True, False])
+@pytest.mark.parametrize("unit", [1e-200, 1e-160, 1e150, 1e200, 1e300])
+def test_no_square_of_a_gradient_leaves_the_range(unit, block):
+    """In every unit the steps are the same, with epsilon in that unit, up to rounding."""
+    rng = np.random.default_rng(5)
+    theta, g = rng.normal(size=(2, 3, 3)), rng.normal(size=(6, 2, 3, 3))
+    true = after(AdamW(0.1, 0.05, 1e-3, block), theta, g)
+    found = after(AdamW(0.1, 0.05, 1e-3 * unit, block), theta, unit * g)
+    assert np.abs(found - true).max() < 1e-14
+
+
+def test_a_step_refuses_moments_of_other_parameters():
+    rule, eye = AdamW(0.1, 0.0, 1e-3), np.eye(2)
+    entries = AdamW(0.1, 0.0, 1e-3, block=False)
+    for other in (np.ones((3, 3)), np.ones((5, 2, 2)), np.ones((1, 2, 2))):
+        moments = rule.step(other, other, None)[1]
+        with pytest.raises(ValueError, match="moments: must be those of a step of this rule"):
+            rule.step(eye, eye, moments)
+    with pytest.raises(ValueError, match="moments: must be those of a step of this rule"):
+        rule.step(eye, eye, entries.step(eye, eye, None)[1])
+    with pytest.raises(OverflowError, match="step: a parameter"):
+        AdamW(1e308, 0.0, 1e-3).step(-1e308 * eye, eye, None)
 
 
 def test_updates_are_bounded_and_lipschitz():
@@ -338,7 +397,60 @@ def test_noise_of_training_falls_like_the_root_of_l_times_h():
     assert abs(runs.slope(runs.MANY["depths"], N["many"]) + 0.474) < 0.02
 
 
+def test_slopes_in_one_direction_are_known_with_their_error():
+    """Flatter than -1/2 by more than chance, as theirs whose constant grows with the size."""
+    for name, row in N["sweeps"].items():
+        assert 0.005 < row["error"] < 0.03
+        assert abs(row["slope"] + 0.5) < 0.1
+        assert row["slope"] + 0.5 > 2 * row["error"]
+        assert np.abs(np.array(row["sets"]) - row["slope"]).max() < 8 * row["error"]
+        sizes = np.array(runs.SWEEP[name])
+        scaled = np.sqrt(runs.SWEEP["fixed"] * sizes) * row["values"]
+        assert 1.05 < scaled[-1] / scaled[0] < 1.25
+        assert runs.slope(sizes, N[name]) == pytest.approx(row["sets"][0], abs=1e-12)
+    assert abs(runs.slope(runs.MANY["depths"], N["many"]) + 0.5) < 3 * N["many, error"]
+
+
+def test_jackknife_of_a_slope_is_its_scatter():
+    """Of normal samples of known deviations: the error against that of many repetitions."""
+    rng, sizes = np.random.default_rng(0), (4, 8, 16)
+    found = [
+        runs.fall(sizes, [rng.normal(size=(16, 5, 2)) / n for n in sizes]) for _ in range(200)
+    ]
+    slopes = np.array([one["slope"] for one in found])
+    assert abs(slopes.mean() + 1) < 4 * slopes.std() / 200**0.5
+    assert np.mean([one["error"] for one in found]) == pytest.approx(slopes.std(), rel=0.15)
+
+
+def test_few_layers_of_many_heads_are_better_for_the_deck():
+    """128 heads in all: the formula, and random networks, at sixteen heads a layer and at one."""
+    limit, found = depth_fluctuation(DECK, START), {}
+    for L in (2, 4, 7, 8, 16, 32, 64, 128):
+        law = depth_fluctuation(DECK, START, L)
+        found[L] = law.constant / 128 + ((law.mean - limit.mean) ** 2).sum() / 6
+    assert min(found, key=found.get) == 7
+    b, rest = 0.2056, 128 * (limit.constant - depth_fluctuation(DECK, START, 128).constant)
+    assert 5 < 2 * b**2 * 128 / rest < 7  # of the expansion of c_L, which L = 7 is small for
+    measured = []
+    for L, H in ((8, 16), (128, 1)):
+        off = run_deck(DECK, START, L, H, 2000, seed=[L, 7]) - limit.mean
+        square = (off**2).sum(axis=-1).mean(axis=-1)
+        error = square.std() / 2000**0.5
+        assert abs(square.mean() - found[L]) < 4 * error
+        measured.append((square.mean(), error))
+    (few, e), (many, f) = measured
+    assert many - few > 3 * np.hypot(e, f)
+
+
 def test_without_smoothness_the_noise_falls_more_slowly():
+    for name, (least, most) in {
+        "1e-08": (-0.95, -0.7), "0.001": (-0.95, -0.7), "0.01": (-1.1, -0.9), "0.1": (-1.2, -0.95)
+    }.items():  # fmt: skip
+        row = N["smooth"][name]
+        assert least < row["slope"] < most
+        assert row["error"] < 0.05
+    small, main = N["smooth"]["1e-08"], N["smooth"]["0.01"]
+    assert small["slope"] - main["slope"] > 3 * np.hypot(small["error"], main["error"])
     for name, slope in (
         ("1e-08, 0", -0.835), ("1e-08, 100", -0.75), ("0.001, 0", -0.80), ("0.1, 0", -1.07)
     ):  # fmt: skip
@@ -357,6 +469,7 @@ def test_a_trained_deck_is_near_its_limit():
     errors = np.array([one["error"] for one in N["deck"]])
     for column in errors.T:
         assert abs(runs.slope(runs.DECK["sizes"], column) + 1) < 0.15
+    assert np.array([one["spread"] for one in N["deck"]]).max() < 0.15
 
 
 def test_fans_of_losses_close():

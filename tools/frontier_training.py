@@ -3,7 +3,7 @@
 Final tokens of networks of drawn heads against their predicted law; block AdamW over seeds,
 depths and numbers of heads; smaller and larger epsilon; scalings that do not work; a deck of heads
 trained against its limit. Writes training.npz and training.json to book/frontier/data, or another
-folder; the chapter reads them and makes some again. Some five minutes on one core.
+folder; the chapter reads them and makes some again. Some six minutes on one core.
 """
 
 import numpy as np
@@ -18,9 +18,11 @@ RULE = AdamW(rate=0.05, decay=0.1, epsilon=0.01)
 SIZES = {4: 12, 8: 10, 16: 8, 32: 4}  # L = H, and how many seeds
 MONTE_CARLO = {32: 40_000, 128: 15_000}  # depth at four heads, and how many networks
 CLOUD = 2000  # networks of depth 128 whose tokens are counted in ellipses
-SWEEP = {"fixed": 8, "depths": (4, 8, 16, 32, 64), "heads": (2, 4, 8, 16, 32, 64), "seeds": 8}
+SWEEP = {"fixed": 8, "depths": (4, 8, 16, 32, 64), "heads": (2, 4, 8, 16, 32, 64), "seeds": 8,
+         "sets": 4}  # fmt: skip
 MANY = {"depths": (4, 16, 64), "heads": 8, "first": 200, "seeds": 28}
 SMOOTH = {"1e-08": (0, 100), "0.001": (0,), "0.1": (0,)}  # epsilon, and first seeds
+EPSILONS = {"values": ("1e-08", "0.001", "0.01", "0.1"), "seeds": 16}
 FROZEN = {4: 8, 8: 8, 16: 4, 32: 2}
 DECK = {"steps": 10, "depth": 512, "sizes": {4: 48, 8: 32, 16: 16, 32: 8}}
 PATHS = {"sizes": (2, 4, 16, 32), "seeds": 8, "rate": 0.1, "steps": 200}
@@ -61,6 +63,16 @@ def slope(sizes, values):
     return float(np.polyfit(np.log(list(sizes)), np.log(values), 1)[0])
 
 
+def fall(sizes, runs):
+    """Deviations over seeds, their slope in the size, and its jackknife error over seeds."""
+    values, square = [spread(one) for one in runs], 0.0
+    x = np.log(list(sizes)) - np.log(list(sizes)).mean()
+    for weight, one in zip(x / (x**2).sum(), runs, strict=True):
+        less = [np.log(spread(np.delete(one, s, axis=0))) for s in range(len(one))]
+        square += weight**2 * (len(one) - 1) * np.var(less)
+    return {"values": values, "slope": slope(sizes, values), "error": float(np.sqrt(square))}
+
+
 def random_networks(arrays, numbers):
     A, V, x = deck_of_three()
     deck, start = heads_of(A, V), tp.Particles(x)
@@ -83,19 +95,28 @@ def random_networks(arrays, numbers):
 
 def sizes_and_seeds(arrays, numbers):
     """The main table, sweeps in one direction, and many seeds."""
-    found = {"tokens": [], "adjoints": [], "loss": []}
-    for n, count in SIZES.items():
-        ends, adjoints, losses = over_seeds(n, n, 0, count)
-        found["tokens"].append(spread(ends))
-        found["adjoints"].append(spread(adjoints))
-        found["loss"].append(float(losses[:, -1].mean()))
-    numbers["adamw"] = found
-    S, k = SWEEP, SWEEP["fixed"]
-    numbers["depths"] = [spread(over_seeds(L, k, 0, S["seeds"])[0]) for L in S["depths"]]
-    numbers["heads"] = [spread(over_seeds(k, H, 0, S["seeds"])[0]) for H in S["heads"]]
+    tokens, adjoints, losses = zip(
+        *(over_seeds(n, n, 0, count) for n, count in SIZES.items()), strict=True
+    )
+    falls = {"tokens": fall(SIZES, tokens), "adjoints": fall(SIZES, adjoints)}
+    numbers["adamw"] = {
+        **{name: one["values"] for name, one in falls.items()},
+        "loss": [float(one[:, -1].mean()) for one in losses],
+        "errors": {name: one["error"] for name, one in falls.items()},
+    }
+    k, seeds = SWEEP["fixed"], SWEEP["seeds"]
+    numbers["sweeps"] = {}
+    for name in ("depths", "heads"):
+        shapes = [(n, k) if name == "depths" else (k, n) for n in SWEEP[name]]
+        runs = [over_seeds(*shape, 0, seeds * SWEEP["sets"])[0] for shape in shapes]
+        sets = [[one[s : s + seeds] for one in runs] for s in range(0, len(runs[0]), seeds)]
+        numbers[name] = fall(SWEEP[name], sets[0])["values"]
+        numbers["sweeps"][name] = fall(SWEEP[name], runs)
+        numbers["sweeps"][name]["sets"] = [fall(SWEEP[name], one)["slope"] for one in sets]
     many = (MANY["heads"], MANY["first"], MANY["seeds"])
-    numbers["many"] = [spread(over_seeds(L, *many)[0]) for L in MANY["depths"]]
-    print("adamw", numbers["adamw"], numbers["many"], flush=True)
+    one = fall(MANY["depths"], [over_seeds(L, *many)[0] for L in MANY["depths"]])
+    numbers["many"], numbers["many, error"] = one["values"], one["error"]
+    print("adamw", numbers["adamw"], numbers["sweeps"], numbers["many"], flush=True)
 
 
 def dropped(arrays, numbers):
@@ -106,6 +127,11 @@ def dropped(arrays, numbers):
             at = [spread(over_seeds(n, n, first, c, rule)[0]) for n, c in SIZES.items()]
             numbers[f"epsilon {epsilon}, {first}"] = at
             print("epsilon", epsilon, slope(SIZES, at), flush=True)
+    numbers["smooth"] = {}
+    for epsilon in EPSILONS["values"]:
+        rule = AdamW(RULE.rate, RULE.decay, float(epsilon))
+        runs = [over_seeds(n, n, 0, EPSILONS["seeds"], rule)[0] for n in SIZES]
+        numbers["smooth"][epsilon] = fall(SIZES, runs)
     raw = AdamW(RULE.rate, 0.0, 1e-3)
     numbers["raw"] = [
         float(over_seeds(n, n, 0, c, raw, scaled=False)[2][:, -1].mean())
@@ -144,9 +170,11 @@ def deck_training(arrays, numbers):
                 ((np.array(trained(Heads(A[k], V[k]), steps=K)[:2]) - limit) ** 2).sum(-1)
             )
         bias = ((np.array(ideal(n)) - limit) ** 2).sum(axis=-1).mean(axis=(-1, -2))
+        squares = np.mean(errors, axis=(2, 3))  # of each network, for tokens and adjoints
+        error = np.sqrt(squares.mean(axis=0))
         numbers["deck"].append({
-            "error": np.sqrt(np.mean(errors, axis=(0, 2, 3))).tolist(),
-            "bias": np.sqrt(bias).tolist(),
+            "error": error.tolist(), "bias": np.sqrt(bias).tolist(),
+            "spread": (squares.std(axis=0, ddof=1) / count**0.5 / (2 * error)).tolist(),
         })  # fmt: skip
     arrays["deck limit"] = limit
     print("deck", numbers["deck"], flush=True)
@@ -176,7 +204,7 @@ def data(name="training"):
         "width": WIDTH, "steps": STEPS, "rate": RULE.rate, "decay": RULE.decay,
         "epsilon": RULE.epsilon, "sizes": list(SIZES.items()),
         "monte_carlo": list(MONTE_CARLO.items()), "cloud": CLOUD, "sweep": SWEEP, "many": MANY,
-        "smooth": SMOOTH, "frozen": list(FROZEN.items()),
+        "smooth": SMOOTH, "epsilons": EPSILONS, "frozen": list(FROZEN.items()),
         "deck": {**DECK, "sizes": list(DECK["sizes"].items())}, "paths": PATHS,
     }  # fmt: skip
     return FigureData(arrays, numbers, parameters, 0, {"scheme": "layers"}, "the depth of each")

@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from transpde.attention import L2, Attention, Linear, MultiHead, Sigmoid, Softmax, Unnormalized
 from transpde.attention.heads import Head
-from transpde.checks import Array, brief, finite_array, frozen, listing, of_kind
+from transpde.checks import Array, brief, finite_array, finite_cases, frozen, listing, of_kind
 from transpde.fields import out_of_range
 from transpde.flow import Layered
 from transpde.measures import Particles
@@ -142,6 +142,7 @@ def backpropagate(path: Trajectory, cotangent: Any) -> Adjoint:
 
 def _check_tokens(measure: Any, name: str = "measure") -> None:
     of_kind(name, measure, Particles, "Particles, whose gradients are those of tokens")
+    finite_cases(name, measure)
     if measure.space != EUCLIDEAN:
         raise ValueError(
             f"{name}: must be tokens in Euclidean space; got {measure.space!r}. Gradients on a "

@@ -105,7 +105,4 @@ def crossover(answer: Answer) -> str:
         ),
     }
     wrong = judged(answer, problems, solution, hints)
-    return (
-        wrong
-        or "Right: the networks of the chapter are all noise, except those of very many heads."
-    )
+    return wrong or "Right: for few heads this depth is below one layer, so noise rules."

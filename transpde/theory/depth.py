@@ -71,7 +71,7 @@ def depth_fluctuation(
     Raises:
         TypeError: something that is no sequence of such heads, or no particles.
         ValueError: an empty deck, a stack, tokens on a sphere, a depth that is no integer >= 1.
-        OverflowError: a number that no float holds.
+        OverflowError: a number that no float holds; a flow that explodes before time one.
 
     Source: ours (chapter on training at infinite depth).
 
@@ -98,6 +98,11 @@ def depth_fluctuation(
                 lambda t, y: _rates(deck, measure, y), (0.0, 1.0), start, "DOP853",
                 rtol=1e-11, atol=1e-13,
             )  # fmt: skip
+            if not run.success:
+                raise OverflowError(
+                    "depth_fluctuation: the flow of the mean field could not be followed to time "
+                    f"one, only to {run.t[-1]:.4g}. Give a depth, or smaller values."
+                )
             end = run.y[:, -1]
         else:
             end, L = start, positive_integer("depth", depth)
@@ -165,4 +170,5 @@ def forward_bound(
     l, v, a = (number(name, x, allowed, lambda y: 0 <= y < np.inf) for name, x in named)
     L, H = positive_integer("depth", depth), positive_integer("heads", heads)
     with np.errstate(over="ignore"):
-        return float(2 * np.exp(2 * l) * (4 * v / (L * H) + (a / (2 * L)) ** 2))
+        sum_ = 4 * (np.float64(v) / (L * H)) + (np.float64(a) / (2 * L)) ** 2
+        return float(2 * np.exp(l) * sum_ * np.exp(l)) if sum_ else 0.0

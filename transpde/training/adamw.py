@@ -31,10 +31,13 @@ __all__ = ["AdamW", "Training", "train"]
 
 
 class Moments(NamedTuple):
-    """Means of gradients and of their squares, and how many there were."""
+    """The mean of gradients, the root of the mean of their squares, and how many there were.
+
+    The root is a norm of all gradients so far, so no square leaves the range of floats.
+    """
 
     first: Array
-    second: Array
+    root: Array
     steps: int
 
 
@@ -91,33 +94,54 @@ class AdamW(Unchanging):
         """Return the parameters after a step, and the moments for the next one.
 
         Args:
-            parameters: matrices (..., d, d), each a block.
+            parameters: matrices (..., rows, columns), each a block.
             gradient: of the same shape.
             moments: what the step before has returned; None before the first.
 
         Raises:
-            ValueError: entries that are not finite, another shape of the gradient.
+            ValueError: entries that are not finite, another shape of the gradient or of the
+                moments.
             TypeError: moments that no step has returned.
+            OverflowError: a parameter that no float holds.
         """
-        theta = finite_array("parameters", parameters, "... d d")
-        g = finite_array("gradient", gradient, "... d d")
+        theta = finite_array("parameters", parameters, "... rows columns")
+        g = finite_array("gradient", gradient, "... rows columns")
         if g.shape != theta.shape:
             raise ValueError(
                 f"gradient: must have the shape of the parameters, {theta.shape}; got {g.shape}."
             )
         if moments is not None:
             of_kind("moments", moments, Moments, "what a step has returned, or None")
-        return self.moved(theta, g, moments)
+            needed = g.shape, (*g.shape[:-2], 1, 1) if self.block else g.shape
+            if (moments.first.shape, moments.root.shape) != needed:
+                raise ValueError(
+                    f"moments: must be those of a step of this rule at parameters {g.shape}; got "
+                    f"arrays {moments.first.shape} and {moments.root.shape}. Begin with None."
+                )
+        moved, kept = self.moved(theta, g, moments)
+        if not np.isfinite(moved).all():
+            raise out_of_range("step: a parameter")
+        return moved, kept
 
     def moved(self, theta: Array, g: Array, moments: Moments | None) -> tuple[Array, Moments]:
         """Return what `step` returns, without a check."""
         old = Moments(np.zeros(()), np.zeros(()), 0) if moments is None else moments
-        squares = (g**2).mean(axis=(-2, -1), keepdims=True) if self.block else g**2
         (b1, b2), count = self.betas, old.steps + 1
         first = b1 * old.first + (1 - b1) * g
-        second = b2 * old.second + (1 - b2) * squares
-        by = first / (1 - b1**count) / (np.sqrt(second / (1 - b2**count)) + self.epsilon)
-        return theta - self.rate * (by + self.decay * theta), Moments(first, second, count)
+        root = np.hypot(b2**0.5 * old.root, (1 - b2) ** 0.5 * self._size(g))
+        by = first / (1 - b1**count) / (root / (1 - b2**count) ** 0.5 + self.epsilon)
+        return theta - self.rate * (by + self.decay * theta), Moments(first, root, count)
+
+    def _size(self, g: Array) -> Array:
+        """Return the root mean square of each block, or of each entry by itself."""
+        size = np.abs(g)
+        if not self.block:
+            return np.asarray(size)
+        largest = size.max(axis=(-2, -1), keepdims=True)
+        largest[largest == 0] = 1
+        return np.asarray(
+            largest * np.sqrt(((size / largest) ** 2).mean(axis=(-2, -1), keepdims=True))
+        )
 
 
 class Training(NamedTuple):

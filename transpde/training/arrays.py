@@ -16,6 +16,7 @@ from transpde.checks import (
     Unchanging,
     brief,
     finite_array,
+    finite_cases,
     frozen,
     generator,
     number,
@@ -116,6 +117,7 @@ class Heads(Unchanging):
         sizes = (("depth", depth), ("heads", heads), ("dimension", dimension))
         L, H, d = (positive_integer(name, size) for name, size in sizes)
         width, rng = positive_number("width", width), generator("seed", seed)
+        number("width", width, "below 8e307", lambda x: x < 8e307)  # numpy draws from 2 width
         A, V = (rng.uniform(-width, width, (L, H, d, d)) for _ in range(2))
         return cls.trusted(A, V)
 
@@ -260,6 +262,7 @@ class Heads(Unchanging):
     def _tokens(self, measure: Any) -> tuple[Array, Array | None, tuple[int, ...]]:
         """Return tokens (B, n, d), their log weights unless all are equal, and their shape."""
         of_kind("measure", measure, Particles)
+        finite_cases("measure", measure)
         same_size("measure", measure.dimension, "the heads", self.dimension, "dimension")
         if measure.space != EUCLIDEAN:
             raise ValueError(f"measure: must be tokens in Euclidean space; got {measure.space!r}.")

@@ -69,6 +69,7 @@ def run_deck(
     for head in deck:
         of_kind("deck", head, Attention, "a sequence of attentions")
         same_size("measure", measure.dimension, "the deck", head.dimension, "dimension")
+        head(measure)  # which refuses stacks of parameters, one for each network
     sizes = (("depth", depth), ("heads", heads), ("networks", networks))
     L, H, R = (positive_integer(name, size) for name, size in sizes)
     rng = generator("seed", seed)
