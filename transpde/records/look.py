@@ -82,20 +82,7 @@ def shown(figure: Figure) -> tuple[str, tuple[int, int]]:
     """Return the picture of a figure, as SVG, and its size on the page in pixels."""
     box = _fitted(figure)
     size = round(box.width * INCH), round(box.height * INCH)
-    with _in_place(figure):
-        return _vectors(figure, box) or _pixels(figure, box, size), size
-
-
-@contextmanager
-def _in_place(figure: Figure) -> Iterator[None]:
-    """Keep what was laid out: with a layout engine `savefig` would do all of that again."""
-    engine = figure.get_layout_engine()
-    with matplotlib.rc_context({"figure.constrained_layout.use": False}):
-        figure.set_layout_engine(None)
-    try:
-        yield
-    finally:
-        figure.set_layout_engine(engine)
+    return _vectors(figure, box) or _pixels(figure, box, size), size
 
 
 def _bundle(figure: Figure) -> dict[str, str]:
