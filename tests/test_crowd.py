@@ -394,6 +394,27 @@ def test_a_derivative_of_a_head_is_a_limit_of_two_with_values_that_grow():
     assert tails[1] / tails[0] == pytest.approx(2, rel=0.02)
 
 
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_a_derivative_of_a_head_is_no_sum_of_some(n):
+    """On n tokens alone, for any n > 1: derivatives add their dimensions to those of heads."""
+    x = np.random.default_rng(n).normal(size=(60, n, 2))
+    scores, values = random_crowd(4, 2, 9).scores, np.eye(4).reshape(4, 2, 2)
+    B, h = random_crowd(1, 2, 11).scores[0], 1e-3
+
+    def head(S, E):
+        return plain_output(x, S[None], E[None], [1.0]).ravel()
+
+    def slope(S, E):
+        near, wide = (head(S + k * B, E) - head(S - k * B, E) for k in (h, 2 * h))
+        return (8 * near - wide) / (12 * h)
+
+    for S in (scores[0], 0 * B):
+        columns = [head(A, E) for A in (S, *scores[1:]) for E in values]
+        columns += [slope(S, E) for E in values]
+        singular = np.linalg.svd(np.array(columns), compute_uv=False)
+        assert singular[-1] > 1e-4 * singular[0]
+
+
 def test_heads_are_independent_on_three_tokens_and_not_on_two():
     """Sums of heads vanish for one combination on two tokens, and for none on n > 2 alone."""
     A = random_crowd(1, 2, 9).scores[0]
@@ -407,6 +428,8 @@ def test_heads_are_independent_on_three_tokens_and_not_on_two():
         singular = np.linalg.svd(np.array(columns), compute_uv=False)
         ranks[n] = (singular > 1e-10 * singular[0]).sum()
     assert ranks == {2: 12, 3: 16, 4: 16, 5: 16}
+    # On the chapter's own sequences: no other three heads near the teacher's fit.
+    assert np.linalg.eigvalsh(TASK.joint_hessian(TEACHER))[0] > 1e-3
     task = Regression(x[:, :2], 0 * x[:, :2])
     V = random_crowd(1, 2, 10).values[0]
     crowd = Crowd([A, -A, 0 * A], [V, V, -2 * V], [1.0, 1.0, 1.0])
