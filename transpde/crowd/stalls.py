@@ -77,7 +77,7 @@ def find_stall(
     Args:
         task: the loss.
         crowd: the start.
-        scale: BFGS minimises F over this.
+        scale: BFGS minimises F over this: a typical loss, where losses are far from 1.
         tolerance: it ends where the largest entry of the gradient is smaller.
         iterations: how many at most.
 
@@ -133,7 +133,7 @@ def find_stalls(
         task: the loss.
         count: m, the number of heads, all of mass 1 / m.
         seeds: one for each run, a list, a tuple or a range.
-        scale: BFGS minimises F over this.
+        scale: BFGS minimises F over this: a typical loss, where losses are far from 1.
         tolerance: it ends where the largest entry of the gradient is smaller.
         iterations: how many at most.
 
