@@ -239,6 +239,22 @@ def test_only_the_head_of_the_largest_gain_divides():
     assert split_head(TASK, TEACHER) is None
 
 
+def test_a_crowd_that_fits_to_rounding_does_not_divide():
+    """Whatever the order of its heads, and however they share the teacher's."""
+    A, V = TEACHER.scores, TEACHER.values
+    huge = 1e4 * np.ones((1, 2, 2))
+    for crowd in (
+        Crowd(A[::-1], V[::-1]),
+        Crowd(A[[0, 0, 1, 2]], V[[0, 0, 1, 2]], np.array([1, 1, 2, 2]) / 6),
+        Crowd(A[[0, 1, 2, 2]], [2 * V[0], 2 * V[1], V[2], 3 * V[2]], np.array([2, 2, 1, 1]) / 12),
+        Crowd(A[[0, 1, 2, 0, 0]], np.concatenate([V, huge, -huge]), [1 / 3] * 3 + [1.0] * 2),
+    ):  # fmt: skip
+        assert TASK.loss(crowd) < 1e-20
+        assert split_head(TASK, crowd) is None
+    near = TEACHER.moved(TEACHER.parameters() + 1e-6)  # far above rounding
+    assert split_head(TASK, near).eigenvalue < 0
+
+
 def test_two_divisions_find_the_teacher():
     stall, losses = STALL, [STALL.loss / START]
     for _ in range(2):
@@ -305,6 +321,10 @@ def test_runs_that_do_not_finish_say_so():
     short = descend(TASK, crowd, 1.0, 5, below=1e-12)
     assert not short.finished
     assert len(short.times) == 6
+    last = descend(TASK, crowd, 1.0, 5, below=short.losses[-1])  # by the very last step
+    assert last.finished
+    assert len(last.times) == 6
+    assert "wanted" in last.message
     assert not find_stall(TASK, crowd, iterations=2).finished
 
 
@@ -374,11 +394,32 @@ def test_a_derivative_of_a_head_is_a_limit_of_two_with_values_that_grow():
     assert tails[1] / tails[0] == pytest.approx(2, rel=0.02)
 
 
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_a_derivative_of_a_head_is_no_sum_of_some(n):
+    """On n tokens alone, for any n > 1: derivatives add their dimensions to those of heads."""
+    x = np.random.default_rng(n).normal(size=(60, n, 2))
+    scores, values = random_crowd(4, 2, 9).scores, np.eye(4).reshape(4, 2, 2)
+    B, h = random_crowd(1, 2, 11).scores[0], 1e-3
+
+    def head(S, E):
+        return plain_output(x, S[None], E[None], [1.0]).ravel()
+
+    def slope(S, E):
+        near, wide = (head(S + k * B, E) - head(S - k * B, E) for k in (h, 2 * h))
+        return (8 * near - wide) / (12 * h)
+
+    for S in (scores[0], 0 * B):
+        columns = [head(A, E) for A in (S, *scores[1:]) for E in values]
+        columns += [slope(S, E) for E in values]
+        singular = np.linalg.svd(np.array(columns), compute_uv=False)
+        assert singular[-1] > 1e-4 * singular[0]
+
+
 def test_heads_are_independent_on_three_tokens_and_not_on_two():
-    """Sums of heads vanish for one combination on two tokens, and for none on more."""
+    """Sums of heads vanish for one combination on two tokens, and for none on n > 2 alone."""
     A = random_crowd(1, 2, 9).scores[0]
     ranks = {}
-    for n in (2, 3):
+    for n in (2, 3, 4, 5):
         x = np.random.default_rng(n).normal(size=(30, n, 2))
         columns = [
             plain_output(x, S[None], E[None], [1.0]).ravel()
@@ -386,7 +427,9 @@ def test_heads_are_independent_on_three_tokens_and_not_on_two():
         ]  # fmt: skip
         singular = np.linalg.svd(np.array(columns), compute_uv=False)
         ranks[n] = (singular > 1e-10 * singular[0]).sum()
-    assert ranks == {2: 12, 3: 16}
+    assert ranks == {2: 12, 3: 16, 4: 16, 5: 16}
+    # On the chapter's own sequences: no other three heads near the teacher's fit.
+    assert np.linalg.eigvalsh(TASK.joint_hessian(TEACHER))[0] > 1e-3
     task = Regression(x[:, :2], 0 * x[:, :2])
     V = random_crowd(1, 2, 10).values[0]
     crowd = Crowd([A, -A, 0 * A], [V, V, -2 * V], [1.0, 1.0, 1.0])
@@ -426,6 +469,16 @@ def test_heads_and_losses_that_do_not_fit():
         TASK.loss(random_crowd(1, 3, 0))
     with pytest.raises(OverflowError, match="range"):
         TASK.gradient(Crowd(two * 1e308, two))
+    with pytest.raises(ValueError, match="size: must be large enough"):
+        split_head(TASK, STALL.crowd, 1e-20)
+    with pytest.raises(ValueError, match="first_variation: its number of columns"):
+        theory.waking_rate(np.ones((2, 3)), 1.0)
+    drawing = np.random.default_rng(0)
+    before = drawing.bit_generator.state
+    for bad in (-1.0, np.nan, "x"):
+        with pytest.raises(ValueError, match="scale"):
+            random_crowd(2, 2, drawing, bad)
+    assert drawing.bit_generator.state == before
     with pytest.raises(ValueError, match="seeds"):
         find_stalls(TASK, 1, [])
     with pytest.raises(ValueError, match="eigenvalue: must be a negative"):

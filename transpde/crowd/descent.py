@@ -22,6 +22,8 @@ from transpde.crowd.regression import Regression, silent
 
 __all__ = ["CrowdPath", "descend", "head_flow"]
 
+REACHED = "The loss that was wanted is reached."
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class CrowdPath(Unchanging):
@@ -170,7 +172,7 @@ def descend(
     message, finished, here = f"All {most} steps are taken.", wanted == 0, crowd
     for _ in range(most):
         if wanted and losses[-1] <= wanted:
-            message, finished = "The loss that was wanted is reached.", True
+            message, finished = REACHED, True
             break
         try:
             here = here.moved(found[-1] - h * task.gradient(here))
@@ -179,7 +181,9 @@ def descend(
             message, finished = str(error), False
             break
         found.append(here.parameters())
-    finished = finished or bool(wanted and losses[-1] <= wanted)
+    else:
+        if wanted and losses[-1] <= wanted:
+            message, finished = REACHED, True
     return _path(task, crowd, h * np.arange(len(found)), found, finished, message)
 
 

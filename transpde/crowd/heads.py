@@ -118,5 +118,7 @@ def random_crowd(
         3
     """
     m, d = positive_integer("count", count), positive_integer("dimension", dimension)
+    deviation = positive_number("scale", scale)  # before the generator moves on
     drawn = generator("seed", seed).normal(size=(2, m, d, d))
-    return Crowd(*(positive_number("scale", scale) * drawn))
+    with np.errstate(over="ignore"):  # heads that are not finite are an error of theirs
+        return Crowd(*(deviation * drawn))

@@ -2,7 +2,7 @@ r"""Where training with finitely many heads stalls, and how it goes on: a head d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ __all__ = ["Splitting", "Stall", "find_stall", "find_stalls", "split_head"]
 FAR = 50.0  # a modulus of an entry beyond which heads run away
 FLAT = 1e-6  # a gradient that counts as zero, over the scale
 NEGATIVE = 1e-9  # of the largest modulus of an eigenvalue: none is negative above
+ROUNDING = 100 * np.finfo(float).eps  # of an output, over a residual: the Hessian's relative error
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -76,7 +77,7 @@ def find_stall(
     Args:
         task: the loss.
         crowd: the start.
-        scale: BFGS minimises F over this.
+        scale: BFGS minimises F over this: a typical loss, where losses are far from 1.
         tolerance: it ends where the largest entry of the gradient is smaller.
         iterations: how many at most.
 
@@ -120,7 +121,7 @@ def find_stall(
 def find_stalls(
     task: Regression,
     count: int,
-    seeds: Iterable[int],
+    seeds: Sequence[int],
     *,
     scale: float = 1.0,
     tolerance: float = 1e-10,
@@ -131,14 +132,14 @@ def find_stalls(
     Args:
         task: the loss.
         count: m, the number of heads, all of mass 1 / m.
-        seeds: one for each run.
-        scale: BFGS minimises F over this.
+        seeds: one for each run, a list, a tuple or a range.
+        scale: BFGS minimises F over this: a typical loss, where losses are far from 1.
         tolerance: it ends where the largest entry of the gradient is smaller.
         iterations: how many at most.
 
     Raises:
-        TypeError: no regression, seeds that are no sequence.
-        ValueError: a number out of range, no or a bad seed.
+        TypeError: no regression.
+        ValueError: a number out of range, seeds that are no list, no or a bad seed.
 
     Source: ours.
 
@@ -172,11 +173,12 @@ def split_head(task: Regression, crowd: Crowd, size: float = 1e-2) -> Splitting 
         size: $\delta$.
 
     Returns:
-        The splitting, or None where no head has a negative eigenvalue.
+        The splitting, or None where no head has a negative eigenvalue, as where the crowd fits
+        the target to rounding.
 
     Raises:
         TypeError: no regression, no crowd.
-        ValueError: a size that is not positive, another dimension.
+        ValueError: a size that is not positive or too small to move the head, another dimension.
         OverflowError: the Hessian is out of range.
 
     Source: ours.
@@ -192,7 +194,8 @@ def split_head(task: Regression, crowd: Crowd, size: float = 1e-2) -> Splitting 
     _checked(task, crowd)
     delta = positive_number("size", size)
     eigenvalues, vectors = np.linalg.eigh(task.hessian(crowd))
-    if (eigenvalues[:, 0] >= -NEGATIVE * np.abs(eigenvalues).max(axis=1)).all():
+    least = max(NEGATIVE, _uncertainty(task, crowd)) * np.abs(eigenvalues).max(axis=1)
+    if (eigenvalues[:, 0] >= -least).all():
         return None
     i = int((crowd.masses * eigenvalues[:, 0]).argmin())
     v = vectors[i, :, 0] * np.sign(vectors[i, np.abs(vectors[i, :, 0]).argmax(), 0])
@@ -200,9 +203,19 @@ def split_head(task: Regression, crowd: Crowd, size: float = 1e-2) -> Splitting 
     w = np.append(crowd.masses[others], [crowd.masses[i] / 2] * 2)
     d = crowd.dimension
     halves = np.concatenate([u[others], [u[i] + delta * v, u[i] - delta * v]])
+    if (halves[-1] == halves[-2]).all():
+        raise ValueError(f"size: must be large enough to move the head; got {size!r}.")
     A, V = halves[:, : d * d], halves[:, d * d :]
     split = Crowd(A.reshape(-1, d, d), V.reshape(-1, d, d), w)
     return Splitting(split, i, float(eigenvalues[i, 0]), v).sealed()
+
+
+def _uncertainty(task: Regression, crowd: Crowd) -> float:
+    """Rounding of outputs over the residual: how wrong the Hessian is, relatively."""
+    heads = crowd.masses * np.abs(crowd.values).max(axis=(1, 2)) * np.abs(task.tokens).max()
+    residual = np.abs(task.output(crowd) - task.target).max()
+    scale = max(heads.max(), np.abs(task.target).max())
+    return float(ROUNDING * scale / residual) if residual else 0.0
 
 
 def _seed(seed: Any) -> int:

@@ -51,6 +51,9 @@ def optimality_bound(slope: float, teacher_size: float, *, fits: bool = True) ->
         teacher_size: $\int\|V\|_F\,d\bar\nu$.
         fits: whether $\bar\nu$ fits.
 
+    Returns:
+        A float, inf where it overflows.
+
     Raises:
         ValueError: a number that is negative or not finite.
 
@@ -75,6 +78,9 @@ def waking_rate(first_variation: Any, mass: float) -> float:
         first_variation: $g_\nu(A)$, shape (d, d).
         mass: $\varepsilon$.
 
+    Returns:
+        A float, inf where it overflows.
+
     Raises:
         ValueError: entries that are not finite, another shape, a mass that is not positive.
 
@@ -86,6 +92,7 @@ def waking_rate(first_variation: Any, mass: float) -> float:
         2.0
     """
     g = finite_array("first_variation", first_variation, "d d")
+    same_size("first_variation", g.shape[1], "its rows", g.shape[0], "number of columns")
     return float(positive_number("mass", mass) * (g**2).sum())
 
 
@@ -132,6 +139,9 @@ def split_change(eigenvalue: float, mass: float, size: float) -> float:
         eigenvalue: $\lambda$, of $\nabla^2F'_\nu$ at the head, along its division.
         mass: w.
         size: $\delta$, how far each half moves.
+
+    Returns:
+        A float, infinite where it overflows.
 
     Raises:
         ValueError: a number out of range.
