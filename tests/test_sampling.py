@@ -281,16 +281,6 @@ def test_only_stiff_directions_collapse():
     assert end == pytest.approx(np.diag([0.99, 0.0]), abs=1e-9)
 
 
-def test_covariances_at_rest_are_positive_up_to_the_border():
-    rng = np.random.default_rng(3)
-    for d in (2, 3):
-        H, M = definite(rng, d), definite(rng, d)
-        T = (1 - 1e-13) / np.linalg.eigvals(M @ H).real.max()
-        rest = theory.stationary_covariance(H, T, 0.7, M)
-        assert rest == pytest.approx(0.7 * (np.linalg.inv(H) - T**2 * M @ H @ M), abs=1e-12)
-        assert np.linalg.eigvalsh(rest).min() > -1e-16
-
-
 def test_langevin_rest_by_its_recursion():
     H, h, S = definite(np.random.default_rng(0), 2), 0.2, np.zeros((2, 2))
     step = np.eye(2) - h * H

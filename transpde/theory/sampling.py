@@ -129,20 +129,18 @@ def stationary_covariance(
     Source: Gaussians without preconditioner `tan2023noise`; with it ours (chapter on attention as
     a sampler).
     """
-    a, axes = _axes(hessian, time, temperature, preconditioner)
-    if time * a.max() >= 1:
+    H, values, M = _axes(hessian, time, temperature, preconditioner)
+    if time * values.max() >= 1:
         return None
-    variances = temperature * (1 - time * a) * (1 + time * a) / a
-    return np.asarray((axes * variances) @ axes.T)
+    return np.asarray(temperature * (np.linalg.inv(H) - time**2 * M @ H @ M))
 
 
-def _axes(hessian: Any, time: Any, temperature: Any, preconditioner: Any) -> tuple[Array, Array]:
-    """Return the eigenvalues of the preconditioned Hessian, and M^1/2 times its eigenvectors."""
+def _axes(hessian: Any, time: Any, temperature: Any, preconditioner: Any) -> tuple[Array, ...]:
+    """Return the Hessian, the eigenvalues of the preconditioned one, and the preconditioner."""
     H = definite_matrix("hessian", hessian)
     M = checked(H, time, temperature, preconditioner).preconditioner
     half = root(finite_array("preconditioner", M, "d d"))
-    values, vectors = np.linalg.eigh(half @ H @ half)
-    return values, half @ vectors
+    return H, np.linalg.eigvalsh(half @ H @ half), M
 
 
 @quiet
@@ -194,7 +192,7 @@ def proximal_rates(hessian: Any, time: float, preconditioner: Any = None) -> Rat
 
     Source: ours (chapter on attention as a sampler).
     """
-    a, _ = _axes(hessian, time, 1.0, preconditioner)
+    _, a, _ = _axes(hessian, time, 1.0, preconditioner)
     if time * a.max() >= 1:
         return None
     pull = a / (1 + a * time)
