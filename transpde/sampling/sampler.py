@@ -56,8 +56,10 @@ class ProximalSampler(Attention):
     Raises:
         TypeError: no functions; a measure that is not Particles.
         ValueError: functions with values of another shape, a gradient that is not that of the
-            potential at six points, a time or temperature that is not positive, a preconditioner
-            that is not positive definite, too many nodes.
+            potential at six points, a potential or gradient that is no number where tokens come, a
+            time or temperature that is not positive, a preconditioner that is not positive
+            definite, too many nodes.
+        OverflowError: a token at which log Z is not finite.
 
     Source: `tan2025preconditioned`, from whose abstract and the code of `tan2023noise` the kernel
     is; the nodes are ours (chapter on attention as a sampler).
