@@ -23,7 +23,7 @@ from transpde.checks import (
 )
 from transpde.fields import AffineField, quiet
 from transpde.measures import Particles
-from transpde.spaces import Euclidean
+from transpde.spaces import EUCLIDEAN
 
 __all__ = ["Quadratic", "in_open_space", "proximal_attention", "random_layer", "root"]
 
@@ -181,7 +181,7 @@ def random_layer(
 def in_open_space(measure: Any) -> None:
     """Raise unless a measure is Particles in Euclidean space, where the kernel lives."""
     of_kind("measure", measure, Particles)
-    if not isinstance(measure.space, Euclidean):
+    if measure.space != EUCLIDEAN:
         raise ValueError(
             "measure: must be tokens in Euclidean space, as a draw of the kernel leaves any "
             f"other; got tokens in {measure.space!r}."
