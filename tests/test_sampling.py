@@ -272,6 +272,15 @@ def test_no_rest_where_the_time_is_long():
     assert np.log(v[1] / v[0]) / 2 == pytest.approx(-0.6 / 0.8, rel=1e-6)
 
 
+def test_only_stiff_directions_collapse():
+    """From aT = 1 on a direction is lost; the others come to their own rest."""
+    H, T = np.diag([1.0, 16.0]), 0.1
+    assert theory.stationary_covariance(H, T) is None
+    start = tp.Gaussian.from_covariance([0.3, 0.4], [[2.0, 0.9], [0.9, 1.0]])
+    end = tp.layers(start, proximal_attention(H, T), 4000, 0.02).final.covariance
+    assert end == pytest.approx(np.diag([0.99, 0.0]), abs=1e-9)
+
+
 def test_langevin_rest_by_its_recursion():
     H, h, S = definite(np.random.default_rng(0), 2), 0.2, np.zeros((2, 2))
     step = np.eye(2) - h * H
@@ -421,6 +430,47 @@ def test_rings_are_at_rest(count, centre):
     assert np.abs(P @ X - X).max() > 0.1
 
 
+@pytest.mark.parametrize(
+    ("count", "centre"), [(2, False), (5, False), (40, False), (2, True), (4, True)]
+)
+@pytest.mark.parametrize("share", [1e-300, 1e-20, 1e-9, 0.3, 0.7, 1 - 1e-6, 1 - 1e-12])
+def test_radii_keep_all_digits_at_both_borders(count, centre, share):
+    """Against the equation of the ring with fifty digits, by bisection."""
+    import mpmath
+
+    with mpmath.workdps(50):
+        cosines = [mpmath.cos(2 * mpmath.pi * j / count) for j in range(count)]
+
+        def excess(s):
+            w = [mpmath.exp(s * (c - 1)) for c in cosines]
+            more = mpmath.exp(s / (2 + 2 * mpmath.mpf(share)) - s) if centre else 0
+            return (
+                share * (sum(w) + more)
+                - sum(a * (1 - c) for a, c in zip(w, cosines, strict=True))
+                - more
+            )
+
+        low, high = mpmath.mpf(0), mpmath.mpf(1)
+        while excess(high) < 0:
+            high *= 2
+        for _ in range(150):
+            middle = (low + high) / 2
+            low, high = (middle, high) if excess(middle) < 0 else (low, middle)
+        exact = float(mpmath.sqrt(2 * share * high))
+    assert theory.crystal_radius(count, 1.0, share, centre=centre) == pytest.approx(
+        exact, rel=1e-14
+    )
+
+
+def test_numbers_of_crystals_and_modes_that_are_refused():
+    with pytest.raises(ValueError, match=r"orders: must be whole numbers .* got 1\.5"):
+        theory.mode_rates([1.0, 1.5], 1.0, 0.1)
+    with pytest.raises(ValueError, match="time: its product with the curvature"):
+        theory.crystal_radius(5, 1e-200, 1e-200)
+    with pytest.raises(ValueError, match="count: must be below"):
+        theory.crystal_radius(10**9, 1.0, 0.1)
+
+
 def test_two_tokens_come_to_rest():
     r = theory.crystal_radius(2, 1.0, 0.1)
     assert r**2 == pytest.approx(0.1 * np.log(19))
@@ -512,6 +562,112 @@ def test_what_a_sampler_refuses():
         Tilted(tp.Softmax([[1.0]], [[1.0]], [[1.0]]), lambda y: y[..., 0] * 1e300)(
             tp.Particles([[1e20]])
         )
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e5])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_a_wrong_gradient_is_seen_at_every_scale(scale, shift):
+    """A constant in U changes nothing, and a small U counts at a small temperature."""
+    scale = scale if scale * 1e6 > shift else 1.0  # below, rounding hides the slope
+
+    def U(x):
+        return scale * well(x) + shift
+
+    def made(factor):
+        return ProximalSampler(U, lambda x: factor * scale * well_slope(x), 1, 0.2, scale)
+
+    assert made(1.0).dimension == made(1.0 + 1e-6).dimension == 1
+    for factor in (-1.0, 0.0, 0.9, 1.01):
+        with pytest.raises(ValueError, match="gradient: must be the gradient of the potential"):
+            made(factor)
+
+
+def test_functions_that_fail_on_the_way_are_named():
+    def hole(x):
+        return np.where(x[..., 0] > 5, np.nan, well(x))
+
+    far = tp.Particles([[0.1], [4.9]])
+    sampler = ProximalSampler(hole, well_slope, 1, 0.2)
+    for act in (
+        lambda: sampler(far)([[0.0]]),
+        lambda: sampler.mean_after(far, well),
+        lambda: sampler.log_normaliser(far.points),
+        lambda: ProximalSampler(hole, well_slope, 1, 2.0, 5.0),
+        lambda: sampler.random_layer(tp.Particles([[4.9]] * 99), -0.25, 0),
+    ):
+        with pytest.raises(ValueError, match=r"potential: must give a number .* got nan at \["):
+            act()
+    sampler = ProximalSampler(well, lambda x: np.where(x > 3, np.nan, well_slope(x)), 1, 0.2)
+    with pytest.raises(
+        ValueError, match=r"gradient: must give a finite .* got \[nan\] at \[3.5\]"
+    ):
+        sampler(far)([[3.5]])
+    with pytest.raises(ValueError, match="observable: must give a finite number"):
+        sampler.mean_after(far, lambda x: np.where(x[..., 0] > 3, np.nan, 1.0))
+
+
+def test_a_wall_is_no_failure():
+    """Where U is infinite the kernel has no mass, and an observable any value."""
+    wall = ProximalSampler(
+        lambda x: np.where(x[..., 0] > 1.4, np.inf, well(x)), well_slope, 1, 0.2, nodes=300
+    )
+    cloud = tp.Particles([[0.3], [1.2]])
+    assert wall.mean_after(cloud, lambda x: np.where(x[..., 0] > 1.4, np.nan, 1.0)) == (
+        pytest.approx(1.0)
+    )
+    assert (wall.random_layer(cloud, -0.25, 0).points < 1.4).all()
+
+
+def test_tokens_without_weight_change_no_mean():
+    sampler = ProximalSampler(well, well_slope, 1, 0.2)
+    some = tp.Particles([[0.3], [1.0], [1e200]], [0.5, 0.5, 0.0])
+    both = tp.Particles([[0.3], [1.0]])
+    assert sampler.mean_after(some, well) == sampler.mean_after(both, well)
+    with pytest.raises(OverflowError, match="the mass of the kernel at a token"):
+        ProximalSampler(
+            lambda x: np.where(x[..., 0] > 9, np.inf, well(x)), well_slope, 1, 0.2
+        ).mean_after(tp.Particles([[20.0]]), well)
+
+
+def test_many_nodes_are_as_good_as_few():
+    """Also where weights of the outer nodes underflow."""
+    cloud, x = tp.Particles([[0.2], [0.9]]), np.array([[0.1], [2.0]])
+    exact = proximal_attention([[1.0]], 0.3)(cloud)(x)
+    for nodes in (60, 400, 3000):
+        sampler = ProximalSampler(
+            lambda x: (x**2).sum(axis=-1) / 2, lambda x: x, 1, 0.3, nodes=nodes
+        )
+        assert sampler(cloud)(x) == pytest.approx(exact, abs=1e-12)
+
+
+def test_a_random_layer_stays_where_its_law_is():
+    ball = tp.Particles([[1.0, 0.0], [0.0, 1.0]], space=tp.Sphere())
+    sampler = ProximalSampler(well, well_slope, 2, 0.2)
+    for act in (
+        lambda: random_layer(ball, np.eye(2), 0.1, seed=0),
+        lambda: sampler.random_layer(ball, -0.5, 0),
+        lambda: sampler.mean_after(ball, well),
+    ):
+        with pytest.raises(ValueError, match="measure: must be tokens in Euclidean space"):
+            act()
+    stack = tp.Particles(np.ones((2, 5, 2)))
+    three = np.array([np.eye(2)] * 3)
+    for cloud in (stack, stack[0]):
+        with pytest.raises(ValueError, match="hessian: its leading axes must match those of"):
+            random_layer(cloud, three, 0.1, seed=0)
+        with pytest.raises(ValueError, match="preconditioner: its leading axes must match"):
+            random_layer(cloud, np.eye(2), 0.1, 1.0, three, seed=0)
+
+
+def test_borders_of_the_quadratic_step():
+    turn = np.array([[0.6, 0.8], [-0.8, 0.6]])
+    for bend in (1.0, 1 - 4e-16):  # no mass but for rounding errors
+        H = turn @ np.diag([-bend / 0.3, 1.0]) @ turn.T
+        with pytest.raises(ValueError, match="time: the kernel has no mass"):
+            proximal_attention((H + H.T) / 2, 0.3)
+    for scale in (1e200, 1e-310):
+        with pytest.raises(ValueError, match=r"preconditioner|Rescale the tokens"):
+            proximal_attention(np.eye(2), 0.3, 1.0, scale * np.eye(2))
 
 
 def test_a_sampler_travels_between_processes():

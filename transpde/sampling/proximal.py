@@ -23,8 +23,9 @@ from transpde.checks import (
 )
 from transpde.fields import AffineField, quiet
 from transpde.measures import Particles
+from transpde.spaces import EUCLIDEAN
 
-__all__ = ["Quadratic", "proximal_attention", "random_layer", "root"]
+__all__ = ["Quadratic", "in_open_space", "proximal_attention", "random_layer", "root"]
 
 
 class Quadratic(NamedTuple):
@@ -54,15 +55,28 @@ def checked(hessian: Any, time: Any, temperature: Any, preconditioner: Any) -> Q
             "preconditioner: its leading axes must match those of hessian, "
             f"{H.shape[:-2]}; got {M.shape[:-2]}."
         ) from error
+    _check_mass(H, T, M)
+    return Quadratic(H, T, beta, M)
+
+
+def _check_mass(H: Array, T: float, M: Array) -> None:
+    """Raise where the kernel has no mass, or none that rounding errors leave known."""
+    half = root(M)
     with np.errstate(all="ignore"):
-        lowest = np.linalg.eigvalsh(_symmetric(np.linalg.inv(M) + T * H)).min()
-    if not lowest > 0:
+        curvature = T * _symmetric(half @ H @ half)
+        if not (np.isfinite(curvature).all() and np.isfinite(np.linalg.inv(M)).all()):
+            raise ValueError(
+                "hessian: its product with the time and the preconditioner, and the inverse of "
+                "the preconditioner, must be finite; got numbers too large. Rescale the tokens."
+            )
+        values = np.linalg.eigvalsh(curvature)
+    lowest, rounding = 1 + values.min(), 8 * np.finfo(float).eps * np.abs(values).max()
+    if values.min() < -0.5 and lowest <= rounding:
         raise ValueError(
             "time: the kernel has no mass unless the inverse of the preconditioner plus time "
-            f"times the hessian is positive definite; got an eigenvalue of {lowest:.3g} with time "
-            f"{T:g}. Take a shorter time."
+            "times the hessian is positive definite; relative to the former got an eigenvalue of "
+            f"{lowest:.3g} with time {T:g}. Take a shorter time."
         )
-    return Quadratic(H, T, beta, M)
 
 
 def definite(value: Any, dimension: int) -> Array:
@@ -111,6 +125,12 @@ def proximal_attention(
     H, T, beta, M = step = checked(hessian, time, temperature, preconditioner)
     inverse = np.linalg.inv(M)
     key = root(_symmetric(inverse @ step.resolvent @ inverse)) / (2 * np.sqrt(beta * T))
+    if not (np.isfinite(key).all() and (np.linalg.eigvalsh(key) > 0).all()):
+        raise ValueError(
+            "preconditioner: the key of the head, a root of the inverse of M + T M H M over "
+            "4 temperature time, must be in the range of floating point numbers; got one that is "
+            "not. Rescale the tokens."
+        )
     query = np.linalg.solve(key.mT, inverse) / (4 * beta * T)
     one = np.eye(M.shape[-1])
     return L2(query, key, -one / (2 * T)) + AffineField(one / (2 * T) - M @ H / 2)
@@ -141,18 +161,40 @@ def random_layer(
     Raises:
         TypeError: a measure that is not Particles; what it does to a Gaussian is
             `theory.sampling.proximal_covariance`.
-        ValueError: a bad seed, another dimension, and what `proximal_attention` raises.
+        ValueError: tokens on a sphere, which a draw leaves; a bad seed, another dimension, other
+            leading axes, and what `proximal_attention` raises.
 
     Source: ours (chapter on attention as a sampler).
     """
-    of_kind("measure", measure, Particles)
+    in_open_space(measure)
     step = checked(hessian, time, temperature, preconditioner)
     same_size("hessian", step.hessian.shape[-1], "measure", measure.dimension, "dimension")
+    for name, matrix in (("hessian", step.hessian), ("preconditioner", step.preconditioner)):
+        match_stack(name, matrix.shape[:-2], measure.stack)
     rng, C = generator("seed", seed), step.resolvent
     middle = measure.points @ (C @ np.linalg.inv(step.preconditioner)).mT
     noise = rng.normal(size=measure.points.shape) @ root(C).mT
     spread = np.sqrt(2 * step.temperature * step.time)
-    return measure.at(measure.space.retract(middle + spread * noise))
+    return measure.at(middle + spread * noise)
+
+
+def in_open_space(measure: Any) -> None:
+    """Raise unless a measure is Particles in Euclidean space, where the kernel lives."""
+    of_kind("measure", measure, Particles)
+    if measure.space != EUCLIDEAN:
+        raise ValueError(
+            "measure: must be tokens in Euclidean space, as a draw of the kernel leaves any "
+            f"other; got tokens in {measure.space!r}."
+        )
+
+
+def match_stack(name: str, axes: tuple[int, ...], stack: tuple[int, ...]) -> None:
+    """Raise `ValueError` unless leading axes fit those of a stack."""
+    fits = len(axes) == len(stack) and all(a in (1, b) for a, b in zip(axes, stack, strict=True))
+    if axes and not fits:
+        raise ValueError(
+            f"{name}: its leading axes must match those of the measure, {stack}; got {axes}."
+        )
 
 
 def root(matrix: Array) -> Array:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import logsumexp, roots_hermitenorm
 
 from transpde.attention import Attention
 from transpde.attention.normalised import L2
@@ -17,15 +17,14 @@ from transpde.checks import (
     function,
     generator,
     number,
-    of_kind,
     positive_integer,
     positive_number,
     same_size,
 )
-from transpde.fields import VelocityField, quiet
+from transpde.fields import VelocityField, out_of_range, quiet
 from transpde.kernels import Evaluation
 from transpde.measures import Measure, Particles
-from transpde.sampling.proximal import definite, root
+from transpde.sampling.proximal import definite, in_open_space, root
 from transpde.sampling.tilted import Tilted, probed, probes
 
 __all__ = ["ProximalSampler"]
@@ -33,7 +32,7 @@ __all__ = ["ProximalSampler"]
 MOST_NODES = 100_000  # of all dimensions together
 AT_ONCE = 1 << 20  # points at which a potential is evaluated in one call
 ROUNDS = 10_000  # proposals of a token, at most
-STEP, SLACK = 1e-5, 1e-4  # of a difference quotient, and its error where the gradient is right
+STEP, SLACK = 1e-5, 1e-4  # of a difference quotient, and its relative error
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,8 +56,10 @@ class ProximalSampler(Attention):
     Raises:
         TypeError: no functions; a measure that is not Particles.
         ValueError: functions with values of another shape, a gradient that is not that of the
-            potential at six points, a time or temperature that is not positive, a preconditioner
-            that is not positive definite, too many nodes.
+            potential at six points, a potential or gradient that is no number where tokens come, a
+            time or temperature that is not positive, a preconditioner that is not positive
+            definite, too many nodes.
+        OverflowError: a token at which log Z is not finite.
 
     Source: `tan2025preconditioned`, from whose abstract and the code of `tan2023noise` the kernel
     is; the nodes are ours (chapter on attention as a sampler).
@@ -107,6 +108,7 @@ class ProximalSampler(Attention):
         )
         probed("potential", potential, d, vector=False)
         _check_gradient(potential, gradient, d)
+        self._log_normaliser(probes(d))  # the potential is a number at the nodes, too
 
     @property
     def dimension(self) -> int:
@@ -116,9 +118,11 @@ class ProximalSampler(Attention):
     @cached_property
     def _shifts(self) -> tuple[Array, Array]:
         """The places of the nodes from a token (q, d), and the logs of their weights (q,)."""
-        x, w = np.polynomial.hermite_e.hermegauss(self.nodes)
+        x, w = roots_hermitenorm(self.nodes)
+        with np.errstate(divide="ignore"):  # of many nodes the outer ones weigh nothing
+            log_w = np.log(w / w.sum())
         axes = np.meshgrid(*[x] * self.dimension, indexing="ij")
-        logs = np.meshgrid(*[np.log(w / w.sum())] * self.dimension, indexing="ij")
+        logs = np.meshgrid(*[log_w] * self.dimension, indexing="ij")
         places = np.stack([axis.ravel() for axis in axes], axis=-1)
         spread = np.sqrt(2 * self.temperature * self.time) * root(self.preconditioner)
         return places @ spread, np.sum([log.ravel() for log in logs], axis=0)
@@ -128,8 +132,11 @@ class ProximalSampler(Attention):
         shifts, logs = self._shifts
         places = points[..., :, None, :] + shifts
         flat = places.reshape(*points.shape[:-2], -1, self.dimension)
-        values = np.reshape(self.potential(flat), places.shape[:-1])
-        return places, logs - values / (2 * self.temperature)
+        values = np.asarray(self.potential(flat))
+        if values.shape != flat.shape[:-1] or (np.isnan(values) & _finite(flat)).any():
+            values = np.where(np.isinf(values), 0.0, values)
+            raise _not_known("potential", "number", values, flat)
+        return places, logs - values.reshape(places.shape[:-1]) / (2 * self.temperature)
 
     @quiet
     def log_normaliser(self, points: Any) -> Array:
@@ -162,8 +169,12 @@ class ProximalSampler(Attention):
         return -self._log_normaliser(points)
 
     def _drift(self, points: Array) -> Array:
-        pull = self.gradient(points) @ self.preconditioner
-        return np.asarray(points / (2 * self.time) - pull / 2)
+        slope = np.asarray(self.gradient(points))
+        if slope.shape != points.shape or not np.isfinite(slope[_finite(points)]).all():
+            raise _not_known(
+                "gradient", "finite velocity of the shape of the point", slope, points
+            )
+        return np.asarray(points / (2 * self.time) - slope @ self.preconditioner / 2)
 
     def field(self, measure: Measure, how: Evaluation) -> VelocityField:
         """Return the velocity field of tokens, without a check."""
@@ -192,16 +203,26 @@ class ProximalSampler(Attention):
 
         Raises:
             TypeError: a measure that is not Particles, no function.
-            ValueError: another dimension, values of another shape.
+            ValueError: tokens on a sphere, another dimension, values of another shape or NaN.
+            OverflowError: a token at which Z is zero to all digits.
         """
-        of_kind("measure", measure, Particles)
+        in_open_space(measure)
         self.check(measure)
         probed("observable", observable, self.dimension, vector=False)
-        places, logs = self._log_terms(measure.points)
+        carried = measure.weights > 0
+        points = measure.points
+        places, logs = self._log_terms(np.where(carried[..., None], points, points[carried][0]))
         flat = places.reshape(*measure.stack, -1, self.dimension)
         values = np.reshape(observable(flat), logs.shape)
-        w = np.exp(logs - logsumexp(logs, axis=-1, keepdims=True))
-        return ((w * values).sum(axis=-1) * measure.weights).sum(axis=-1)[()]
+        total = logsumexp(logs, axis=-1, keepdims=True)
+        if not np.isfinite(total[carried]).all():
+            raise out_of_range("potential: the mass of the kernel at a token")
+        with np.errstate(invalid="ignore"):  # a place without mass may have any value
+            products = np.exp(logs - total) * values
+        terms = np.where(np.isneginf(logs), 0.0, products).sum(axis=-1)
+        if not np.isfinite(terms[carried]).all():
+            raise _not_known("observable", "finite number", values.reshape(flat.shape[:-1]), flat)
+        return np.where(carried, terms * measure.weights, 0.0).sum(axis=-1)[()]
 
     @quiet
     def random_layer(
@@ -216,10 +237,11 @@ class ProximalSampler(Attention):
 
         Raises:
             TypeError: a measure that is not Particles.
-            ValueError: a bad seed, another dimension, a potential that falls below `lowest`.
+            ValueError: tokens on a sphere, a bad seed, another dimension, a potential that falls
+                below `lowest` or is NaN somewhere.
             RuntimeError: a token for which 10,000 proposals are all rejected.
         """
-        of_kind("measure", measure, Particles)
+        in_open_space(measure)
         self.check(measure)
         least = number("lowest", lowest, "a finite number", np.isfinite)
         rng, start = generator("seed", seed), measure.points.reshape(-1, self.dimension)
@@ -228,6 +250,9 @@ class ProximalSampler(Attention):
         for _ in range(ROUNDS):
             drawn = start[left] + rng.normal(size=(len(left), self.dimension)) @ spread
             excess = np.asarray(self.potential(drawn)) - least
+            if np.isnan(excess).any():
+                excess = np.where(np.isinf(excess), 0.0, excess)
+                raise _not_known("potential", "number", excess, drawn)
             if (excess < 0).any():
                 raise ValueError(
                     "lowest: the potential must be nowhere below it; got "
@@ -236,7 +261,7 @@ class ProximalSampler(Attention):
             kept = rng.exponential(size=len(left)) > excess / (2 * self.temperature)
             found[left[kept]], left = drawn[kept], left[~kept]
             if not len(left):
-                return measure.at(measure.space.retract(found.reshape(measure.points.shape)))
+                return measure.at(found.reshape(measure.points.shape))
         raise RuntimeError(
             f"random_layer: {len(left)} tokens of {len(start)} found no place in {ROUNDS} "
             "proposals, as their potential is far above `lowest`. Run the sampler first, or "
@@ -244,18 +269,40 @@ class ProximalSampler(Attention):
         )
 
 
+def _finite(points: Array) -> Array:
+    return np.asarray(np.isfinite(points).all(axis=-1))
+
+
+def _not_known(name: str, wanted: str, found: Array, points: Array) -> ValueError:
+    """Return the error of a function that fails at a point of a run."""
+    each = found if found.ndim == points.ndim else found[..., None]
+    if each.shape[:-1] == points.shape[:-1] and not np.isfinite(each).all():
+        wrong = _finite(points) & ~_finite(each)
+        got = f"{found[wrong][0]} at {points[wrong][0].round(4).tolist()}"
+    else:
+        got = f"shape {found.shape} for points of shape {points.shape}"
+    return ValueError(f"{name}: must give a {wanted} wherever tokens come; got {got}.")
+
+
 def _check_gradient(potential: Any, gradient: Any, dimension: int) -> None:
     """Raise unless the gradient is that of the potential at a few points."""
     function("gradient", gradient)
     found, points = probed("gradient", gradient, dimension, vector=True), probes(dimension)
-    for i, axis in enumerate(np.eye(dimension)):
-        ends = [np.asarray(potential(points + s * STEP * axis)) for s in (1, -1)]
-        slope = (ends[0] - ends[1]) / (2 * STEP)
-        gap = np.abs(slope - found[..., i])
-        if not (gap <= SLACK * (1 + np.abs(slope) + np.abs(ends[0]))).all():
-            where = np.unravel_index(gap.argmax(), gap.shape)
-            raise ValueError(
-                "gradient: must be the gradient of the potential; got "
-                f"{found[where][i]:.6g} for coordinate {i} at {points[where].round(3).tolist()}, "
-                f"where the potential rises by {slope[where]:.6g}."
-            )
+    level = np.asarray(potential(points))
+    precision = np.finfo(level.dtype).eps if level.dtype.kind == "f" else np.finfo(float).eps
+    slopes = np.stack(
+        [
+            (potential(points + STEP * axis) - potential(points - STEP * axis)) / (2 * STEP)
+            for axis in np.eye(dimension)
+        ],
+        axis=-1,
+    )
+    gap, rounding = np.abs(slopes - found), 16 * precision * np.abs(level).max() / STEP
+    if not (gap <= SLACK * max(np.abs(slopes).max(), np.abs(found).max()) + rounding).all():
+        where = np.unravel_index(gap.argmax(), gap.shape)
+        raise ValueError(
+            "gradient: must be the gradient of the potential; got "
+            f"{found[where]:.6g} for coordinate {where[-1]} at "
+            f"{points[where[:-1]].round(3).tolist()}, where the potential rises by "
+            f"{slopes[where]:.6g}."
+        )

@@ -38,7 +38,7 @@ __all__ = [
     "stationary_covariance",
 ]
 
-DENSEST = 1e6  # of r^2 / 2 beta T where the radius of a ring is sought
+MOST_CORNERS = 1 << 20
 
 
 class Rates(NamedTuple):
@@ -202,28 +202,39 @@ def proximal_rates(hessian: Any, time: float, preconditioner: Any = None) -> Rat
 
 @quiet
 def mode_rates(orders: Any, curvature: float, time: float) -> Array:
-    r"""Return the decay rates at rest of Hermite modes, $ka(1-aT)^k/(1-a^2T^2)$.
+    r"""Return the decay rates at rest of Hermite modes, $ka(1-aT)^{k-1}/(1+aT)$.
 
     In one dimension with $U = ax^2/2$; as $T\to0$ they tend to those of Langevin's, $ka$.
 
     Args:
-        orders: k >= 0, any shape.
+        orders: whole numbers k >= 0, any shape.
         curvature: a > 0.
         time: 0 < T < 1/a.
 
     Raises:
-        ValueError: orders below zero, a curvature or time that is not positive, a time of 1/a or
-            more, at which nothing is at rest.
+        ValueError: orders below zero or not whole, a curvature or time that is not positive, a
+            time of 1/a or more, at which nothing is at rest.
 
     Source: ours (chapter on attention as a sampler).
     """
     k, a = finite_array("orders", orders, "..."), positive_number("curvature", curvature)
     T = positive_number("time", time)
-    if (k < 0).any():
-        raise ValueError(f"orders: must be at least 0; got {k.min()}.")
+    wrong = k[(k < 0) | (k != np.floor(k))]
+    if wrong.size:
+        raise ValueError(f"orders: must be whole numbers of at least 0; got {wrong[0]:g}.")
+    _below_collapse(a, T)
+    return np.asarray(k * a * np.exp((k - 1) * np.log1p(-a * T)) / (1 + a * T))[()]
+
+
+def _above_underflow(a: float, T: float) -> None:
+    if not a * T > 0:
+        raise ValueError(f"time: its product with the curvature must not underflow; got {T:g}.")
+
+
+def _below_collapse(a: float, T: float) -> None:
+    _above_underflow(a, T)
     if a * T >= 1:
         raise ValueError(f"time: must be below one over the curvature, {1 / a:g}; got {T:g}.")
-    return np.asarray(k * a * np.exp(k * np.log1p(-a * T)) / (1 - (a * T) ** 2))[()]
 
 
 @quiet
@@ -238,7 +249,7 @@ def crystal_radius(
     $e^{s/(2+2aT)}$ at the centre. Two tokens have $r^2 = \beta T\log\frac{2-aT}{aT}$.
 
     Args:
-        count: of the corners, at least 2.
+        count: of the corners, at least 2, below $2^{20}$.
         curvature: a > 0.
         time: T > 0.
         temperature: $\beta > 0$.
@@ -249,25 +260,41 @@ def crystal_radius(
 
     Source: ours (chapter on attention as a sampler).
     """
-    n = number("count", count, "an integer of at least 2", lambda x: x >= 2, whole=True)
+    n = number(
+        "count", count, "an integer of at least 2", lambda x: x >= 2, whole=True, most=MOST_CORNERS
+    )
     a, T = positive_number("curvature", curvature), positive_number("time", time)
     beta, middle = positive_number("temperature", temperature), flag("centre", centre)
+    _above_underflow(a, T)
     if a * T >= 1:
         return 0.0
-    if n == 2 and not middle:
-        return float(np.sqrt(beta * T * np.log((2 - a * T) / (a * T))))
+    s = _pair_score(a, T) / 2 if n == 2 and not middle else _ring_score(n, a * T, middle)
+    return float(np.sqrt(2 * beta * T * s))
+
+
+def _pair_score(a: float, T: float) -> float:
+    """Return log((2 - aT) / aT), to all digits near aT = 1 also."""
+    return float(np.log1p(2 * (1 - a * T) / (a * T)))
+
+
+def _ring_score(n: int, short: float, middle: bool) -> float:
+    """Return s = r^2 / 2 beta T of a ring at rest; `short` is aT < 1."""
     cosines = np.cos(2 * np.pi * np.arange(n) / n)
+    lost = 2 * np.sin(np.pi * np.arange(n) / n) ** 2  # 1 - cosines
+    exponent = 0.5 / (1 + short)
 
     def excess(s: float) -> float:
-        w = np.exp(s * (cosines - 1))
-        more = np.exp(s * (0.5 / (1 + a * T) - 1)) if middle else 0.0
-        return float((w @ cosines) / (w.sum() + more) - (1 - a * T))
+        """Two forms of one sum, each without cancellation where it is used."""
+        more = np.exp(s * (exponent - 1)) if middle else 0.0
+        mass = np.exp(-s * lost).sum() + more
+        if short < 0.5:
+            return float(short * mass - np.exp(-s * lost) @ lost - more)
+        return float(np.exp(-s) * (cosines @ np.expm1(s * cosines)) - (1 - short) * mass)
 
-    upper = 1.0
-    while excess(upper) < 0 and upper < DENSEST:
+    upper = 1 - short
+    while excess(upper) < 0:
         upper *= 2
-    s = brentq(excess, 0.0, upper, xtol=1e-14, rtol=8.9e-16)
-    return float(np.sqrt(2 * beta * T * s))
+    return float(brentq(excess, 0.0, upper, xtol=1e-15 * upper, rtol=8.9e-16))
 
 
 @quiet
@@ -287,9 +314,8 @@ def stable_steps(curvature: float, time: float) -> StableSteps:
     Source: ours (chapter on attention as a sampler).
     """
     a, T = positive_number("curvature", curvature), positive_number("time", time)
-    if a * T >= 1:
-        raise ValueError(f"time: must be below one over the curvature, {1 / a:g}; got {T:g}.")
-    q = np.log((2 - a * T) / (a * T)) * (1 - a * T / 2)
+    _below_collapse(a, T)
+    q = _pair_score(a, T) * (1 - a * T / 2)
     return StableSteps(float(2 / (a * q)), float(4 / (a * (1 + a * T * q / (1 + a * T)))))
 
 
