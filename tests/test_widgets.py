@@ -58,6 +58,22 @@ def test_frames_are_the_product_of_the_stops_in_order(waves):
     assert len(set(waves.frames)) == len(values)
 
 
+def spread(figure, top, right):
+    """Two axes whose numbers are wider, title taller or places others from stop to stop."""
+    left, other = figure.subplots(1, 2, width_ratios=(2, 1) if right else (1, 2))
+    left.plot([0, top])
+    left.set_title("low" if top < 100 else "high\nand tall")
+    figure.colorbar(other.imshow(top * np.eye(2)), ax=other)
+
+
+def test_no_picture_takes_the_places_of_another_that_needs_other_room():
+    both = {"top": Slider([1, 2, 1000, 200000], "top"), "right": Slider(["", "x"], "right")}
+    found = Explorer(spread, alt="It grows.", **both)
+    stops = [(top, right) for top in (1, 2, 1000, 200000) for right in ("", "x")]
+    for frame, (top, right) in zip(found.frames, stops, strict=True):
+        assert frame == pictures.svg(found.figure(top=top, right=right))
+
+
 def test_frames_show_the_figure_to_a_hundredth_of_a_point(waves):
     """The curve stands in the picture where the axes put its data, in points from the top left."""
     figure = waves.figure(t=1.5, name="L2")

@@ -106,14 +106,21 @@ def _fitted(figure: Figure) -> Bbox:
 
 def _ink(figure: Figure) -> Bbox:
     """Return the box, in inches, of all that is drawn, once no numbers of an axis touch."""
-    figure.draw_without_rendering()
+    _lay_out(figure)
     touching = [ax for ax in figure.axes if ax.name == "rectilinear" and _numbers_touch(ax.xaxis)]
     for ax in touching:
         locator: Any = ax.xaxis.get_major_locator()
         locator.set_params(nbins=4)
     if touching:
-        figure.draw_without_rendering()
+        _lay_out(figure)
     return figure.get_tightbbox()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Put all in place, as a drawing would."""
+    engine = figure.get_layout_engine()
+    if engine is not None and figure.axes:
+        engine.execute(figure)
 
 
 def _numbers_touch(axis: Any) -> bool:

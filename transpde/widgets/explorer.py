@@ -81,9 +81,9 @@ class Explorer:
         self.layout, self._draw = laid_out(alt, caption, size, sliders), draw
         stops = self.layout.stops
         start = stops.index(tuple(self.layout.start.values()))
-        frames, data = [], []
+        frames, data, layout = [], [], pictures.Layout()
         for place, stop in enumerate(stops):
-            figure = self.figure(**dict(zip(sliders, stop, strict=True)))
+            figure = self._drawn(dict(zip(sliders, stop, strict=True)), layout)
             frames.append(pictures.svg(figure))
             data += pictures.drawn(figure)
             if place == start:
@@ -99,11 +99,14 @@ class Explorer:
         Raises:
             RuntimeError: `draw` failed; the message names the values.
         """
+        return self._drawn(values, pictures.Layout())
+
+    def _drawn(self, values: dict[str, Any], layout: pictures.Layout) -> Figure:
         try:
             with pictures.look():
                 figure = pictures.empty(self.layout.size)
                 self._draw(figure, **values)
-                pictures.lay_out(figure)
+                layout.apply(figure)
         except Exception as error:
             raise RuntimeError(f"the drawing function failed at {named(values)}") from error
         return figure

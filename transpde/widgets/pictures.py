@@ -17,7 +17,7 @@ from transpde.checks import Array
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["DPI", "drawn", "empty", "lay_out", "look", "png", "svg"]
+__all__ = ["DPI", "Layout", "drawn", "empty", "look", "png", "svg"]
 
 DPI = 110  # of the page: how many of its pixels an inch of a figure takes
 # One look whatever the reader's own settings are, with letters that a telephone keeps legible.
@@ -67,12 +67,52 @@ def _renderer(width: float, height: float, dpi: float) -> Any:
     return RendererAgg(width, height, dpi)  # type: ignore[no-untyped-call]
 
 
-def lay_out(figure: Figure) -> None:
-    """Put all in place once: however often the figure is drawn then, nothing moves."""
-    engine = figure.get_layout_engine()
-    if engine is not None and figure.axes:
-        engine.execute(figure)
-    figure.set_layout_engine(None)  # with any other engine `savefig` would draw twice
+class Layout:
+    """Places of the axes, kept from one picture to the next while what surrounds them is alike."""
+
+    def __init__(self) -> None:
+        self._given: list[Array] = []
+        self._places: list[Array] = []
+        self._boxes: list[Array] = []
+
+    def apply(self, figure: Figure) -> None:
+        """Put all in place once: however often the figure is drawn then, nothing moves."""
+        engine, given = figure.get_layout_engine(), _places(figure)
+        if engine is not None and figure.axes and not self._fits(figure, given):
+            engine.execute(figure)
+            self._given, self._places, self._boxes = given, _places(figure), _outlines(figure)
+        figure.set_layout_engine(None)  # with any other engine `savefig` would draw twice
+
+    def _fits(self, figure: Figure, given: list[Array]) -> bool:
+        """Take the places that are known; whether another layout would come to the same."""
+        if not _alike(given, self._given):
+            return False
+        _put(figure, self._places)
+        if _alike(_outlines(figure), self._boxes):
+            return True
+        _put(figure, given)
+        return False
+
+
+def _places(figure: Figure) -> list[Array]:
+    """Return left, bottom, width and height of each axes."""
+    return [np.array(ax.get_position(original=True).bounds) for ax in figure.axes]
+
+
+def _put(figure: Figure, places: list[Array]) -> None:
+    for ax, place in zip(figure.axes, places, strict=True):
+        ax.set_position(tuple(place))
+        ax.set_in_layout(True)  # which `set_position` ends
+
+
+def _alike(one: list[Array], other: list[Array]) -> bool:
+    return len(one) == len(other) and all(map(np.array_equal, one, other))
+
+
+def _outlines(figure: Figure) -> list[Array]:
+    """Return the box of each axes with all its words."""
+    boxes = [ax.get_tightbbox() for ax in figure.axes]
+    return [np.zeros(0) if box is None else box.get_points() for box in boxes]
 
 
 def svg(figure: Figure) -> str:
