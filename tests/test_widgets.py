@@ -13,6 +13,7 @@ import zlib
 import ipywidgets
 import numpy as np
 import pytest
+from PIL import Image
 
 from transpde import plotting
 from transpde.records import digest
@@ -56,6 +57,12 @@ def test_frames_are_the_product_of_the_stops_in_order(waves):
     for frame, (t, name) in zip(waves.frames, values, strict=True):
         assert frame == pictures.svg(waves.figure(t=t, name=name))
     assert len(set(waves.frames)) == len(values)
+
+
+def test_the_still_has_twice_the_pixels_of_the_page():
+    found = explorer(size=(4.6, 4.4))  # 4.6 * 220 is a little less than 1012 in floats
+    with Image.open(io.BytesIO(base64.b64decode(found._still))) as still:
+        assert still.size == (1012, 968)
 
 
 def spread(figure, top, right):

@@ -53,7 +53,7 @@ def empty(size: tuple[float, float]) -> Figure:
     class Canvas(FigureCanvasAgg):
         def get_renderer(self) -> Any:
             # matplotlib keeps the sizes of words by renderer: pictures of one size share it.
-            return _renderer(*self.figure.bbox.size, self.figure.dpi)
+            return _renderer(*self.get_width_height(physical=True), self.figure.dpi)
 
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     Canvas(figure)
@@ -61,7 +61,7 @@ def empty(size: tuple[float, float]) -> Figure:
 
 
 @lru_cache(maxsize=2)
-def _renderer(width: float, height: float, dpi: float) -> Any:
+def _renderer(width: int, height: int, dpi: float) -> Any:
     from matplotlib.backends.backend_agg import RendererAgg
 
     return RendererAgg(width, height, dpi)  # type: ignore[no-untyped-call]
