@@ -64,8 +64,9 @@ REFUSED = "unnamed"  # what a function takes only to say that it wants a name
 
 
 def public_modules():
-    """The modules that the page of the interface names, and the drawings."""
-    dotted = set(re.findall(r":: transpde\.([\w.]+)", (BOOK / "api.md").read_text()))
+    """The modules that the pages of the interface name, and the drawings."""
+    pages = "".join(page.read_text() for page in BOOK.glob("api*.md"))
+    dotted = set(re.findall(r":: transpde\.([\w.]+)", pages))
     rooms = {"", "plotting"}
     for name in dotted:
         while name:

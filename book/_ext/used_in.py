@@ -23,7 +23,7 @@ import chapters as book
 import claims
 from chapter_graph import link
 
-INTERFACE = ("api.md", "api_plotting.md")
+INTERFACE = ("api.md", "api_training.md", "api_plotting.md")
 FIGURES = "transpde.figures"
 
 
