@@ -342,9 +342,9 @@ def known_covariances(name: str, value: Any) -> Array:
     return array
 
 
-def definite_matrix(name: str, value: Any) -> Array:
-    """Return a symmetric positive definite matrix (d, d), or raise `ValueError`."""
-    matrix = symmetric_matrix(name, finite_array(name, value, "d d"))
+def definite_matrix(name: str, value: Any, shape: str = "d d") -> Array:
+    """Return a symmetric positive definite matrix, or a stack of them, or raise `ValueError`."""
+    matrix = symmetric_matrix(name, finite_array(name, value, shape))
     lowest = np.linalg.eigvalsh(matrix).min()
     if not lowest > 0:
         raise ValueError(f"{name}: must be positive definite; got an eigenvalue of {lowest}.")

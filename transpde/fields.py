@@ -25,10 +25,12 @@ __all__ = [
     "in_range",
     "out_of_range",
     "quiet",
+    "silent",
 ]
 
 # A decorator: what underflows is zero to within rounding, whatever numpy is set to do about it.
 quiet = np.errstate(under="ignore")
+silent = np.errstate(all="ignore")  # what leaves the range is found at the end
 
 F = TypeVar("F", bound=Callable[..., Any])
 

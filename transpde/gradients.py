@@ -16,7 +16,7 @@ from scipy.special import expit
 from transpde.attention import L2, Attention, Linear, MultiHead, Sigmoid, Softmax, Unnormalized
 from transpde.attention.heads import Head
 from transpde.checks import Array, brief, finite_array, finite_cases, frozen, listing, of_kind
-from transpde.fields import out_of_range
+from transpde.fields import out_of_range, silent
 from transpde.flow import Layered
 from transpde.measures import Particles
 from transpde.noise import CommonNoise
@@ -27,7 +27,6 @@ __all__ = ["Adjoint", "Pullback", "backpropagate", "pullback"]
 
 __dir__ = listing(__all__)
 
-silent = np.errstate(all="ignore")  # what leaves the range is found at the end
 KINDS = (Softmax, L2, Unnormalized, Linear, Sigmoid)
 
 
@@ -90,7 +89,7 @@ def pullback(head: Attention, measure: Particles, cotangent: Any) -> Pullback:
     one: Head = of_kind("head", head, KINDS, "a Softmax, L2, Unnormalized, Linear or Sigmoid head")
     _check_tokens(measure)
     one.check(measure)
-    return _pulled(one, measure, _cotangent(cotangent, measure))
+    return _pulled(one, measure, cotangent_at(cotangent, measure.points.shape))
 
 
 @silent
@@ -126,7 +125,7 @@ def backpropagate(path: Trajectory, cotangent: Any) -> Adjoint:
     if isinstance(getattr(law, "noise", None), CommonNoise):
         raise ValueError("path: must have no noise; got one. Leave `noise` and `seed` out.")
     _check_tokens(path.final, "path")
-    p = _cotangent(cotangent, path.final)
+    p = cotangent_at(cotangent, path.final.points.shape)
     adjoints, found = [p], []
     for state, attention in zip(path.states[-2::-1], law.layer[::-1], strict=True):
         heads = attention.heads if isinstance(attention, MultiHead) else (attention,)
@@ -150,12 +149,12 @@ def _check_tokens(measure: Any, name: str = "measure") -> None:
         )
 
 
-def _cotangent(value: Any, measure: Particles) -> Array:
+def cotangent_at(value: Any, shape: tuple[int, ...]) -> Array:
+    """Return the gradients of a number by tokens of this shape, or raise `ValueError`."""
     found = finite_array("cotangent", value, "... n d")
-    if found.shape != measure.points.shape:
+    if found.shape != shape:
         raise ValueError(
-            f"cotangent: must have the shape of the tokens, {measure.points.shape}; "
-            f"got {found.shape}."
+            f"cotangent: must have the shape of the tokens, {shape}; got {found.shape}."
         )
     return found
 

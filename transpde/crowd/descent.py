@@ -17,8 +17,9 @@ from transpde.checks import (
     positive_integer,
     positive_number,
 )
-from transpde.crowd.heads import Crowd
-from transpde.crowd.regression import Regression, silent
+from transpde.crowd.heads import Crowd, matrices
+from transpde.crowd.regression import Regression
+from transpde.fields import silent
 
 __all__ = ["CrowdPath", "descend", "head_flow"]
 
@@ -48,14 +49,12 @@ class CrowdPath(Unchanging):
     @property
     def scores(self) -> Array:
         """The score matrices, shape (T, m, d, d)."""
-        d = self.final.dimension
-        return self.parameters[..., : d * d].reshape(*self.parameters.shape[:2], d, d)
+        return matrices(self.parameters, self.final.dimension)[0]
 
     @property
     def values(self) -> Array:
         """The value matrices, shape (T, m, d, d)."""
-        d = self.final.dimension
-        return self.parameters[..., d * d :].reshape(*self.parameters.shape[:2], d, d)
+        return matrices(self.parameters, self.final.dimension)[1]
 
 
 @silent
@@ -124,7 +123,8 @@ def head_flow(
         message = "The last time is reached."
     elif not message:
         message = f"The budget of {most} gradients is spent at time {solver.t:.6g}."
-    return _path(task, crowd, times[: len(found)], found, len(found) == len(times), message)
+    losses = [task.loss(crowd.moved(u)) for u in found]
+    return _path(crowd, times[: len(found)], found, losses, len(found) == len(times), message)
 
 
 @silent
@@ -170,10 +170,8 @@ def descend(
     task.gradient(crowd)
     found, losses = [crowd.parameters()], [task.loss(crowd)]
     message, finished, here = f"All {most} steps are taken.", wanted == 0, crowd
-    for _ in range(most):
-        if wanted and losses[-1] <= wanted:
-            message, finished = REACHED, True
-            break
+    goal = wanted or -np.inf
+    while len(found) <= most and losses[-1] > goal:
         try:
             here = here.moved(found[-1] - h * task.gradient(here))
             losses.append(task.loss(here))
@@ -181,10 +179,9 @@ def descend(
             message, finished = str(error), False
             break
         found.append(here.parameters())
-    else:
-        if wanted and losses[-1] <= wanted:
-            message, finished = REACHED, True
-    return _path(task, crowd, h * np.arange(len(found)), found, finished, message)
+    if losses[-1] <= goal:
+        message, finished = REACHED, True
+    return _path(crowd, h * np.arange(len(found)), found, losses, finished, message)
 
 
 def _checked(task: Any, crowd: Any) -> None:
@@ -193,9 +190,7 @@ def _checked(task: Any, crowd: Any) -> None:
 
 
 def _path(
-    task: Regression, crowd: Crowd, times: Array, found: Any, finished: bool, message: str
+    crowd: Crowd, times: Array, found: Any, losses: Any, finished: bool, message: str
 ) -> CrowdPath:
-    crowds = [crowd.moved(u) for u in found]
-    losses = np.array([task.loss(one) for one in crowds])
-    path = CrowdPath(times, np.array(found), losses, crowds[-1], finished, message)
-    return path.sealed()
+    final = crowd.moved(found[-1])
+    return CrowdPath(times, np.array(found), np.array(losses), final, finished, message).sealed()

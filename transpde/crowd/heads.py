@@ -92,8 +92,13 @@ class Crowd(Unchanging):
         u, d = finite_array("parameters", parameters, "m p"), self.dimension
         same_size("parameters", len(u), "the crowd", len(self), "number of heads")
         same_size("parameters", u.shape[1], "the crowd", 2 * d * d, "number of columns")
-        A, V = u[:, : d * d], u[:, d * d :]
-        return Crowd(A.reshape(-1, d, d), V.reshape(-1, d, d), self.masses)
+        return Crowd(*matrices(u, d), self.masses)
+
+
+def matrices(parameters: Array, dimension: int) -> tuple[Array, Array]:
+    """Return the score and value matrices (..., d, d) of heads as vectors (..., 2 d^2)."""
+    found = parameters.reshape(*parameters.shape[:-1], 2, dimension, dimension)
+    return found[..., 0, :, :], found[..., 1, :, :]
 
 
 def random_crowd(

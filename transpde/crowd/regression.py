@@ -13,11 +13,9 @@ import numpy as np
 
 from transpde.checks import Array, Unchanging, finite_array, of_kind, same_size
 from transpde.crowd.heads import Crowd
-from transpde.fields import out_of_range
+from transpde.fields import out_of_range, silent
 
 __all__ = ["Regression"]
-
-silent = np.errstate(all="ignore")  # what leaves the range is found at the end
 
 
 @dataclass(frozen=True, repr=False, eq=False)

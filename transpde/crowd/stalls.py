@@ -11,8 +11,9 @@ from scipy.optimize import minimize
 
 from transpde.checks import Array, Unchanging, number, of_kind, positive_integer, positive_number
 from transpde.crowd.descent import _checked
-from transpde.crowd.heads import Crowd, random_crowd
-from transpde.crowd.regression import Regression, silent
+from transpde.crowd.heads import Crowd, matrices, random_crowd
+from transpde.crowd.regression import Regression
+from transpde.fields import silent
 
 __all__ = ["Splitting", "Stall", "find_stall", "find_stalls", "split_head"]
 
@@ -201,12 +202,10 @@ def split_head(task: Regression, crowd: Crowd, size: float = 1e-2) -> Splitting 
     v = vectors[i, :, 0] * np.sign(vectors[i, np.abs(vectors[i, :, 0]).argmax(), 0])
     others, u = np.delete(np.arange(len(crowd)), i), crowd.parameters()
     w = np.append(crowd.masses[others], [crowd.masses[i] / 2] * 2)
-    d = crowd.dimension
     halves = np.concatenate([u[others], [u[i] + delta * v, u[i] - delta * v]])
     if (halves[-1] == halves[-2]).all():
         raise ValueError(f"size: must be large enough to move the head; got {size!r}.")
-    A, V = halves[:, : d * d], halves[:, d * d :]
-    split = Crowd(A.reshape(-1, d, d), V.reshape(-1, d, d), w)
+    split = Crowd(*matrices(halves, crowd.dimension), w)
     return Splitting(split, i, float(eigenvalues[i, 0]), v).sealed()
 
 

@@ -24,13 +24,12 @@ from transpde.checks import (
     real_array,
     same_size,
 )
-from transpde.fields import quiet
+from transpde.fields import quiet, silent
 
 __all__ = ["HiddenMarkov"]
 
 FORMS = ("covariance", "signed")
 # Where layers diverge beliefs may leave floats: they are inf or NaN then, and say so themselves.
-UNBOUNDED = np.errstate(all="ignore")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -140,7 +139,7 @@ class HiddenMarkov(Unchanging):
         beliefs[..., 0, :] = self.prior
         return beliefs
 
-    @UNBOUNDED
+    @silent
     def dual_layer(
         self, beliefs: Any, observations: Any, project: bool = False, centred: bool = True
     ) -> tuple[Array, Array]:
@@ -183,7 +182,7 @@ class HiddenMarkov(Unchanging):
         found = _mean(self.prior, y) + weights.sum(axis=-2)
         return (_projected(found) if project else found), weights
 
-    @UNBOUNDED
+    @silent
     def dual_filter(
         self,
         observations: Any,

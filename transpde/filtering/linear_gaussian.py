@@ -22,7 +22,7 @@ from transpde.checks import (
     positive_integer,
     same_size,
 )
-from transpde.fields import quiet
+from transpde.fields import quiet, silent
 
 __all__ = ["LinearGaussian"]
 
@@ -120,7 +120,7 @@ class LinearGaussian(Unchanging):
         same_size("covariances", P.shape[-1], "mean", len(self.mean), "dimension")
         return self._gain(P, "covariances")
 
-    @np.errstate(all="ignore")
+    @silent
     def _gain(self, P: Array, name: str = "observations") -> Array:
         H = self.observation
         seen = _held(H @ P @ H.T + self.observation_noise, name)

@@ -15,6 +15,7 @@ from transpde.attention import Attention
 from transpde.attention.normalised import L2
 from transpde.checks import (
     Array,
+    definite_matrix,
     generator,
     of_kind,
     positive_number,
@@ -81,13 +82,8 @@ def _check_mass(H: Array, T: float, M: Array) -> None:
 
 def definite(value: Any, dimension: int) -> Array:
     """Return a preconditioner (..., d, d), or raise `ValueError`."""
-    M = symmetric_matrix("preconditioner", value)
+    M = definite_matrix("preconditioner", value, "... d d")
     same_size("preconditioner", M.shape[-1], "the potential", dimension, "dimension")
-    lowest = np.linalg.eigvalsh(M).min()
-    if not lowest > 0:
-        raise ValueError(
-            f"preconditioner: must be positive definite; got an eigenvalue of {lowest}."
-        )
     return M
 
 

@@ -116,6 +116,11 @@ class ProximalSampler(Attention):
         return len(self.preconditioner)
 
     @cached_property
+    def _spread(self) -> Array:
+        """What takes a standard normal vector to one of the kernel without a potential."""
+        return np.asarray(np.sqrt(2 * self.temperature * self.time) * root(self.preconditioner))
+
+    @cached_property
     def _shifts(self) -> tuple[Array, Array]:
         """The places of the nodes from a token (q, d), and the logs of their weights (q,)."""
         x, w = roots_hermitenorm(self.nodes)
@@ -124,8 +129,7 @@ class ProximalSampler(Attention):
         axes = np.meshgrid(*[x] * self.dimension, indexing="ij")
         logs = np.meshgrid(*[log_w] * self.dimension, indexing="ij")
         places = np.stack([axis.ravel() for axis in axes], axis=-1)
-        spread = np.sqrt(2 * self.temperature * self.time) * root(self.preconditioner)
-        return places @ spread, np.sum([log.ravel() for log in logs], axis=0)
+        return places @ self._spread, np.sum([log.ravel() for log in logs], axis=0)
 
     def _log_terms(self, points: Array) -> tuple[Array, Array]:
         """Return places (..., n, q, d) and the log weights of the kernel there, not normalised."""
@@ -246,9 +250,8 @@ class ProximalSampler(Attention):
         least = number("lowest", lowest, "a finite number", np.isfinite)
         rng, start = generator("seed", seed), measure.points.reshape(-1, self.dimension)
         found, left = start.copy(), np.arange(len(start))
-        spread = np.sqrt(2 * self.temperature * self.time) * root(self.preconditioner)
         for _ in range(ROUNDS):
-            drawn = start[left] + rng.normal(size=(len(left), self.dimension)) @ spread
+            drawn = start[left] + rng.normal(size=(len(left), self.dimension)) @ self._spread
             excess = np.asarray(self.potential(drawn)) - least
             if np.isnan(excess).any():
                 excess = np.where(np.isinf(excess), 0.0, excess)

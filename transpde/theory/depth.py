@@ -20,13 +20,12 @@ from transpde.checks import (
     frozen,
     listing,
     number,
-    of_kind,
     positive_integer,
-    single_case,
 )
 from transpde.fields import out_of_range, quiet
 from transpde.gradients import pullback
 from transpde.measures import Particles
+from transpde.training.decks import check_deck
 
 __all__ = ["DepthFluctuation", "depth_fluctuation", "forward_bound"]
 
@@ -82,13 +81,8 @@ def depth_fluctuation(
         >>> depth.depth_fluctuation(deck, tp.Particles([[2.0]])).constant  # of variance one
         4.0
     """
-    of_kind("deck", deck, Sequence, "a sequence of heads")
-    if not len(deck):
-        raise ValueError("deck: must hold at least one head; got none.")
-    of_kind("measure", measure, Particles)
-    single_case("depth_fluctuation", "one sequence", measure.stack)
+    check_deck("depth_fluctuation", deck, measure, "head")
     for head in deck:
-        of_kind("deck", head, Attention, "a sequence of heads")
         pullback(head, measure, np.zeros(measure.points.shape))  # which refuses what it must
     size = measure.points.size
     start = np.concatenate([measure.pack(), np.zeros(size**2)])

@@ -24,7 +24,7 @@ from transpde.checks import (
     probability_weights,
     same_size,
 )
-from transpde.fields import quiet
+from transpde.fields import quiet, silent
 from transpde.filtering import HiddenMarkov, LinearGaussian
 
 __all__ = [
@@ -231,7 +231,7 @@ def critical_flip(error: float) -> float:
 
 
 @quiet
-@np.errstate(all="ignore")
+@silent
 def newton_errors(model: LinearGaussian, covariances: Any) -> Array:
     r"""Return the errors $P^+-P^*$ after one layer from those before it, by Newton's identity.
 
@@ -278,7 +278,7 @@ def newton_errors(model: LinearGaussian, covariances: Any) -> Array:
 
 
 @quiet
-@np.errstate(all="ignore")
+@silent
 def mass_growth(model: HiddenMarkov, observations: Any, window: int | None = None) -> Array:
     r"""Return how a slip of the prior's mass grows in the signed form that is not centred.
 

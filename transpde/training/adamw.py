@@ -23,9 +23,9 @@ from transpde.checks import (
     positive_integer,
     positive_number,
 )
-from transpde.fields import out_of_range
+from transpde.fields import out_of_range, silent
 from transpde.measures import Particles
-from transpde.training.arrays import Heads, silent
+from transpde.training.arrays import Heads
 
 __all__ = ["AdamW", "Training", "train"]
 

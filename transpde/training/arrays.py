@@ -25,14 +25,12 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
-from transpde.fields import out_of_range
+from transpde.fields import out_of_range, silent
+from transpde.gradients import cotangent_at
 from transpde.measures import Particles
 from transpde.spaces import EUCLIDEAN
 
 __all__ = ["Gradient", "Heads"]
-
-
-silent = np.errstate(all="ignore")  # what leaves the range is found at the end
 
 
 class Gradient(NamedTuple):
@@ -202,7 +200,7 @@ class Heads(Unchanging):
             OverflowError: a gradient that no float holds.
         """
         x, masses, shape = self._tokens(measure)
-        r, O = self._which(layer), _gradients_at(cotangent, shape).reshape(x.shape)
+        r, O = self._which(layer), cotangent_at(cotangent, shape).reshape(x.shape)
         done = attended(self.score[r], x, masses)
         points, score, value = pulled(done, self.score[r], self.value[r], O / self.heads)
         return _held(Gradient(points.reshape(shape), score, value))
@@ -228,7 +226,7 @@ class Heads(Unchanging):
         x, masses, shape = self._tokens(measure)
         layers, last = self._passed(x, masses)
         given = cotangent(last.reshape(shape)) if callable(cotangent) else cotangent
-        found = self.backward(layers, _gradients_at(given, shape).reshape(x.shape))
+        found = self.backward(layers, cotangent_at(given, shape).reshape(x.shape))
         return _held(found._replace(points=found.points.reshape(-1, *shape)))
 
     def forward(self, x: Array, masses: Array | None) -> Any:
@@ -307,15 +305,6 @@ def pulled(layer: Layer, score: Array, value: Array, O: Array) -> tuple[Array, A
     A = (by_queries.T @ flat_x).reshape(H, d, d)
     V = (flat_O.T @ means.reshape(B * n, -1)).reshape(d, H, d).transpose(1, 0, 2)
     return points, A, V
-
-
-def _gradients_at(cotangent: Any, shape: tuple[int, ...]) -> Array:
-    found = finite_array("cotangent", cotangent, "... n d")
-    if found.shape != shape:
-        raise ValueError(
-            f"cotangent: must have the shape of the tokens, {shape}; got {found.shape}."
-        )
-    return found
 
 
 def _held(found: Gradient) -> Gradient:

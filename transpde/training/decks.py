@@ -17,9 +17,8 @@ from transpde.checks import (
     same_size,
     single_case,
 )
-from transpde.fields import out_of_range
+from transpde.fields import out_of_range, silent
 from transpde.measures import Particles
-from transpde.training.arrays import silent
 
 __all__ = ["run_deck", "two_clusters"]
 
@@ -61,13 +60,8 @@ def run_deck(
         >>> run_deck(deck, tp.Particles([[1.0]]), depth=2, heads=3, networks=4, seed=0).ravel()
         array([2.25, 2.25, 2.25, 2.25])
     """
-    of_kind("deck", deck, Sequence, "a sequence of attentions")
-    if not len(deck):
-        raise ValueError("deck: must hold at least one attention; got none.")
-    of_kind("measure", measure, Particles)
-    single_case("run_deck", "one sequence", measure.stack)
+    check_deck("run_deck", deck, measure, "attention")
     for head in deck:
-        of_kind("deck", head, Attention, "a sequence of attentions")
         same_size("measure", measure.dimension, "the deck", head.dimension, "dimension")
         head(measure)  # which refuses stacks of parameters, one for each network
     sizes = (("depth", depth), ("heads", heads), ("networks", networks))
@@ -89,6 +83,17 @@ def run_deck(
     if not np.isfinite(x.points).all():
         raise out_of_range("run_deck: a token")
     return x.points
+
+
+def check_deck(task: str, deck: Any, measure: Any, card: str) -> None:
+    """Raise unless a deck holds attentions, at least one, and the measure is one sequence."""
+    of_kind("deck", deck, Sequence, f"a sequence of {card}s")
+    if not len(deck):
+        raise ValueError(f"deck: must hold at least one {card}; got none.")
+    of_kind("measure", measure, Particles)
+    single_case(task, "one sequence", measure.stack)
+    for one in deck:
+        of_kind("deck", one, Attention, f"a sequence of {card}s")
 
 
 def two_clusters(
