@@ -550,7 +550,7 @@ def test_glossary_is_short_sorted_and_linked():
     text = (BOOK / "glossary.md").read_text(encoding="utf-8")
     meanings = source.glossary(text)
     terms = list(meanings)
-    assert 25 <= len(terms) <= 50
+    assert 25 <= len(terms) <= 100
     assert terms == sorted(terms, key=str.lower)
     assert len(source.directives(text, "glossary")[0].body.split("\n\n")) == len(terms)
     for term, meaning in meanings.items():
@@ -572,6 +572,18 @@ def test_symbols_occur_in_the_chapter_that_the_index_names():
             heads = [re.split(r" = |,|\(", symbol)[0] for symbol in source.formulas(symbols)]
             assert any(squeezed(head) in text for head in heads), symbols
     assert linked >= 0.9 * len(rows)
+
+
+def test_each_chapter_has_its_words_and_its_symbols():
+    """A page of figures only uses those of the chapters before it."""
+    own = {c.page for c in ALL if c.part != "Reproduction"}
+    for name in ("glossary", "notation"):
+        text = (BOOK / f"{name}.md").read_text(encoding="utf-8")
+        said = text.partition("## Conventions")[0]
+        for block in source.directives(text, "glossary"):
+            said += block.body
+        linked = {f"book/{source.page_name(page)}" for page in source.links(said)}
+        assert own <= linked, (name, own - linked)
 
 
 def test_a_table_has_one_head_and_rows_of_its_width():
