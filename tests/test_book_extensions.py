@@ -6,6 +6,7 @@ import ast
 import itertools
 import json
 import os
+import posixpath
 import re
 import subprocess
 import sys
@@ -693,9 +694,52 @@ def test_references_are_named_as_the_text_cites(authors, name):
 # --- the overview of the part Frontier ----------------------------------------------------------
 
 
+def rows_under(page, title):
+    """The rows of the tables in the section of that title."""
+    found = source.sections((BOOK / page).read_text(encoding="utf-8"))
+    (section,) = (section for section in found if section.title == title)
+    return source.table_rows(section.body)
+
+
 def test_each_chapter_of_the_frontier_has_its_row():
-    rows = source.table_rows((BOOK / "frontier" / "index.md").read_text(encoding="utf-8"))
+    rows = rows_under("frontier/index.md", "What each paper announces")
     linked = {page for row in rows for page in source.links(" ".join(row))}
     own = [c.page.rpartition("/")[2] for c in ALL if c.part == "Frontier"]
     assert own
     assert {name for name in own if not any(name in page for page in linked)} == set()
+
+
+# --- what comes back ----------------------------------------------------------------------------
+
+HOME = {
+    label: page
+    for page in source.toc_entries(ROOT)
+    for label in source.labels(source.read(source.page_path(ROOT, page)))
+}
+
+
+def leads_to(page, text):
+    """The pages that a text on a page links to, by their addresses or by labels on them."""
+    folder = posixpath.dirname(page)
+    files = [link.partition("#")[0] for link in source.links(text) if "://" not in link]
+    found = {source.page_name(posixpath.normpath(posixpath.join(folder, file))) for file in files}
+    named = (re.sub(r".*<|>$", "", content) for _, content in source.roles(text))
+    return found | {HOME[label] for label in named if label in HOME}
+
+
+@pytest.mark.parametrize("part", ["frontier", "real"])
+def test_what_comes_back_is_linked_in_both_directions(part):
+    """Each row of the table: the chapter of a statement, and the chapters in which it returns."""
+    index = f"book/{part}/index"
+    texts = {c.page: source.page_text(source.read(ROOT / f"{c.page}.ipynb")) for c in ALL}
+    links = {page: leads_to(page, text) for page, text in texts.items()}
+    rows = rows_under(f"{part}/index.md", "What you will use")
+    later = set()
+    for chapter, statement, returns in rows:
+        [first] = leads_to(index, chapter)
+        back = leads_to(index, returns)
+        assert leads_to(index, statement) <= {first}
+        assert {page for page in back if first not in links[page]} == set(), first
+        assert back <= links[first], (first, back - links[first])
+        later |= back
+    assert later == {c.page for c in ALL if c.page.startswith(f"book/{part}/")}
