@@ -575,6 +575,21 @@ def test_symbols_occur_in_the_chapter_that_the_index_names():
     assert linked >= 0.9 * len(rows)
 
 
+def test_letters_that_serve_in_many_chapters_are_listed_with_their_meanings():
+    symbols, _, letters = (
+        (BOOK / "notation.md").read_text(encoding="utf-8").partition("(several-meanings)=")
+    )
+    listed = {formula for row in source.table_rows(letters) for formula in source.formulas(row[0])}
+    homes: dict[str, set[str]] = {}
+    for row in source.table_rows(symbols):
+        for formula in source.formulas(row[0]):
+            plain = formula.removeprefix(r"\bar ")
+            if letter := re.match(r"\\[A-Za-z]+|[A-Za-z](?![a-z])", plain):
+                homes.setdefault(letter[0], set()).update(source.links(row[-1])[-1:])
+    many = {letter for letter, pages in homes.items() if len(pages) >= 5}
+    assert many <= listed
+
+
 def test_each_chapter_has_its_words_and_its_symbols():
     """A page of figures only uses those of the chapters before it."""
     own = {c.page for c in ALL if c.part != "Reproduction"}
