@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad, solve_ivp
 from scipy.special import expit
+from scipy.stats import norm
 
 import transpde as tp
 from transpde.theory.departure import cumulant_growth, kurtosis_rate, mixture_velocity
@@ -118,6 +119,41 @@ def test_a_symmetric_pair_leaves_the_mixtures_of_two(s, stays):
     else:
         assert abs(defects[1]) > 0.05
         assert defects[1] / defects[0] == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("share", "centres", "variances", "a", "stays"),
+    [
+        (0.5, (0.6, -0.6), (1.5, 1.5), 1.0, False),
+        (0.3, (1.0, -0.4), (1.2, 0.5), 1.0, False),
+        (0.4, (2.0, -1.0), (2.0, 0.5), 1.0, False),  # a^2 s_1 s_2 = 1 is not enough
+        (0.6, (0.2, 0.2), (1.0, 2.0), 0.7, False),
+        (0.5, (0.9, -0.3), (1.0, 1.0), 1.0, False),
+        (0.3, (0.6, -0.6), (1.0, 1.0), 1.0, True),
+        (0.5, (0.6, -0.6), (1.0, 1.0), -1.0, True),
+    ],
+)
+def test_a_pair_moves_among_pairs_at_single_instants_only(share, centres, variances, a, stays):
+    # The flux of the softmax field, against those of all changes of share, centres and variances.
+    v, x = 0.7, np.linspace(-9, 9, 1201)
+    widths = np.sqrt(variances)
+    pair = tp.Gaussian([[m] for m in centres], factor=[[[w]] for w in widths])
+    weights = np.array([share, 1 - share])
+    bells = [norm.pdf(x, m, w) for m, w in zip(centres, widths, strict=True)]
+    field = mixture_velocity(on_the_line(tp.Softmax, a, v), pair, weights, x[:, None])[:, 0]
+    flux = (weights @ bells) * field
+    steps = [norm.cdf(x, m, w) for m, w in zip(centres, widths, strict=True)]
+    moves = [bell * (x - m) for bell, m in zip(bells, centres, strict=True)]
+    changes = np.stack([steps[0] - steps[1], *bells, *moves], axis=1)
+    found = np.linalg.lstsq(changes, flux)[0]
+    rest = np.linalg.norm(changes @ found - flux) / np.linalg.norm(flux)
+    if not stays:
+        assert rest > 3e-4
+        return
+    assert rest < 1e-13
+    # At such an instant variances grow by 2 v a s^2: it is over at once.
+    rates = 2 * np.array(variances) * found[3:] / weights
+    assert rates == pytest.approx(2 * v * a * np.array(variances) ** 2, rel=1e-9)
 
 
 # --- attentions that leave the Gaussians ---------------------------------------------------------

@@ -314,3 +314,13 @@ def test_repeated_layer_norm_is_power_iteration():
     assert gaps[-1] / gaps[-2] == pytest.approx(found.rate, rel=1e-3)
     values = np.sort(np.linalg.eigvals(gain[:, None] * (np.eye(d) - 1 / d)).real)
     assert found.rate == pytest.approx(values[-2] / values[-1], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("gain", "jumps"), [([-4.0, 2.0, 2.0, 1.0], True), ([4.0, 2.0, 1.0, -0.5], False)]
+)
+def test_tokens_jump_between_poles_where_the_largest_gain_is_negative(gain, jumps):
+    norm, x = Norm(np.array(gain), np.zeros(4)), RNG(18).normal(size=(5, 4))
+    for _ in range(100):
+        before, x = x, norm(x, 0.0)
+    np.testing.assert_allclose(x, -before if jumps else before, atol=1e-10)

@@ -104,6 +104,20 @@ def test_layer_norm_stretches_by_its_factor_at_most(epsilon):
         assert tightest > 0.75
 
 
+def test_a_layer_norm_can_keep_two_tokens_apart():
+    """No skip connection: the head alone brings them together, with the norm they rest."""
+    d, head = 4, tp.Softmax(np.eye(4), np.eye(4), np.eye(4))
+    norm = Norm(np.ones(d), np.zeros(d))
+    x = norm(np.array([[1.0, -1.0, 2.0, -2.0]]), 0.0)[0]
+    start = np.array([x, -x])
+    with_norm, alone = start, 0.3 * start
+    for _ in range(40):
+        with_norm = norm(head(tp.Particles(with_norm))(with_norm), 0.0)
+        alone = head(tp.Particles(alone))(alone)
+    np.testing.assert_allclose(with_norm, start, atol=1e-12)
+    assert pdist(alone)[0] < 1e-100
+
+
 def test_behind_a_mask_the_order_is_one():
     head, gaps = tp.Masked(tp.Softmax([[1.0]], [[1.0]], [[1.0]])), []
     for delta in (1e-2, 5e-3):

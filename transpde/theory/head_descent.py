@@ -142,7 +142,7 @@ def opposed_valley(first: float, second: float) -> float | None:
 def dissipation_bound(energy: float, size: float, variation: float) -> float:
     r"""Return a bound on $\int_0^\infty G^2dt$ of a descent: $E(0) + \frac12e^s\,\ell$.
 
-    It is for tokens on the unit sphere, and any mobility.
+    It is for tokens on the unit sphere and any mobility M, with $G^2=\int|v|^2/M\,d\mu$.
 
     Args:
         energy: E(0), not negative.

@@ -131,7 +131,8 @@ def zero_temperature_limit(head: Any, points: Any) -> Array | None:
 def zero_temperature_rate(head: Any, points: Any) -> Array | None:
     r"""Return the rates $\text{gap}/|A\pi(x_0)|$ at which tokens reach their limits; None if none.
 
-    The gap is that of the real parts of the eigenvalues of M = VA.
+    The gap is that of the real parts of the eigenvalues of M = VA. Almost every token has this
+    rate; one without a part in the second eigenspaces is faster.
 
     Args:
         head: a `Softmax` head with key^T query injective; a positive factor of the query has no

@@ -287,7 +287,7 @@ def leader_thresholds(eigenvalues: ArrayLike, beta: float = 1.0) -> tuple[float,
 
     V is negative definite and one token has the weight W > 1/2. The state in which it stands
     alone against all others is stable on the most negative mode iff W is below the first number,
-    and on the least negative one, if that is simple, iff W is above the second:
+    and on the least negative one iff W is above the second, each if that mode is simple:
     $\log\frac{W}{1-W} = \operatorname{arcosh}(\cosh 2b + \kappa\sinh 2b)$ with
     $b = \beta|\lambda_p|$ and $\kappa$ the modulus of the other end over $|\lambda_p|$.
 
