@@ -1,9 +1,10 @@
-r"""Softmax means faster than pair by pair, checked at every call on exact sums.
+r"""Sums over tokens faster than pair by pair, checked at every call on exact sums.
 
-What is checked, with a margin: seeded draws of targets, the extremes of each axis, those nearest
-to the corners of their box and the farthest from its centre, behind a mask those that see least,
-and those whose quotients have the least divisors, where an error is magnified most. Where the
-check or the cost says no, the sums are exact.
+For each kind of sum there are `Finder`s; `_task` says which are tried, and in which order. What
+is checked, with a margin: seeded draws of targets, the extremes of each axis, those nearest to the
+corners of their box and the farthest from its centre, behind a mask those that see least, and
+those whose quotients have the least divisors, where an error is magnified most; of sums without a
+divisor, the largest ones. Where the check or the cost says no, the sums are exact.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
 from transpde.checks import Array
 from transpde.kernels.blocks import box, one_blas_thread
 from transpde.kernels.choice import Evaluation
-from transpde.kernels.nodes import Nodes, means_and_divisors, nodes_needed
+from transpde.kernels.nodes import Nodes, interpolated_sums, means_and_divisors, nodes_needed
+from transpde.kernels.pointwise import both_sides, doubly_interpolated_sums
 from transpde.kernels.separable import causal_means
-from transpde.kernels.sums import Order, SoftmaxSum, TokenSum
+from transpde.kernels.sums import Order, PointwiseSum, SoftmaxSum, TokenSum
 
 __all__ = ["CHECKS", "DIMENSIONS", "SEED", "fast_mean", "reduced", "token_mean"]
 
@@ -35,9 +38,17 @@ SMALLEST = 1e-17  # no expansion is finer
 PAIR, PRODUCT, EXPONENTIAL = 1.2, 0.06, 3.0
 MOST_NODES = 100_000
 
-# What finds means and their divisors for a choice, finer at each attempt; None where it should not
-# or cannot.
+# What finds sums to a tolerance, finer at each attempt, and with them numbers: where these are
+# least, the sums are checked. None where it should not or cannot.
 Finder = Callable[[Evaluation, int], tuple[Array, Array] | None]
+
+
+class Task(NamedTuple):
+    """How the sums of one cloud are looked for."""
+
+    t: Array  # the targets, turned
+    centre: Array  # what comes off the values, and back to the means
+    finders: list[Finder]  # one after another, until one keeps the tolerance
 
 
 def token_mean(
@@ -48,7 +59,7 @@ def token_mean(
     The values have the leading axes of the stack.
     """
     few = min(x.shape[-2], values.shape[-2]) < AUTO_FROM
-    if how.method == "exact" or (few and how.method == "auto") or not isinstance(sums, SoftmaxSum):
+    if how.method == "exact" or (few and how.method == "auto"):
         return sums.mean(x, values, order)
     if values.ndim > 2:
         cases = [
@@ -64,39 +75,107 @@ def token_mean(
 
 
 def fast_mean(
-    sums: SoftmaxSum, x: Array, values: Array, order: Order | None, how: Evaluation
+    sums: TokenSum, x: Array, values: Array, order: Order | None, how: Evaluation
 ) -> Array | None:
-    """Return the means within the tolerance, or None where exact sums are better or needed."""
+    """Return the sums within the tolerance, or None where exact ones are better or needed."""
     few = min(len(x), len(values)) < AUTO_FROM
-    if x.shape[1] > DIMENSIONS or (how.method == "auto" and few):
+    if how.method == "auto" and few:
         return None
-    if not all(np.isfinite(array).all() for array in (x, values, sums.bias)):
+    if not all(np.isfinite(array).all() for array in (x, values)):
         return None
     with np.errstate(all="ignore"):
-        t, y, bias = reduced(sums, x)
-        centre = box(values)[0]
-        # Squares too: they are the sizes of the expansions.
-        if not all(np.isfinite(array * array).all() for array in (t, y, bias, centre)):
-            return None
-    find: Finder = partial(_by_nodes, t, y, bias, values - centre)
-    if order is not None:
-        find = partial(_by_expansion, t, y, bias, values - centre, order)
-    chosen, tol = _checked_rows(t, order), how.tol / MARGIN
+        task = _task(sums, x, values, order)
+    if task is None:
+        return None
+    rows = _checked_rows(task.t, order)
+
+    def exact(some: Array) -> Array:
+        part = None if order is None else (order[0][some], order[1])
+        return sums.mean(x[some], values, part)
+
+    for find in task.finders:
+        found = _within(task.centre, find, rows, exact, how)
+        if found is not None:
+            return found
+    return None
+
+
+def _within(
+    centre: Array, find: Finder, chosen: Array, exact: Callable[[Array], Array], how: Evaluation
+) -> Array | None:
+    """Return what an attempt finds that exact sums agree with, or None."""
+    tol = how.tol / MARGIN
     finer = replace(how, tol=tol)
     for attempt in range(TRIES):
         with np.errstate(all="ignore"):
             both = find(finer, attempt)
         if both is None or not np.isfinite(both[0]).all():
             return None
-        found, divisors = both[0] + centre, both[1]
-        rows = np.union1d(chosen, _least(divisors))
-        part = None if order is None else (order[0][rows], order[1])
-        exact = sums.mean(x[rows], values, part)
+        found, doubts = both[0] + centre, both[1]
+        rows = np.union1d(chosen, _least(doubts))
+        right = exact(rows)
         # The smaller of two sizes: an outlier moves the centre, a shift moves the origin.
-        scale = min(np.abs(exact).max(), np.abs(exact - centre).max())
-        if np.abs(found[rows] - exact).max() <= tol * scale:
+        scale = min(np.abs(right).max(), np.abs(right - centre).max())
+        if np.abs(found[rows] - right).max() <= tol * scale:
             return found
     return None
+
+
+def _task(sums: TokenSum, x: Array, values: Array, order: Order | None) -> Task | None:
+    """Return how sums of this kind are looked for; None where there is no way."""
+    if x.shape[1] > DIMENSIONS:
+        return None
+    if isinstance(sums, SoftmaxSum):
+        return _softmax(sums, x, values, order)
+    if isinstance(sums, PointwiseSum) and order is None:
+        return _exponential(sums, x, values) or _pointwise(sums, x, values)
+    return None
+
+
+def _softmax(sums: SoftmaxSum, x: Array, values: Array, order: Order | None) -> Task | None:
+    t, y, bias = reduced(sums, x)
+    centre = box(values)[0]
+    if not _squares_finite(t, y, bias, centre):
+        return None
+    find: Finder = partial(_by_nodes, t, y, bias, values - centre)
+    if order is not None:
+        find = partial(_by_expansion, t, y, bias, values - centre, order)
+    return Task(t, centre, [find])
+
+
+def _exponential(sums: PointwiseSum, x: Array, values: Array) -> Task | None:
+    """Return how sums without normalisation are looked for, where the weights are exponentials."""
+    known = sums.exponential()
+    if known is None:
+        return None
+    alike = SoftmaxSum(sums.query, sums.shift, sums.keys, known[0])
+    t, y, bias = reduced(alike, x)
+    heights = sums.queries(x) @ box(sums.keys)[0]  # what a softmax does not see
+    if not _squares_finite(t, y, bias, heights):
+        return None
+    find: Finder = partial(_by_nodes_alone, t, y, bias, values, heights)
+    return Task(t, np.zeros(values.shape[1]), [find])
+
+
+def _pointwise(sums: PointwiseSum, x: Array, values: Array) -> Task | None:
+    """Return how sums of weights that are a function of the score are looked for."""
+    if len(sums.query) <= x.shape[1]:
+        t, y = sums.queries(x), sums.keys
+    elif sums.shift is None:
+        t, y = x, sums.keys @ sums.query
+    else:
+        return None
+    axes = _axes(y - box(y)[0])
+    t, y, columns = t @ axes, y @ axes, sums.weights * values.T
+    if not _squares_finite(t, y, columns):
+        return None
+    find: Finder = partial(_by_both_sides, t, y, columns, sums.function)
+    return Task(t, np.zeros(values.shape[1]), [find])
+
+
+def _squares_finite(*arrays: Array) -> bool:
+    """Return whether the arrays and their squares, sizes of expansions, are finite."""
+    return all(np.isfinite(array * array).all() for array in arrays)
 
 
 def reduced(sums: SoftmaxSum, x: Array) -> tuple[Array, Array, Array]:
@@ -107,9 +186,14 @@ def reduced(sums: SoftmaxSum, x: Array) -> tuple[Array, Array, Array]:
     middle, keys = box(x)[0], sums.keys - box(sums.keys)[0]
     bias = sums.bias + keys @ sums.queries(middle)
     y = keys @ sums.query
-    products = y.T @ y
-    axes = np.linalg.eigh(products)[1] if np.isfinite(products).all() else np.eye(len(products))
+    axes = _axes(y)
     return (x - middle) @ axes, y @ axes, bias
+
+
+def _axes(y: Array) -> Array:
+    """Return axes (d, d) along which keys (n, d) are uncorrelated."""
+    products = y.T @ y
+    return np.linalg.eigh(products)[1] if np.isfinite(products).all() else np.eye(len(products))
 
 
 def _checked_rows(t: Array, order: Order | None) -> Array:
@@ -126,30 +210,62 @@ def _checked_rows(t: Array, order: Order | None) -> Array:
     return np.unique(np.concatenate(rows))
 
 
-def _least(divisors: Array) -> Array:
-    """Return the targets with the least divisors."""
-    few = min(LEAST, len(divisors)) - 1
-    return np.asarray(np.argpartition(divisors, few)[: few + 1])
+def _least(doubts: Array) -> Array:
+    """Return the targets with the least numbers."""
+    few = min(LEAST, len(doubts)) - 1
+    return np.asarray(np.argpartition(doubts, few)[: few + 1])
 
 
 def _by_nodes(
     t: Array, y: Array, bias: Array, values: Array, how: Evaluation, attempt: int
 ) -> tuple[Array, Array] | None:
+    nodes = _nodes(t, y, values, how, attempt)
+    return None if nodes is None else means_and_divisors(t, y, bias, values, nodes)
+
+
+def _by_nodes_alone(
+    t: Array, y: Array, bias: Array, values: Array, heights: Array, how: Evaluation, attempt: int
+) -> tuple[Array, Array] | None:
+    nodes = _nodes(t, y, values, how, attempt)
+    if nodes is None:
+        return None
+    return _with_sizes(interpolated_sums(t, y, bias, values, heights, nodes))
+
+
+def _nodes(t: Array, y: Array, values: Array, how: Evaluation, attempt: int) -> Nodes | None:
+    """Return the nodes of an attempt; None where they are too many."""
     nodes = nodes_needed(t, y, how.tol)
     if nodes is None:
         return None
     nodes = nodes.times(MORE**attempt)
-    return (
-        None if _too_dear(nodes, t, values, how) else means_and_divisors(t, y, bias, values, nodes)
-    )
+    exponentials, c = sum(nodes.counts), values.shape[1]
+    work = PRODUCT * nodes.total * (c + 1) + EXPONENTIAL * exponentials
+    return None if _too_dear(nodes.total, (len(t) + len(y)) * work, t, y, how) else nodes
 
 
-def _too_dear(nodes: Nodes, t: Array, values: Array, how: Evaluation) -> bool:
+def _by_both_sides(
+    t: Array, y: Array, columns: Array, function: Callable[[Array], Array], how: Evaluation,
+    attempt: int,
+) -> tuple[Array, Array] | None:  # fmt: skip
+    nodes = both_sides(t, y, function, how.tol)
+    if nodes is None:
+        return None
+    nodes = nodes.times(MORE**attempt)
+    sides = zip((len(t), len(y)), nodes, strict=True)
+    time = sum(k * PRODUCT * side.total * len(columns) for k, side in sides) + PAIR * nodes.pairs
+    if _too_dear(max(side.total for side in nodes), time, t, y, how):
+        return None
+    return _with_sizes(doubly_interpolated_sums(t, y, columns, function, nodes))
+
+
+def _with_sizes(found: Array) -> tuple[Array, Array]:
+    """Return sums (m, c) with minus their sizes: the largest are checked."""
+    return found, -np.abs(found).max(axis=1)
+
+
+def _too_dear(nodes: int, time: float, t: Array, y: Array, how: Evaluation) -> bool:
     """Return whether so many nodes are beyond memory or, for "auto", slower than exact sums."""
-    m, (n, c) = len(t), values.shape
-    products, exponentials = nodes.total * (c + 1), sum(nodes.counts)
-    time = (m + n) * (PRODUCT * products + EXPONENTIAL * exponentials)
-    return nodes.total > MOST_NODES or (how.method == "auto" and time > PAIR * m * n)
+    return nodes > MOST_NODES or (how.method == "auto" and time > PAIR * len(t) * len(y))
 
 
 def _by_expansion(
