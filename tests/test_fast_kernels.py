@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import transpde as tp
 from transpde import kernels
-from transpde.kernels import Evaluation, fast, nodes, separable, sinkhorn
+from transpde.kernels import Evaluation, expanded, fast, nodes, separable, sinkhorn
 from transpde.kernels.blocks import CausalOrder, in_threads, one_blas_thread
 
 SHAPES = ("ball", "clusters", "line", "outlier", "repeated", "point", "corner", "angle", "tail")
@@ -152,7 +152,7 @@ def test_the_least_shares_behind_a_mask_are_checked(monkeypatch):
     wrong = []
 
     def spoiled(*given):
-        means, shares = separable.causal_means(*given)
+        means, shares = expanded.causal_means(*given)
         wrong.append(int(shares.argmin()))
         means[wrong[-1]] += 1.0
         return means, shares
@@ -254,7 +254,7 @@ def test_expansion_of_the_gaussian_keeps_its_tolerance(d, tol):
     radii = np.array([1.5, 0.7, 0.0])[:d]
     t, y = (rng.uniform(-1, 1, (200, d)) * radii for _ in range(2))
     terms = separable.expansion(radii, tol)
-    product = terms.products(terms.along(t)).T @ terms.products(terms.along(y))
+    product = terms.at(t).T @ terms.at(y)
     gaussian = np.exp(-((t[:, None] - y) ** 2).sum(axis=-1) / 2)
     error = np.abs(product - gaussian).max()
     assert error <= 3 * tol

@@ -20,9 +20,10 @@ import numpy as np
 from transpde.checks import Array
 from transpde.kernels.blocks import box, one_blas_thread
 from transpde.kernels.choice import Evaluation
+from transpde.kernels.expanded import BLOCK, causal_means, cost, means_and_shares
 from transpde.kernels.nodes import Nodes, interpolated_sums, means_and_divisors, nodes_needed
 from transpde.kernels.pointwise import both_sides, doubly_interpolated_sums
-from transpde.kernels.separable import causal_means
+from transpde.kernels.separable import Halves, halves, scaled
 from transpde.kernels.sums import Order, PointwiseSum, SoftmaxSum, TokenSum
 
 __all__ = ["CHECKS", "DIMENSIONS", "SEED", "fast_mean", "reduced", "token_mean"]
@@ -36,7 +37,10 @@ TRIES, MORE = 3, 1.25  # attempts, and nodes along an axis from one to the next
 SMALLEST = 1e-17  # no expansion is finer
 # Nanoseconds: a pair of exact sums, a multiply-add of the matrix products, an exponential.
 PAIR, PRODUCT, EXPONENTIAL = 1.2, 0.06, 3.0
-MOST_NODES = 100_000
+MOST_NODES, MOST_TERMS = 100_000, 100_000
+FINER = 0.01  # the tolerance of an expansion from one attempt to the next
+TURNING = 8  # tokens for each entry of the matrix that turns them, from which turning is cheap
+CORNERS = 6  # axes whose corners are checked
 
 # What finds sums to a tolerance, finer at each attempt, and with them numbers: where these are
 # least, the sums are checked. None where it should not or cannot.
@@ -123,11 +127,10 @@ def _within(
 
 def _task(sums: TokenSum, x: Array, values: Array, order: Order | None) -> Task | None:
     """Return how sums of this kind are looked for; None where there is no way."""
-    if x.shape[1] > DIMENSIONS:
-        return None
-    if isinstance(sums, SoftmaxSum):
+    few_axes = x.shape[1] <= DIMENSIONS
+    if isinstance(sums, SoftmaxSum) and (few_axes or TURNING * x.shape[1] ** 2 <= len(x)):
         return _softmax(sums, x, values, order)
-    if isinstance(sums, PointwiseSum) and order is None:
+    if isinstance(sums, PointwiseSum) and order is None and few_axes:
         return _exponential(sums, x, values) or _pointwise(sums, x, values)
     return None
 
@@ -137,10 +140,10 @@ def _softmax(sums: SoftmaxSum, x: Array, values: Array, order: Order | None) -> 
     centre = box(values)[0]
     if not _squares_finite(t, y, bias, centre):
         return None
-    find: Finder = partial(_by_nodes, t, y, bias, values - centre)
-    if order is not None:
-        find = partial(_by_expansion, t, y, bias, values - centre, order)
-    return Task(t, centre, [find])
+    by_nodes: Finder = partial(_by_nodes, t, y, bias, values - centre)
+    by_expansion: Finder = partial(_by_expansion, t, y, bias, values - centre, order)
+    planar = x.shape[1] <= DIMENSIONS and order is None
+    return Task(t, centre, [by_nodes if planar else by_expansion])
 
 
 def _exponential(sums: PointwiseSum, x: Array, values: Array) -> Task | None:
@@ -203,8 +206,9 @@ def _checked_rows(t: Array, order: Order | None) -> Array:
     rows = [draws, t.argmax(axis=0), t.argmin(axis=0), np.array([far])]
     if t.shape[1] > 1:  # nearest to each corner of the box
         half = box(t)[1]
-        signs = np.array(list(product((-1, 1), repeat=t.shape[1])))
-        rows.append((t / np.where(half > 0, half, 1.0) @ signs.T).argmax(axis=0))
+        wide = np.sort(np.argsort(-half, kind="stable")[:CORNERS])
+        signs = np.array(list(product((-1, 1), repeat=len(wide))))
+        rows.append(((t / np.where(half > 0, half, 1.0))[:, wide] @ signs.T).argmax(axis=0))
     if order is not None:
         rows.append(np.argsort(order[0], kind="stable")[: CHECKS // 4])
     return np.unique(np.concatenate(rows))
@@ -269,13 +273,19 @@ def _too_dear(nodes: int, time: float, t: Array, y: Array, how: Evaluation) -> b
 
 
 def _by_expansion(
-    t: Array,
-    y: Array,
-    bias: Array,
-    values: Array,
-    order: Order,
-    how: Evaluation,
+    t: Array, y: Array, bias: Array, values: Array, order: Order | None, how: Evaluation,
     attempt: int,
-) -> tuple[Array, Array] | None:
-    finer = how.tol * 10.0 ** (-2 * attempt)
-    return None if finer < SMALLEST else causal_means(t, y, bias, values, order, finer)
+) -> tuple[Array, Array] | None:  # fmt: skip
+    tol = how.tol * FINER**attempt
+    terms = None if tol < SMALLEST else halves(scaled(t, y).radii, tol)
+    if terms is None or len(terms) > MOST_TERMS:
+        return None
+    time = (len(t) + len(y)) * cost(terms, values.shape[1] + 1)
+    pairs = len(t) * len(y)
+    if order is not None:
+        time, pairs = time + len(t) * BLOCK * PAIR, pairs // 2
+    if how.method == "auto" and time > PAIR * pairs:
+        return None
+    if order is None:
+        return means_and_shares(t, y, bias, values, terms)
+    return causal_means(t, y, bias, values, order, terms)
