@@ -49,9 +49,21 @@ def torch():
     return torch
 
 
-def torch_attention(x, causal=False, rows=None):
-    """Return the softmax means by torch's fused attention in double precision."""
+def torch_attention(x, causal=False, rows=None, slope=0.0):
+    """Return the softmax means by torch's fused attention in double precision.
+
+    A discount is a score linear in the position of the token, one more entry of queries and keys.
+    """
     t = torch()
+    if slope:
+        last = len(x) if rows is None else rows
+        places = slope * np.arange(1 - last, len(x) - last + 1)
+        queries, keys = (np.column_stack([x, more]) for more in (np.ones(len(x)), places))
+        q, k, v = (t.from_numpy(np.array(part))[None, None] for part in (queries, keys, x))
+        with t.no_grad():
+            attend = t.nn.functional.scaled_dot_product_attention
+            found = attend(q[:, :, :rows], k, v, scale=1.0, is_causal=causal)
+        return found[0, 0].numpy()
     tokens = t.from_numpy(np.array(x))[None, None]
     queries = tokens if rows is None else tokens[:, :, :rows]
     attend = t.nn.functional.scaled_dot_product_attention
@@ -60,13 +72,13 @@ def torch_attention(x, causal=False, rows=None):
     return found[0, 0].numpy()
 
 
-def reference(x, rows, causal=False):
+def reference(x, rows, causal=False, slope=0.0):
     """Return softmax means in extended precision at some rows."""
     y = x.astype(np.longdouble)
     means = []
     for i in rows:
         seen = y[: i + 1] if causal else y
-        scores = seen @ y[i]
+        scores = seen @ y[i] + slope * np.arange(len(seen))
         w = np.exp(scores - scores.max())
         means.append((w / w.sum()) @ seen)
     return np.array(means, dtype=float)
@@ -95,23 +107,25 @@ def by_turns(ours, peer):
     return [statistics.median(one) if one else None for one in times], results
 
 
-def velocities(n, d, floor, method="auto", causal=False, radius=3.0, tol=1e-10, share=1.0):
-    """One velocity of all tokens, Q = K = V = I, against torch."""
+def velocities(
+    n, d, floor, method="auto", causal=False, radius=3.0, tol=1e-10, share=1.0, discount=0.0
+):
+    """One velocity of all tokens, Q = K = V = I, against torch; a discount is over them all."""
     x, eye = ball(n, d, radius), np.eye(d)
     positions = np.arange(n) / n if causal else None
     tokens = tp.Particles(x, positions=positions)
     head = tp.Softmax(eye, eye, eye)
-    attention = tp.Masked(head) if causal else head
+    attention = tp.Masked(head, discount) if causal else head
 
     def ours():
         return tokens.velocities(attention(tokens, method=method, tol=tol))
 
     count = int(share * n)
     rows = None if share == 1 else count
-    peer = None if torch() is None else lambda: torch_attention(x, causal, rows)
+    peer = None if torch() is None else lambda: torch_attention(x, causal, rows, discount / n)
     (mine, theirs), (found, other) = by_turns(ours, peer)
     chosen = np.random.default_rng(1).integers(count, size=SAMPLE)
-    exact = reference(x, chosen, causal)
+    exact = reference(x, chosen, causal, discount / n)
     return {
         "peer": "torch is_causal" if causal else "torch",
         "ours_seconds": mine,
@@ -319,8 +333,17 @@ CASES = {
     "softmax, 1e-10, n = 3e4, d = 2": lambda: velocities(30_000, 2, 25),
     "softmax, 1e-10, n = 1e5, d = 2": lambda: velocities(100_000, 2, 80),
     "softmax, 1e-10, n = 1e5, d = 3": lambda: velocities(100_000, 3, 12),
+    "softmax, 1e-6, n = 1e5, d = 4, R = 1": lambda: velocities(
+        100_000, 4, 5, radius=1.0, tol=1e-6
+    ),
+    "softmax, 1e-4, n = 1e5, d = 5, R = 1": lambda: velocities(
+        100_000, 5, 3, radius=1.0, tol=1e-4
+    ),
     "softmax, 1e-10, n = 1e6, d = 2": one_million,
     "masked, 1e-10, n = 3e4, d = 2": lambda: velocities(30_000, 2, 4, causal=True),
+    "masked with discount, 1e-8, n = 3e4, d = 2": lambda: velocities(
+        30_000, 2, 4, causal=True, tol=1e-8, discount=100.0
+    ),
     "Sinkhorn, n = 3000, d = 2, R = 3": sinkhorn_small,
     "Sinkhorn, n = 1e5, d = 2, R = 1": lambda: sinkhorn_large(1.0),
     "Sinkhorn, n = 1e5, d = 2, R = 2": lambda: sinkhorn_large(2.0),

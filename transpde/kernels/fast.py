@@ -23,7 +23,7 @@ from transpde.kernels.choice import Evaluation
 from transpde.kernels.expanded import BLOCK, causal_means, cost, means_and_shares
 from transpde.kernels.nodes import Nodes, interpolated_sums, means_and_divisors, nodes_needed
 from transpde.kernels.pointwise import both_sides, doubly_interpolated_sums
-from transpde.kernels.separable import Halves, halves, scaled
+from transpde.kernels.separable import halves, scaled
 from transpde.kernels.sums import Order, PointwiseSum, SoftmaxSum, TokenSum
 
 __all__ = ["CHECKS", "DIMENSIONS", "SEED", "fast_mean", "reduced", "token_mean"]
