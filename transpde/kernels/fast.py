@@ -111,7 +111,8 @@ def _within(
             both = find(finer, attempt)
         if both is None or not np.isfinite(both[0]).all():
             return None
-        found, doubts = both[0] + centre, both[1]
+        found, doubts = both
+        found += centre
         rows = np.union1d(chosen, _least(doubts))
         right = exact(rows)
         # The smaller of two sizes: an outlier moves the centre, a shift moves the origin.
@@ -175,7 +176,8 @@ def _pointwise(sums: PointwiseSum, x: Array, values: Array) -> Task | None:
 
 def _squares_finite(*arrays: Array) -> bool:
     """Return whether the arrays and their squares, sizes of expansions, are finite."""
-    return all(np.isfinite(array * array).all() for array in arrays)
+    ends = np.array([(array.min(), array.max()) for array in arrays])
+    return bool(np.isfinite(ends * ends).all())
 
 
 def reduced(sums: SoftmaxSum, x: Array) -> tuple[Array, Array, Array]:
@@ -199,12 +201,13 @@ def _axes(y: Array) -> Array:
 def _checked_rows(t: Array, order: Order | None) -> Array:
     """Return the targets at which the means are checked."""
     draws = np.random.default_rng(SEED).integers(len(t), size=CHECKS)
-    far = (t**2).sum(axis=1).argmax()
+    far = np.einsum("ia,ia->i", t, t).argmax()
     rows = [draws, t.argmax(axis=0), t.argmin(axis=0), np.array([far])]
     if t.shape[1] > 1:  # nearest to each corner of the box
         half = box(t)[1]
-        signs = np.array(list(product((-1, 1), repeat=t.shape[1])))
-        rows.append((t / np.where(half > 0, half, 1.0) @ signs.T).argmax(axis=0))
+        near = 1 / np.where(half > 0, half, 1.0)
+        corners = [near * signs for signs in product((-1, 1), repeat=t.shape[1])]
+        rows.append(np.array([(t @ corner).argmax() for corner in corners]))
     if order is not None:
         rows.append(np.argsort(order[0], kind="stable")[: CHECKS // 4])
     return np.unique(np.concatenate(rows))
