@@ -37,6 +37,7 @@ SMALLEST = 1e-17  # no expansion is finer
 # Nanoseconds: a pair of exact sums, a multiply-add of the matrix products, an exponential.
 PAIR, PRODUCT, EXPONENTIAL = 1.2, 0.06, 3.0
 MOST_NODES = 100_000
+MOST_PAIRS = 100_000_000  # of nodes on both sides, where there are not more of targets and tokens
 
 # What finds sums to a tolerance, finer at each attempt, and with them numbers: where these are
 # least, the sums are checked. None where it should not or cannot.
@@ -256,7 +257,8 @@ def _by_both_sides(
     nodes = nodes.times(MORE**attempt)
     sides = zip((len(t), len(y)), nodes, strict=True)
     time = sum(k * PRODUCT * side.total * len(columns) for k, side in sides) + PAIR * nodes.pairs
-    if _too_dear(max(side.total for side in nodes), time, t, y, how):
+    dear = _too_dear(max(side.total for side in nodes), time, t, y, how)
+    if dear or nodes.pairs > max(MOST_PAIRS, len(t) * len(y)):
         return None
     return _with_sizes(doubly_interpolated_sums(t, y, columns, function, nodes))
 
