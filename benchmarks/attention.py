@@ -53,23 +53,19 @@ def torch_attention(x, causal=False, rows=None, slope=0.0):
     """Return the softmax means by torch's fused attention in double precision.
 
     A discount is a score linear in the position of the token, one more entry of queries and keys.
+    Values get one, too: torch falls back to a matrix of scores where the sizes differ.
     """
     t = torch()
+    n, d = x.shape
+    places = slope * np.arange(n)
+    parts = [x, x, x]
     if slope:
-        last = len(x) if rows is None else rows
-        places = slope * np.arange(1 - last, len(x) - last + 1)
-        queries, keys = (np.column_stack([x, more]) for more in (np.ones(len(x)), places))
-        q, k, v = (t.from_numpy(np.array(part))[None, None] for part in (queries, keys, x))
-        with t.no_grad():
-            attend = t.nn.functional.scaled_dot_product_attention
-            found = attend(q[:, :, :rows], k, v, scale=1.0, is_causal=causal)
-        return found[0, 0].numpy()
-    tokens = t.from_numpy(np.array(x))[None, None]
-    queries = tokens if rows is None else tokens[:, :, :rows]
+        parts = [np.column_stack([x, more]) for more in (np.ones(n), places, np.zeros(n))]
+    queries, keys, values = (t.from_numpy(np.array(part))[None, None] for part in parts)
     attend = t.nn.functional.scaled_dot_product_attention
     with t.no_grad():
-        found = attend(queries, tokens, tokens, scale=1.0, is_causal=causal)
-    return found[0, 0].numpy()
+        found = attend(queries[:, :, :rows], keys, values, scale=1.0, is_causal=causal)
+    return found[0, 0, :, :d].numpy()
 
 
 def reference(x, rows, causal=False, slope=0.0):

@@ -110,7 +110,8 @@ class Masked(Attention):
         return measure.field_of(self, how)
 
     def _token_field(self, measure: Particles, how: Evaluation) -> VelocityField:
-        return MaskedField(self.head, measure, self._sums(measure, how), how, self.strict)
+        head: Any = self.head
+        return MaskedField(head, measure, self._sums(measure, how), how, self.strict)
 
     def _sums(self, measure: Particles, how: Evaluation = EXACT) -> TokenSum:
         """Return the sums over the tokens, with weights times e^(discount position)."""

@@ -41,6 +41,7 @@ MOST_NODES, MOST_TERMS = 100_000, 100_000
 FINER = 0.01  # the tolerance of an expansion from one attempt to the next
 TURNING = 8  # tokens for each entry of the matrix that turns them, from which turning is cheap
 CORNERS = 6  # axes whose corners are checked
+MOST_PAIRS = 100_000_000  # of nodes on both sides, where there are not more of targets and tokens
 
 # What finds sums to a tolerance, finer at each attempt, and with them numbers: where these are
 # least, the sums are checked. None where it should not or cannot.
@@ -115,7 +116,8 @@ def _within(
             both = find(finer, attempt)
         if both is None or not np.isfinite(both[0]).all():
             return None
-        found, doubts = both[0] + centre, both[1]
+        found, doubts = both
+        found += centre
         rows = np.union1d(chosen, _least(doubts))
         right = exact(rows)
         # The smaller of two sizes: an outlier moves the centre, a shift moves the origin.
@@ -178,7 +180,8 @@ def _pointwise(sums: PointwiseSum, x: Array, values: Array) -> Task | None:
 
 def _squares_finite(*arrays: Array) -> bool:
     """Return whether the arrays and their squares, sizes of expansions, are finite."""
-    return all(np.isfinite(array * array).all() for array in arrays)
+    ends = np.array([(array.min(), array.max()) for array in arrays])
+    return bool(np.isfinite(ends * ends).all())
 
 
 def reduced(sums: SoftmaxSum, x: Array) -> tuple[Array, Array, Array]:
@@ -202,13 +205,15 @@ def _axes(y: Array) -> Array:
 def _checked_rows(t: Array, order: Order | None) -> Array:
     """Return the targets at which the means are checked."""
     draws = np.random.default_rng(SEED).integers(len(t), size=CHECKS)
-    far = (t**2).sum(axis=1).argmax()
+    far = np.einsum("ia,ia->i", t, t).argmax()
     rows = [draws, t.argmax(axis=0), t.argmin(axis=0), np.array([far])]
     if t.shape[1] > 1:  # nearest to each corner of the box
         half = box(t)[1]
-        wide = np.sort(np.argsort(-half, kind="stable")[:CORNERS])
-        signs = np.array(list(product((-1, 1), repeat=len(wide))))
-        rows.append(((t / np.where(half > 0, half, 1.0))[:, wide] @ signs.T).argmax(axis=0))
+        near = 1 / np.where(half > 0, half, 1.0)
+        flat = half < np.sort(half)[-CORNERS:][0]  # of many axes, the shorter ones
+        near[flat] = 0.0
+        sides = [(0,) if one else (-1, 1) for one in flat]
+        rows.append(np.array([(t @ (near * signs)).argmax() for signs in product(*sides)]))
     if order is not None:
         rows.append(np.argsort(order[0], kind="stable")[: CHECKS // 4])
     return np.unique(np.concatenate(rows))
@@ -257,7 +262,8 @@ def _by_both_sides(
     nodes = nodes.times(MORE**attempt)
     sides = zip((len(t), len(y)), nodes, strict=True)
     time = sum(k * PRODUCT * side.total * len(columns) for k, side in sides) + PAIR * nodes.pairs
-    if _too_dear(max(side.total for side in nodes), time, t, y, how):
+    dear = _too_dear(max(side.total for side in nodes), time, t, y, how)
+    if dear or nodes.pairs > max(MOST_PAIRS, len(t) * len(y)):
         return None
     return _with_sizes(doubly_interpolated_sums(t, y, columns, function, nodes))
 

@@ -126,7 +126,7 @@ def interpolated_sums(
 
     def put(rows: slice, found: Array) -> None:
         level = heights[rows] + (t[rows] - at_nodes.centre) @ middle + at_nodes.top
-        level += _monomials(units[rows]) @ at_nodes.quadratic
+        level += _monomials(units[:, rows].T) @ at_nodes.quadratic
         result[rows] = (found[:-1] * np.exp(level)).T
 
     at_targets(units, at_nodes.coefficients, put)
@@ -141,7 +141,7 @@ class _SumsAtNodes(NamedTuple):
     """
 
     coefficients: Array  # (c + 1, p1, ..., pd), Chebyshev
-    units: Array  # the targets in [-1, 1]^d
+    units: Array  # the targets in [-1, 1]^d, an axis a row
     centre: Array
     top: float
     quadratic: Array
@@ -151,22 +151,31 @@ class _SumsAtNodes(NamedTuple):
         centre, half = box(t)
         scale = np.where(half > 0, half, 1.0)
         bias = bias + y @ centre
-        y = (y - box(y)[0]) * scale
         top = bias.max()
-        weights = np.exp(bias - top)
-        columns = np.vstack([weights * values.T, weights])
+        columns = np.empty((values.shape[1] + 1, len(values)))  # in one piece: n may be large
+        weights = np.exp(bias - top, out=columns[-1])
+        np.multiply(weights, values.T, out=columns[:-1])
         places = [places_of(p) for p in nodes.counts]
-        sums, logs = _node_sums(places, y, columns)
+        sums, logs = _node_sums(places, _across(y, box(y)[0]) * scale[:, None], columns)
         with np.errstate(divide="ignore"):
             tilt, quadratic = _quadratic(places, np.log(sums[-1]) + logs)
         coefficients = coefficients_of(sums * np.exp(logs - tilt))
-        return cls(coefficients, (t - centre) / scale, centre, float(top), quadratic)
+        return cls(
+            coefficients, _across(t, centre) / scale[:, None], centre, float(top), quadratic
+        )
+
+
+def _across(points: Array, centre: Array) -> Array:
+    """Return points (n, d) from a centre, an axis a row."""
+    return np.subtract(points.T, centre[:, None], order="C")
 
 
 def _node_sums(places: list[Array], y: Array, columns: Array) -> tuple[Array, Array]:
-    """Return S (c, p1, ..., pd) and L (p1, ..., pd): the sums at the nodes are S times exp(L)."""
-    reach, counts = box(y)[1], [len(u) for u in places]
-    y = np.ascontiguousarray(y.T)
+    """Return S (c, p1, ..., pd) and L (p1, ..., pd): the sums at the nodes are S times exp(L).
+
+    The keys are (d, n).
+    """
+    reach, counts = box(y.T)[1], [len(u) for u in places]
     lows = [np.abs(u)[:, None] * r for u, r in zip(places, reach, strict=True)]
 
     def exponentials(some: slice, factors: list[Array]) -> None:
@@ -251,10 +260,10 @@ def coefficients_of(values: Array) -> Array:
 
 
 def at_targets(units: Array, coefficients: Array, put: Callable[[slice, Array], None]) -> None:
-    """Call `put` with slices of points in [-1, 1]^d and the c functions there, (c, width)."""
+    """Call `put` with slices of points (d, n) of [-1, 1]^d and the functions there, (c, width)."""
     c, *counts = coefficients.shape
     table = np.moveaxis(coefficients, -1, 1).reshape(c * counts[-1], -1)
-    n, units = len(units), np.ascontiguousarray(units.T)
+    n = units.shape[1]
 
     def fill(chunk: slice) -> None:
         room, inner = np.empty((max(counts), len(counts), WIDTH)), np.empty((len(table), WIDTH))

@@ -95,10 +95,9 @@ def doubly_interpolated_sums(
 ) -> Array:
     """Return the sums (m, c) of columns (c, n) times function(t.y), for targets t and keys y."""
     at_keys, at_points = _in_box(y), _in_box(t)
-    units = np.ascontiguousarray(at_keys.units.T)
 
     def fill(some: slice, factors: list[Array]) -> None:
-        for u, factor in zip(units, factors, strict=True):
+        for u, factor in zip(at_keys.units, factors, strict=True):
             polynomials(u[some], len(factor), factor)
 
     carried = tensor_sums(columns, nodes.keys.counts, fill)
@@ -119,7 +118,7 @@ def doubly_interpolated_sums(
 
 
 class _InBox(NamedTuple):
-    """Points in the units of their box, [-1, 1]^d."""
+    """Points (d, n) in the units of their box, [-1, 1]^d."""
 
     units: Array
     centre: Array
@@ -134,4 +133,6 @@ class _InBox(NamedTuple):
 
 def _in_box(points: Array) -> _InBox:
     centre, half = box(points)
-    return _InBox((points - centre) / np.where(half > 0, half, 1.0), centre, half)
+    units = np.subtract(points.T, centre[:, None], order="C")
+    units /= np.where(half > 0, half, 1.0)[:, None]
+    return _InBox(units, centre, half)

@@ -104,8 +104,9 @@ class Group(NamedTuple):
         sizes, levels = np.ones(1), []
         for a in axes:
             grid = np.multiply.outer(sizes, functions.sizes[a])
-            levels.append(np.nonzero(grid > least))
-            sizes = grid[levels[-1]]
+            before, own = np.nonzero(grid > least)
+            sizes = grid[before, own]
+            levels.append((before, own))
         order = np.argsort(-sizes, kind="stable")
         if levels:
             before, own = levels[-1]
