@@ -71,9 +71,10 @@ def causal_means(
 ) -> tuple[Array, Array]:
     """Return means over the tokens at or before each target's position, and shares.
 
-    Blocks of tokens before the target's own come by the expansion, its own block exactly. What
-    has been summed is kept relative to the largest weight so far, and shrinks where a larger one
-    follows: the bias may range over any number of powers of ten, as with a steep discount.
+    Blocks of tokens before the target's own come by the expansion, its own block exactly: the
+    share is what reaches the target over the weights of the blocks before. What has been summed
+    is kept relative to the largest weight so far, and shrinks where a larger one follows: the
+    bias may range over any number of powers of ten, as with a steep discount.
     """
     seen = CausalOrder.at_or_before(*order)
     unit = scaled(t[seen.targets], y[seen.tokens])
@@ -86,7 +87,7 @@ def causal_means(
     keys = np.column_stack([unit.y, bias, np.ones(len(y))])
     at_targets, at_keys = (Sweep(terms.functions, points) for points in (unit.t, unit.y))
     state, reached = terms.empty(len(columns)), -np.inf
-    sums = np.empty((len(columns), len(t)))
+    sums, shares, behind = np.empty((len(columns), len(t))), np.full(len(t), np.inf), 0.0
     ends = np.searchsorted(seen.counts, np.arange(0, len(y) + BLOCK, BLOCK), side="right")
     for b, start in enumerate(range(0, len(y), BLOCK)):
         block = slice(start, min(start + BLOCK, len(y)))
@@ -97,13 +98,17 @@ def causal_means(
             np.exp(scores, out=scores)
             sums[:, rows] = columns[:, block] @ scores
             if b:
-                sums[:, rows] += np.exp(reached - last[rows]) * terms.read(state, at_targets[rows])
+                scale = np.exp(reached - last[rows])
+                sums[:, rows] += scale * terms.read(state, at_targets[rows])
+                shares[rows] = sums[-1, rows] / (scale * behind)
         before, reached = reached, top[block.stop - 1]
         if before < reached:
+            behind *= np.exp(before - reached)
             for total in state:
                 total *= np.exp(before - reached)
-        terms.add(state, at_keys[block], columns[:, block] * np.exp(height[block] - reached))
-    shares = sums[-1] * np.exp(last - np.logaddexp.accumulate(height)[seen.counts - 1])
+        weights = np.exp(height[block] - reached)
+        behind += weights.sum()
+        terms.add(state, at_keys[block], columns[:, block] * weights)
     means, divisors = np.empty((len(t), values.shape[1])), np.empty(len(t))
     means[seen.targets], divisors[seen.targets] = (sums[:-1] / sums[-1]).T, shares
     return means, divisors
