@@ -97,7 +97,7 @@ def test_a_discount_may_be_steeper_than_any_weight(name, strict):
     parameters, n = rng.normal(size=(3, 2, 2)) / 2, 60
     s = np.sort(rng.integers(n // 2, size=n) / (n // 2 - 1))
     cloud = tp.Particles(rng.normal(size=(n, 2)), positions=s)
-    for discount in (5e2, 1e4, 1e6):
+    for discount in (5e2, 1e4, 1e5):
         attention = tp.Masked(HEADS[name](*parameters), discount, strict)
         wanted = by_definition(name, parameters, cloud, discount, strict)
         for found in (
@@ -153,7 +153,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="discount: must be at most 60, 600 over the span"):
         tp.Masked(tp.MultiHead([head, tp.Linear([[1.0]], [[1.0]], [[1.0]])]), 61.0)(placed)
     with pytest.raises(
-        ValueError, match=r"discount: must be at most 1e\+05, 1e\+06 over the span"
+        ValueError, match=r"discount: must be at most 1e\+04, 1e\+05 over the span"
     ):
         tp.Masked(head, discount=2e5)(placed)
     with pytest.raises(ValueError, match="needs tokens with positions"):

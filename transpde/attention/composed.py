@@ -30,7 +30,7 @@ __all__ = ["Masked"]
 
 # The discount times the span of the positions: its exponential is a weight of a token, or, where
 # only quotients of weights count, it is added to the scores, whose last digits it takes.
-STEEPEST, STEEPEST_SCORE = 600.0, 1e6
+STEEPEST, STEEPEST_SCORE = 600.0, 1e5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,7 +52,7 @@ class Masked(Attention):
     Raises:
         TypeError: another attention; a measure that is not Particles.
         ValueError: a negative discount, or one that is more than 600 over the span of the
-            positions, 1e6 for softmax and L2 heads; particles without positions; a position at
+            positions, 1e5 for softmax and L2 heads; particles without positions; a position at
             or before which there is no mass, unless strict.
 
     Source: `vaswani2017attention`; as a measure over positions `castin2025unified`; the discount
