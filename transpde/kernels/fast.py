@@ -29,14 +29,17 @@ from transpde.kernels.sums import Order, PointwiseSum, SoftmaxSum, TokenSum
 __all__ = ["CHECKS", "DIMENSIONS", "SEED", "fast_mean", "reduced", "token_mean"]
 
 DIMENSIONS = 3
-AUTO_FROM = 2048  # tokens and targets; fewer are summed exactly by default
+# Tokens and targets; fewer are summed exactly by default, by nodes and by an expansion. From there
+# on the costs below decide.
+AUTO_FROM, EXPANDED_FROM = 512, 2048
 CHECKS, SEED = 64, 0
 LEAST = 16  # least divisors whose means are checked
 MARGIN = 4.0  # by which checked errors are below the tolerance: those of other targets are larger
 TRIES, MORE = 3, 1.25  # attempts, and nodes along an axis from one to the next
 SMALLEST = 1e-17  # no expansion is finer
-# Nanoseconds: a pair of exact sums, a multiply-add of the matrix products, an exponential.
-PAIR, PRODUCT, EXPONENTIAL = 1.2, 0.06, 3.0
+# Nanoseconds: a pair of exact sums, a multiply-add of the matrix products, an exponential, a call,
+# and in a call the checks and what else each token takes.
+PAIR, PRODUCT, EXPONENTIAL, CALL, TOKEN = 1.2, 0.06, 3.0, 4e5, 240.0
 MOST_NODES, MOST_TERMS = 100_000, 100_000
 FINER = 0.01  # the tolerance of an expansion from one attempt to the next
 TURNING = 8  # tokens for each entry of the matrix that turns them, from which turning is cheap
@@ -63,8 +66,7 @@ def token_mean(
 
     The values have the leading axes of the stack.
     """
-    few = min(x.shape[-2], values.shape[-2]) < AUTO_FROM
-    if how.method == "exact" or (few and how.method == "auto"):
+    if how.method == "exact" or (how.method == "auto" and _few(x, values, order)):
         return sums.mean(x, values, order)
     if values.ndim > 2:
         cases = [
@@ -83,8 +85,7 @@ def fast_mean(
     sums: TokenSum, x: Array, values: Array, order: Order | None, how: Evaluation
 ) -> Array | None:
     """Return the sums within the tolerance, or None where exact ones are better or needed."""
-    few = min(len(x), len(values)) < AUTO_FROM
-    if how.method == "auto" and few:
+    if how.method == "auto" and _few(x, values, order):
         return None
     if not all(np.isfinite(array).all() for array in (x, values)):
         return None
@@ -103,6 +104,12 @@ def fast_mean(
         if found is not None:
             return found
     return None
+
+
+def _few(x: Array, values: Array, order: Order | None) -> bool:
+    """Return whether there are so few targets or tokens that a fast sum is not tried."""
+    by_nodes = order is None and x.shape[-1] <= DIMENSIONS
+    return min(x.shape[-2], values.shape[-2]) < (AUTO_FROM if by_nodes else EXPANDED_FROM)
 
 
 def _within(
@@ -275,7 +282,8 @@ def _with_sizes(found: Array) -> tuple[Array, Array]:
 
 def _too_dear(nodes: int, time: float, t: Array, y: Array, how: Evaluation) -> bool:
     """Return whether so many nodes are beyond memory or, for "auto", slower than exact sums."""
-    return nodes > MOST_NODES or (how.method == "auto" and time > PAIR * len(t) * len(y))
+    spent = time + CALL + TOKEN * len(y)
+    return nodes > MOST_NODES or (how.method == "auto" and spent > PAIR * len(t) * len(y))
 
 
 def _by_expansion(
@@ -286,10 +294,10 @@ def _by_expansion(
     terms = None if tol < SMALLEST else halves(scaled(t, y).radii, tol)
     if terms is None or len(terms) > MOST_TERMS:
         return None
-    time = (len(t) + len(y)) * cost(terms, values.shape[1] + 1)
-    pairs = len(t) * len(y)
+    m, n = len(t), len(y)
+    time, pairs = (m + n) * cost(terms, values.shape[1] + 1) + CALL + TOKEN * n, m * n
     if order is not None:
-        time, pairs = time + len(t) * BLOCK * PAIR, pairs // 2
+        time, pairs = time + m * BLOCK * PAIR, m * n // 2
     if how.method == "auto" and time > PAIR * pairs:
         return None
     if order is None:
