@@ -40,6 +40,7 @@ SMALLEST = 1e-17  # no expansion is finer
 # Nanoseconds: a pair of exact sums, a multiply-add of the matrix products, an exponential, a call,
 # and in a call the checks and what else each token takes.
 PAIR, PRODUCT, EXPONENTIAL, CALL, TOKEN = 1.2, 0.06, 3.0, 4e5, 240.0
+COLUMN = 0.07  # more of a pair for each column of the values
 MOST_NODES, MOST_TERMS = 100_000, 100_000
 FINER = 0.01  # the tolerance of an expansion from one attempt to the next
 TURNING = 8  # tokens for each entry of the matrix that turns them, from which turning is cheap
@@ -298,7 +299,7 @@ def _by_expansion(
     time, pairs = (m + n) * cost(terms, values.shape[1] + 1) + CALL + TOKEN * n, m * n
     if order is not None:
         time, pairs = time + m * BLOCK * PAIR, m * n // 2
-    if how.method == "auto" and time > PAIR * pairs:
+    if how.method == "auto" and time > (PAIR + COLUMN * values.shape[1]) * pairs:
         return None
     if order is None:
         return means_and_shares(t, y, bias, values, terms)
