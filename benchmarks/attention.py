@@ -49,15 +49,23 @@ def torch():
     return torch
 
 
-def torch_attention(x, causal=False, rows=None):
-    """Return the softmax means by torch's fused attention in double precision."""
+def torch_attention(x, causal=False, rows=None, slope=0.0):
+    """Return the softmax means by torch's fused attention in double precision.
+
+    A discount is a score linear in the position of the token, one more entry of queries and keys.
+    Values get one, too: torch falls back to a matrix of scores where the sizes differ.
+    """
     t = torch()
-    tokens = t.from_numpy(np.array(x))[None, None]
-    queries = tokens if rows is None else tokens[:, :, :rows]
+    n, d = x.shape
+    places = slope * np.arange(n)
+    parts = [x, x, x]
+    if slope:
+        parts = [np.column_stack([x, more]) for more in (np.ones(n), places, np.zeros(n))]
+    queries, keys, values = (t.from_numpy(np.array(part))[None, None] for part in parts)
     attend = t.nn.functional.scaled_dot_product_attention
     with t.no_grad():
-        found = attend(queries, tokens, tokens, scale=1.0, is_causal=causal)
-    return found[0, 0].numpy()
+        found = attend(queries[:, :, :rows], keys, values, scale=1.0, is_causal=causal)
+    return found[0, 0, :, :d].numpy()
 
 
 def torch_sums(x, kind, rows, tile=256):
@@ -73,13 +81,13 @@ def torch_sums(x, kind, rows, tile=256):
         return (t.cat(parts) / len(x)).numpy()
 
 
-def reference(x, rows, causal=False, kind="softmax"):
+def reference(x, rows, causal=False, slope=0.0, kind="softmax"):
     """Return the sums of a kind in extended precision at some rows."""
     y = x.astype(np.longdouble)
     means = []
     for i in rows:
         seen = y[: i + 1] if causal else y
-        scores = seen @ y[i]
+        scores = seen @ y[i] + slope * np.arange(len(seen))
         if kind == "softmax":
             w = np.exp(scores - scores.max())
             means.append((w / w.sum()) @ seen)
@@ -124,29 +132,29 @@ def velocities(
     radius=3.0,
     tol=1e-10,
     share=1.0,
+    discount=0.0,
     kind="softmax",
 ):
-    """One velocity of all tokens, Q = K = V = I, against torch."""
+    """One velocity of all tokens, Q = K = V = I, against torch; a discount is over them all."""
     x, eye = ball(n, d, radius), np.eye(d)
     positions = np.arange(n) / n if causal else None
     tokens = tp.Particles(x, positions=positions)
     head = KINDS[kind](eye, eye, eye)
-    attention = tp.Masked(head) if causal else head
+    attention = tp.Masked(head, discount) if causal else head
 
     def ours():
         return tokens.velocities(attention(tokens, method=method, tol=tol))
 
     count = int(share * n)
 
-    def theirs():
+    def by_torch():
         if kind == "softmax":
-            return torch_attention(x, causal, None if share == 1 else count)
+            return torch_attention(x, causal, None if share == 1 else count, discount / n)
         return torch_sums(x, kind, count)
 
-    peer = None if torch() is None else theirs
-    (mine, theirs), (found, other) = by_turns(ours, peer)
+    (mine, theirs), (found, other) = by_turns(ours, None if torch() is None else by_torch)
     chosen = np.random.default_rng(1).integers(count, size=SAMPLE)
-    exact = reference(x, chosen, causal, kind)
+    exact = reference(x, chosen, causal, discount / n, kind)
     name = "torch is_causal" if causal else "torch" if kind == "softmax" else "torch, tiles"
     # Sums without normalisation are of all sizes, and few of those drawn among the largest.
     largest = np.linalg.norm(exact if kind == "softmax" else found, axis=1).max()
@@ -402,6 +410,12 @@ CASES = {
     "softmax, 1e-10, n = 3e4, d = 2": lambda: velocities(30_000, 2, 25),
     "softmax, 1e-10, n = 1e5, d = 2": lambda: velocities(100_000, 2, 80),
     "softmax, 1e-10, n = 1e5, d = 3": lambda: velocities(100_000, 3, 12),
+    "softmax, 1e-6, n = 1e5, d = 4, R = 1": lambda: velocities(
+        100_000, 4, 5, radius=1.0, tol=1e-6
+    ),
+    "softmax, 1e-4, n = 1e5, d = 5, R = 1": lambda: velocities(
+        100_000, 5, 3, radius=1.0, tol=1e-4
+    ),
     "softmax, 1e-10, n = 1e6, d = 2": one_million,
     "softmax, 1e-10, n = 1e7, d = 2": ten_million,
     **{
@@ -411,6 +425,9 @@ CASES = {
         for kind in ("unnormalised", "sigmoid")
     },
     "masked, 1e-10, n = 3e4, d = 2": lambda: velocities(30_000, 2, 4, causal=True),
+    "masked with discount, 1e-8, n = 3e4, d = 2": lambda: velocities(
+        30_000, 2, 4, causal=True, tol=1e-8, discount=100.0
+    ),
     "Sinkhorn, n = 3000, d = 2, R = 3": sinkhorn_small,
     "Sinkhorn, n = 1e5, d = 2, R = 1": lambda: sinkhorn_large(1.0),
     "Sinkhorn, n = 1e5, d = 2, R = 2": lambda: sinkhorn_large(2.0),

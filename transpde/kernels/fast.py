@@ -20,17 +20,18 @@ import numpy as np
 from transpde.checks import Array
 from transpde.kernels.blocks import box, one_blas_thread
 from transpde.kernels.choice import Evaluation
+from transpde.kernels.expanded import BLOCK, causal_means, cost, means_and_shares
 from transpde.kernels.nodes import Nodes, interpolated_sums, means_and_divisors, nodes_needed
 from transpde.kernels.pointwise import both_sides, doubly_interpolated_sums
-from transpde.kernels.separable import causal_means
+from transpde.kernels.separable import halves, scaled
 from transpde.kernels.sums import Order, PointwiseSum, SoftmaxSum, TokenSum
 
 __all__ = ["CHECKS", "DIMENSIONS", "SEED", "fast_mean", "reduced", "token_mean"]
 
 DIMENSIONS = 3
-# Tokens and targets; fewer are summed exactly by default, without and with a mask. From there on
-# the costs below decide.
-AUTO_FROM, MASKED_FROM = 512, 2048
+# Tokens and targets; fewer are summed exactly by default, where nodes would serve and where
+# expansions would. From there on the costs below decide.
+NODES_FROM, EXPANSIONS_FROM = 512, 2048
 CHECKS, SEED = 64, 0
 LEAST = 16  # least divisors whose means are checked
 MARGIN = 4.0  # by which checked errors are below the tolerance: those of other targets are larger
@@ -39,7 +40,10 @@ SMALLEST = 1e-17  # no expansion is finer
 # Nanoseconds: a pair of exact sums, a multiply-add of the matrix products, an exponential, a call,
 # and in a call the checks and what else each token takes.
 PAIR, PRODUCT, EXPONENTIAL, CALL, TOKEN = 1.2, 0.06, 3.0, 4e5, 240.0
-MOST_NODES = 100_000
+MOST_NODES, MOST_TERMS = 100_000, 100_000
+FINER = 0.01  # the tolerance of an expansion from one attempt to the next
+TURNING = 8  # tokens for each entry of the matrix that turns them, from which turning is cheap
+CORNERS = 6  # axes whose corners are checked
 MOST_PAIRS = 100_000_000  # of nodes on both sides, where there are not more of targets and tokens
 
 # What finds sums to a tolerance, finer at each attempt, and with them numbers: where these are
@@ -104,7 +108,8 @@ def fast_mean(
 
 def _few(x: Array, values: Array, order: Order | None) -> bool:
     """Return whether there are so few targets or tokens that a fast sum is not tried."""
-    return min(x.shape[-2], values.shape[-2]) < (AUTO_FROM if order is None else MASKED_FROM)
+    planar = x.shape[-1] <= DIMENSIONS and order is None
+    return min(x.shape[-2], values.shape[-2]) < (NODES_FROM if planar else EXPANSIONS_FROM)
 
 
 def _within(
@@ -131,11 +136,10 @@ def _within(
 
 def _task(sums: TokenSum, x: Array, values: Array, order: Order | None) -> Task | None:
     """Return how sums of this kind are looked for; None where there is no way."""
-    if x.shape[1] > DIMENSIONS:
-        return None
-    if isinstance(sums, SoftmaxSum):
+    few_axes = x.shape[1] <= DIMENSIONS
+    if isinstance(sums, SoftmaxSum) and (few_axes or TURNING * x.shape[1] ** 2 <= len(x)):
         return _softmax(sums, x, values, order)
-    if isinstance(sums, PointwiseSum) and order is None:
+    if isinstance(sums, PointwiseSum) and order is None and few_axes:
         return _exponential(sums, x, values) or _pointwise(sums, x, values)
     return None
 
@@ -145,10 +149,10 @@ def _softmax(sums: SoftmaxSum, x: Array, values: Array, order: Order | None) -> 
     centre = box(values)[0]
     if not _squares_finite(t, y, bias, centre):
         return None
-    find: Finder = partial(_by_nodes, t, y, bias, values - centre)
-    if order is not None:
-        find = partial(_by_expansion, t, y, bias, values - centre, order)
-    return Task(t, centre, [find])
+    by_nodes: Finder = partial(_by_nodes, t, y, bias, values - centre)
+    by_expansion: Finder = partial(_by_expansion, t, y, bias, values - centre, order)
+    planar = x.shape[1] <= DIMENSIONS and order is None
+    return Task(t, centre, [by_nodes if planar else by_expansion])
 
 
 def _exponential(sums: PointwiseSum, x: Array, values: Array) -> Task | None:
@@ -213,8 +217,10 @@ def _checked_rows(t: Array, order: Order | None) -> Array:
     if t.shape[1] > 1:  # nearest to each corner of the box
         half = box(t)[1]
         near = 1 / np.where(half > 0, half, 1.0)
-        corners = [near * signs for signs in product((-1, 1), repeat=t.shape[1])]
-        rows.append(np.array([(t @ corner).argmax() for corner in corners]))
+        flat = half < np.sort(half)[-CORNERS:][0]  # of many axes, the shorter ones
+        near[flat] = 0.0
+        sides = [(0,) if one else (-1, 1) for one in flat]
+        rows.append(np.array([(t @ (near * signs)).argmax() for signs in product(*sides)]))
     if order is not None:
         rows.append(np.argsort(order[0], kind="stable")[: CHECKS // 4])
     return np.unique(np.concatenate(rows))
@@ -281,13 +287,19 @@ def _too_dear(nodes: int, time: float, t: Array, y: Array, how: Evaluation) -> b
 
 
 def _by_expansion(
-    t: Array,
-    y: Array,
-    bias: Array,
-    values: Array,
-    order: Order,
-    how: Evaluation,
+    t: Array, y: Array, bias: Array, values: Array, order: Order | None, how: Evaluation,
     attempt: int,
-) -> tuple[Array, Array] | None:
-    finer = how.tol * 10.0 ** (-2 * attempt)
-    return None if finer < SMALLEST else causal_means(t, y, bias, values, order, finer)
+) -> tuple[Array, Array] | None:  # fmt: skip
+    tol = how.tol * FINER**attempt
+    terms = None if tol < SMALLEST else halves(scaled(t, y).radii, tol)
+    if terms is None or len(terms) > MOST_TERMS:
+        return None
+    time = (len(t) + len(y)) * cost(terms, values.shape[1] + 1)
+    pairs = len(t) * len(y)
+    if order is not None:
+        time, pairs = time + len(t) * BLOCK * PAIR, pairs // 2
+    if how.method == "auto" and time > PAIR * pairs:
+        return None
+    if order is None:
+        return means_and_shares(t, y, bias, values, terms)
+    return causal_means(t, y, bias, values, order, terms)
