@@ -81,7 +81,7 @@ def torch_sums(x, kind, rows, tile=256):
         return (t.cat(parts) / len(x)).numpy()
 
 
-def reference(x, rows, causal=False, kind="softmax", slope=0.0):
+def reference(x, rows, causal=False, slope=0.0, kind="softmax"):
     """Return the sums of a kind in extended precision at some rows."""
     y = x.astype(np.longdouble)
     means = []
@@ -132,8 +132,8 @@ def velocities(
     radius=3.0,
     tol=1e-10,
     share=1.0,
-    kind="softmax",
     discount=0.0,
+    kind="softmax",
 ):
     """One velocity of all tokens, Q = K = V = I, against torch; a discount is over them all."""
     x, eye = ball(n, d, radius), np.eye(d)
@@ -147,15 +147,14 @@ def velocities(
 
     count = int(share * n)
 
-    def theirs():
+    def by_torch():
         if kind == "softmax":
             return torch_attention(x, causal, None if share == 1 else count, discount / n)
         return torch_sums(x, kind, count)
 
-    peer = None if torch() is None else theirs
-    (mine, theirs), (found, other) = by_turns(ours, peer)
+    (mine, theirs), (found, other) = by_turns(ours, None if torch() is None else by_torch)
     chosen = np.random.default_rng(1).integers(count, size=SAMPLE)
-    exact = reference(x, chosen, causal, kind, discount / n)
+    exact = reference(x, chosen, causal, discount / n, kind)
     name = "torch is_causal" if causal else "torch" if kind == "softmax" else "torch, tiles"
     # Sums without normalisation are of all sizes, and few of those drawn among the largest.
     largest = np.linalg.norm(exact if kind == "softmax" else found, axis=1).max()

@@ -29,9 +29,9 @@ from transpde.kernels.sums import Order, PointwiseSum, SoftmaxSum, TokenSum
 __all__ = ["CHECKS", "DIMENSIONS", "SEED", "fast_mean", "reduced", "token_mean"]
 
 DIMENSIONS = 3
-# Tokens and targets; fewer are summed exactly by default, by nodes and by an expansion. From there
-# on the costs below decide.
-AUTO_FROM, EXPANDED_FROM = 512, 2048
+# Tokens and targets; fewer are summed exactly by default, where nodes would serve and where
+# expansions would. From there on the costs below decide.
+NODES_FROM, EXPANSIONS_FROM = 512, 2048
 CHECKS, SEED = 64, 0
 LEAST = 16  # least divisors whose means are checked
 MARGIN = 4.0  # by which checked errors are below the tolerance: those of other targets are larger
@@ -109,8 +109,8 @@ def fast_mean(
 
 def _few(x: Array, values: Array, order: Order | None) -> bool:
     """Return whether there are so few targets or tokens that a fast sum is not tried."""
-    by_nodes = order is None and x.shape[-1] <= DIMENSIONS
-    return min(x.shape[-2], values.shape[-2]) < (AUTO_FROM if by_nodes else EXPANDED_FROM)
+    planar = x.shape[-1] <= DIMENSIONS and order is None
+    return min(x.shape[-2], values.shape[-2]) < (NODES_FROM if planar else EXPANSIONS_FROM)
 
 
 def _within(
