@@ -38,10 +38,11 @@ class Attention(Unchanging, ABC):
         Args:
             measure: Particles, a Gaussian, a Grid, a Circle or an Axial.
             method: how sums over Particles are evaluated. "exact": one by one, in time n m for m
-                targets. "interpolated": softmax, L2, Sinkhorn and masked softmax sums in at most
-                three dimensions from Chebyshev nodes or a separable expansion, in time n + m;
-                each call is checked on exact sums and falls back to them. "auto": whichever is
-                faster, exact for fewer than 2048 tokens.
+                targets. "interpolated", in time n + m: in at most three dimensions from Chebyshev
+                nodes, and softmax and L2 sums in more, or behind a mask, from a separable
+                expansion, where tokens are spread along at most eight axes; each call is checked
+                on exact sums and falls back to them. "auto": whichever is faster, exact for few
+                tokens.
             tol: the largest error of a method that is not exact, relative to the largest sum,
                 measured from zero and from the middle of the tokens.
 

@@ -44,9 +44,10 @@ def means_and_shares(
     width = min(max(width, BLOCK), WIDEST)
 
     def total(chunk: slice) -> list[Array]:
-        sums, along = terms.empty(len(columns)), Sweep(terms.functions, unit.y)
-        for some in slices(chunk.start, chunk.stop, width):
-            terms.add(sums, along[some], columns[:, some])
+        sums, along = terms.empty(len(columns)), Sweep(terms.functions, unit.y[chunk])
+        here = columns[:, chunk]
+        for some in slices(0, here.shape[1], width):
+            terms.add(sums, along[some], here[:, some])
         return sums
 
     parts = in_threads(total, _chunks(len(y)), len(y) * time)
@@ -54,9 +55,9 @@ def means_and_shares(
     found = np.empty((len(columns), len(t)))
 
     def fill(chunk: slice) -> None:
-        along = Sweep(terms.functions, unit.t)
-        for some in slices(chunk.start, chunk.stop, width):
-            found[:, some] = terms.read(sums, along[some])
+        along, here = Sweep(terms.functions, unit.t[chunk]), found[:, chunk]
+        for some in slices(0, here.shape[1], width):
+            here[:, some] = terms.read(sums, along[some])
 
     in_threads(fill, _chunks(len(t)), len(t) * time)
     return (found[:-1] / found[-1]).T, found[-1] / weights.sum()
@@ -69,7 +70,7 @@ def _chunks(n: int) -> list[slice]:
 def causal_means(
     t: Array, y: Array, bias: Array, values: Array, order: tuple[Array, Array], terms: Halves
 ) -> tuple[Array, Array]:
-    """Return means over the tokens at or before each target's position, and shares.
+    """Return means under exp(t.y + bias) over the tokens at or before each target, and shares.
 
     Blocks of tokens before the target's own come by the expansion, its own block exactly: the
     share is what reaches the target over the weights of the blocks before. What has been summed

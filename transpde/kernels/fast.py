@@ -1,7 +1,9 @@
 r"""Sums over tokens faster than pair by pair, checked at every call on exact sums.
 
-For each kind of sum there are `Finder`s; `_task` says which are tried, and in which order. What
-is checked, with a margin: seeded draws of targets, the extremes of each axis, those nearest to the
+For each kind of sum there are `Finder`s; `_task` says which are tried, and in which order. In at
+most three dimensions they interpolate; softmax means in more, or behind a mask, come from the
+separable expansion, whose cost is that of the axes along which the tokens are spread. What is
+checked, with a margin: seeded draws of targets, the extremes of each axis, those nearest to the
 corners of their box and the farthest from its centre, behind a mask those that see least, and
 those whose quotients have the least divisors, where an error is magnified most; of sums without a
 divisor, the largest ones. Where the check or the cost says no, the sums are exact.
@@ -44,7 +46,7 @@ COLUMN = 0.07  # more of a pair for each column of the values
 MOST_NODES, MOST_TERMS = 100_000, 100_000
 FINER = 0.01  # the tolerance of an expansion from one attempt to the next
 TURNING = 8  # tokens for each entry of the matrix that turns them, from which turning is cheap
-CORNERS = 6  # axes whose corners are checked
+CORNERS = 6  # the longest axes, whose corners are checked
 MOST_PAIRS = 100_000_000  # of nodes on both sides, where there are not more of targets and tokens
 
 # What finds sums to a tolerance, finer at each attempt, and with them numbers: where these are
