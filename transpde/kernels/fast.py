@@ -42,6 +42,9 @@ SMALLEST = 1e-17  # no expansion is finer
 # Nanoseconds: a pair of exact sums, a multiply-add of the matrix products, an exponential, a call,
 # and in a call the checks and what else each token takes.
 PAIR, PRODUCT, EXPONENTIAL, CALL, TOKEN = 1.2, 0.06, 3.0, 4e5, 240.0
+# In three dimensions an expansion has far fewer terms than there are nodes where the product of
+# the sizes of the axes is large, and reaches the tolerance where none of them is.
+MANY, LONG = 8.0, 16.0
 COLUMN = 0.07  # more of a pair for each column of the values
 MOST_NODES, MOST_TERMS = 100_000, 100_000
 FINER = 0.01  # the tolerance of an expansion from one attempt to the next
@@ -154,8 +157,11 @@ def _softmax(sums: SoftmaxSum, x: Array, values: Array, order: Order | None) -> 
         return None
     by_nodes: Finder = partial(_by_nodes, t, y, bias, values - centre)
     by_expansion: Finder = partial(_by_expansion, t, y, bias, values - centre, order)
-    planar = x.shape[1] <= DIMENSIONS and order is None
-    return Task(t, centre, [by_nodes if planar else by_expansion])
+    if order is not None or x.shape[1] > DIMENSIONS:
+        return Task(t, centre, [by_expansion])
+    sizes = box(t)[1] * box(y)[1]
+    many = x.shape[1] == DIMENSIONS and sizes.prod() > MANY and sizes.max() <= LONG
+    return Task(t, centre, [by_expansion, by_nodes] if many else [by_nodes])
 
 
 def _exponential(sums: PointwiseSum, x: Array, values: Array) -> Task | None:
