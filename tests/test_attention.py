@@ -356,6 +356,34 @@ def test_velocity_agrees_with_its_definition_in_thirty_digits(name, where):
     assert np.abs(got - expected).max() <= 1e-10 * np.abs(expected).max()
 
 
+@every_row
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_interpolated_sums_obey_the_laws_and_the_definition(name, d):
+    """In the same digits whatever the order and the axes, and to the tolerance of the sums."""
+    rng, tol = np.random.default_rng(17), 1e-11
+    row, order, R = ROWS[name], rng.permutation(40), orthogonal(rng, d)
+    tokens, (Q, K, V) = cloud(rng, n=40, d=d, masked=row.masked), head_parameters(rng, d)
+
+    def fast(attention, tokens):
+        return tokens.velocities(attention(tokens, method="interpolated", tol=tol))
+
+    attention = row.make(Q, K, V)
+    v = fast(attention, tokens)
+    size = tol * np.abs(v).max() * (1 + row.heads)  # summands may be larger than their sum
+    assert np.abs(fast(attention, moved(tokens, order=order)) - v[order]).max() <= 4 * size
+    assert np.abs(fast(attention, moved(tokens, repeat=2))[::2] - v).max() <= 4 * size
+    if name != "with feed-forward":
+        turned = row.make(Q @ R.T, K @ R.T, R @ V @ R.T)
+        w = fast(turned, moved(tokens, tokens.points @ R.T))
+        assert np.abs(w - v @ R.T).max() <= 4 * size
+    seen = np.full(40, True)
+    if row.masked:
+        seen = tokens.positions <= tokens.positions[3]
+    weights = tokens.weights[seen] / tokens.weights[seen].sum()
+    expected = row.reference((Q, K, V), tokens.points[seen], weights, tokens.points[3])
+    assert np.abs(v[3] - expected).max() <= 4 * size
+
+
 @pytest.mark.parametrize("head", ["softmax", "l2", "sinkhorn", "sigmoid"])
 def test_scores_of_1e4_lose_no_digits(head):
     rng = np.random.default_rng(8)

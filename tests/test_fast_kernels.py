@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import transpde as tp
-from transpde import kernels
-from transpde.kernels import Evaluation, fast, nodes, separable, sinkhorn
+from transpde import convergence, kernels
+from transpde.kernels import Evaluation, expanded, fast, nodes, pointwise, separable, sinkhorn
 from transpde.kernels.blocks import CausalOrder, in_threads, one_blas_thread
 
 SHAPES = ("ball", "clusters", "line", "outlier", "repeated", "point", "corner", "angle", "tail")
@@ -85,6 +86,169 @@ def test_interpolation_keeps_its_tolerance_or_is_exact(drawn, tol, kind):
         assert relative_difference(found, exact) <= max(tol, 1e-13)
 
 
+def unnormalised(d, seed):
+    """Heads without normalisation, of full and of low rank, with a bias and without."""
+    rng = np.random.default_rng([seed, 2])
+    Q, K = rng.normal(size=(2, d, d)) / np.sqrt(d)
+    V, I = rng.normal(size=(d, d)), np.eye(d)
+    tall = rng.normal(size=(2, d + 2, d)) / (d + 2)
+    return [
+        tp.Unnormalized(I, I, V),
+        tp.Unnormalized(Q, K, I),
+        tp.Unnormalized(Q[:1], K[:1], V),
+        tp.Unnormalized(*tall, V),
+        tp.Sigmoid(I, I, V),
+        tp.Sigmoid(Q, K, I, bias=-2.5),
+        tp.Sigmoid(Q[:1], K[:1], V, bias=1.0),
+        tp.Sigmoid(*tall, V, bias=4.0),
+    ]
+
+
+@settings(max_examples=80, deadline=None)
+@example({"shape": "line", "n": 200, "d": 3, "radius": 6.0, "seed": 0}, 1e-8, 4, True)
+@example({"shape": "point", "n": 200, "d": 2, "radius": 3.0, "seed": 0}, 1e-8, 0, False)
+@example({"shape": "point", "n": 200, "d": 2, "radius": 3.0, "seed": 0}, 1e-8, 5, False)
+@given(
+    clouds,
+    st.sampled_from([0.3, 1e-4, 1e-7, 1e-10, 1e-12, 1e-16, 1e-300]),
+    st.integers(0, 7),
+    st.booleans(),
+)
+def test_sums_without_normalisation_keep_their_tolerance_or_are_exact(drawn, tol, kind, zeros):
+    x, n = cloud(**drawn), drawn["n"]
+    weights = np.random.default_rng(drawn["seed"]).random(n) ** 4
+    if zeros:
+        weights[::3] = 0.0
+    tokens = tp.Particles(x, weights / weights.sum())
+    head = unnormalised(drawn["d"], drawn["seed"])[kind]
+    ways = {}
+    with np.errstate(all="ignore"):
+        for method in ("exact", "interpolated", "auto"):
+            ways[method] = head(tokens, method=method, tol=tol).values(x)
+    exact = ways.pop("exact")
+    for found in ways.values():
+        if np.isfinite(exact).all():
+            assert relative_difference(found, exact) <= max(tol, 2e-13)
+        else:  # beyond the floats: as exact sums are
+            assert np.array_equal(found, exact, equal_nan=True)
+
+
+def extended(head, x, weights):
+    """Sums in extended precision, by the definition."""
+    y, w = x.astype(np.longdouble), weights.astype(np.longdouble)
+    scores = (y @ head.query.T.astype(np.longdouble)) @ (y @ head.key.T).T
+    sigmoid = isinstance(head, tp.Sigmoid)
+    P = 1 / (1 + np.exp(-scores - head.bias)) if sigmoid else np.exp(scores)
+    return np.asarray((P * w) @ y @ head.value.T, dtype=float)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("radius", [0.01, 1.0, 2.0, 3.0])
+@pytest.mark.parametrize("kind", range(8))
+def test_sums_without_normalisation_against_extended_precision(d, radius, kind):
+    """To the tolerance of the largest sum, interpolated unless the nodes are too many."""
+    n, tol = 700, 1e-9
+    x, weights = cloud("ball", n, d, radius, 11), np.arange(1.0, n + 1)
+    weights /= weights.sum()
+    head, tokens = unnormalised(d, 4)[kind], tp.Particles(x, weights)
+    found = head(tokens, method="interpolated", tol=tol)(x)
+    size = np.abs(found).max()
+    assert np.abs(found - extended(head, x, weights)).max() <= tol * size
+    exact = head(tokens, method="exact")(x)
+    too_many = d == 3 and radius >= 2 and kind in (4, 5)
+    assert np.array_equal(found, exact) == too_many
+    assert np.abs(exact - extended(head, x, weights)).max() <= 1e-13 * size
+
+
+def test_small_unnormalised_sums_keep_digits_of_their_own():
+    """The quadratic leaves the relative error of each sum small, not that of the largest alone."""
+    x = cloud("ball", 4000, 2, 3.0, 5)
+    head, tokens = tp.Unnormalized(*[np.eye(2)] * 3), tp.Particles(x)
+    found, exact = (head(tokens, method=m, tol=1e-10)(x) for m in ("interpolated", "exact"))
+    sizes = np.linalg.norm(exact, axis=1)
+    outer = sizes > 1e-3 * sizes.max()
+    apart = np.linalg.norm(found - exact, axis=1) / sizes
+    assert sizes.max() / sizes.min() > 1e3
+    assert apart[outer].max() <= 1e-10
+    assert np.abs(found - exact).max() <= 1e-10 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("kind", [tp.Unnormalized, tp.Sigmoid])
+@pytest.mark.parametrize(("d", "radius"), [(1, 3.0), (2, 2.0), (3, 1.0)])
+def test_fast_sums_without_normalisation_are_used_where_they_should_be(
+    kind, d, radius, monkeypatch
+):
+    """Without a fall-back: exact sums of all targets are forbidden."""
+    x, head = cloud("ball", 9000, d, radius, 0), kind(*[np.eye(d)] * 3)
+    exact = head(tp.Particles(x), method="exact")(x[:50])
+    allowed = kernels.TokenSum.mean
+
+    def few_or_nodes(self, targets, values, order=None):
+        assert len(targets) * len(values) <= 9000**2 / 8
+        return allowed(self, targets, values, order)
+
+    monkeypatch.setattr(kernels.TokenSum, "mean", few_or_nodes)
+    found = head(tp.Particles(x))(x)
+    assert relative_difference(found[:50], exact) <= 1e-10
+
+
+@pytest.mark.parametrize("kind", [tp.Unnormalized, tp.Sigmoid])
+def test_without_normalisation_a_check_that_fails_leads_to_exact_sums(kind, monkeypatch):
+    x = cloud("ball", 3000, 2, 3.0, 0)
+    tokens, head = tp.Particles(x), kind(*[np.eye(2)] * 3)
+    exact, few = head(tokens, method="exact")(x), nodes.Nodes((3, 3))
+    monkeypatch.setattr(fast, "nodes_needed", lambda *given: few)
+    monkeypatch.setattr(fast, "both_sides", lambda *given: pointwise.BothSides(few, few))
+    assert np.array_equal(head(tokens, method="interpolated")(x), exact)
+    rough = fast.fast_mean(head.token_sum(tokens), x, x, None, Evaluation("interpolated", 3.9))
+    assert rough is not None  # the same nodes do for a tolerance that they meet
+    assert 1e-8 < relative_difference(rough, exact) < 1
+
+
+@pytest.mark.parametrize("kind", [tp.Unnormalized, tp.Sigmoid])
+@pytest.mark.parametrize("huge", [1e155, 1e200, -1.7e308, np.nan])
+def test_one_huge_value_is_summed_exactly_without_normalisation(kind, huge):
+    x = cloud("ball", 2100, 2, 2.0, 0)
+    x[7, 0] = huge
+    tokens, head = tp.Particles.trusted(x, np.full(2100, 1 / 2100)), kind(*[np.eye(2)] * 3)
+    with np.errstate(all="ignore"):
+        ways = [head(tokens, method=m).values(x) for m in ("exact", "auto", "interpolated")]
+    assert np.array_equal(ways[0], ways[1], equal_nan=True)
+    assert np.array_equal(ways[0], ways[2], equal_nan=True)
+
+
+def test_sums_of_any_smooth_function_with_and_without_a_shift():
+    """The check decides: an analytic function is interpolated, one with a corner is not."""
+    rng = np.random.default_rng(0)
+    x, keys, values = rng.uniform(-1, 1, (3000, 2)), rng.uniform(-1, 1, (2500, 2)), None
+    values, weights = rng.normal(size=(2500, 3)), rng.random(2500)
+    M = np.array([[0.8, 0.3], [-0.2, 1.1]])
+    how = Evaluation("interpolated", 1e-10)
+    for function, smooth in ((np.tanh, True), (np.cos, True), (np.abs, False)):
+        for shift in (None, np.array([0.4, -0.7])):
+            sums = kernels.PointwiseSum(M, shift, keys, weights, function)
+            scores = (x @ M.T - (0 if shift is None else shift)) @ keys.T
+            exact = (function(scores) * weights) @ values
+            found = fast.fast_mean(sums, x, values, None, how)
+            assert (found is not None) == smooth
+            if smooth:
+                assert relative_difference(found, exact) <= 1e-10
+    tall = kernels.PointwiseSum(np.ones((3, 2)), np.ones(3), np.ones((9, 3)), np.ones(9), np.tanh)
+    assert fast.fast_mean(tall, x, np.ones((9, 1)), None, how) is None
+
+
+@pytest.mark.parametrize("a", [0.3, 1.0, 4.0])
+def test_series_of_a_function_are_as_long_as_their_poles_say(a):
+    """The poles of the sigmoid at i pi set the length on windows of half-width a."""
+    for tol in (1e-6, 1e-10):
+        found = pointwise.series_length(expit, -3 * a, 3 * a, a, tol)
+        rate = np.log(convergence.bernstein_parameter(np.array([1j * np.pi / a])).min())
+        assert np.log(1 / tol) / rate - 4 <= found <= np.log(4 / tol) / rate + 4
+    assert pointwise.series_length(lambda s: 2 * s + 1, -1.0, 1.0, 1.0, 1e-10) == 2
+    assert pointwise.series_length(np.abs, -1.0, 1.0, 1.0, 1e-10) is None
+    assert pointwise.series_length(expit, -1.0, 1.0, 1.0, 1e-300) is None
+
+
 @settings(max_examples=40, deadline=None)
 @given(clouds, st.sampled_from([1e-4, 1e-8, 1e-11]), st.sampled_from(["places", "ties", "mixed"]))
 def test_causal_expansion_keeps_its_tolerance_or_is_exact(drawn, tol, places):
@@ -104,7 +268,7 @@ def test_causal_expansion_keeps_its_tolerance_or_is_exact(drawn, tol, places):
         assert relative_difference(found, exact) <= tol
 
 
-@pytest.mark.parametrize(("d", "radius"), [(1, 3.0), (2, 1.0), (2, 3.0), (3, 1.0)])
+@pytest.mark.parametrize(("d", "radius"), [(1, 3.0), (2, 3.0), (3, 1.0), (4, 1.0), (5, 0.5)])
 def test_fast_sums_are_used_where_they_should_be(d, radius, monkeypatch):
     """Without a fall-back: exact sums of all targets are forbidden."""
     x = cloud("ball", 9000, d, radius, 0)
@@ -152,7 +316,7 @@ def test_the_least_shares_behind_a_mask_are_checked(monkeypatch):
     wrong = []
 
     def spoiled(*given):
-        means, shares = separable.causal_means(*given)
+        means, shares = expanded.causal_means(*given)
         wrong.append(int(shares.argmin()))
         means[wrong[-1]] += 1.0
         return means, shares
@@ -247,23 +411,28 @@ def test_seen_counts_tokens_at_or_before():
 # --- the expansion -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("d", [1, 2, 3])
-@pytest.mark.parametrize("tol", [1e-6, 1e-10])
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("tol", [1e-4, 1e-6, 1e-10])
 def test_expansion_of_the_gaussian_keeps_its_tolerance(d, tol):
     rng = np.random.default_rng(d)
-    radii = np.array([1.5, 0.7, 0.0])[:d]
+    radii = np.array([1.5, 0.7, 0.0, 0.9, 0.3])[:d]
     t, y = (rng.uniform(-1, 1, (200, d)) * radii for _ in range(2))
-    terms = separable.expansion(radii, tol)
-    product = terms.products(terms.along(t)).T @ terms.products(terms.along(y))
     gaussian = np.exp(-((t[:, None] - y) ** 2).sum(axis=-1) / 2)
-    error = np.abs(product - gaussian).max()
-    assert error <= 3 * tol
-    finer = separable.expansion(radii, tol * 1e-3)
+    terms = separable.expansion(radii, tol, most=10_000)
+    product = terms.at(t).T @ terms.at(y)
+    assert np.abs(product - gaussian).max() <= 3 * tol
+    finer = separable.expansion(radii, tol * 1e-3, most=100_000)
     assert len(finer) > len(terms)
+    pairs = separable.halves(radii, tol)
+    assert len(pairs) >= len(terms)  # steps hold some more
+    sums = pairs.empty(len(y))
+    pairs.add(sums, pairs.functions.along(y), np.eye(len(y)))
+    assert np.abs(pairs.read(sums, pairs.functions.along(t)).T - gaussian).max() <= 3 * tol
 
 
 def test_expansion_refuses_what_is_too_large():
     assert separable.expansion(np.array([20.0]), 1e-10) is None
+    assert separable.halves(np.full(separable.MOST_AXES + 1, 0.1), 1e-10) is None
     assert separable.expansion(np.array([3.0, 3.0, 3.0]), 1e-10, most=100) is None
 
 

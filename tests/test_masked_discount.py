@@ -31,7 +31,8 @@ def by_definition(name, parameters, cloud, discount, strict):
         seen = [j for j in range(len(x)) if (s[j] < s[i] if strict else s[j] <= s[i])]
         if not seen:
             continue
-        key = np.array([w[j] * np.exp(-discount * (s[i] - s[j])) for j in seen])
+        last = max(s[j] for j in seen)  # s[i] makes a factor that cancels, and may underflow
+        key = np.array([w[j] * np.exp(-discount * (last - s[j])) for j in seen])
         score = np.array([SCORES[name](Q @ x[i], K @ x[j]) for j in seen])
         total = key @ score if name in ("softmax", "l2") else key.sum()
         found[i] = V @ ((key * score) @ x[seen]) / total
@@ -88,6 +89,25 @@ def test_large_clouds_are_summed_as_small_ones_are(strict):
             assert np.abs(found[rows] - matrix[rows] @ cloud.points).max() <= 1e-9
 
 
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("name", ["softmax", "l2"])
+def test_a_discount_may_be_steeper_than_any_weight(name, strict):
+    """A discount of 10^4 over the sequence: its exponential is no number, quotients of it are."""
+    rng = np.random.default_rng(6)
+    parameters, n = rng.normal(size=(3, 2, 2)) / 2, 60
+    s = np.sort(rng.integers(n // 2, size=n) / (n // 2 - 1))
+    cloud = tp.Particles(rng.normal(size=(n, 2)), positions=s)
+    for discount in (5e2, 1e4, 1e5):
+        attention = tp.Masked(HEADS[name](*parameters), discount, strict)
+        wanted = by_definition(name, parameters, cloud, discount, strict)
+        for found in (
+            attention(cloud)(cloud.points, s),
+            attention.matrix(cloud) @ cloud.points @ attention.head.value.T,
+            attention(cloud, method="interpolated", tol=1e-9)(cloud.points, s),
+        ):
+            assert np.abs(found - wanted).max() <= (1e-9 + 1e-15 * discount) * np.abs(wanted).max()
+
+
 def test_weights_without_scores_are_those_of_the_closed_form():
     n, discount = 30, 3.0
     cloud = tp.Particles(np.ones((n, 1)), positions=np.arange(1, n + 1) / n)
@@ -128,8 +148,12 @@ def test_what_does_not_fit_is_refused():
     placed = tp.Particles([[0.0], [1.0]], positions=[0.0, 10.0])
     with pytest.raises(ValueError, match="discount: must be a finite number of at least 0"):
         tp.Masked(head, discount=-0.5)
-    with pytest.raises(ValueError, match="discount: must be at most 60"):
-        tp.Masked(head, discount=61.0)(placed)
+    with pytest.raises(ValueError, match="discount: must be at most 60, 600 over the span"):
+        tp.Masked(tp.Unnormalized([[1.0]], [[1.0]], [[1.0]]), discount=61.0)(placed)
+    with pytest.raises(ValueError, match="discount: must be at most 60, 600 over the span"):
+        tp.Masked(tp.MultiHead([head, tp.Linear([[1.0]], [[1.0]], [[1.0]])]), 61.0)(placed)
+    with pytest.raises(ValueError, match=r"must be at most 1e\+04, 100000 over the span"):
+        tp.Masked(head, discount=2e5)(placed)
     with pytest.raises(ValueError, match="needs tokens with positions"):
         tp.Masked(head, strict=True)(tp.Particles([[0.0]]))
 

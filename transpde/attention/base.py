@@ -38,10 +38,12 @@ class Attention(Unchanging, ABC):
         Args:
             measure: Particles, a Gaussian, a Grid, a Circle or an Axial.
             method: how sums over Particles are evaluated. "exact": one by one, in time n m for m
-                targets. "interpolated": softmax, L2, Sinkhorn and masked softmax sums in at most
-                three dimensions from Chebyshev nodes or a separable expansion, in time n + m;
-                each call is checked on exact sums and falls back to them. "auto": whichever is
-                faster, exact for fewer than 2048 tokens.
+                targets. "interpolated", in time n + m: softmax, L2, unnormalised and sigmoid sums
+                in at most three dimensions from Chebyshev nodes; softmax and L2 sums in more
+                dimensions, softmax and L2 behind a mask with or without a discount, and Sinkhorn
+                by a separable expansion. Each call is checked on exact sums and falls back to
+                them. "auto": whichever costs less, exact for fewer than 512 tokens, or 2048
+                behind a mask and from four dimensions on.
             tol: the largest error of a method that is not exact, relative to the largest sum,
                 measured from zero and from the middle of the tokens.
 

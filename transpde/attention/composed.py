@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from transpde.attention.base import Attention, MultiHead
 from transpde.attention.heads import Head, at_rows
-from transpde.attention.normalised import Sinkhorn
+from transpde.attention.normalised import L2, Sinkhorn, Softmax
 from transpde.checks import (
     Array,
     brief,
@@ -23,12 +23,14 @@ from transpde.checks import (
     same_size,
 )
 from transpde.fields import Field, VelocityField, in_range
-from transpde.kernels import Evaluation, TokenSum, matrix_product, token_mean
+from transpde.kernels import EXACT, Evaluation, SoftmaxSum, TokenSum, matrix_product, token_mean
 from transpde.measures import Gaussian, Grid, Measure, Particles
 
 __all__ = ["Masked"]
 
-STEEPEST = 600.0  # the discount times the span of the positions: its exponential is a weight
+# The discount times the span of the positions: its exponential is a weight of a token, or, where
+# only quotients of weights count, it is added to the scores, whose last digits it takes.
+STEEPEST, STEEPEST_SCORE = 600.0, 1e5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,8 +52,8 @@ class Masked(Attention):
     Raises:
         TypeError: another attention; a measure that is not Particles.
         ValueError: a negative discount, or one that is more than 600 over the span of the
-            positions; particles without positions; a position at or before which there is no
-            mass, unless strict.
+            positions, 1e5 for softmax and L2 heads; particles without positions; a position at
+            or before which there is no mass, unless strict.
 
     Source: `vaswani2017attention`; as a measure over positions `castin2025unified`; the discount
     `press2022train`.
@@ -109,27 +111,34 @@ class Masked(Attention):
 
     def _token_field(self, measure: Particles, how: Evaluation) -> VelocityField:
         head: Any = self.head
-        weighed = self._weighed(measure)
-        return MaskedField(head, weighed, head.token_sum(weighed, how), how, self.strict)
+        return MaskedField(head, measure, self._sums(measure, how), how, self.strict)
 
-    def _weighed(self, measure: Particles) -> Particles:
-        """Return the tokens with weights times e^(discount position)."""
+    def _sums(self, measure: Particles, how: Evaluation = EXACT) -> TokenSum:
+        """Return the sums over the tokens, with weights times e^(discount position)."""
+        head: Any = self.head
         if not self.discount:
-            return measure
+            return head.token_sum(measure, how)
         places: Any = measure.positions
-        w = measure.weights * np.exp(
-            self.discount * (places - np.maximum.reduce(places, axis=-1, keepdims=True))
-        )
+        exponents = self.discount * (places - np.maximum.reduce(places, axis=-1, keepdims=True))
+        if self._normalised:  # the logarithms of the weights have any range
+            sums: SoftmaxSum = head.token_sum(measure, how)
+            return replace(sums, bias=sums.bias + exponents)
+        w = measure.weights * np.exp(exponents)
         w = w / np.add.reduce(w, axis=-1, keepdims=True)
-        return Particles.trusted(measure.points, w, places, measure.space)
+        return head.token_sum(Particles.trusted(measure.points, w, places, measure.space), how)
+
+    @property
+    def _normalised(self) -> bool:
+        """Whether only quotients of the weights count, not the weights themselves."""
+        heads = self.head.heads if isinstance(self.head, MultiHead) else (self.head,)
+        return all(isinstance(head, L2 | Softmax) for head in heads)
 
     def _matrix(self, measure: Particles) -> Array:
         if self._sum is not None:
             return self._sum._matrix(measure)
-        head: Any = self.head
-        weighed, targets = self._weighed(measure), measure.positions
-        seen, resting = seen_from(targets, weighed, self.strict)
-        found: Array = head.token_sum(weighed).matrix(measure.points, (seen, targets))
+        seen, resting = seen_from(measure.positions, measure, self.strict)
+        order: Any = (seen, measure.positions)
+        found = self._sums(measure).matrix(measure.points, order)
         return found if resting is None else np.where(resting[..., None], 0.0, found)
 
     def _check_kind(self, measure: Measure) -> None:
@@ -147,9 +156,10 @@ class Masked(Attention):
                 "Give them: Particles(points, weights, positions)."
             )
         span = float(np.ptp(measure.positions, axis=-1).max())
-        if self.discount * span > STEEPEST:
+        steepest = STEEPEST_SCORE if self._normalised else STEEPEST
+        if self.discount * span > steepest:
             raise ValueError(
-                f"discount: must be at most {STEEPEST / span:.4g}, {STEEPEST:g} over the span of "
+                f"discount: must be at most {steepest / span:.4g}, {steepest:g} over the span of "
                 f"the positions; got {self.discount}. Positions j/n make a discount one over the "
                 "whole sequence."
             )

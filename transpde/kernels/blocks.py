@@ -60,6 +60,11 @@ class CausalOrder(NamedTuple):
         targets = np.argsort(counts, kind="stable")
         return cls(targets, tokens, counts[targets], False)
 
+    def part(self, some: slice) -> CausalOrder:
+        """Return the order of the targets among a slice of the ordered tokens."""
+        counts = np.clip(self.counts - some.start, 0, some.stop - some.start)
+        return CausalOrder(self.targets, self.tokens, counts, self.whole)
+
     def running(self, choose: np.ufunc, values: Array) -> Array:
         """Return for each target the largest or least value among the tokens that it sees."""
         if self.whole:

@@ -1,16 +1,16 @@
-r"""Softmax means by interpolation from Chebyshev nodes, for targets in at most three dimensions.
+r"""Sums of exponentials by interpolation from Chebyshev nodes, in at most three dimensions.
 
 On the nodes of a box around the targets, $Z(t) = \sum_j e^{t\cdot y_j + b_j}$ and
 $N(t) = \sum_j e^{t\cdot y_j + b_j} v_j$ need one exponential a token, node and *axis*: the rest
 are matrix products. Their quotient has poles off the real axis, and Z alone ranges over many
 powers of ten. Both are therefore divided by the exponential of a quadratic fitted to log Z,
 interpolated, and divided by each other: the factor cancels. For Gaussian data log Z is a
-quadratic.
+quadratic. Where N itself is wanted, the factor comes back at the targets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,12 +21,16 @@ from transpde.kernels.blocks import box, in_threads, slices
 
 __all__ = [
     "Nodes",
+    "at_targets",
+    "coefficients_of",
     "from_values",
     "interpolated_means",
+    "interpolated_sums",
     "means_and_divisors",
     "nodes_needed",
     "places_of",
     "polynomials",
+    "tensor_sums",
 ]
 
 # Of tokens, added in order: the result does not depend on the number of threads.
@@ -102,24 +106,100 @@ def means_and_divisors(
     What is divided has an error of one size over the whole box: the quotient is worst where the
     divisor is least.
     """
-    centre, half = box(t)
-    scale = np.where(half > 0, half, 1.0)
-    bias = bias + y @ centre
-    y = (y - box(y)[0]) * scale  # the middle of the keys gives a factor that cancels
-    weights = np.exp(bias - bias.max())
-    columns = np.vstack([weights * values.T, weights])
-    places = [places_of(p) for p in nodes.counts]
-    sums, logs = _node_sums(places, y, columns)
-    with np.errstate(divide="ignore"):
-        tilt = _quadratic(places, np.log(sums[-1]) + logs)
-    return _quotients((t - centre) / scale, _coefficients(sums * np.exp(logs - tilt)))
+    at_nodes = _SumsAtNodes.of(t, y, bias, values, nodes)
+    result, divisors = np.empty((len(t), values.shape[1])), np.empty(len(t))
+
+    def put(rows: slice, found: Array) -> None:
+        result[rows], divisors[rows] = (found[:-1] / found[-1]).T, found[-1]
+
+    at_targets(at_nodes.units, at_nodes.coefficients, put)
+    return result, divisors
+
+
+def interpolated_sums(
+    t: Array, y: Array, bias: Array, values: Array, heights: Array, nodes: Nodes
+) -> Array:
+    """Return the sums (m, c) of values (n, c) times exp(t.y + bias + height of the target)."""
+    at_nodes = _SumsAtNodes.of(t, y, bias, values, nodes)
+    result, units = np.empty((len(t), values.shape[1])), at_nodes.units
+    middle = box(y)[0]
+
+    def put(rows: slice, found: Array) -> None:
+        level = heights[rows] + (t[rows] - at_nodes.centre) @ middle + at_nodes.top
+        level += _monomials(units[:, rows].T) @ at_nodes.quadratic
+        result[rows] = (found[:-1] * np.exp(level)).T
+
+    at_targets(units, at_nodes.coefficients, put)
+    return result
+
+
+class _SumsAtNodes(NamedTuple):
+    """Sums over tokens at the nodes, divided by the exponential of a quadratic.
+
+    The sums of values come first and those of the weights last. They want, besides the quadratic,
+    a factor exp((t - centre).middle + top), with the middle of the keys.
+    """
+
+    coefficients: Array  # (c + 1, p1, ..., pd), Chebyshev
+    units: Array  # the targets in [-1, 1]^d, an axis a row
+    centre: Array
+    top: float
+    quadratic: Array
+
+    @classmethod
+    def of(cls, t: Array, y: Array, bias: Array, values: Array, nodes: Nodes) -> _SumsAtNodes:
+        centre, half = box(t)
+        scale = np.where(half > 0, half, 1.0)
+        bias = bias + y @ centre
+        top = bias.max()
+        columns = np.empty((values.shape[1] + 1, len(values)))  # in one piece: n may be large
+        weights = np.exp(bias - top, out=columns[-1])
+        np.multiply(weights, values.T, out=columns[:-1])
+        places = [places_of(p) for p in nodes.counts]
+        sums, logs = _node_sums(places, _across(y, box(y)[0]) * scale[:, None], columns)
+        with np.errstate(divide="ignore"):
+            tilt, quadratic = _quadratic(places, np.log(sums[-1]) + logs)
+        coefficients = coefficients_of(sums * np.exp(logs - tilt))
+        return cls(
+            coefficients, _across(t, centre) / scale[:, None], centre, float(top), quadratic
+        )
+
+
+def _across(points: Array, centre: Array) -> Array:
+    """Return points (n, d) from a centre, an axis a row."""
+    return np.subtract(points.T, centre[:, None], order="C")
 
 
 def _node_sums(places: list[Array], y: Array, columns: Array) -> tuple[Array, Array]:
-    """Return S (c, p1, ..., pd) and L (p1, ..., pd): the sums at the nodes are S times exp(L)."""
-    reach, counts = box(y)[1], [len(u) for u in places]
-    y, c = np.ascontiguousarray(y.T), len(columns)
+    """Return S (c, p1, ..., pd) and L (p1, ..., pd): the sums at the nodes are S times exp(L).
+
+    The keys are (d, n).
+    """
+    reach, counts = box(y.T)[1], [len(u) for u in places]
     lows = [np.abs(u)[:, None] * r for u, r in zip(places, reach, strict=True)]
+
+    def exponentials(some: slice, factors: list[Array]) -> None:
+        for u, low, along, factor in zip(places, lows, y, factors, strict=True):
+            np.multiply.outer(u, along[some], out=factor)
+            factor -= low
+            np.exp(factor, out=factor)
+
+    logs = np.asarray(sum(np.ix_(*[low[:, 0] for low in lows])) + 0.0)
+    return tensor_sums(columns, counts, exponentials), logs
+
+
+def tensor_sums(
+    columns: Array, counts: Sequence[int], fill: Callable[[slice, list[Array]], None]
+) -> Array:
+    """Return the sums (c, p1, ..., pd) over n tokens of columns (c, n) times a factor an axis.
+
+    Args:
+        columns: shape (c, n).
+        counts: p1, ..., pd.
+        fill: called with a slice of the tokens and an array (p, width) for each axis, it puts in
+            the factors of these tokens.
+    """
+    c, n = columns.shape
 
     def part(chunk: slice) -> Array:
         total = np.zeros((int(np.prod(counts[:-1])), c * counts[-1]))
@@ -127,10 +207,7 @@ def _node_sums(places: list[Array], y: Array, columns: Array) -> tuple[Array, Ar
         for one in slices(chunk.start, chunk.stop, WIDTH):
             width = one.stop - one.start
             factors = [factor[:, :width] for factor in room]
-            for u, low, along, factor in zip(places, lows, y, factors, strict=True):
-                np.multiply.outer(u, along[one], out=factor)
-                factor -= low
-                np.exp(factor, out=factor)
+            fill(one, factors)
             if len(factors) == 1:
                 total[0] += (columns[:, one] @ factors[0].T).ravel()
                 continue
@@ -138,10 +215,9 @@ def _node_sums(places: list[Array], y: Array, columns: Array) -> tuple[Array, Ar
             total += _products(factors[:-1]) @ last.reshape(-1, WIDTH)[:, :width].T
         return total
 
-    n = y.shape[1]
     parts = in_threads(part, _chunks(n), n * _cost(counts, c))
     total = np.sum(parts, axis=0).reshape(*counts[:-1], c, counts[-1])
-    return np.moveaxis(total, -2, 0), np.asarray(sum(np.ix_(*[low[:, 0] for low in lows])) + 0.0)
+    return np.moveaxis(total, -2, 0)
 
 
 def _chunks(n: int) -> list[slice]:
@@ -161,29 +237,33 @@ def _products(factors: Sequence[Array]) -> Array:
     return rows
 
 
-def _quadratic(places: list[Array], heights: Array) -> Array:
-    """Return at the nodes the quadratic nearest to the heights there."""
+def _quadratic(places: list[Array], heights: Array) -> tuple[Array, Array]:
+    """Return the quadratic nearest to the heights at the nodes: there, and its coefficients."""
     grid = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1).reshape(heights.size, -1)
-    d = grid.shape[1]
-    pairs = [grid[:, a] * grid[:, b] for a in range(d) for b in range(a, d)]
-    basis = np.column_stack([np.ones(len(grid)), grid, *pairs])
+    basis = _monomials(grid)
     fitted = np.linalg.lstsq(basis.T @ basis, basis.T @ heights.ravel(), rcond=1e-12)[0]
-    return np.asarray(basis @ fitted).reshape(heights.shape)
+    return np.asarray(basis @ fitted).reshape(heights.shape), fitted
 
 
-def _coefficients(values: Array) -> Array:
+def _monomials(points: Array) -> Array:
+    """Return one, the coordinates of points (n, d) and their products by two, a row a point."""
+    d = points.shape[1]
+    pairs = [points[:, a] * points[:, b] for a in range(d) for b in range(a, d)]
+    return np.column_stack([np.ones(len(points)), points, *pairs])
+
+
+def coefficients_of(values: Array) -> Array:
     """Return the Chebyshev coefficients (c, p1, ..., pd) of values at the nodes."""
     for axis, p in enumerate(values.shape[1:], start=1):
         values = np.moveaxis(np.tensordot(from_values(p), values, axes=(1, axis)), 0, axis)
     return values
 
 
-def _quotients(u: Array, coefficients: Array) -> tuple[Array, Array]:
-    """Return the first interpolated functions over the last one, and it, at u in [-1, 1]^d."""
+def at_targets(units: Array, coefficients: Array, put: Callable[[slice, Array], None]) -> None:
+    """Call `put` with slices of points (d, n) of [-1, 1]^d and the functions there, (c, width)."""
     c, *counts = coefficients.shape
     table = np.moveaxis(coefficients, -1, 1).reshape(c * counts[-1], -1)
-    units, result = np.ascontiguousarray(u.T), np.empty((len(u), c - 1))
-    divisors = np.empty(len(u))
+    n = units.shape[1]
 
     def fill(chunk: slice) -> None:
         room, inner = np.empty((max(counts), len(counts), WIDTH)), np.empty((len(table), WIDTH))
@@ -192,16 +272,13 @@ def _quotients(u: Array, coefficients: Array) -> tuple[Array, Array]:
             along = polynomials(units[:, rows], max(counts), room[:, :, :width])
             factors = [along[:p, a] for a, p in enumerate(counts)]
             if len(factors) == 1:
-                found = coefficients @ factors[0]
+                put(rows, coefficients @ factors[0])
             else:
                 np.matmul(table, _products(factors[:-1]), out=inner[:, :width])
                 sums = inner.reshape(c, counts[-1], WIDTH)[:, :, :width]
-                found = np.einsum("cpm,pm->cm", sums, factors[-1])
-            result[rows], divisors[rows] = (found[:-1] / found[-1]).T, found[-1]
+                put(rows, np.einsum("cpm,pm->cm", sums, factors[-1]))
 
-    n = len(u)
     in_threads(fill, _chunks(n), n * _cost(counts, c))
-    return result, divisors
 
 
 def polynomials(u: Array, count: int, rows: Array | None = None) -> Array:

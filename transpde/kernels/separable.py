@@ -1,27 +1,36 @@
-r"""A separable expansion of $e^{t\cdot y}$ for few dimensions, and causal sums by it.
+r"""A separable expansion of $e^{t\cdot y}$, written out or in two halves.
 
 $e^{t\cdot y} = e^{|t|^2/2}\,e^{-|t - y|^2/2}\,e^{|y|^2/2}$ once t and y are scaled to boxes of one
 size. The Gaussian in the middle is a product over axes, each with a short eigenfunction expansion
 on its interval, found on Chebyshev nodes. The factors at the sides cancel in a softmax, and
 Sinkhorn's potentials absorb them.
+
+A term is a product of one function an axis, kept where the product of their sizes matters. In two
+halves, the axes are dealt to two groups, each with products $g_a$ and $h_b$ of its own: with both
+sorted by size, each $h_b$ goes with the first few $g_a$. The sums
+$\sum_jw_jg_a(y_j)h_b(y_j)v_j$ over tokens are then matrix products, and so are the sums over the
+terms at a target: no term is written out, and each costs as many multiply-adds as the values have
+columns.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from transpde.checks import Array
-from transpde.kernels.blocks import CausalOrder, box
+from transpde.kernels.blocks import box, slices
 from transpde.kernels.nodes import from_values, places_of, polynomials
 
-__all__ = ["Expansion", "Scaled", "causal_means", "expansion", "scaled"]
+__all__ = ["Expansion", "Functions", "Halves", "Scaled", "Sweep", "expansion", "halves", "scaled"]
 
-BLOCK = 256  # tokens whose sums among each other are exact
-AHEAD = 4096  # points at which the functions of the axes are evaluated at once
-MOST_TERMS = 1500
+AHEAD = 2048  # points at which the functions of the axes are evaluated at once
+STEPS, SHORTEST = 8, 16  # of products of the second half that go with as many of the first
+MOST_TERMS = 1500  # of an expansion that is written out
 LARGEST_RADIUS = 12.0  # half the side of a box for which the expansion is worth its terms
+MOST_AXES = 8  # along which more than one function matters
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,57 +57,173 @@ def scaled(t: Array, y: Array) -> Scaled:
 
 
 @dataclass(frozen=True, eq=False)
-class Expansion:
-    """Functions whose products sum to the Gaussian of a difference, on a box."""
+class Functions:
+    """Functions of each axis of a box, whose products sum to the Gaussian of a difference."""
 
     radii: Array
     tables: list[Array]  # Chebyshev coefficients (p, r) of the functions of each axis
-    kept: Array  # (r, d): which function of each axis has a part in each term
+    sizes: list[Array]  # their relative eigenvalues (r,), which decrease
 
-    def __len__(self) -> int:
-        """Return the number of terms."""
-        return len(self.kept)
+    @classmethod
+    def of(cls, radii: Array, tol: float) -> Functions | None:
+        """Return them for a box of such half-sides; None where it is too large."""
+        flat = 2 * radii**2 < tol / 10  # there the Gaussian is one
+        if not (radii.max(initial=0.0) <= LARGEST_RADIUS and (~flat).sum() <= MOST_AXES):
+            return None
+        one = np.ones(1), np.ones((1, 1))
+        known = {float(r): _eigenfunctions(float(r), tol) for r in np.unique(radii[~flat])}
+        pairs = [one if small else known[float(r)] for r, small in zip(radii, flat, strict=True)]
+        return cls(radii, [table for _, table in pairs], [sizes for sizes, _ in pairs])
+
+    def wide(self) -> list[int]:
+        """Return the axes with several functions, the longest first."""
+        order = np.argsort(-self.radii, kind="stable")
+        return [int(a) for a in order if len(self.sizes[a]) > 1]
 
     def along(self, points: Array) -> list[Array]:
         """Return the functions of each axis at points (n, d), shapes (r, n)."""
-        units = [x / r if r > 0 else 0.0 * x for x, r in zip(points.T, self.radii, strict=True)]
-        pairs = zip(units, self.tables, strict=True)
-        return [table.T @ polynomials(u, len(table)) for u, table in pairs]
-
-    def products(self, along: list[Array]) -> Array:
-        """Return the terms, shape (r, n), from the functions of each axis."""
-        terms = along[0][self.kept[:, 0]]
-        for a, functions in enumerate(along[1:], start=1):
-            terms *= functions[self.kept[:, a]]
-        return terms
+        wide = self.wide()
+        found = [np.ones((1, len(points)))] * len(self.tables)
+        units = points[:, wide] / self.radii[wide]
+        rows = polynomials(units.T, max(map(len, self.tables)))
+        for k, a in enumerate(wide):
+            found[a] = self.tables[a].T @ rows[: len(self.tables[a]), k]
+        return found
 
 
-class _Sweep:
-    """The terms at one slice of points after another, with the functions of many at a time."""
+class Group(NamedTuple):
+    """Products of one function for each of some axes, the largest first."""
 
-    def __init__(self, terms: Expansion, points: Array) -> None:
-        self.terms, self.points = terms, points
-        self.start, self.along = 0, terms.along(points[:AHEAD])
+    axes: list[int]
+    levels: list[tuple[Array, Array]]  # which product over the axes before, and which function
+    sizes: Array
 
-    def __getitem__(self, rows: slice) -> Array:
-        """Return the terms at a slice of the points, shape (r, n)."""
-        if rows.stop > self.start + self.along[0].shape[1]:
+    @classmethod
+    def of(cls, functions: Functions, axes: list[int], least: float) -> Group:
+        """Return the products over these axes whose sizes are larger than `least`."""
+        sizes, levels = np.ones(1), []
+        for a in axes:
+            grid = np.multiply.outer(sizes, functions.sizes[a])
+            before, own = np.nonzero(grid > least)
+            sizes = grid[before, own]
+            levels.append((before, own))
+        order = np.argsort(-sizes, kind="stable")
+        if levels:
+            before, own = levels[-1]
+            levels[-1] = before[order], own[order]
+        return cls(axes, levels, sizes[order])
+
+    def at(self, along: list[Array]) -> Array:
+        """Return the products, shape (r, n), from the functions of each axis."""
+        if not self.axes:
+            return np.ones((1, along[0].shape[1]))
+        found = along[self.axes[0]][self.levels[0][1]]
+        for a, (before, own) in zip(self.axes[1:], self.levels[1:], strict=True):
+            found = found[before]
+            found *= along[a][own]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """The terms of an expansion, written out."""
+
+    functions: Functions
+    group: Group
+
+    def __len__(self) -> int:
+        """Return the number of terms."""
+        return len(self.group.sizes)
+
+    def at(self, points: Array) -> Array:
+        """Return the terms at points (n, d), shape (r, n)."""
+        return self.group.at(self.functions.along(points))
+
+
+@dataclass(frozen=True, eq=False)
+class Halves:
+    """The terms of an expansion as pairs: step q of the second half goes with the first few."""
+
+    functions: Functions
+    first: Group
+    second: Group
+    steps: list[tuple[slice, int]]  # products of the second half, and how many of the first
+
+    def __len__(self) -> int:
+        """Return the number of terms."""
+        return sum((some.stop - some.start) * count for some, count in self.steps)
+
+    def empty(self, columns: int) -> list[Array]:
+        """Return the sums over no token, of so many columns."""
+        return [np.zeros(((s.stop - s.start) * columns, count)) for s, count in self.steps]
+
+    def add(self, sums: list[Array], along: list[Array], columns: Array) -> None:
+        """Add to sums those of the columns (c, n) of n tokens, from the functions there."""
+        first, second = self.first.at(along), self.second.at(along)
+        for total, (some, count) in zip(sums, self.steps, strict=True):
+            total += (second[some, None] * columns).reshape(len(total), -1) @ first[:count].T
+
+    def read(self, sums: list[Array], along: list[Array]) -> Array:
+        """Return the sums of the terms at n targets, shape (c, n), from the functions there."""
+        first, second = self.first.at(along), self.second.at(along)
+        found: Any = 0.0
+        for total, (some, count) in zip(sums, self.steps, strict=True):
+            part = (total @ first[:count]).reshape(some.stop - some.start, -1, second.shape[1])
+            part *= second[some, None]
+            found = found + part.sum(axis=0)
+        return np.asarray(found)
+
+
+class Sweep:
+    """The functions of the axes at one slice of points after another, found for many at a time."""
+
+    def __init__(self, functions: Functions, points: Array) -> None:
+        self.functions, self.points = functions, points
+        self.start, self.along = 0, functions.along(points[:AHEAD])
+
+    def __getitem__(self, rows: slice) -> list[Array]:
+        """Return the functions of each axis at a slice of the points, shapes (r, n)."""
+        if rows.start < self.start or rows.stop > self.start + self.along[0].shape[1]:
             self.start = rows.start
-            self.along = self.terms.along(self.points[rows.start : rows.start + AHEAD])
+            self.along = self.functions.along(self.points[rows.start : rows.start + AHEAD])
         here = slice(rows.start - self.start, rows.stop - self.start)
-        return self.terms.products([functions[:, here] for functions in self.along])
+        return [functions[:, here] for functions in self.along]
 
 
 def expansion(radii: Array, tol: float, most: int = MOST_TERMS) -> Expansion | None:
-    """Return the expansion of exp(-|t - y|^2 / 2) on a box of such half-sides, at most 3 of them.
+    """Return the expansion of exp(-|t - y|^2 / 2) on a box of such half-sides, written out.
 
     Its largest error is of the order of `tol`. None where it needs more than `most` terms.
     """
-    if not radii.max(initial=0.0) <= LARGEST_RADIUS:
+    found = halves(radii, tol)
+    if found is None or len(found) > 2 * most:  # they come in steps
         return None
-    axes = [_eigenfunctions(float(radius), tol) for radius in radii]
-    kept = _kept([sizes for sizes, _ in axes], tol)
-    return None if len(kept) > most else Expansion(radii, [table for _, table in axes], kept)
+    group = Group.of(found.functions, found.functions.wide(), _least(found.functions, tol))
+    return None if len(group.sizes) > most else Expansion(found.functions, group)
+
+
+def halves(radii: Array, tol: float) -> Halves | None:
+    """Return that expansion in two halves; None for a box too large, or with too many axes."""
+    functions = Functions.of(radii, tol)
+    if functions is None:
+        return None
+    axes: tuple[list[int], list[int]] = ([], [])
+    counts = [1, 1]
+    least = _least(functions, tol)
+    for a in functions.wide():
+        k = int(counts[1] < counts[0])
+        axes[k].append(int(a))
+        counts[k] *= len(functions.sizes[a])
+    groups = [Group.of(functions, some, least) for some in axes]
+    second, first = sorted(groups, key=lambda group: len(group.sizes))
+    parts = slices(0, len(second.sizes), max(SHORTEST, -(-len(second.sizes) // STEPS)))
+    counted = [int((first.sizes * second.sizes[part.start] > least).sum()) for part in parts]
+    return Halves(functions, first, second, list(zip(parts, counted, strict=True)))
+
+
+def _least(functions: Functions, tol: float) -> float:
+    """Return the size up to which terms are dropped: they are more where there are more axes."""
+    return tol / 10 / 2.0 ** max(0, len(functions.wide()) - 4)
 
 
 def _eigenfunctions(radius: float, tol: float) -> tuple[Array, Array]:
@@ -113,49 +238,3 @@ def _eigenfunctions(radius: float, tol: float) -> tuple[Array, Array]:
     sizes, vectors = np.maximum(sizes[::-1], 0.0), vectors[:, ::-1]
     kept = sizes > 1e-3 * tol * sizes[0]
     return sizes[kept] / sizes[0], from_values(p) @ (vectors[:, kept] * np.sqrt(sizes[kept]))
-
-
-def _kept(sizes: list[Array], tol: float) -> Array:
-    """Return the choices of one function an axis whose product matters, shape (r, d)."""
-    grid = np.meshgrid(*[np.arange(len(s)) for s in sizes], indexing="ij")
-    index = np.stack([axis.ravel() for axis in grid], axis=-1)
-    product = np.prod([s[index[:, a]] for a, s in enumerate(sizes)], axis=0)
-    return index[product > tol / 10]
-
-
-def causal_means(
-    t: Array, y: Array, bias: Array, values: Array, order: tuple[Array, Array], tol: float
-) -> tuple[Array, Array] | None:
-    """Return means under exp(t.y + bias) over the tokens at or before each target's position.
-
-    With them the share (m,) of the weights of those tokens that reaches each target: the error of
-    the expansion is relative to the weights, so that the mean is worst where the share is least.
-    Blocks of tokens before the target's own come by the expansion, its own block exactly.
-    None where the expansion has too many terms to be worth it, or the sums lose their sign.
-    """
-    seen = CausalOrder.at_or_before(*order)
-    unit = scaled(t[seen.targets], y[seen.tokens])
-    terms = expansion(unit.radii, tol, min(MOST_TERMS, len(y) // 16))
-    if terms is None:
-        return None
-    height = (unit.y**2).sum(axis=1) / 2 + bias[seen.tokens] + unit.bias
-    weights = np.exp(height - height.max())
-    columns = weights[:, None] * np.column_stack([values[seen.tokens], np.ones(len(values))])
-    near = np.column_stack([unit.t, np.ones(len(t)), (unit.t**2).sum(axis=1) / -2])
-    keys = np.column_stack([unit.y, (unit.y**2).sum(axis=1) / -2, np.ones(len(y))])
-    at_targets, at_keys = _Sweep(terms, unit.t), _Sweep(terms, unit.y)
-    state, sums = np.zeros((len(terms), columns.shape[1])), np.empty((len(t), columns.shape[1]))
-    ends = np.searchsorted(seen.counts, np.arange(0, len(y) + BLOCK, BLOCK), side="right")
-    for b, start in enumerate(range(0, len(y), BLOCK)):
-        block = slice(start, min(start + BLOCK, len(y)))
-        for first in range(ends[b], ends[b + 1], BLOCK):
-            rows = slice(first, min(first + BLOCK, ends[b + 1]))
-            gaussian = np.exp(near[rows] @ keys[block].T)
-            gaussian[np.arange(block.start, block.stop) >= seen.counts[rows, None]] = 0.0
-            sums[rows] = at_targets[rows].T @ state + gaussian @ columns[block]
-        state += at_keys[block] @ columns[block]
-    means, shares = np.empty((len(t), values.shape[1])), np.empty(len(t))
-    with np.errstate(all="ignore"):
-        means[seen.targets] = sums[:, :-1] / sums[:, -1:]
-        shares[seen.targets] = sums[:, -1] / np.cumsum(weights)[seen.counts - 1]
-    return (means, shares) if np.isfinite(means).all() else None

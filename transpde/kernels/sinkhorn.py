@@ -87,7 +87,7 @@ class _Factors:
         self.unit, self.weights, self.blocks = unit, weights, token_blocks(len(weights))
         self.work = len(weights) * len(terms) / 2  # nanoseconds of one product
         sides = [(points, block) for points in (unit.t, unit.y) for block in self.blocks]
-        blocks = self._each(lambda side: terms.products(terms.along(side[0][side[1]])), sides)
+        blocks = self._each(lambda side: terms.at(side[0][side[1]]), sides)
         self.left, self.right = blocks[: len(self.blocks)], blocks[len(self.blocks) :]
 
     def _each(self, task: Callable[[Any], Array], parts: Any) -> list[Array]:

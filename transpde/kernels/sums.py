@@ -36,6 +36,7 @@ __all__ = ["Order", "PointwiseSum", "SoftmaxSum", "TokenSum", "matrix_product"]
 # The positions of the targets (..., m) and of the tokens (..., n).
 Order = tuple[Array, Array]
 SMALL = 1 << 15  # pairs of a cloud, or of cases together, that are summed at once
+MOST_TOKENS = 1 << 20  # of which a copy is made at once
 MANY = 1 << 20  # pairs of a stack whose logs are summed at once
 TILE = 65536  # scores of a tile: they fill half of a second-level cache
 LOG2E = np.log2(np.e)  # powers of two are a quarter cheaper than those of e
@@ -139,7 +140,8 @@ class TokenSum(Unchanging, ABC):
             else CausalOrder.at_or_before(*order)
         )
         # No product of a small weight and a small value underflows where their sum does not.
-        exponents = np.frexp([np.abs(column).max() for column in values.T])[1]
+        sizes = [np.maximum(column.max(), -column.min()) for column in values.T]
+        exponents = np.frexp(sizes)[1]
         values = np.ldexp(values, -exponents)
         sums = np.empty((len(x), values.shape[1]))
         sums[seen.targets] = self._exact(x[seen.targets], values[seen.tokens], seen)
@@ -218,7 +220,7 @@ def _tile_sums(
     the score -inf.
     """
     sums, one_by_one = np.zeros((len(left), len(columns))), len(columns) <= 4 and not narrow_blas()
-    across = np.ascontiguousarray(columns.T)
+    across = columns.T if one_by_one else np.ascontiguousarray(columns.T)
 
     def fill(rows: slice) -> None:
         counts, queries, found = seen.counts[rows], left[rows], sums[rows]
@@ -265,7 +267,7 @@ class SoftmaxSum(TokenSum):
     def log_sums(self, targets: Array) -> Array:
         """Return log of the sums of exp(score + bias) at targets that are given as queries."""
         seen = CausalOrder.all(len(targets), len(self.keys))
-        sums, bound = self._below_bound(targets, np.ones((1, len(self.keys))), seen)
+        sums, bound = self._below_bound(targets, np.empty((len(self.keys), 0)), seen)
         with np.errstate(divide="ignore"):
             logs = np.log(sums[:, 0]) + bound
         for row in np.flatnonzero(~(sums[:, 0] > LOST)):
@@ -288,8 +290,7 @@ class SoftmaxSum(TokenSum):
 
     def _exact(self, x: Array, values: Array, seen: CausalOrder) -> Array:
         targets = self.queries(x)
-        columns = np.vstack([values.T, np.ones(len(values))])
-        sums, _ = self._below_bound(targets, columns, seen)
+        sums, _ = self._below_bound(targets, values, seen)
         lost = ~((sums[:, -1] > LOST) & np.isfinite(sums).all(axis=1))
         with np.errstate(divide="ignore", invalid="ignore"):
             means = sums[:, :-1] / sums[:, -1:]
@@ -298,18 +299,23 @@ class SoftmaxSum(TokenSum):
         return means
 
     def _below_bound(
-        self, targets: Array, columns: Array, seen: CausalOrder
+        self, targets: Array, values: Array, seen: CausalOrder
     ) -> tuple[Array, Array]:
-        """Return sums of exp(score + bias - bound) times columns, and the bound of each row."""
+        """Return sums of exp(score + bias - bound) times values and one, and each row's bound."""
         # A bound on the scores of a row, from the box that its tokens fill, is known before any
         # score and comes off in the matrix product: no pass over a tile but exp and the sums.
         keys, bias = self.keys[seen.tokens], self.bias[seen.tokens]
+        sums = np.zeros((len(targets), values.shape[1] + 1))
         with np.errstate(over="ignore", invalid="ignore"):
             corners = [targets * seen.running(choose, keys) for choose in (np.maximum, np.minimum)]
             bound = np.maximum(*corners).sum(axis=1) + seen.running(np.maximum, bias)
             left = LOG2E * np.column_stack([targets, np.ones(len(targets)), -bound])
-            right = np.vstack([keys.T, bias, np.ones(len(keys))])
-            return _tile_sums(left, right, columns, seen, _powers_of_two), bound
+            for some in slices(0, len(keys), MOST_TOKENS):
+                ones, part = np.ones(len(keys[some])), seen.part(some)
+                right = np.vstack([keys[some].T, bias[some], ones])
+                columns = np.vstack([values[some].T, ones])
+                sums += _tile_sums(left, right, columns, part, _powers_of_two)
+        return sums, bound
 
     def _recompute(
         self, lost: Array, x: Array, values: Array, seen: CausalOrder, means: Array
