@@ -71,7 +71,7 @@ def survey(model: Model, path: TokenPath) -> Survey:
 
     Args:
         model: see `read`.
-        path: `model(tokens)`, of more tokens than a head has dimensions, k + 1.
+        path: `model(tokens)`, of at least k + 3 tokens, where a head has k dimensions.
 
     Raises:
         TypeError: no model, no path.
