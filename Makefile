@@ -97,7 +97,6 @@ check-environment: $(INSTALLED) ## install environment.yml's packages, run a not
 	@$(STAGE) 'environment' tools/check-environment $(NB)
 
 figures: $(INSTALLED) ## recompute every reproduced figure
-	@test -d transpde/figures || { echo 'figures: not written yet' >&2; exit 1; }
 	@$(STAGE) 'figures' $(PY) -m transpde.figures --all
 
 # The peers live in an environment of their own: no one needs torch to read or test the book.

@@ -47,9 +47,18 @@ def test_every_attention_is_in_the_book_and_in_the_table_of_tests():
     names = [*attention.normalised.__all__, *attention.unnormalised.__all__]
     rows = source.table_rows((book / "notation.md").read_text())
     shown = {call.partition("(")[0] for row in rows for cell in row for call in source.code(cell)}
-    assert set(names) <= shown
-    assert set(names) <= {head.__name__ for head in HEADS.values()}
-    assert set(names) <= set(transpde.__all__)
+    places = {
+        "a row in the table of attentions of book/notation.md": shown,
+        "a row in tests/table.py": {head.__name__ for head in HEADS.values()},
+        "a place in transpde.__all__": set(transpde.__all__),
+    }
+    missing = [
+        f"{name} needs {place}"
+        for place, held in places.items()
+        for name in names
+        if name not in held
+    ]
+    assert not missing, "\n".join(missing)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -64,7 +73,23 @@ def test_imports_point_to_earlier_modules(path):
             used = [alias.name for alias in node.names if alias.name in ORDER]
         else:
             continue
-        assert all(ORDER.index(m) < ORDER.index(own) or m == own for m in used), (own, used)
+        later = [m for m in used if ORDER.index(m) > ORDER.index(own)]
+        assert not later, (
+            f"line {node.lineno}: {own} imports {later[0]}, which comes after it in ORDER: "
+            "move what both need to an earlier one"
+        )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_module_imports_a_private_name_of_another(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("transpde"):
+            names = [alias.name for alias in node.names]
+            private = [one for one in names if one.startswith("_") and not one.endswith("__")]
+            assert not private, (
+                f"line {node.lineno}: {private[0]} is private to {node.module}: call it without "
+                "the underscore there, where others use it"
+            )
 
 
 def imported(tree: ast.AST, modules: set[str]) -> set[str]:
@@ -153,12 +178,19 @@ def test_code_is_counted_without_prose():
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_files_and_functions_are_short_and_never_assert(path):
     tree, code = ast.parse(path.read_text()), code_lines(path.read_text())
-    assert len(code) <= MOST_LINES, f"{len(code)} lines of code"
+    assert len(code) <= MOST_LINES, (
+        f"{len(code)} lines of code, at most {MOST_LINES}: make two modules of it"
+    )
     for node in ast.walk(tree):
-        assert not isinstance(node, ast.Assert), f"an assertion in line {node.lineno}"
+        assert not isinstance(node, ast.Assert), (
+            f"an assertion in line {node.lineno}, which python -O leaves out: raise an error"
+        )
         if isinstance(node, ast.FunctionDef):
             lines = len(code & set(range(node.lineno, node.end_lineno + 1)))
-            assert lines <= MOST_LINES_OF_A_FUNCTION, f"{node.name}: {lines} lines of code"
+            assert lines <= MOST_LINES_OF_A_FUNCTION, (
+                f"{node.name}: {lines} lines of code, at most {MOST_LINES_OF_A_FUNCTION}: "
+                "give a part of it a name of its own"
+            )
 
 
 def test_import_brings_no_optional_library():

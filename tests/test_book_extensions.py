@@ -214,8 +214,13 @@ def test_reading_times_are_of_one_reader(chapter):
         if piece.gate is None:
             own += source.count_words(source.text_of(part, source.is_aside))
         with_folds += source.count_words(source.text_of(part, source.is_literal))
-    assert 38 <= own / chapter.reading <= 72
-    assert 32 <= with_folds / chapter.with_proofs <= 72
+    assert 38 <= own / chapter.reading <= 72, (
+        f"{own} words without folds: say {own // 72 + 1} to {own // 38} minutes of reading"
+    )
+    assert 32 <= with_folds / chapter.with_proofs <= 72, (
+        f"{with_folds} words in all: say {with_folds // 72 + 1} to {with_folds // 32} minutes "
+        "with the proofs"
+    )
 
 
 @pytest.mark.parametrize(
@@ -275,7 +280,8 @@ def test_every_public_name_is_documented():
     wanted |= {f"transpde.plotting.{name}" for name in drawing}
     wanted |= {f"transpde.widgets.{name}" for name in widgets.__all__}
     names = used_in.documented(ROOT)
-    assert set(names) >= wanted
+    missing = wanted - set(names)
+    assert not missing, f"needs a line in book/api.md or another api page: {sorted(missing)}"
     assert len(set(names)) == len(names)
 
 
@@ -284,7 +290,12 @@ def test_every_public_name_is_used():
     inside = mentioned_in_package()
     # A new attention is used by the table of the notation: see test_api.py.
     inside |= {*attention.normalised.__all__, *attention.unnormalised.__all__}
-    assert {name for name in unused if name.rpartition(".")[2] not in inside} == FREE_STANDING
+    free = {name for name in unused if name.rpartition(".")[2] not in inside}
+    assert not free - FREE_STANDING, (
+        f"no chapter uses {sorted(free - FREE_STANDING)}: use it in one, or say in FREE_STANDING "
+        "that it stands alone"
+    )
+    assert not FREE_STANDING - free, f"no longer alone: {sorted(FREE_STANDING - free)}"
 
 
 def mentioned_in_package() -> set[str]:

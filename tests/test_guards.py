@@ -461,13 +461,13 @@ VIOLATIONS: dict[str, tuple[Callable[[NotebookNode], None], str]] = {
         "prints no line 'data digest",
     ),
     # prose
-    "number": (append("It is 0.37 wide."), "number 0.37 in prose"),
+    "number": (append("It is 0.37 wide."), "cell 1: number 0.37 in prose"),
     "small number": (append("It is at most 1.5e-8."), "number 1.5e-8 in prose"),
     "number in alt": (
         setting("image", "alt", "The error falls to 0.125 at the right end of the axis."),
         "number 0.125 in prose",
     ),
-    "lost backslash": (append("Let $\theta$ be small."), "'\\t' in the text"),
+    "lost backslash": (append("Let $\theta$ be small."), "cell 1: '\\t' in the text"),
     "obviously": (append("Obviously it does."), "'Obviously' in prose"),
     "simply": (append("It simply does."), "'simply' in prose"),
     "short text": (replace("Words " * 200, ""), "words of prose, not 1500 to 2500"),
@@ -836,7 +836,9 @@ def test_test_beside_a_skipped_one_is_sound(book: Path, name: str) -> None:
 def test_missing_row_is_caught(book: Path, number: int) -> None:
     rows = ledger()
     gone = rows.pop(number)
-    assert contract.missing_rows(rows, book) == [f"book/sample: {gone['anchor']} has no row"]
+    assert contract.missing_rows(rows, book) == [
+        f"book/sample: {gone['anchor']} has no row in book/claims.yml"
+    ]
 
 
 # --- the table of contents ----------------------------------------------------------------------

@@ -597,3 +597,13 @@ def test_wrong_replacements_are_refused(small):
     for call in (models.head_table, models.twin_table):
         with pytest.raises(TypeError, match="path"):
             call(model, path.points)
+
+
+def test_a_path_with_other_layers_is_refused(small):
+    model = small["gpt2"]
+    cut, every = model(np.arange(9), layers=[0]), np.ones((tiny.L, tiny.H), dtype=bool)
+    for call in (models.head_table, models.twin_table, models.survey):
+        with pytest.raises(ValueError, match="path: must come from model"):
+            call(model, cut)
+    with pytest.raises(ValueError, match="path: must come from model"):
+        models.replacement(model, cut, every)

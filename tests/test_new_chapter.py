@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import contract
@@ -33,7 +35,7 @@ def test_it_says_what_is_to_be_written(template):
     assert [p for p in problems if not any(known in p for known in unwritten)] == []
     assert any("words of prose" in problem for problem in problems)
     left = "\n".join(problem for problem in problems if "left to write" in problem)
-    assert "TODO minutes." in left
+    assert "TODO minutes, TODO with the proofs." in left
     assert "TODO: the finding." in left
     assert "TODO: what the picture shows" in left
 
@@ -51,6 +53,18 @@ def test_written_out_it_keeps_the_contract(template):
     place = {"metadata": {"path": str(BOOK / "gaussian")}}
     nbclient.NotebookClient(written, resources=place).execute(env=kernel)
     assert contract.notebook_problems(written) == []
+    [left] = contract.check_answers(written)  # the checker is the author's
+    assert "'ex-sample-computation' has no solution that its checker calls right" in left
+
+
+def test_it_passes_the_lint(template, tmp_path):
+    page = tmp_path / "sample.ipynb"
+    nbformat.write(template, page)
+    settings = ["--config", str(BOOK / "ruff.toml"), str(page)]
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run([sys.executable, "-m", "ruff", *command, *settings],
+                              capture_output=True, text=True)  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_each_place_to_write_is_marked(template):

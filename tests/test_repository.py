@@ -1,9 +1,12 @@
 """The frame of the project: locks, versions, addresses and the files that must agree."""
 
+import ast
 import json
 import re
 import subprocess
 import tomllib
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -67,6 +70,44 @@ def test_judges_are_pinned(project):
         assert pins, tool
         assert re.fullmatch(rf"{tool}==[\d.]+", pins[0]), pins[0]
         assert f"\n{pins[0]} " in read("requirements.lock")
+
+
+def brought(requirements: list[str]) -> set[str]:
+    """The distributions that come with these and with what they need, of those that are here."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    pending, found = [Requirement(line) for line in requirements], set()
+    while pending:
+        one = pending.pop()
+        for extra in {"", *one.extras}:
+            if (key := (canonicalize_name(one.name), extra)) in found:
+                continue
+            found.add(key)
+            with suppress(metadata.PackageNotFoundError):
+                needed = map(Requirement, metadata.requires(one.name) or ())
+                pending += [
+                    r for r in needed if not r.marker or r.marker.evaluate({"extra": extra})
+                ]
+    return {name for name, _ in found}
+
+
+def test_other_pythons_get_what_their_tests_import():
+    """`tools/check-python` installs a list of its own: a new oracle must be in it, too."""
+    script = read("tools/check-python")
+    extras, others = re.search(r"pip install -qq '\.(\[.*?\])' (.*)", script).groups()
+    here = brought([f"transpde{extras}", *others.split()])
+    left_out = set(re.findall(r"--ignore tests/(\w+)", script))
+    owners = metadata.packages_distributions()
+    for path in (ROOT / "tests").glob("*.py"):
+        if path.stem in left_out:
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            for top in {name.partition(".")[0] for name in names} & set(owners):
+                owned = {name.lower().replace("_", "-") for name in owners[top]}
+                assert owned & here, f"{path.name} imports {top}: add it to tools/check-python"
 
 
 def test_package_lock_has_no_address():

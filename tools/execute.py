@@ -57,7 +57,7 @@ def outputs(notebook: Any) -> list[Any]:
 
 def check(notebook: Any) -> None:
     """Refuse what nbval would pass in silence: empty code cells, and words on stderr."""
-    for number, cell in enumerate(notebook.cells):
+    for number, cell in enumerate(notebook.cells, start=1):
         if cell.cell_type != "code":
             continue
         if not cell.source.strip():

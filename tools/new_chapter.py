@@ -2,7 +2,7 @@
 
     python tools/new_chapter.py book/PART/NAME.ipynb "Title"
 
-It runs as it is. What it lacks until you have written it, `pytest tests/test_book.py` says.
+It runs as it is. What it lacks until you have written it, tests say: see NEXT.
 """
 
 import sys
@@ -14,10 +14,10 @@ OPENING = """# {title}
 
 :::{{admonition}} Before you start
 Prerequisites
-: TODO: what a reader must know.
+: TODO: what a reader must know, with a link to each chapter that it needs.
 
 Reading time
-: TODO minutes.
+: TODO minutes, TODO with the proofs.
 
 Running time
 : TODO seconds.
@@ -87,7 +87,7 @@ TODO: one experiment for each main statement, with its hypothesis dropped.
 Use {{prf:ref}}`prop-{name}-first`.
 TODO: a checker in `transpde/exercises`, its answers in `tests/answers`."""
 
-TASK = "answer = None  # a first attempt that is wrong; then: print(check.name(answer))"
+TASK = "answer = None  # TODO: a first attempt that is wrong\n# TODO: print(check.name(answer))"
 
 SOLUTION = """```{{exercise-end}}
 ```
@@ -101,7 +101,28 @@ TODO: the idea, not the answer.
 ```
 TODO: the answer in words."""
 
-SOLVED = "answer = 2  # the answer; then: print(check.name(answer))"
+SOLVED = "answer = 2  # TODO: the answer\n# TODO: print(check.name(answer))"
+
+PROOF = """```{{solution-end}}
+```
+
+```{{exercise}} proof: TODO
+:label: ex-{name}-{label}
+Beyond {{prf:ref}}`prop-{name}-first`. TODO: the task, and what a full answer contains.
+```
+
+```{{dropdown}} Hint
+TODO: the idea, not the answer.
+```
+
+```{{solution-start}} ex-{name}-{label}
+:class: dropdown
+```
+TODO: the proof; the cell below checks one step of it."""
+
+STEP = """# TODO: one step of the proof, checked numerically
+traces = np.trace(path.covariances, axis1=1, axis2=2)
+print("the trace falls:", bool((np.diff(traces) < 0).all()))"""
 
 END = """```{{solution-end}}
 ```
@@ -110,48 +131,31 @@ END = """```{{solution-end}}
 
 - TODO: at most ten lines, each with its {{prf:ref}}`prop-{name}-first`."""
 
-EXERCISE = """
-```{{exercise}} {kind}: TODO
+OPEN = """
+```{{exercise}} open: TODO
 :label: ex-{name}-{label}
-Beyond {{prf:ref}}`prop-{name}-first`. TODO: {task}
+Beyond {{prf:ref}}`prop-{name}-first`. TODO: the question, and what is known.
 ```
 
 ```{{dropdown}} Hint
-TODO: the idea, not the answer.
+TODO: where to begin.
 ```
 """
 
-PROOF = """
-```{{solution-start}} ex-{name}-{label}
-:class: dropdown
-```
-TODO: the proof, and one step of it checked numerically.
-
-```{{solution-end}}
-```
-"""
-
-KINDS = (
-    ("proof", "first-proof", "what a full answer contains."),
-    ("proof", "second-proof", "what a full answer contains."),
-    ("open", "open", "what is known."),
-    ("open", "another", "what is known."),
-)
-
-
-def exercises(name: str) -> str:
-    """The exercises without code cells: each with a hint, proofs with a solution."""
-    parts = []
-    for kind, label, task in KINDS:
-        parts.append(EXERCISE.format(name=name, kind=kind, label=label, task=task))
-        if kind == "proof":
-            parts.append(PROOF.format(name=name, label=label))
-    return "".join(parts)
+NEXT = """{path} is written, and runs as it is. Next:
+  1. list it in _toc.yml;
+  2. replace each TODO, and run it: make notebook NB={path}
+  3. give each label, prop-... and fig-..., its row in book/claims.yml;
+  4. write the checker, transpde/exercises/{name}.py, and its answers, tests/answers/{name}.py;
+  5. see what is missing:
+     .venv/bin/python -m pytest tests/test_book.py tests/test_exercises.py -k "{name} or ledger"
+  6. keep its new addresses: .venv/bin/python tools/addresses.py"""
 
 
 def chapter(name: str, title: str) -> NotebookNode:
     """The new chapter, not yet run; `name` goes into its labels."""
-    words = {"name": name, "title": title, "exercises": exercises(name)}
+    open_ones = "".join(OPEN.format(name=name, label=label) for label in ("open", "another"))
+    words = {"name": name, "title": title, "exercises": open_ones}
     figure = {**SETTINGS["figure"], "name": f"fig-{name}-first"}
     cells = [
         new_markdown_cell(OPENING.format(**words)),
@@ -163,8 +167,11 @@ def chapter(name: str, title: str) -> NotebookNode:
         new_code_cell(TASK, metadata={"tags": ["exercise"]}),
         new_markdown_cell(SOLUTION.format(**words)),
         new_code_cell(SOLVED, metadata={"tags": ["solution"]}),
-        new_markdown_cell(END.format(**words)),
     ]
+    for label in ("first-proof", "second-proof"):
+        cells.append(new_markdown_cell(PROOF.format(name=name, label=label)))
+        cells.append(new_code_cell(STEP, metadata={"tags": ["solution"]}))
+    cells.append(new_markdown_cell(END.format(**words)))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return new_notebook(cells=cells, metadata={"kernelspec": kernel})
 
@@ -179,4 +186,4 @@ if __name__ == "__main__":
     notebook = chapter(path.stem, title)
     notebook.cells.insert(1, colab.cell(path))
     notebooks.write(notebook, notebooks.ROOT / path)
-    print(f"{path} is written: list it in _toc.yml, then `make notebook NB={path}`")
+    print(NEXT.format(path=path, name=path.stem))

@@ -39,7 +39,7 @@ from contract.prose import (
     kind_of,
 )
 from contract.reproductions import check_reproductions, reproduced, verdict_problems
-from contract.statements import check_exercises, check_statements, exercises
+from contract.statements import check_answers, check_exercises, check_statements, exercises
 
 # What tests ask for under this one name.
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "ROOT",
     "Block",
     "chapters",
+    "check_answers",
     "claims",
     "code_cells",
     "exercises",

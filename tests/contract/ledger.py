@@ -135,5 +135,6 @@ def missing_rows(rows: list[dict[str, Any]], root: Path) -> list[str]:
             continue
         notebook = read(path)
         named = [*statement_labels(notebook), *named_figures(notebook)]
-        found += [f"{page}: {name} has no row" for name in named if (page, name) not in held]
+        left = [name for name in named if (page, name) not in held]
+        found += [f"{page}: {name} has no row in book/claims.yml" for name in left]
     return found

@@ -74,7 +74,7 @@ def check_prose(notebook: NotebookNode) -> list[str]:
         texts.append((number, alt_text(cell)))
         texts.append((number, settings.get("figure", {}).get("caption", "")))
     found = []
-    for number, cell in enumerate(notebook.cells):
+    for number, cell in enumerate(notebook.cells, start=1):
         if cell.cell_type == "markdown":
             for sign in UNSEEN.findall(cell.source):
                 found.append(f"cell {number}: {sign!r} in the text: double the backslash")
@@ -82,7 +82,11 @@ def check_prose(notebook: NotebookNode) -> list[str]:
         clean = plain(text)
         for decimal in re.findall(r"(?<![\w.])\d+\.\d+(?:e[+-]?\d+)?(?!\w|\.\d)", clean):
             if decimal not in exempt:
-                found.append(f"cell {number}: number {decimal} in prose: print it from a cell")
+                found.append(
+                    f"cell {number}: number {decimal} in prose: print it from a cell and point"
+                    " there (what is no result, such as an arXiv number, goes into the list"
+                    " transpde.prose_numbers of the notebook's metadata)"
+                )
         for word in FORBIDDEN_WORDS.findall(clean):
             found.append(f"cell {number}: {word!r} in prose: give the reason instead")
     return found

@@ -21,6 +21,7 @@ from book_source import (
 )
 from nbformat import NotebookNode
 
+from contract.cells import printed
 from contract.limits import EXERCISE_KINDS, MIN_EXERCISES
 
 REFERENCES = {"prf:ref", "ref", "numref", "eq"}  # the roles that name a statement
@@ -109,6 +110,49 @@ def check_exercises(notebook: NotebookNode) -> list[str]:
         if task.label not in hinted(notebook):
             found.append(f"{where} has no folded hint (a {{dropdown}} Hint) before its solution")
     return found + _solution_problems(notebook)
+
+
+def check_answers(notebook: NotebookNode) -> list[str]:
+    """A checker to call and its verdict, or a rubric and one step checked, or what is known."""
+    cells: dict[tuple[str, str], list[NotebookNode]] = {}  # in an exercise, in its solution
+    for piece in pieces(notebook):
+        if piece.gate and isinstance(piece.content, NotebookNode):
+            gate = piece.gate.name
+            own = piece.gate.argument if gate in SOLUTION else piece.gate.options.get("label", "")
+            cells.setdefault((gate, own), []).append(piece.content)
+    return [
+        f"cell {task.cell}: exercise {task.label!r} {problem}"
+        for task in exercises(notebook)
+        for problem in _answer_problems(
+            task,
+            cells.get(("exercise-start", task.label), []),
+            cells.get(("solution-start", task.label), []),
+        )
+    ]
+
+
+def _answer_problems(
+    task: Task, asked: list[NotebookNode], solved: list[NotebookNode]
+) -> list[str]:
+    shown = "\n".join(map(printed, solved))
+    needs: dict[str | None, tuple[tuple[bool, str], ...]] = {
+        "computation": (
+            (
+                any("print(check." in cell.source for cell in asked),
+                "calls no checker: print(check.NAME(answer)) in a cell after exercise-start",
+            ),
+            ("Right: " in shown, "has no solution that its checker calls right, in a cell"),
+        ),
+        "proof": (
+            ("full answer" in task.text, "does not say what a 'full answer' contains"),
+            (
+                any("print(" in cell.source for cell in solved) and bool(shown),
+                "has no cell in its solution (solution-start) that prints a check of one step",
+            ),
+        ),
+        "open": (("hat is known" in task.text, "does not say what is known, in these words"),),
+    }
+    return [problem for held, problem in needs.get(task.kind, ()) if not held]
 
 
 def hinted(notebook: NotebookNode) -> set[str]:

@@ -97,7 +97,7 @@ def head_flow(
         >>> path.finished, bool(path.losses[1] < path.losses[0])
         (True, True)
     """
-    _checked(task, crowd)
+    checked(task, crowd)
     times, start = increasing_times("times", times), crowd.parameters()
     most, limits = positive_integer("budget", budget), {
         "rtol": positive_number("rtol", rtol), "atol": positive_number("atol", atol)
@@ -164,7 +164,7 @@ def descend(
         >>> descend(task, random_crowd(4, 2, seed=2), 1.0, 3).losses.shape
         (4,)
     """
-    _checked(task, crowd)
+    checked(task, crowd)
     h, most = positive_number("step", step), positive_integer("steps", steps)
     wanted = number("below", below, "a number of at least 0", lambda x: 0 <= x < np.inf)
     task.gradient(crowd)
@@ -184,7 +184,7 @@ def descend(
     return _path(crowd, h * np.arange(len(found)), found, losses, finished, message)
 
 
-def _checked(task: Any, crowd: Any) -> None:
+def checked(task: Any, crowd: Any) -> None:
     of_kind("task", task, Regression, "a Regression")
     task._checked(crowd)
 

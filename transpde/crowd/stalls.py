@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from transpde.checks import Array, Unchanging, number, of_kind, positive_integer, positive_number
-from transpde.crowd.descent import _checked
+from transpde.crowd.descent import checked
 from transpde.crowd.heads import Crowd, matrices, random_crowd
 from transpde.crowd.regression import Regression
 from transpde.fields import silent
@@ -98,7 +98,7 @@ def find_stall(
         >>> stall.finished, stall.runaway
         (True, False)
     """
-    _checked(task, crowd)
+    checked(task, crowd)
     size, least = positive_number("scale", scale), positive_number("tolerance", tolerance)
     most, shape = positive_integer("iterations", iterations), (len(crowd), 2 * crowd.dimension**2)
     task.gradient(crowd)
@@ -192,7 +192,7 @@ def split_head(task: Regression, crowd: Crowd, size: float = 1e-2) -> Splitting 
         >>> len(split_head(Regression.taught(X, teacher), random_crowd(1, 2, seed=2)).crowd)
         2
     """
-    _checked(task, crowd)
+    checked(task, crowd)
     delta = positive_number("size", size)
     eigenvalues, vectors = np.linalg.eigh(task.hessian(crowd))
     least = max(NEGATIVE, _uncertainty(task, crowd)) * np.abs(eigenvalues).max(axis=1)

@@ -14,6 +14,8 @@ from transpde.theory import real
 
 __all__ = ["HeadTable", "cut", "head_table", "mean_cosine", "twin_table"]
 
+WHOLE = "path: must come from model(tokens) with all layers in order; got {}."
+
 SINKS = 3  # tokens that the law takes exactly
 
 
@@ -108,12 +110,13 @@ def head_table(model: Model, path: TokenPath) -> HeadTable:
 
     Raises:
         TypeError: no model, no path.
-        ValueError: fewer tokens than an affine map of the queries has coefficients.
+        ValueError: fewer tokens than an affine map of the queries has coefficients, a path of
+            other layers or without some.
 
     Source: ours (chapter on seventy-two heads).
     """
     of_kind("model", model, Model)
-    of_kind("path", path, TokenPath)
+    same_path(model, of_kind("path", path, TokenPath))
     rows = []
     for l in range(model.depth):
         measure = model.measure(l, path.points[l])
@@ -169,12 +172,12 @@ def twin_table(model: Model, path: TokenPath, seeds: Any = (0, 100)) -> tuple[Ar
 
     Raises:
         TypeError: no model, no path.
-        ValueError: seeds that are no integers of at least 0.
+        ValueError: seeds that are no integers of at least 0, a path of other layers.
 
     Source: ours (chapter on seventy-two heads).
     """
     of_kind("model", model, Model)
-    of_kind("path", path, TokenPath)
+    same_path(model, of_kind("path", path, TokenPath))
     starts = plain_array("seeds", seeds, "iu")
     if starts.ndim != 1 or not starts.size or starts.min() < 0:
         raise ValueError(f"seeds: must be integers of at least 0 in a row; got {seeds!r}.")
@@ -188,3 +191,19 @@ def twin_table(model: Model, path: TokenPath, seeds: Any = (0, 100)) -> tuple[Ar
                 share = real.affine_share(made.queries[h], outputs[h])
                 found[:, l, h] += share, _of_laws(made, h, outputs[h])[3]
     return found[0] / len(starts), found[1] / len(starts)
+
+
+def same_path(model: Model, path: TokenPath) -> None:
+    """Refuse a path whose layers cannot be those of the model, all and in order."""
+    points = path.points
+    wanted, came = (model.depth + 1, model.dimension), (len(points), points.shape[-1])
+    if came != wanted:
+        raise ValueError(
+            WHOLE.format(
+                f"tokens {came[0]} times in dimension {came[1]}, not {wanted[0]} times "
+                f"in dimension {wanted[1]}"
+            )
+        )
+    if path.causal != model.layout.causal:
+        kinds = ("without a mask", "behind a causal mask")
+        raise ValueError(WHOLE.format(f"one {kinds[path.causal]}"))

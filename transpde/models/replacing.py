@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from transpde.checks import Array, choice, of_kind, plain_array
+from transpde.models.measuring import same_path
 from transpde.models.model import Model, Projections, TokenPath
 from transpde.theory import real
 
@@ -36,12 +37,13 @@ def replacement(
 
     Raises:
         TypeError: no model, no path.
-        ValueError: truth values of another shape, an unknown kind, "stein" behind a causal mask.
+        ValueError: truth values of another shape, an unknown kind, "stein" behind a causal mask, a
+            path of other layers.
 
     Source: ours (chapter on seventy-two heads).
     """
     of_kind("model", model, Model)
-    of_kind("path", path, TokenPath)
+    same_path(model, of_kind("path", path, TokenPath))
     make = KINDS[choice("by", by, KINDS)]
     heads = plain_array("chosen", chosen, "b")
     if heads.shape != (model.depth, model.heads):

@@ -10,7 +10,7 @@ from scipy.spatial.distance import pdist
 from transpde.checks import Array, brief, of_kind
 from transpde.fields import quiet
 from transpde.models.lifting import score_spread
-from transpde.models.measuring import twin_table
+from transpde.models.measuring import WHOLE, same_path, twin_table
 from transpde.models.model import Model, TokenPath
 from transpde.theory import real
 
@@ -20,7 +20,6 @@ HEAD = """\
         spread of scores      affine share    diameter of tokens
 layer   least median  most    heads  twins    before   after  bound
 """
-WHOLE = "path: must come from model(tokens) with all layers in order; got {}."
 
 
 class Survey(NamedTuple):
@@ -71,7 +70,7 @@ def survey(model: Model, path: TokenPath) -> Survey:
 
     Args:
         model: see `read`.
-        path: `model(tokens)`, of more tokens than a head has dimensions, k + 1.
+        path: `model(tokens)`, of at least k + 3 tokens, where a head has k dimensions.
 
     Raises:
         TypeError: no model, no path.
@@ -81,7 +80,7 @@ def survey(model: Model, path: TokenPath) -> Survey:
     Source: ours (chapters on seventy-two heads and on collapse).
     """
     of_kind("model", model, Model)
-    _same(model, of_kind("path", path, TokenPath))
+    same_path(model, of_kind("path", path, TokenPath))
     n, k = path.points.shape[1], model.dimension // model.heads
     if n < k + 3:
         raise ValueError(
@@ -102,19 +101,3 @@ def survey(model: Model, path: TokenPath) -> Survey:
         layers.append((before, after, bound))
     spread, share = np.moveaxis(np.array(heads), 1, 0)
     return Survey(n, spread, share, twin_table(model, path)[0], *np.array(layers).T)
-
-
-def _same(model: Model, path: TokenPath) -> None:
-    """Refuse a path whose layers cannot be those of the model, all and in order."""
-    points = path.points
-    wanted, came = (model.depth + 1, model.dimension), (len(points), points.shape[-1])
-    if came != wanted:
-        raise ValueError(
-            WHOLE.format(
-                f"tokens {came[0]} times in dimension {came[1]}, not {wanted[0]} times "
-                f"in dimension {wanted[1]}"
-            )
-        )
-    if path.causal != model.layout.causal:
-        kinds = ("without a mask", "behind a causal mask")
-        raise ValueError(WHOLE.format(f"one {kinds[path.causal]}"))
