@@ -5,7 +5,15 @@ from transpde.kernels.choice import EXACT, KERNEL_METHODS, Evaluation, Memory, e
 from transpde.kernels.fast import token_mean
 from transpde.kernels.plane import PlaneSum
 from transpde.kernels.sinkhorn import potential, sinkhorn_potential
-from transpde.kernels.sums import Order, PointwiseSum, SoftmaxSum, TokenSum, matrix_product
+from transpde.kernels.sums import (
+    Order,
+    PointwiseSum,
+    SoftmaxSum,
+    TokenSum,
+    at_once,
+    matrix_product,
+    softmax_mean,
+)
 
 __all__ = [
     "EXACT",
@@ -17,10 +25,12 @@ __all__ = [
     "PointwiseSum",
     "SoftmaxSum",
     "TokenSum",
+    "at_once",
     "evaluation",
     "matrix_product",
     "one_blas_thread",
     "potential",
     "sinkhorn_potential",
+    "softmax_mean",
     "token_mean",
 ]

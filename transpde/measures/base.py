@@ -8,6 +8,7 @@ residual layer $x \mapsto x + h\,\Gamma(x)$ exactly.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -56,6 +57,13 @@ class Measure(Unchanging, ABC):
     @abstractmethod
     def advect(self, field: VelocityField) -> Array:
         """Return the time derivative of the coordinates under a velocity field."""
+
+    def mover(self, attention: Any, how: Any) -> Callable[[Array], Array] | None:
+        """Return the map from coordinates to their time derivatives under an attention.
+
+        None where `advect` of each measure's own field is as quick.
+        """
+        return None
 
     def derivatives(
         self, field: VelocityField, velocity: Array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -249,6 +250,16 @@ class Particles(Measure):
     def advect(self, field: VelocityField) -> Array:
         """Return the velocities of the points as one vector a case."""
         return self._flat(self.velocities(field))
+
+    def mover(self, attention: Any, how: Any) -> Callable[[Array], Array]:
+        """Return the map from points to their velocities, a vector a case."""
+        velocities, cloud, space = attention.among(self, how), self.points.shape[-2:], self.space
+
+        def moved(state: Array) -> Array:
+            x = space.retract(state.reshape(*state.shape[:-1], *cloud))
+            return space.tangent(x, velocities(x)).reshape(state.shape)
+
+        return moved
 
     def push(self, field: VelocityField, step: float) -> Particles:
         """Return the particles after x -> x + step * field(x), put back in their space."""

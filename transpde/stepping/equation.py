@@ -13,6 +13,7 @@ still to within rounding. The time of a case is one more coordinate of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -64,6 +65,7 @@ class Cases:
         unit: the time scale of each, (b,).
         clocked: which run on the clock, (b,).
         attention: theirs, where it does not depend on time.
+        mover: the map from coordinates to their time derivatives, where there is one.
     """
 
     rows: Array
@@ -73,6 +75,7 @@ class Cases:
     unit: Array
     clocked: Array
     attention: Attention | None
+    mover: Callable[[Array], Array] | None
 
     def __post_init__(self) -> None:
         self.any_clocked, self.all_clocked = bool(self.clocked.any()), bool(self.clocked.all())
@@ -105,13 +108,11 @@ class Equation:
     def cases(self, rows: Array, graded: bool, clocked: Array) -> Cases:
         """Return some cases, which may stand in `rows` several times."""
         single = not self.measure.stack and len(rows) == 1
-        attention = None
+        measure, attention, mover = self.measure.select(rows), None, None
         if self.schedule.constant:
-            attention = self.schedule(0.0)
-            attention = attention.select(self.measure.stack, rows)
-        return Cases(
-            rows, self.measure.select(rows), single, graded, self.unit[rows], clocked, attention
-        )
+            attention = self.schedule(0.0).select(self.measure.stack, rows)
+            mover = measure.mover(attention, self.how)
+        return Cases(rows, measure, single, graded, self.unit[rows], clocked, attention, mover)
 
     def find_units(self, cases: Cases, z: Array) -> None:
         """Set the first time scale of each case, in which its time is counted.
@@ -195,8 +196,12 @@ class Equation:
 
     def _in_time(self, z: Array, cases: Cases) -> tuple[Array, Array, Array]:
         """Return derivatives (b, N + 1), growth and turning (b,) by the own time of each case."""
-        measure, unit = cases.at(z[:, :-1]), cases.unit
-        velocity = self.velocity(measure, z[:, -1], cases)
+        states, unit = z[:, :-1], cases.unit
+        measure = cases.at(states) if cases.mover is None or cases.any_clocked else None
+        if cases.mover is None:
+            velocity = self.velocity(measure, z[:, -1], cases)
+        else:
+            velocity = cases.mover(states[0] if cases.single else states).reshape(states.shape)
         out = np.empty(z.shape)
         np.multiply(velocity, unit[:, None], out=out[:, :-1])
         out[:, -1] = 1.0
