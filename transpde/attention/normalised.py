@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from transpde.attention.heads import GaussianHead, applied, spread
+from transpde.attention.heads import GaussianHead, applied, product, spread
 from transpde.checks import Array, positive_number
 from transpde.kernels import (
     EXACT,
@@ -105,8 +105,9 @@ class Softmax(GaussianHead):
         return left / np.where(whole > 0, whole, 1.0)
 
     def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
-        T = np.exp(axes.log_scales)[..., None] * ((self.key @ axes.factor).mT @ self.query)
-        return T, T @ factor, applied(T, axes.mean)
+        keys = product(self.key, axes.factor)
+        T = np.exp(axes.log_scales)[..., None] * product(keys.mT, self.query)
+        return T, product(T, factor), applied(T, axes.mean)
 
     def _weights_along(
         self, Y: Array, s: Array, dY: Array, ds: Array

@@ -150,9 +150,10 @@ def common_motion(X: Array, s: Array, BX: Array) -> tuple[Array, Array]:
 
     All columns keep one scale, and the norm of the factor is kept.
     """
-    x, bx = (M.reshape(*M.shape[:-2], -1) for M in (X, BX))
-    square = np.vecdot(x, x)[..., None]
-    b = np.vecdot(x, bx)[..., None] / (square + (square == 0))
+    x, bx = X.reshape(*X.shape[:-2], -1), BX.reshape(*X.shape[:-2], -1)
+    inner = np.dot if x.ndim == 1 else np.vecdot
+    square = inner(x, x)
+    b = (inner(x, bx) / (square + (square == 0)))[..., None]
     growth = np.empty(s.shape)
     growth[...] = 2 * b
     return (bx - b * x).reshape(BX.shape), growth

@@ -28,6 +28,7 @@ class Measure(Unchanging, ABC):
     in_axes: bool = False  # its coordinates are known to come from `principal`
     space: Space = EUCLIDEAN
     stackable: bool = True  # whether several of its kind make one measure
+    can_be_thin: bool = False  # so that rounding hides how it moves
 
     @property
     @abstractmethod

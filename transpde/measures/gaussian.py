@@ -73,6 +73,8 @@ class Gaussian(Measure):
                [2., 4.]])
     """
 
+    can_be_thin = True
+
     mean: Array
     factor: Array
     log_scales: Array

@@ -79,6 +79,7 @@ class Cases:
 
     def __post_init__(self) -> None:
         self.any_clocked, self.all_clocked = bool(self.clocked.any()), bool(self.clocked.all())
+        self.units = self.unit[:, None]
 
     def at(self, states: Array) -> Any:
         """Return the measures with coordinates (b, N)."""
@@ -142,7 +143,7 @@ class Equation:
     def state(self, cases: Cases, z: Array, slope: Array, now: Array) -> State:
         """Return how cases move whose states have the derivatives `slope`."""
         measure = cases.at(z[:, :-1])
-        velocity = slope[:, :-1] / (slope[:, -1:] * cases.unit[:, None])
+        velocity = slope[:, :-1] / (slope[:, -1:] * cases.units)
         given = velocity if measure.stack else velocity[0]
         return State(cases, measure, z, given, np.reshape(measure.growth(given), -1), now)
 
@@ -170,7 +171,7 @@ class Equation:
         """Return the derivatives of what `_in_time` returns, exactly, where the measure can."""
         if cases.attention is None:
             return None
-        measure, unit = cases.at(z[:, :-1]), cases.unit[:, None]
+        measure, unit = cases.at(z[:, :-1]), cases.units
         velocity = values[:, :-1] / unit
         field = cases.attention.field(measure, self.how)
         found = measure.derivatives(field, velocity if measure.stack else velocity[0])
@@ -203,7 +204,7 @@ class Equation:
         else:
             velocity = cases.mover(states[0] if cases.single else states).reshape(states.shape)
         out = np.empty(z.shape)
-        np.multiply(velocity, unit[:, None], out=out[:, :-1])
+        np.multiply(velocity, cases.units, out=out[:, :-1])
         out[:, -1] = 1.0
         if not cases.any_clocked:
             return out, unit, unit
