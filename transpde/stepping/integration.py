@@ -192,17 +192,16 @@ class Integration(Run):
         self, rows: Array, h: Array, error: Array, good: Array, order: int
     ) -> None:
         error = np.maximum(error, LEAST_ERROR)
-        factor = SAFETY * error ** (-1 / order)
+        factor, before, last = SAFETY * error ** (-1 / order), self.h[rows], self.last[:, rows]
         # Errors that have risen from one step to the next will go on to: Gustafsson's predictive
         # controller, where it is the more careful.
-        before, last = self.h[rows], self.last[:, rows]
         trend = h / last[0] * (last[1] / error) ** (1 / order)
-        factor *= np.where(good, np.minimum(trend, 1.0), 1.0)
-        wanted = h * np.minimum(np.maximum(factor, SHRINK), GROW)
+        np.multiply(factor, np.minimum(trend, 1.0), out=factor, where=good)
+        wanted = h * np.minimum(np.maximum(factor, SHRINK), np.where(good, GROW, 1.0))
         # A step cut short to land on a time says nothing against the longer one wanted.
-        wanted = np.where(h < before, np.maximum(wanted, before), wanted)
-        self.h[rows] = np.where(good, wanted, h * np.minimum(np.maximum(factor, SHRINK), 1.0))
-        last[:, good] = h[good], error[good]
+        np.maximum(wanted, before, out=wanted, where=good & (h < before))
+        self.h[rows] = wanted
+        np.copyto(last, [h, error], where=good)
         self.last[:, rows] = last
 
     def _accept(self, cases: Cases, step: Any, good: Array, landing: Array) -> None:
