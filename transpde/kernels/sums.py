@@ -48,6 +48,7 @@ MANY = 1 << 20  # pairs of a stack whose logs are summed at once
 TILE = 65536  # scores of a tile: they fill half of a second-level cache
 LOG2E = np.log2(np.e)  # powers of two are a quarter cheaper than those of e
 PAIR = 8.0  # nanoseconds of a pair that is summed at once
+LARGE = 400.0  # a power of two whose sums are far inside the range of numbers
 LOST = 1e-200  # a sum that small, relative to its bound, may have lost terms
 
 
@@ -139,6 +140,10 @@ class TokenSum(Unchanging, ABC):
         if total is not None:
             sums /= total
         return sums.mT
+
+    def _several(self, x: Array, values: Array, order: Order | None, out: Array) -> Array:
+        """Return the means of a few clouds of a stack, with memory (..., n, m) for their scores."""
+        return self._at_once(x, values, order, out)
 
     def _tiled(self, x: Array, values: Array, order: Order | None) -> Array:
         seen = (
@@ -242,7 +247,7 @@ def _fill(whole: Cases, sums: Array, group: slice) -> None:
     for some in slices(group.start, group.stop, size):
         case = whole[some]
         out = tile[: some.stop - some.start]
-        sums[some] = case.sums._at_once(case.x, case.values, case.order, out)
+        sums[some] = case.sums._several(case.x, case.values, case.order, out)
 
 
 def _hidden(order: Order | None) -> Array | None:
@@ -326,6 +331,18 @@ class SoftmaxSum(TokenSum):
         top = np.maximum.reduce(scores, axis=-2, keepdims=True)
         logs = np.log(np.exp(scores - top).sum(axis=-2)) + top[..., 0, :]
         return np.broadcast_to(logs, (*stack, m))
+
+    def _several(self, x: Array, values: Array, order: Order | None, out: Array) -> Array:
+        """Return the means of a few clouds of a stack, with memory (..., n, m) for their scores."""
+        queries, one = LOG2E * self.queries(x), np.ones((*values.shape[:-1], 1))
+        left = np.concatenate([self.keys, LOG2E * self.bias[..., None]], axis=-1)
+        right = np.concatenate([queries, np.ones((*queries.shape[:-1], 1))], axis=-1)
+        scores = np.matmul(left, right.mT, out=out)
+        if order is not None or not (-LARGE < scores.min() and scores.max() < LARGE):
+            return self._at_once(x, values, order, out)
+        np.exp2(scores, out=scores)  # of scores so small no largest one needs to come off
+        sums = np.concatenate([values, one], axis=-1).mT @ scores
+        return np.asarray((sums[..., :-1, :] / sums[..., -1:, :]).mT)
 
     def _exact(self, x: Array, values: Array, seen: CausalOrder) -> Array:
         targets = self.queries(x)
