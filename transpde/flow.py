@@ -160,9 +160,7 @@ class Flowing(Law):
     schedule: Schedule
     options: Options
 
-    def integrated(
-        self, start: Any, times: Array | None, end: float, show: Any = None
-    ) -> Any:
+    def integrated(self, start: Any, times: Array | None, end: float, show: Any = None) -> Any:
         """Return the integration of all cases of a measure together."""
         scheme = SCHEMES[start.scheme][self.options.method]
         # A number out of range is found where it arises and reported as an end, not as a warning.

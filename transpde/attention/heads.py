@@ -255,9 +255,13 @@ class GaussianHead(Head):
         VY = product(V, axes.factor)
         at_mean = applied(V, axes.mean) + applied(VY, q)
         motion = Motion(
-            measure.mean, measure.factor, at_mean, product(VY, TX), lambda: self._left(axes, T, TX),
+            measure.mean,
+            measure.factor,
+            at_mean,
+            product(VY, TX),
+            lambda: self._left(axes, T, TX),
             lambda *by: self._along(measure, *by),
-        )  # fmt: skip
+        )
 
         def both() -> tuple[Array, Array]:
             linear = VY @ T

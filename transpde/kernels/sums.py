@@ -142,7 +142,7 @@ class TokenSum(Unchanging, ABC):
         return sums.mT
 
     def _several(self, x: Array, values: Array, order: Order | None, out: Array) -> Array:
-        """Return the means of a few clouds of a stack, with memory (..., n, m) for their scores."""
+        """Return the means of a few clouds of a stack; `out` is memory for their scores."""
         return self._at_once(x, values, order, out)
 
     def _tiled(self, x: Array, values: Array, order: Order | None) -> Array:
@@ -333,12 +333,14 @@ class SoftmaxSum(TokenSum):
         return np.broadcast_to(logs, (*stack, m))
 
     def _several(self, x: Array, values: Array, order: Order | None, out: Array) -> Array:
-        """Return the means of a few clouds of a stack, with memory (..., n, m) for their scores."""
+        """Return the means of a few clouds of a stack; `out` is memory for their scores."""
+        if order is not None:
+            return self._at_once(x, values, order, out)
         queries, one = LOG2E * self.queries(x), np.ones((*values.shape[:-1], 1))
         left = np.concatenate([self.keys, LOG2E * self.bias[..., None]], axis=-1)
         right = np.concatenate([queries, np.ones((*queries.shape[:-1], 1))], axis=-1)
         scores = np.matmul(left, right.mT, out=out)
-        if order is not None or not (-LARGE < scores.min() and scores.max() < LARGE):
+        if not (scores.min() > -LARGE and scores.max() < LARGE):
             return self._at_once(x, values, order, out)
         np.exp2(scores, out=scores)  # of scores so small no largest one needs to come off
         sums = np.concatenate([values, one], axis=-1).mT @ scores
