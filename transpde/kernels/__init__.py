@@ -4,6 +4,7 @@ from transpde.kernels.blocks import one_blas_thread
 from transpde.kernels.choice import EXACT, KERNEL_METHODS, Evaluation, Memory, evaluation
 from transpde.kernels.fast import token_mean
 from transpde.kernels.plane import PlaneSum
+from transpde.kernels.products import matrix_product, softmax_mean
 from transpde.kernels.sinkhorn import potential, sinkhorn_potential
 from transpde.kernels.sums import (
     Order,
@@ -11,8 +12,6 @@ from transpde.kernels.sums import (
     SoftmaxSum,
     TokenSum,
     at_once,
-    matrix_product,
-    softmax_mean,
 )
 
 __all__ = [

@@ -30,6 +30,7 @@ from transpde.kernels.blocks import (
     row_tiles,
     slices,
 )
+from transpde.kernels.products import exponentials, matrix_product
 
 __all__ = [
     "Order",
@@ -37,8 +38,6 @@ __all__ = [
     "SoftmaxSum",
     "TokenSum",
     "at_once",
-    "matrix_product",
-    "softmax_mean",
 ]
 
 # The positions of the targets (..., m) and of the tokens (..., n).
@@ -181,41 +180,6 @@ class TokenSum(Unchanging, ABC):
 def at_once(m: int, shape: tuple[int, ...]) -> bool:
     """Return whether the sums for m targets of values of this shape (..., n, d) fit in a cache."""
     return m * math.prod(shape[:-1]) <= SMALL
-
-
-def matrix_product(x: Array, matrix: Array) -> Array:
-    """Return the products of points (..., n, d) with matrices (..., k, d), shape (..., n, k)."""
-    if x.ndim == matrix.ndim == 2:
-        return x.dot(matrix.T)  # of small ones quicker than a matmul
-    if matrix.ndim == 2:  # one product for all
-        return (x.reshape(-1, x.shape[-1]) @ matrix.T).reshape(*x.shape[:-1], len(matrix))
-    return x @ matrix.mT
-
-
-def softmax_mean(keys: Array, queries: Array, bias: Array, values: Array) -> Array:
-    """Return the means (..., m, d) of values (..., n, d) by weights exp(query . key + bias).
-
-    Args:
-        keys: (..., n, k).
-        queries: (..., m, k).
-        bias: (..., n, 1), finite.
-        values: (..., n, d).
-    """
-    product = np.dot if values.ndim == 2 else np.matmul
-    scores = product(keys, queries.mT)
-    scores += bias
-    total = _exponentials(scores)
-    sums = product(values.mT, scores)
-    sums /= total
-    return np.asarray(sums.mT)
-
-
-def _exponentials(scores: Array) -> Array:
-    """Put the exponentials of columns in place of them, each over its largest; return sums."""
-    # The largest score of a target becomes 0: no overflow, and no column of zeros.
-    scores -= np.maximum.reduce(scores, axis=-2, keepdims=True)
-    np.exp(scores, out=scores)
-    return np.asarray(np.add.reduce(scores, axis=-2, keepdims=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -396,7 +360,7 @@ class SoftmaxSum(TokenSum):
             np.copyto(scores, -np.inf, where=hidden)
         if np.minimum.reduce(self.bias, axis=None) == -np.inf:  # also where a score is infinite
             np.copyto(scores, -np.inf, where=(self.bias == -np.inf)[..., :, None])
-        return scores, _exponentials(scores)
+        return scores, exponentials(scores)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
