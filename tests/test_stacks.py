@@ -102,6 +102,45 @@ def test_a_stack_in_chunks_one_by_one_and_at_once_agree(name, monkeypatch):
         assert np.abs(tokens.velocities(attention(tokens)) - v).max() <= 1e-12
 
 
+@pytest.mark.parametrize("stack", [(), (3,)])
+@pytest.mark.parametrize("zeros", [False, True])
+@every_row
+def test_the_map_that_a_flow_evaluates_is_the_field(name, zeros, stack):
+    rng, row = np.random.default_rng(5), ROWS[name]
+    drawn = clouds(rng, stack, 6, 3, row.masked, zeros=zeros)
+    x = drawn.points / np.linalg.norm(drawn.points, axis=-1, keepdims=True)
+    on_sphere = tp.Particles(x, drawn.weights, drawn.positions, tp.Sphere())
+    attention = row.make(*parameters_of(rng, stack, 3, name))
+    for tokens in (drawn, on_sphere):
+        elsewhere = tokens.at(tokens.space.retract(tokens.points[..., ::-1] + 0.1))
+        found = tokens.mover(attention, kernels.EXACT)(elsewhere.pack())
+        v = elsewhere.advect(attention.field(elsewhere, kernels.EXACT))
+        assert np.abs(found - v).max() <= 1e-13 * np.abs(v).max()
+
+
+def test_a_head_of_its_own_kind_flows_by_its_own_weights():
+    class Uniform(tp.Softmax):
+        def token_sum(self, measure, how=kernels.EXACT):
+            softmax = super().token_sum(measure, how)
+            return sums.SoftmaxSum(0 * self.query, None, softmax.keys, measure.log_weights)
+
+    eye = np.eye(2)
+    tokens = tp.Particles(np.random.default_rng(6).normal(size=(5, 2)))
+    path = tp.flow(tokens, Uniform(eye, eye, eye), time=[0.0, 1.0], rtol=1e-10)
+    assert np.allclose(path.final.points, tokens.points + (np.e - 1) * tokens.mean, atol=1e-8)
+
+
+@pytest.mark.parametrize("size", [1.0, 30.0])
+@pytest.mark.parametrize("kind", [tp.Softmax, tp.L2])
+def test_sums_of_many_clouds_are_those_of_each(kind, size):
+    rng = np.random.default_rng(7)
+    points = size * rng.normal(size=(40, 32, 3))  # with scores up to 10 and up to 10,000
+    head = kind(*head_parameters(rng, 3))
+    together = tp.Particles(points).velocities(head(tp.Particles(points)))
+    alone = [tp.Particles(x).velocities(head(tp.Particles(x))) for x in points]
+    assert np.abs(together - alone).max() <= 1e-13 * size**3
+
+
 @pytest.mark.parametrize("masked", [False, True])
 def test_large_clouds_of_a_stack_take_the_fast_sums(masked):
     rng = np.random.default_rng(3)

@@ -130,8 +130,9 @@ def flow(
         # Sums over tokens are ten times as accurate as the steps.
         evaluation(kernel, max(rtol / 10, LEAST), "kernel").remembering(),
     )
+    law = Flowing(schedule, options)
     with bar(flag("progress", progress), "flow") as show:
-        return _integrated(measure, Flowing(schedule, options), times, horizon, show)
+        return _integrated(measure, law, times, horizon, show if progress else None)
 
 
 def _check_measure(measure: Any) -> None:
@@ -159,9 +160,7 @@ class Flowing(Law):
     schedule: Schedule
     options: Options
 
-    def integrated(
-        self, start: Any, times: Array | None, end: float, show: Any = lambda share: None
-    ) -> Any:
+    def integrated(self, start: Any, times: Array | None, end: float, show: Any = None) -> Any:
         """Return the integration of all cases of a measure together."""
         scheme = SCHEMES[start.scheme][self.options.method]
         # A number out of range is found where it arises and reported as an end, not as a warning.
@@ -197,7 +196,7 @@ def _integrated(
     law: Flowing,
     times: Array | None,
     horizon: float,
-    show: Callable[[float], Any],
+    show: Callable[[float], Any] | None,
 ) -> Trajectory[M]:
     """Return the path of all cases of a measure together."""
     run = law.integrated(measure, times, horizon, show)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from transpde.fields import (
     CalledField,
     Field,
     VelocityField,
+    evaluated,
     out_of_range,
     quiet,
 )
@@ -76,6 +77,17 @@ class Attention(Unchanging, ABC):
     @abstractmethod
     def field(self, measure: Measure, how: Evaluation) -> VelocityField:
         """Return the velocity field of a measure that `check` has passed, without a check."""
+
+    def among(self, tokens: Particles, how: Evaluation) -> Callable[[Array], Array]:
+        """Return the map from places (..., n, d) of tokens to their velocities, without a check.
+
+        It is what a flow evaluates most, of the tokens that `tokens` are elsewhere.
+        """
+
+        def velocities(x: Array) -> Array:
+            return evaluated(self.field(tokens.at(x), how), x, tokens.positions)
+
+        return velocities
 
     @abstractmethod
     def _check_kind(self, measure: Measure) -> None:
@@ -211,6 +223,11 @@ class MultiHead(Attention):
         """Return the sum of the fields of the heads."""
         fields: list[Any] = [head.field(measure, how) for head in self.heads]
         return functools.reduce(operator.add, fields)
+
+    def among(self, tokens: Particles, how: Evaluation) -> Callable[[Array], Array]:
+        """Return the sum of the maps of the heads."""
+        parts = [head.among(tokens, how) for head in self.heads]
+        return lambda x: functools.reduce(np.add, [part(x) for part in parts])
 
     def _check_kind(self, measure: Measure) -> None:
         for head in self.heads:

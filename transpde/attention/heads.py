@@ -252,12 +252,16 @@ class GaussianHead(Head):
     def _affine_field(self, measure: Gaussian) -> AffineField:
         axes, V = self._in_axes(measure), self.value
         T, TX, q = self._response(axes, measure.factor)
-        VY = V @ axes.factor
+        VY = product(V, axes.factor)
         at_mean = applied(V, axes.mean) + applied(VY, q)
         motion = Motion(
-            measure.mean, measure.factor, at_mean, VY @ TX, lambda: self._left(axes, T, TX),
+            measure.mean,
+            measure.factor,
+            at_mean,
+            product(VY, TX),
+            lambda: self._left(axes, T, TX),
             lambda *by: self._along(measure, *by),
-        )  # fmt: skip
+        )
 
         def both() -> tuple[Array, Array]:
             linear = VY @ T
@@ -271,8 +275,13 @@ def spread(matrix: Array) -> Array:
     return matrix if matrix.ndim == 2 else matrix[..., None, :, :]
 
 
+def product(first: Array, second: Array) -> Array:
+    """Return first @ second; of two matrices by `dot`, which of small ones is twice as quick."""
+    return first.dot(second) if first.ndim == second.ndim == 2 else first @ second
+
+
 def applied(matrix: Array, vector: Array) -> Array:
     """Return matrix @ vector over leading axes."""
     if vector.ndim == 1:
-        return matrix @ vector
+        return matrix.dot(vector) if matrix.ndim == 2 else matrix @ vector
     return (matrix @ vector[..., None])[..., 0]

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from transpde.attention.heads import GaussianHead, applied, spread
+from transpde.attention.heads import GaussianHead, applied, product, spread
 from transpde.checks import Array, positive_number
-from transpde.kernels import EXACT, Evaluation, SoftmaxSum, matrix_product, potential
+from transpde.kernels import (
+    EXACT,
+    Evaluation,
+    SoftmaxSum,
+    at_once,
+    matrix_product,
+    potential,
+    softmax_mean,
+)
 from transpde.measures import Gaussian, Particles
 
 __all__ = ["L2", "Sinkhorn", "Softmax"]
@@ -70,6 +79,19 @@ class Softmax(GaussianHead):
         keys = matrix_product(measure.points, self.key)
         return SoftmaxSum(self.query, None, keys, measure.log_weights)
 
+    def among(self, tokens: Particles, how: Evaluation) -> Callable[[Array], Array]:
+        """Return the map from places of tokens to their velocities: of a small cloud one sum."""
+        shape, bias = tokens.points.shape, tokens.log_weights[..., None]
+        plain = type(self) is Softmax and at_once(shape[-2], shape) and (bias > -np.inf).all()
+        if not plain or (how.method == "interpolated"):
+            return super().among(tokens, how)
+
+        def velocities(x: Array) -> Array:
+            keys, queries = matrix_product(x, self.key), matrix_product(x, self.query)
+            return matrix_product(softmax_mean(keys, queries, bias, x), self.value)
+
+        return velocities
+
     def _in_axes(self, measure: Gaussian) -> Gaussian:
         return measure  # T is no larger than the covariance: any factor does
 
@@ -83,8 +105,9 @@ class Softmax(GaussianHead):
         return left / np.where(whole > 0, whole, 1.0)
 
     def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
-        T = np.exp(axes.log_scales)[..., None] * ((self.key @ axes.factor).mT @ self.query)
-        return T, T @ factor, applied(T, axes.mean)
+        keys = product(self.key, axes.factor)
+        T = np.exp(axes.log_scales)[..., None] * product(keys.mT, self.query)
+        return T, product(T, factor), applied(T, axes.mean)
 
     def _weights_along(
         self, Y: Array, s: Array, dY: Array, ds: Array

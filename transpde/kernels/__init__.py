@@ -4,8 +4,15 @@ from transpde.kernels.blocks import one_blas_thread
 from transpde.kernels.choice import EXACT, KERNEL_METHODS, Evaluation, Memory, evaluation
 from transpde.kernels.fast import token_mean
 from transpde.kernels.plane import PlaneSum
+from transpde.kernels.products import matrix_product, softmax_mean
 from transpde.kernels.sinkhorn import potential, sinkhorn_potential
-from transpde.kernels.sums import Order, PointwiseSum, SoftmaxSum, TokenSum, matrix_product
+from transpde.kernels.sums import (
+    Order,
+    PointwiseSum,
+    SoftmaxSum,
+    TokenSum,
+    at_once,
+)
 
 __all__ = [
     "EXACT",
@@ -17,10 +24,12 @@ __all__ = [
     "PointwiseSum",
     "SoftmaxSum",
     "TokenSum",
+    "at_once",
     "evaluation",
     "matrix_product",
     "one_blas_thread",
     "potential",
     "sinkhorn_potential",
+    "softmax_mean",
     "token_mean",
 ]

@@ -30,8 +30,15 @@ from transpde.kernels.blocks import (
     row_tiles,
     slices,
 )
+from transpde.kernels.products import exponentials, matrix_product
 
-__all__ = ["Order", "PointwiseSum", "SoftmaxSum", "TokenSum", "matrix_product"]
+__all__ = [
+    "Order",
+    "PointwiseSum",
+    "SoftmaxSum",
+    "TokenSum",
+    "at_once",
+]
 
 # The positions of the targets (..., m) and of the tokens (..., n).
 Order = tuple[Array, Array]
@@ -41,6 +48,7 @@ MANY = 1 << 20  # pairs of a stack whose logs are summed at once
 TILE = 65536  # scores of a tile: they fill half of a second-level cache
 LOG2E = np.log2(np.e)  # powers of two are a quarter cheaper than those of e
 PAIR = 8.0  # nanoseconds of a pair that is summed at once
+LARGE = 400.0  # a power of two whose sums are far inside the range of numbers
 LOST = 1e-200  # a sum that small, relative to its bound, may have lost terms
 
 
@@ -63,7 +71,7 @@ class TokenSum(Unchanging, ABC):
     def mean(self, x: Array, values: Array, order: Order | None = None) -> Array:
         """Return the sums of P(x_i, j) values_j, shape (..., m, d), for values (..., n, d)."""
         m, (*stack, n, d) = x.shape[-2], values.shape
-        if math.prod(stack) * m * n <= SMALL:
+        if at_once(m, values.shape):
             return self._at_once(x, values, order)
         if not stack:
             some = self.carried
@@ -133,6 +141,10 @@ class TokenSum(Unchanging, ABC):
             sums /= total
         return sums.mT
 
+    def _several(self, x: Array, values: Array, order: Order | None, out: Array) -> Array:
+        """Return the means of a few clouds of a stack; `out` is memory for their scores."""
+        return self._at_once(x, values, order, out)
+
     def _tiled(self, x: Array, values: Array, order: Order | None) -> Array:
         seen = (
             CausalOrder.all(len(x), len(self.keys))
@@ -167,11 +179,9 @@ class TokenSum(Unchanging, ABC):
         """Return the sums for targets and values in the order of `seen`."""
 
 
-def matrix_product(x: Array, matrix: Array) -> Array:
-    """Return the products of points (..., n, d) with matrices (..., k, d), shape (..., n, k)."""
-    if x.ndim > 2 and matrix.ndim == 2:  # one product for all
-        return (x.reshape(-1, x.shape[-1]) @ matrix.T).reshape(*x.shape[:-1], len(matrix))
-    return x @ matrix.mT
+def at_once(m: int, shape: tuple[int, ...]) -> bool:
+    """Return whether the sums for m targets of values of this shape (..., n, d) fit in a cache."""
+    return m * math.prod(shape[:-1]) <= SMALL
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +213,7 @@ def _fill(whole: Cases, sums: Array, group: slice) -> None:
     for some in slices(group.start, group.stop, size):
         case = whole[some]
         out = tile[: some.stop - some.start]
-        sums[some] = case.sums._at_once(case.x, case.values, case.order, out)
+        sums[some] = case.sums._several(case.x, case.values, case.order, out)
 
 
 def _hidden(order: Order | None) -> Array | None:
@@ -288,6 +298,20 @@ class SoftmaxSum(TokenSum):
         logs = np.log(np.exp(scores - top).sum(axis=-2)) + top[..., 0, :]
         return np.broadcast_to(logs, (*stack, m))
 
+    def _several(self, x: Array, values: Array, order: Order | None, out: Array) -> Array:
+        """Return the means of a few clouds of a stack; `out` is memory for their scores."""
+        if order is not None:
+            return self._at_once(x, values, order, out)
+        queries, one = LOG2E * self.queries(x), np.ones((*values.shape[:-1], 1))
+        left = np.concatenate([self.keys, LOG2E * self.bias[..., None]], axis=-1)
+        right = np.concatenate([queries, np.ones((*queries.shape[:-1], 1))], axis=-1)
+        scores = np.matmul(left, right.mT, out=out)
+        if not (scores.min() > -LARGE and scores.max() < LARGE):
+            return self._at_once(x, values, order, out)
+        np.exp2(scores, out=scores)  # of scores so small no largest one needs to come off
+        sums = np.concatenate([values, one], axis=-1).mT @ scores
+        return np.asarray((sums[..., :-1, :] / sums[..., -1:, :]).mT)
+
     def _exact(self, x: Array, values: Array, seen: CausalOrder) -> Array:
         targets = self.queries(x)
         sums, _ = self._below_bound(targets, values, seen)
@@ -342,10 +366,7 @@ class SoftmaxSum(TokenSum):
             np.copyto(scores, -np.inf, where=hidden)
         if np.minimum.reduce(self.bias, axis=None) == -np.inf:  # also where a score is infinite
             np.copyto(scores, -np.inf, where=(self.bias == -np.inf)[..., :, None])
-        # The largest score of a target becomes 0: no overflow, and no column of zeros.
-        scores -= np.maximum.reduce(scores, axis=-2, keepdims=True)
-        np.exp(scores, out=scores)
-        return scores, np.add.reduce(scores, axis=-2, keepdims=True)
+        return scores, exponentials(scores)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

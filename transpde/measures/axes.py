@@ -115,10 +115,10 @@ def _well_conditioned(X: Array) -> bool:
     matrix has a Cholesky factor after that is taken off.
     """
     gram = X.mT @ X
-    size = np.trace(gram, axis1=-2, axis2=-1)[..., None, None]
-    rest = gram / np.where(size > 0, size, 1.0) - (10 * SHORT) ** 2 * np.eye(X.shape[-1])
+    diagonal = np.einsum("...ii->...i", gram)
+    diagonal -= (10 * SHORT) ** 2 * diagonal.sum(axis=-1, keepdims=True)
     try:
-        np.linalg.cholesky(rest)
+        np.linalg.cholesky(gram)
     except np.linalg.LinAlgError:
         return False
     return True
@@ -126,9 +126,9 @@ def _well_conditioned(X: Array) -> bool:
 
 def nearly_singular(X: Array) -> Array:
     """Return which of a stack of factors hold a direction that is getting lost in the others."""
-    finite = np.where(np.isfinite(X).all(axis=(-2, -1), keepdims=True), X, 0.0)
-    if _well_conditioned(finite):
+    if _well_conditioned(X):
         return np.zeros(X.shape[:-2], dtype=bool)
+    finite = np.where(np.isfinite(X).all(axis=(-2, -1), keepdims=True), X, 0.0)
     columns = lengths(finite)
     short = (columns > 0) & (columns < SHORT * columns.max(axis=-1, keepdims=True))
     sizes = np.linalg.svd(finite, compute_uv=False)
@@ -150,9 +150,10 @@ def common_motion(X: Array, s: Array, BX: Array) -> tuple[Array, Array]:
 
     All columns keep one scale, and the norm of the factor is kept.
     """
-    x, bx = (M.reshape(*M.shape[:-2], -1) for M in (X, BX))
-    square = np.vecdot(x, x)[..., None]
-    b = np.vecdot(x, bx)[..., None] / (square + (square == 0))
+    x, bx = X.reshape(*X.shape[:-2], -1), BX.reshape(*X.shape[:-2], -1)
+    inner = np.dot if x.ndim == 1 else np.vecdot
+    square = inner(x, x)
+    b = (inner(x, bx) / (square + (square == 0)))[..., None]
     growth = np.empty(s.shape)
     growth[...] = 2 * b
     return (bx - b * x).reshape(BX.shape), growth

@@ -8,6 +8,7 @@ residual layer $x \mapsto x + h\,\Gamma(x)$ exactly.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -27,6 +28,7 @@ class Measure(Unchanging, ABC):
     in_axes: bool = False  # its coordinates are known to come from `principal`
     space: Space = EUCLIDEAN
     stackable: bool = True  # whether several of its kind make one measure
+    can_be_thin: bool = False  # so that rounding hides how it moves
 
     @property
     @abstractmethod
@@ -56,6 +58,13 @@ class Measure(Unchanging, ABC):
     @abstractmethod
     def advect(self, field: VelocityField) -> Array:
         """Return the time derivative of the coordinates under a velocity field."""
+
+    def mover(self, attention: Any, how: Any) -> Callable[[Array], Array] | None:
+        """Return the map from coordinates to their time derivatives under an attention.
+
+        None where `advect` of each measure's own field is as quick.
+        """
+        return None
 
     def derivatives(
         self, field: VelocityField, velocity: Array

@@ -73,6 +73,8 @@ class Gaussian(Measure):
                [2., 4.]])
     """
 
+    can_be_thin = True
+
     mean: Array
     factor: Array
     log_scales: Array
@@ -357,9 +359,8 @@ class Gaussian(Measure):
         along, (d, r) = _affine(field).along(), self.factor.shape[-2:]
         if along is None or _affine(field).motion is None:
             return None
-        N = d + d * r + r
-        by = np.eye(N)
-        dm, dX, ds = by[:, :d], by[:, d:-r].reshape(N, d, r), by[:, -r:]
+        by = np.eye(d + d * r + r)
+        dm, dX, ds = by[:, :d], by[:, d:-r].reshape(-1, d, r), by[:, -r:]
         drift, dBX = along(dm, dX, ds)
         X, s, BX = self.factor, self.log_scales, _affine(field).moves(self.mean, self.factor)[1]
         if self.in_axes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +31,16 @@ __all__ = ["Particles"]
 TINY = 1e-280  # a square that may have lost terms
 
 
+def _relative_roots(weights: Array) -> Array | None:
+    """Return the roots of weights over the largest one; None where all are alike."""
+    if (weights == weights.flat[0]).all():
+        return None
+    return np.asarray(np.sqrt(weights / weights.max(axis=-1, keepdims=True)))
+
+
 def _in_range(squares: Array) -> bool:
     """Return whether sums of squares have neither over- nor underflowed."""
-    return bool((squares > TINY).all() and (squares < np.inf).all())
+    return bool(squares.min() > TINY and squares.max() < np.inf)
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -62,6 +70,7 @@ class Particles(Measure):
     positions: Array | None
     space: Space
     log_weights: Array  # -inf for a weight of zero
+    _roots: Array | None
 
     def __init__(
         self,
@@ -93,6 +102,7 @@ class Particles(Measure):
             positions=None if positions is None else frozen(positions),
             space=space,
             log_weights=frozen(logs),
+            _roots=_relative_roots(weights),
         )
 
     def __repr__(self) -> str:
@@ -250,6 +260,16 @@ class Particles(Measure):
         """Return the velocities of the points as one vector a case."""
         return self._flat(self.velocities(field))
 
+    def mover(self, attention: Any, how: Any) -> Callable[[Array], Array]:
+        """Return the map from points to their velocities, a vector a case."""
+        velocities, cloud, space = attention.among(self, how), self.points.shape[-2:], self.space
+
+        def moved(state: Array) -> Array:
+            x = space.retract(state.reshape(*state.shape[:-1], *cloud))
+            return space.tangent(x, velocities(x)).reshape(state.shape)
+
+        return moved
+
     def push(self, field: VelocityField, step: float) -> Particles:
         """Return the particles after x -> x + step * field(x), put back in their space."""
         return self.at(self.space.retract(self.points + step * self.velocities(field)))
@@ -275,10 +295,9 @@ class Particles(Measure):
 
     def _by_weight(self, vectors: Array) -> Array:
         """Return vectors (..., n d) times the roots of the weights over the largest one."""
-        w = self.weights
-        if (w == w.flat[0]).all():
+        roots = self._roots
+        if roots is None:
             return vectors
-        roots = np.sqrt(w / w.max(axis=-1, keepdims=True))
         some = vectors.reshape(*vectors.shape[:-1], roots.shape[-1], -1)
         some = np.where(roots[..., None] > 0, some, 0.0)  # what has no mass may be at infinity
         return self._flat(some * roots[..., None])

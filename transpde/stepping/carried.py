@@ -48,6 +48,11 @@ class Carried(Measure):
         return bool(self.measure.in_axes)
 
     @property
+    def can_be_thin(self) -> bool:  # type: ignore[override]
+        """Whether rounding may hide how the measure moves."""
+        return bool(self.measure.can_be_thin)
+
+    @property
     def dimension(self) -> int:
         """The dimension d of the space."""
         return self.tokens.dimension

@@ -7,6 +7,7 @@ factors that are each x or 1 - x, x from 0 to 1 on the step.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.polynomial import polynomial
@@ -32,9 +33,11 @@ class Polynomial:
 
     def at(self, rows: Array, x: Array) -> Array:
         """Return the states (p, M) of cases `rows` (p,) at places x (p,)."""
-        kinds = [x if kind == "x" else 1 - x for kind in self.factors]
-        weights = np.cumprod(kinds, axis=0)
-        if (rows == rows[0]).all():
+        weights, rest = np.empty((len(self.factors), len(x))), 1 - x
+        power: Any = 1.0
+        for weight, kind in zip(weights, self.factors, strict=True):
+            power = np.multiply(power, x if kind == "x" else rest, out=weight)
+        if len(self.start) == 1 or (rows == rows[0]).all():
             return self.start[rows[0]] + weights.T @ self.parts[:, rows[0]]
         return self.start[rows] + np.einsum("mp,mpk->pk", weights, self.parts[:, rows])
 

@@ -68,10 +68,9 @@ class Ends:
         """
         open_ = np.ones(len(goal), dtype=bool)
         for some, why, end in self._reasons(state, goal >= self.horizon):
-            some = open_ & some
-            if some.any():
+            if some.any() and (some & open_).any():
+                yield some & open_, why, end
                 open_ &= ~some
-                yield some, why, end
 
     def _reasons(self, state: State, last: Array) -> Iterator[tuple[Array, str, Array]]:
         growth, now, rows = state.growth, state.now, state.cases.rows
@@ -83,7 +82,8 @@ class Ends:
             yield last & (speed * (1 + now) <= self.stationary), "stationary", now
         if np.isinf(self.horizon):
             yield last & self._growing(state.measure, rows, now), "growth", now
-        yield self._unresolved(state.cases, state.measure), "undecided", now
+        if state.measure.can_be_thin and state.cases.attention is not None:
+            yield self._unresolved(state.cases, state.measure), "undecided", now
         yield self._out_of_range(state.z, now), "undecided", now
 
     def _exploding(self, rows: Array, now: Array, growth: Array, tail: Array) -> Array:
@@ -111,12 +111,11 @@ class Ends:
     def _unresolved(self, cases: Cases, measure: Any) -> Array:
         """Return where a covariance has grown so thin that rounding hides what drives it."""
         none = np.zeros(len(cases.rows), dtype=bool)
-        if cases.attention is None:
-            return none
         grown = np.reshape(measure.log_size, -1) - self.first_size[cases.rows]
         if not (grown > GROWN).any():
             return none
-        motion = getattr(cases.attention.field(measure, self.how), "motion", None)
+        attention: Any = cases.attention
+        motion = getattr(attention.field(measure, self.how), "motion", None)
         if motion is None:
             return none
         left = np.broadcast_to(motion.left(), len(none))

@@ -13,6 +13,7 @@ still to within rounding. The time of a case is one more coordinate of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -64,6 +65,7 @@ class Cases:
         unit: the time scale of each, (b,).
         clocked: which run on the clock, (b,).
         attention: theirs, where it does not depend on time.
+        mover: the map from coordinates to their time derivatives, where there is one.
     """
 
     rows: Array
@@ -73,9 +75,11 @@ class Cases:
     unit: Array
     clocked: Array
     attention: Attention | None
+    mover: Callable[[Array], Array] | None
 
     def __post_init__(self) -> None:
         self.any_clocked, self.all_clocked = bool(self.clocked.any()), bool(self.clocked.all())
+        self.units = self.unit[:, None]
 
     def at(self, states: Array) -> Any:
         """Return the measures with coordinates (b, N)."""
@@ -105,13 +109,11 @@ class Equation:
     def cases(self, rows: Array, graded: bool, clocked: Array) -> Cases:
         """Return some cases, which may stand in `rows` several times."""
         single = not self.measure.stack and len(rows) == 1
-        attention = None
+        measure, attention, mover = self.measure.select(rows), None, None
         if self.schedule.constant:
-            attention = self.schedule(0.0)
-            attention = attention.select(self.measure.stack, rows)
-        return Cases(
-            rows, self.measure.select(rows), single, graded, self.unit[rows], clocked, attention
-        )
+            attention = self.schedule(0.0).select(self.measure.stack, rows)
+            mover = measure.mover(attention, self.how)
+        return Cases(rows, measure, single, graded, self.unit[rows], clocked, attention, mover)
 
     def find_units(self, cases: Cases, z: Array) -> None:
         """Set the first time scale of each case, in which its time is counted.
@@ -141,7 +143,7 @@ class Equation:
     def state(self, cases: Cases, z: Array, slope: Array, now: Array) -> State:
         """Return how cases move whose states have the derivatives `slope`."""
         measure = cases.at(z[:, :-1])
-        velocity = slope[:, :-1] / (slope[:, -1:] * cases.unit[:, None])
+        velocity = slope[:, :-1] / (slope[:, -1:] * cases.units)
         given = velocity if measure.stack else velocity[0]
         return State(cases, measure, z, given, np.reshape(measure.growth(given), -1), now)
 
@@ -169,7 +171,7 @@ class Equation:
         """Return the derivatives of what `_in_time` returns, exactly, where the measure can."""
         if cases.attention is None:
             return None
-        measure, unit = cases.at(z[:, :-1]), cases.unit[:, None]
+        measure, unit = cases.at(z[:, :-1]), cases.units
         velocity = values[:, :-1] / unit
         field = cases.attention.field(measure, self.how)
         found = measure.derivatives(field, velocity if measure.stack else velocity[0])
@@ -195,10 +197,14 @@ class Equation:
 
     def _in_time(self, z: Array, cases: Cases) -> tuple[Array, Array, Array]:
         """Return derivatives (b, N + 1), growth and turning (b,) by the own time of each case."""
-        measure, unit = cases.at(z[:, :-1]), cases.unit
-        velocity = self.velocity(measure, z[:, -1], cases)
+        states, unit = z[:, :-1], cases.unit
+        measure = cases.at(states) if cases.mover is None or cases.any_clocked else None
+        if cases.mover is None:
+            velocity = self.velocity(measure, z[:, -1], cases)
+        else:
+            velocity = cases.mover(states[0] if cases.single else states).reshape(states.shape)
         out = np.empty(z.shape)
-        np.multiply(velocity, unit[:, None], out=out[:, :-1])
+        np.multiply(velocity, cases.units, out=out[:, :-1])
         out[:, -1] = 1.0
         if not cases.any_clocked:
             return out, unit, unit

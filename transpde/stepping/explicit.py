@@ -49,18 +49,23 @@ class Explicit:
         self.slope = self.K[STAGES] = derivative(self.new)
 
     def _point(self, s: int, weights: Array) -> Array:
-        moved = (weights @ self.flat[:s]).reshape(self.z.shape)
+        moved = weights.dot(self.flat[:s]).reshape(self.z.shape)
         moved *= self.h
         moved += self.z
         return moved
 
     def error(self, scale: Array) -> Array:
         """Return the largest error of each case over the scale (b, M) of its coordinates."""
-        e5, e3 = (ERRORS @ self.flat[: STAGES + 1]).reshape(2, *scale.shape)
-        e5, e3 = (e5 / scale) ** 2, (e3 / scale) ** 2
-        size = np.sqrt(e5 + 0.01 * e3)
-        error = e5 / np.where(size == 0, 1.0, size)
-        return np.asarray(self.h[:, 0] * error.max(axis=1))
+        errors = ERRORS.dot(self.flat[: STAGES + 1]).reshape(2, *scale.shape)
+        errors /= scale
+        errors *= errors
+        e5, e3 = errors
+        e3 *= 0.01
+        e3 += e5
+        size = np.sqrt(e3, out=e3)
+        size[size == 0] = 1.0
+        e5 /= size
+        return np.asarray(self.h[:, 0] * np.maximum.reduce(e5, axis=1))
 
     def stiffness(self) -> Array:
         """Return the step times a rate of each case over its border of stability, (b,).
@@ -80,6 +85,5 @@ class Explicit:
         parts[0] = change
         parts[1] = h * self.K[0] - change
         parts[2] = 2 * change - h * (self.slope + self.K[0])
-        fine = (DOP853.D @ self.flat).reshape(4, *self.z.shape)
-        parts[3:] = h * fine
+        np.multiply(h, DOP853.D.dot(self.flat).reshape(4, *self.z.shape), out=parts[3:])
         return Polynomial(self.z, parts, "x1x1x1x")

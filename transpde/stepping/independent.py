@@ -36,7 +36,8 @@ class Independent(Run):
         alive = np.flatnonzero(finite)
         for done, case in enumerate(alive):
             self._run(np.array([case]))
-            self.progress((done + 1) / len(alive))
+            if self.progress is not None:
+                self.progress((done + 1) / len(alive))
         return self
 
     def _cases(self, row: Array, graded: bool) -> Cases:

@@ -53,7 +53,8 @@ class Integration(Run):
         self.equation = Equation(self.measure, self.schedule, how, self.horizon, count)
         self.goal = np.full(count, self.horizon)
         self.slope, self.h = np.zeros_like(self.z), np.ones(count)
-        self.last = np.array([np.zeros(count), np.ones(count)])  # the last steps, their errors
+        # The last steps and their errors; before the first a short one, which foretells nothing.
+        self.last = np.array([np.full(count, 1e-300), np.ones(count)])
         self.ends.stop[~self.running] = "undecided"
         # Where parameters depend on time, cases that share it share an evaluation.
         self.together = not self.schedule.constant
@@ -100,9 +101,10 @@ class Integration(Run):
     def _alike(self, rows: Array) -> Iterator[Cases]:
         """Sort cases by method and by kind of coordinates."""
         kinds = 2 * self.stiff[rows] + self.graded[rows]
-        for kind in np.unique(kinds):
+        for kind in range(4):
             some = rows[kinds == kind]
-            yield self.equation.cases(some, bool(kind % 2), self.clocked[some])
+            if len(some):
+                yield self.equation.cases(some, bool(kind % 2), self.clocked[some])
 
     def _part(self, cases: Cases, rows: Array) -> Cases:
         """Return those of some cases that stand in `rows`."""
@@ -139,7 +141,8 @@ class Integration(Run):
                 self._changed = False
             for cases in self._kinds:
                 self._step(cases)
-            self.progress(self._share_done())
+            if self.progress is not None:
+                self.progress(self._share_done())
         return self
 
     def _share_done(self) -> float:
@@ -179,7 +182,9 @@ class Integration(Run):
         h = self.h[rows]
         if self.together:
             h = np.where(cases.clocked, h, h[~cases.clocked].min(initial=np.inf))
-        left = np.where(cases.clocked, np.inf, self.goal[rows] / cases.unit - z[:, -1])
+        left = self.goal[rows] / cases.unit - z[:, -1]
+        if cases.any_clocked:
+            left[cases.clocked] = np.inf
         landing = 1.05 * h >= left
         return np.where(landing, left, np.minimum(h, np.maximum(left / 2, 0.5 * h))), landing
 
@@ -187,30 +192,31 @@ class Integration(Run):
         self, rows: Array, h: Array, error: Array, good: Array, order: int
     ) -> None:
         error = np.maximum(error, LEAST_ERROR)
-        factor = SAFETY * error ** (-1 / order)
+        factor, before, last = SAFETY * error ** (-1 / order), self.h[rows], self.last[:, rows]
         # Errors that have risen from one step to the next will go on to: Gustafsson's predictive
         # controller, where it is the more careful.
-        with np.errstate(divide="ignore"):
-            trend = h / self.last[0, rows] * (self.last[1, rows] / error) ** (1 / order)
-        factor = np.where(good & (trend < 1), factor * trend, factor)
-        factor = np.minimum(np.maximum(factor, SHRINK), GROW)
+        trend = h / last[0] * (last[1] / error) ** (1 / order)
+        np.multiply(factor, np.minimum(trend, 1.0), out=factor, where=good)
+        wanted = h * np.minimum(np.maximum(factor, SHRINK), np.where(good, GROW, 1.0))
         # A step cut short to land on a time says nothing against the longer one wanted.
-        wanted = np.where(h < self.h[rows], np.maximum(h * factor, self.h[rows]), h * factor)
-        self.h[rows] = np.where(good, wanted, h * np.minimum(factor, 1.0))
-        self.last[:, rows] = np.where(good, [h, error], self.last[:, rows])
+        np.maximum(wanted, before, out=wanted, where=good & (h < before))
+        self.h[rows] = wanted
+        np.copyto(last, [h, error], where=good)
+        self.last[:, rows] = last
 
     def _accept(self, cases: Cases, step: Any, good: Array, landing: Array) -> None:
         """Move on the cases whose step is good: records, ends, jumps, coordinates, clocks."""
         rows, new, unit = cases.rows, step.new, cases.unit
-        landed = good & landing
-        new[landed, -1] = (self.goal[rows] / unit)[landed]
-        now = np.where(landed, self.goal[rows], new[:, -1] * unit)
+        goal, landed, all_good = self.goal[rows], good & landing, good.all()
+        if landed.any():
+            new[landed, -1] = (goal / unit)[landed]
+        now = np.where(landed, goal, new[:, -1] * unit)
         self._record(cases, step, good, now)
-        some = rows[good]
+        some = rows if all_good else rows[good]
         self.z[some], self.slope[some] = new[good], step.slope[good]
         self._doubt(cases, step, good)
-        arrived = good & (now >= self.goal[rows])
-        if arrived.any() and self.goal[rows[arrived]].min() < self.horizon:
+        arrived = good & (now >= goal)
+        if arrived.any() and goal[arrived].min() < self.horizon:
             arrived &= ~self._jump(cases, step, arrived)
         if arrived.any():
             late = rows[arrived]
@@ -233,25 +239,25 @@ class Integration(Run):
             return
         due = self.next_record[cases.rows]
         # Records beyond a jump belong to the parameters after it.
-        passed = np.searchsorted(self.times, np.minimum(now, self.goal[cases.rows]), side="right")
-        counts = np.where(good, np.maximum(passed - due, 0), 0)
+        passed = self.times.searchsorted(np.minimum(now, self.goal[cases.rows]), side="right")
+        counts = np.maximum(passed - due, 0) * good
         if not counts.any():
             return
-        which = np.repeat(np.arange(len(due)), counts)
-        first = np.repeat(np.cumsum(counts) - counts, counts)
-        j = due[which] + np.arange(len(which)) - first
+        which = np.arange(len(due)).repeat(counts)
+        j = np.arange(len(which)) + (due + counts - counts.cumsum()).repeat(counts)
         targets = self.times[j] / cases.unit[which]
         polynomial = step.interpolant()
-        if cases.clocked.any():
+        if cases.any_clocked:
             x = polynomial.places(which, targets)
         else:
-            x = (targets - step.z[which, -1]) / (step.new[which, -1] - step.z[which, -1])
-            x = np.clip(x, 0.0, 1.0)
+            start = step.z[:, -1]
+            x = (targets - start[which]) / (step.new[:, -1] - start)[which]
+            x = np.minimum(np.maximum(x, 0.0), 1.0)
         # Some at a time: a step may pass all records, which then would be held twice.
         for some in slices(0, len(which), max(1, AT_ONCE // step.z.shape[1])):
             states = polynomial.at(which[some], x[some])
             self.records[j[some], cases.rows[which[some]]] = states[:, :-1]
-        self.next_record[cases.rows] = np.maximum(due, np.where(good, passed, due))
+        self.next_record[cases.rows] = due + counts
 
     # --- jumps of the parameters -----------------------------------------------------------------
 
@@ -284,11 +290,10 @@ class Integration(Run):
 
     def _give_up(self, rows: Array) -> None:
         """End as undecided what has spent its budget, or needs steps that rounding hides."""
-        spent = self.taken[rows] >= self.options.budget
-        spent |= self.h[rows] < SHORTEST_STEP * np.maximum(1.0, np.abs(self.z[rows, -1]))
-        spent &= self.running[rows]
+        spent = self.h[rows] < SHORTEST_STEP * np.maximum(1.0, np.abs(self.z[rows, -1]))
+        spent |= self.taken[rows] >= self.options.budget
         if spent.any():
-            some = rows[spent]
+            some = rows[spent & self.running[rows]]
             now = self.z[some, -1] * self.equation.unit[some]
             self._close(some, "undecided", now, self.z[some, :-1])
 

@@ -24,7 +24,7 @@ class Run:
         times: times to record, the first 0 and the last the horizon; None: the steps themselves.
         horizon: the time at which every case ends at the latest, or inf.
         options: how to step.
-        progress: called now and then with the part of the work that is done.
+        progress: called now and then with the part of the work that is done; None for silence.
 
     Attributes:
         z: coordinates and time of each case, (B, N + 1).
@@ -40,7 +40,7 @@ class Run:
         times: Array | None,
         horizon: float,
         options: Options,
-        progress: Callable[[float], Any] = lambda share: None,
+        progress: Callable[[float], Any] | None = None,
     ) -> None:
         self.measure, self.schedule, self.options = measure.prepared(), schedule, options
         self.times: Any = times

@@ -70,7 +70,8 @@ class FiniteVolumes(Run):
         self.latest = np.nextafter(stop, 0.0) if stop in self.schedule.jumps else stop
         while self.time < stop and self.stop == "time":
             self._step(stop)
-            self.progress(self.time / self.horizon)
+            if self.progress is not None:
+                self.progress(self.time / self.horizon)
             last = not (self.schedule.jumps > self.time).any()
             if last and self.time < self.horizon and self._is_stationary():
                 self.stop = "stationary"

@@ -1,0 +1,44 @@
+"""Products of few tokens with a matrix, and their softmax means, in as few calls as possible."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from transpde.checks import Array
+
+__all__ = ["exponentials", "matrix_product", "softmax_mean"]
+
+
+def matrix_product(x: Array, matrix: Array) -> Array:
+    """Return the products of points (..., n, d) with matrices (..., k, d), shape (..., n, k)."""
+    if x.ndim == matrix.ndim == 2:
+        return x.dot(matrix.T)  # of small ones quicker than a matmul
+    if matrix.ndim == 2:  # one product for all
+        return (x.reshape(-1, x.shape[-1]) @ matrix.T).reshape(*x.shape[:-1], len(matrix))
+    return x @ matrix.mT
+
+
+def softmax_mean(keys: Array, queries: Array, bias: Array, values: Array) -> Array:
+    """Return the means (..., m, d) of values (..., n, d) by weights exp(query . key + bias).
+
+    Args:
+        keys: (..., n, k).
+        queries: (..., m, k).
+        bias: (..., n, 1), finite.
+        values: (..., n, d).
+    """
+    product = np.dot if values.ndim == 2 else np.matmul
+    scores = product(keys, queries.mT)
+    scores += bias
+    total = exponentials(scores)
+    sums = product(values.mT, scores)
+    sums /= total
+    return np.asarray(sums.mT)
+
+
+def exponentials(scores: Array) -> Array:
+    """Put the exponentials of columns in place of them, each over its largest; return sums."""
+    # The largest score of a target becomes 0: no overflow, and no column of zeros.
+    scores -= np.maximum.reduce(scores, axis=-2, keepdims=True)
+    np.exp(scores, out=scores)
+    return np.asarray(np.add.reduce(scores, axis=-2, keepdims=True))
