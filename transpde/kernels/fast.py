@@ -42,6 +42,7 @@ SMALLEST = 1e-17  # no expansion is finer
 # Nanoseconds: a pair of exact sums, a multiply-add of the matrix products, an exponential, a call,
 # and in a call the checks and what else each token takes.
 PAIR, PRODUCT, EXPONENTIAL, CALL, TOKEN = 1.2, 0.06, 3.0, 4e5, 240.0
+EXPANDING = 2e6  # a call of an expansion
 # In three dimensions an expansion has far fewer terms than there are nodes where the product of
 # the sizes of the axes is large, and reaches the tolerance where none of them is.
 MANY, LONG = 8.0, 16.0
@@ -304,7 +305,7 @@ def _by_expansion(
     if terms is None or len(terms) > MOST_TERMS:
         return None
     m, n = len(t), len(y)
-    time, pairs = (m + n) * cost(terms, values.shape[1] + 1) + CALL + TOKEN * n, m * n
+    time, pairs = (m + n) * cost(terms, values.shape[1] + 1) + EXPANDING + TOKEN * n, m * n
     if order is not None:
         time, pairs = time + m * BLOCK * PAIR, m * n // 2
     if how.method == "auto" and time > (PAIR + COLUMN * values.shape[1]) * pairs:
