@@ -15,7 +15,7 @@ from transpde.schedules import Schedule
 from transpde.spaces import Euclidean, Sphere
 from transpde.trajectories import Trajectory
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AffineField",

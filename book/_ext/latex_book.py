@@ -20,6 +20,7 @@ from sphinx_proof import nodes as proofs
 
 FILES = ["book/_ext/latex-book.sty", "book/_static/frontispiece.png"]
 WIDEST, LONGEST = 56, 8  # characters of a column, rows of a table that no page break may cut
+LINE, SHORT = 80, 12  # characters of a row, and of a column that should not wrap
 ELEMENTS = {
     "papersize": "a4paper",
     "pointsize": "10pt",
@@ -82,6 +83,9 @@ class Unfold(SphinxPostTransform):
             proof.replace_self(unmarked(proof))
         for table in self.document.findall(nodes.table):
             measure(table)
+        for picture in self.document.findall(nodes.image):  # of a card, three in a row on the page
+            if "sd-card-img-top" in picture["classes"]:
+                picture["width"] = "45%"
         for page in self.document.findall(addnodes.start_of_file):
             depth = 2 if self.env.toc_secnumbers.get(page["docname"]) else -1
             text = rf"\setcounter{{secnumdepth}}{{{depth}}}"
@@ -108,9 +112,10 @@ def measure(table: nodes.table) -> None:
     """Give each column a width by its longest entry; let names of code break at underscores."""
     columns = list(table.findall(nodes.colspec))
     rows = [[length(cell) for cell in row.children] for row in table.findall(nodes.row)]
-    for place, column in enumerate(columns):
-        longest = max((row[place] for row in rows if len(row) == len(columns)), default=1)
-        column["colwidth"] = min(max(longest, 6), WIDEST)
+    whole = [row for row in rows if len(row) == len(columns)] or [[1] * len(columns)]
+    longest = [min(max(*entries, 6), WIDEST) for entries in zip(*whole, strict=True)]
+    for column, width in zip(columns, shared(longest), strict=True):
+        column["colwidth"] = width
     table["classes"].append("colwidths-given")
     if len(rows) > LONGEST and not isinstance(table.parent, nodes.Admonition):
         table["classes"].append("longtable")
@@ -120,6 +125,15 @@ def measure(table: nodes.table) -> None:
         pieces = [piece for part in parts for piece in (breaks.deepcopy(), nodes.Text(part))]
         literal.children = []
         literal.extend(pieces[1:])
+
+
+def shared(lengths: list[int]) -> list[int]:
+    """Return widths of columns: where a row is too long for a line, its long entries wrap."""
+    long = sum(size for size in lengths if size > SHORT)
+    left = LINE - sum(lengths) + long
+    if sum(lengths) <= LINE:
+        return lengths
+    return [size if size <= SHORT else max(SHORT, size * left // long) for size in lengths]
 
 
 def length(cell: nodes.Node) -> int:

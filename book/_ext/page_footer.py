@@ -42,7 +42,7 @@ def git(root: Path, *arguments: str) -> str:
 
 @cache
 def edition(root: Path) -> str:
-    """Version and commit: 'version 0.1.0, commit 1a2b3c4'."""
+    """Version and commit: 'version 0.2.0, commit 1a2b3c4'."""
     # A folder of its own, not one inside somebody else's checkout.
     commit = git(root, "log", "-1", "--format=%h") if (root / ".git").exists() else ""
     if not commit:

@@ -106,7 +106,7 @@ def pure_state_spectrum(
         signs: s, 1 or -1, shape (n,).
         weights: of the tokens, shape (n,), positive with sum one; 1/n when left out.
         beta: inverse temperature, > 0.
-        score: for a form A = KᵀQ that is diagonal in the eigenbasis of V, its eigenvalue on mode
+        score: for a form A = K^T Q that is diagonal in the eigenbasis of V, its eigenvalue on mode
             p, without the factor beta; that of V when left out.
 
     Returns:
@@ -333,7 +333,7 @@ def cone_bound(eigenvalues: ArrayLike, coordinates: ArrayLike, time: ArrayLike) 
     attention of value V whose matrix has non-negative entries and rows of sum one.
 
     Args:
-        eigenvalues: $\lambda$ of V = Vᵀ, shape (d,), the dominant one first, d at least 2.
+        eigenvalues: $\lambda$ of symmetric V, shape (d,), the dominant one first, d at least 2.
         coordinates: of the tokens in the eigenbasis, shape (n, d); only their ratios count.
         time: depths t >= 0, of any shape (...).
 
