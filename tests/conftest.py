@@ -7,9 +7,14 @@ from functools import cache
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from loading import load_tool
 
 os.environ["MPLBACKEND"] = "Agg"
+
+# On a machine with more to do an example may take any time.
+settings.register_profile("patient", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)

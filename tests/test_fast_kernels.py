@@ -73,7 +73,7 @@ clouds = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example({"shape": "outlier", "n": 200, "d": 1, "radius": 4.0, "seed": 3}, 1e-10, 1)
 @given(clouds, st.sampled_from([1e-4, 1e-7, 1e-10, 1e-12]), st.integers(0, 3))
 def test_interpolation_keeps_its_tolerance_or_is_exact(drawn, tol, kind):
@@ -85,7 +85,7 @@ def test_interpolation_keeps_its_tolerance_or_is_exact(drawn, tol, kind):
         assert relative_difference(found, exact) <= max(tol, 1e-13)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(clouds, st.sampled_from([1e-4, 1e-8, 1e-11]), st.sampled_from(["places", "ties", "mixed"]))
 def test_causal_expansion_keeps_its_tolerance_or_is_exact(drawn, tol, places):
     x, n = cloud(**drawn), drawn["n"]
