@@ -86,12 +86,11 @@ def test_blowup_with_feed_forward_is_that_of_the_flow():
         if time is None or time == np.inf:
             continue
         blown += 1
-        path = tp.flow(start, attention, 1.5 * time, rtol=1e-12)
+        path = tp.flow(start, attention, time * np.array([0, 0.4, 0.8, 1.5]), rtol=1e-12)
         assert path.blowup_time == pytest.approx(time, rel=1e-8)
-        path = tp.flow(start, attention, [0, 0.4 * time, 0.8 * time], rtol=1e-12)
-        exact = theory.closed_form_covariance(attention, start, path.times)
+        exact = theory.closed_form_covariance(attention, start, path.times[:3])
         size = np.abs(exact).max(axis=(1, 2), keepdims=True)
-        close(path.covariances / size, exact / size, 1e-8)
+        close(path.covariances[:3] / size, exact / size, 1e-8)
         with pytest.raises(ValueError, match="before the blow-up"):
             theory.closed_form_covariance(attention, start, 1.01 * time)
     assert blown >= 8
