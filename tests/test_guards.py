@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import re
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import pytest
 from nbformat import NotebookNode
 from nbformat import write as write_notebook
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from sphinx_builds import Built, build
 
 # --- a sound sample -----------------------------------------------------------------------------
 
@@ -907,32 +907,6 @@ html_theme = "basic"
 """
 
 
-# Sphinx and its extensions are loaded once: each build runs in a copy of that process.
-BUILDS = """
-import importlib, json, os, sys
-from sphinx.application import builtin_extensions
-from sphinx.cmd.build import build_main
-
-for name in [*builtin_extensions, "claims", "myst_parser.sphinx_ext.main"]:
-    importlib.import_module(name)
-
-def built(folder, text, log):
-    child = os.fork()
-    if child == 0:
-        for number in (1, 2):
-            os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        with open(f"{folder}/claims.yml", "w") as ledger:
-            ledger.write(text)
-        code = build_main(["-W", "-n", "-q", "-b", "html", folder, f"{folder}/html"])
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-print(json.dumps([built(*case) for case in json.load(sys.stdin)]))
-"""
-
-
 def edited(old: str, new: str) -> str:
     assert old in LEDGER_TEXT
     return LEDGER_TEXT.replace(old, new)
@@ -945,7 +919,7 @@ BAD_ROWS = {
     "verdict": ("verdict: corrected", "verdict: splendid", "unknown verdict"),
     "yaml": ("statement: They", "statement: They: two", "not readable YAML"),
 }
-# The folder and the ledger of each build; the last is the incremental one of the first's folder.
+# The folder and the ledger of each build; the last goes on in the folder before.
 LEDGERS = {
     "sound": ("sound", LEDGER_TEXT),
     **{name: (name, edited(old, new)) for name, (old, new, _) in BAD_ROWS.items()},
@@ -953,53 +927,39 @@ LEDGERS = {
     "changed again": ("changed", edited("equal", "the same")),
 }
 
-Pages = dict[str, tuple[int, str, Path]]
+Pages = dict[str, Built]
 
 
 @pytest.fixture(scope="module")
 def ledger_pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
-    """The ledger page built by Sphinx alone, nitpicky and with warnings as errors.
-
-    Of each build: the exit status, what it said, and the page.
-    """
+    """The ledger page built by Sphinx alone, nitpicky and with warnings as errors."""
     root = tmp_path_factory.mktemp("ledgers")
-    cases = []
-    for name, (place, text) in LEDGERS.items():
-        folder = root / place
-        folder.mkdir(exist_ok=True)
-        (folder / "index.md").write_text(LEDGER_PAGE)
-        (folder / "conf.py").write_text(SPHINX_SETTINGS)
-        cases.append((str(folder), text, str(root / f"{name}.log")))
-    run = subprocess.run(
-        [sys.executable, "-c", BUILDS],
-        input=json.dumps(cases),
-        env={**os.environ, "PYTHONPATH": str(contract.ROOT / "book" / "_ext")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return {
-        name: (status, Path(log).read_text(), Path(folder) / "html" / "index.html")
-        for name, status, (folder, _, log) in zip(
-            LEDGERS, json.loads(run.stdout), cases, strict=True
+    page = {"index.md": LEDGER_PAGE, "conf.py": SPHINX_SETTINGS}
+    cases = [
+        (
+            root / place,
+            {"claims.yml": text} if name == "changed again" else page | {"claims.yml": text},
         )
-    }
+        for name, (place, text) in LEDGERS.items()
+    ]
+    done = build(cases, ["claims", "myst_parser.sphinx_ext.main"], "-W", "-n")
+    return dict(zip(LEDGERS, done, strict=True))
 
 
 def test_ledger_page(ledger_pages: Pages) -> None:
-    status, said, page = ledger_pages["sound"]
-    assert status == 0, said
-    html = page.read_text()
+    sound = ledger_pages["sound"]
+    assert sound.status == 0, sound.said
+    html = (sound.html / "index.html").read_text()
     for part in ('id="claim-section"', 'href="#a-target"', r"\(x\)", "<em>one</em>", "1e-10"):
         assert part in html
     assert "They are equal." in html
     # The page depends on the ledger: a changed row shows at the next, incremental build.
-    assert ledger_pages["changed"][0] == ledger_pages["changed again"][0] == 0
-    assert "They are the same." in ledger_pages["changed again"][2].read_text()
+    assert ledger_pages["changed"].status == ledger_pages["changed again"].status == 0
+    assert "They are the same." in (ledger_pages["changed again"].html / "index.html").read_text()
 
 
 def test_verdicts_are_rendered_from_the_ledger(ledger_pages: Pages) -> None:
-    html = ledger_pages["sound"][2].read_text()
+    html = (ledger_pages["sound"].html / "index.html").read_text()
     whole, overview = html.split("<table")[1:3]
     listed = html.split("</table>")[2].partition("</ul>")[0]
     assert "verified, corrected" in whole
@@ -1012,6 +972,5 @@ def test_verdicts_are_rendered_from_the_ledger(ledger_pages: Pages) -> None:
 
 @pytest.mark.parametrize("name", BAD_ROWS)
 def test_bad_row_stops_the_build(ledger_pages: Pages, name: str) -> None:
-    status, said, _ = ledger_pages[name]
-    assert status > 0
-    assert BAD_ROWS[name][2] in said
+    assert ledger_pages[name].status > 0
+    assert BAD_ROWS[name][2] in ledger_pages[name].said
