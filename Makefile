@@ -31,6 +31,8 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 export IPYTHONDIR := $(CURDIR)/.venv/ipython
 # In a kernel this variable would switch off the inline figures, so it is set for the unit tests only.
 unexport MPLBACKEND
+# Without files of compiled code each worker and kernel would compile package and tests anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help book test lint weights unit coverage notebooks fresh-book browser check-wheel check-environment figures bench \
   pdf chapter notebook lock environment clean distclean
@@ -61,7 +63,7 @@ coverage: $(INSTALLED) ## lines and branches of the package that the unit tests 
 # A notebook's cells share a kernel, so one worker runs them all (loadfile). pytest says 5 where it
 # finds no notebook: a failure here, as it should be.
 notebooks: weights-if-possible ## run every notebook and compare with its stored outputs
-	@$(STAGE) 'notebooks' $(PY) -m pytest -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=120 book
+	@$(STAGE) 'notebooks' $(PY) -m pytest -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=600 book
 
 weights: $(INSTALLED) ## fetch the weights of the part on a real Transformer (83 MB) into the user's cache
 	@$(STAGE) 'weights' $(PY) tools/weights.py

@@ -1,13 +1,20 @@
 """What all tests share: pictures are drawn without a screen, and none outlives its test."""
 
 import os
+import pickle
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from loading import load_tool
 
 os.environ["MPLBACKEND"] = "Agg"
+
+# On a machine with more to do an example may take any time.
+settings.register_profile("patient", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +46,27 @@ def minilm():
     tool = load_tool("weights")
     need_weights(tool.held())
     return models.read(models.folder(tool.NAME))
+
+
+@pytest.fixture(scope="session")
+def figure_data(tmp_path_factory):
+    """The data of a figure by name, computed once for all modules and workers of this run."""
+    from transpde import figures
+
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "figure-data"
+    folder.mkdir(exist_ok=True)
+
+    @cache
+    def data(name):
+        held = folder / name
+        if not held.exists():
+            begun = own / f"{name}.begun"  # another worker must not read half of it
+            begun.write_bytes(pickle.dumps(figures.data(name)))
+            begun.replace(held)
+        return pickle.loads(held.read_bytes())
+
+    return data
 
 
 @pytest.fixture(scope="session")

@@ -129,10 +129,35 @@ def called(name, **changes):
         return resolved(name)(*positional, **given)
 
 
+SILENT = ("plotting.", "records.", "figures.", "conventions.")
+SHOWN = {
+    "figures.covariance_paths.planar_paths", "records.outline", "conventions.Convention.drawn",
+} | {name for name in ROWS if not name.startswith(SILENT)}  # fmt: skip
+
+
+def things(value):
+    """A value, and those inside of a tuple that is no named one."""
+    if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
+        for one in value:
+            yield from things(one)
+    else:
+        yield value
+
+
 @pytest.mark.parametrize("name", ROWS)
-def test_the_call_of_a_row_is_valid(name, tmp_path, monkeypatch):
+def test_the_call_of_a_row_is_valid_and_what_is_public_shows_itself(name, tmp_path, monkeypatch):
+    """What comes and what is given, where it is of this package: in two lines, by its name."""
     monkeypatch.chdir(tmp_path)
-    called(name)
+    made = called(name)
+    given = [one.valid() for one in ROWS[name].values()]
+    for thing in [*things(made), *given] if name in SHOWN else []:
+        if not type(thing).__module__.startswith("transpde"):
+            continue
+        text = repr(thing)
+        assert len(text.splitlines()) <= 2, text
+        assert len(text) <= 160, text
+        assert type(thing).__name__ in text
+        assert "0x" not in text, text
     plt.close("all")
 
 

@@ -88,7 +88,7 @@ def tiles(wanted):
 
 
 @every_row
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 1.0, 30.0, 1e3, 1e150]), st.booleans())
 def test_tokens_of_mass_zero_contribute_nothing(name, seed, far, tiled):
     rng, row = np.random.default_rng(seed), ROWS[name]
@@ -146,7 +146,7 @@ def test_empty_far_cells_of_a_grid_contribute_nothing(name, d):
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.scaled])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.integers(-460, 460), st.booleans())
 def test_units_come_out_of_the_field(name, seed, power, tiled):
     """Tokens in other units, query and key in the inverse ones: the same field, to the bit."""
@@ -159,7 +159,7 @@ def test_units_come_out_of_the_field(name, seed, power, tiled):
     assert np.array_equal(w, c * v) or np.abs(w / c - v).max() <= 1e-9 * (name == "sinkhorn")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), *[st.integers(-500, 500)] * 4)
 def test_the_moment_of_linear_attention_is_never_out_of_range(seed, q, k, v, size):
     """Tokens, query, key and value in any units: powers of two come out, to the bit."""
@@ -434,7 +434,7 @@ def unit_gaussian(rng, d, r, sizes):
 
 
 @pytest.mark.parametrize("name", ["softmax", "l2", "linear", "multi-head"])
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(data=st.data())
 def test_gaussian_formula_agrees_with_quadrature(name, data):
     """The affine field against the attention of Gauss-Hermite particles, any rank.

@@ -5,11 +5,9 @@ from __future__ import annotations
 import ast
 import itertools
 import json
-import os
 import posixpath
 import re
 import subprocess
-import sys
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
@@ -33,6 +31,7 @@ from docutils import nodes
 from docutils.utils import new_document
 from loading import load_tool
 from pybtex.database import parse_string
+from sphinx_builds import build
 
 import transpde as tp
 from transpde import attention, plotting, theory, widgets
@@ -349,14 +348,6 @@ def test_a_footer_leads_nowhere_before_there_is_an_address():
     assert "<a" not in footer
 
 
-def built(folder, *pages):
-    """The pages of a small book, built with the extensions of this one."""
-    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", folder, folder / "html"]
-    paths = os.pathsep.join([str(BOOK / "_ext"), str(ROOT)])
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": paths})
-    return [(folder / "html" / f"{page}.html").read_text(encoding="utf-8") for page in pages]
-
-
 SMALL_BOOK = """
 extensions = ["myst_nb", "sphinx_book_theme", "page_footer"]
 html_theme = "sphinx_book_theme"
@@ -374,17 +365,25 @@ nb_execution_mode = "off"
 """
 
 
-@pytest.mark.parametrize("real", [True, False])
-def test_one_switch_shows_or_hides_every_button_that_leads_to_the_address(tmp_path, real):
-    (tmp_path / "conf.py").write_text(SMALL_BOOK.format(real=real))
+def test_one_switch_shows_or_hides_every_button_that_leads_to_the_address(tmp_path):
     cell = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# Title\n\nText."}
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     book = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-    (tmp_path / "index.ipynb").write_text(json.dumps(book))
-    (page,) = built(tmp_path, "index")
-    for address in ("mybinder.org/v2", "colab.research.google.com/github", "/issues/new", 'a/b"'):
-        assert (address in page) == real, address
-    assert "theme-switch-button" in page  # the other buttons of the head stay
+    cases = [
+        (
+            tmp_path / str(real),
+            {"conf.py": SMALL_BOOK.format(real=real), "index.ipynb": json.dumps(book)},
+        )
+        for real in (True, False)
+    ]
+    done = build(cases, ["myst_nb", "sphinx_book_theme", "page_footer"])
+    for real, one in zip((True, False), done, strict=True):
+        assert one.status == 0, one.said
+        page = (one.html / "index.html").read_text(encoding="utf-8")
+        addresses = "mybinder.org/v2", "colab.research.google.com/github", "/issues/new", 'a/b"'
+        for address in addresses:
+            assert (address in page) == real, address
+        assert "theme-switch-button" in page  # the other buttons of the head stay
 
 
 def test_no_text_promises_buttons_that_the_switch_hides():
@@ -539,8 +538,9 @@ def test_a_word_of_the_glossary_holds_its_meaning(tmp_path):
     (tmp_path / "index.md").write_text(text)
     extensions = '["myst_parser", "terms"]\nmyst_enable_extensions = ["dollarmath"]'
     (tmp_path / "conf.py").write_text(f"extensions = {extensions}\n")
-    (page,) = built(tmp_path, "index")
-    soup = BeautifulSoup(page, "html.parser")
+    (one,) = build([(tmp_path, {})], ["myst_parser", "terms"])
+    assert one.status == 0, one.said
+    soup = BeautifulSoup((one.html / "index.html").read_text(encoding="utf-8"), "html.parser")
     shown = {}
     for word in soup.select("span.term-word"):
         link, meaning = word.select_one("a"), word.select_one("span[role=tooltip]")

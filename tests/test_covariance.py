@@ -134,7 +134,7 @@ def test_one_key_time_of_a_small_eigenvalue(delta):
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(SEEDS, st.integers(2, 6), st.sampled_from([tp.Softmax, tp.L2]))
 def test_one_key_time_of_a_value_made_from_its_eigenvectors(seed, d, kind):
     r"""$V^\top = S\operatorname{diag}S^{-1}$ up to rounding; in the frame of S it is diagonal."""
@@ -157,7 +157,7 @@ def test_one_key_time_of_a_value_made_from_its_eigenvectors(seed, d, kind):
         assert theory.blowup_time(kind(q, k, leaning), start) is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, st.integers(1, 5), st.floats(-2, 2))
 def test_one_key_moves_three_heads_along_one_curve(seed, d, size):
     r"""Softmax, L2 and Sinkhorn with any V: B = phi V Sigma k q^T, with three numbers phi."""
@@ -189,7 +189,7 @@ def covariance_by_lsoda(head, X, times):
     return solve_ivp(velocity, [0, max(times)], (X @ X.T).ravel(), **options).y.T.reshape(-1, d, d)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS, st.integers(1, 5), st.sampled_from([1.0, -0.7]))
 def test_one_key_with_identity_value_has_its_covariance_in_closed_form(seed, d, c):
     rng = np.random.default_rng(seed)
@@ -201,7 +201,7 @@ def test_one_key_with_identity_value_has_its_covariance_in_closed_form(seed, d, 
     np.testing.assert_allclose(exact / size, ode / size, atol=2e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, st.floats(-40, 40), st.floats(-12, 3), st.sampled_from([1, -1]))
 def test_one_key_clock_in_many_digits(seed, log_size, log_time, sign):
     """In the plane, rows nearly parallel or opposite too, against fifty digits."""
@@ -263,7 +263,7 @@ def climbing(rng, d, n):
     return U * rng.choice([-1, 1], n) * rng.uniform(0.3, 2, n) @ U.T, G @ G.T + 0.1 * np.eye(d)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SEEDS, st.integers(1, 4), st.floats(-100, 100))
 def test_ascent_blows_up_before_its_bound_and_descent_never(seed, d, log_size):
     rng = np.random.default_rng(seed)
@@ -346,7 +346,7 @@ def test_l2_with_identity_value_keeps_the_precision_on_the_kernel(seed):
     assert (moved <= 4 * np.linalg.norm(K, 2) * np.linalg.norm(Q, 2) * (1 + 1e-9)).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, st.integers(1, 2), st.integers(3, 5), st.booleans(), st.sampled_from([1.0, -0.6]))
 def test_l2_with_identity_value_grows_below_its_bounds(seed, k, d, tied, c):
     """Independent rows: a rate. Queries that share rows with keys: degree 3/2."""

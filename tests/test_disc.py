@@ -36,7 +36,7 @@ def test_points_of_the_disc_and_covariances_are_inverse():
     np.testing.assert_allclose(np.trace(covariances, axis1=-2, axis2=-1), 1.0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(ENTRIES, min_size=4, max_size=4))
 def test_cone_and_disc_coordinates(numbers):
     X = np.reshape(numbers, (2, 2)) + 3 * EYE

@@ -224,7 +224,7 @@ def clouds_of_all_sizes(seed, kind, log_size):
     return tp.Particles(x, weights[0]), tp.Particles(y, weights[1])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @example(0, "far tokens", 8.0, 2)
 @example(0, "far tokens", 4.0, 4)
 @example(0, "far tokens", 2.0, 8)
@@ -308,7 +308,7 @@ def monotone(mu, nu, p):
         return float(total ** (1 / order))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.integers(0, 10**6),
     st.sampled_from([1, 1.5, 2, 8, 80]),
@@ -376,7 +376,7 @@ def test_a_density_against_one_of_another_width(p, rise):
 
 
 @pytest.mark.filterwarnings("error")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(-300, 300), st.integers(1, 4), st.integers(1, 4))
 def test_gaussians_of_any_size(seed, power, r, s):
     """A power of two in the units comes out of the distance, to the bit."""

@@ -74,7 +74,7 @@ clouds = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example({"shape": "outlier", "n": 200, "d": 1, "radius": 4.0, "seed": 3}, 1e-10, 1)
 @given(clouds, st.sampled_from([1e-4, 1e-7, 1e-10, 1e-12]), st.integers(0, 3))
 def test_interpolation_keeps_its_tolerance_or_is_exact(drawn, tol, kind):
@@ -104,7 +104,7 @@ def unnormalised(d, seed):
     ]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @example({"shape": "line", "n": 200, "d": 3, "radius": 6.0, "seed": 0}, 1e-8, 4, True)
 @example({"shape": "point", "n": 200, "d": 2, "radius": 3.0, "seed": 0}, 1e-8, 0, False)
 @example({"shape": "point", "n": 200, "d": 2, "radius": 3.0, "seed": 0}, 1e-8, 5, False)
@@ -249,7 +249,7 @@ def test_series_of_a_function_are_as_long_as_their_poles_say(a):
     assert pointwise.series_length(expit, -1.0, 1.0, 1.0, 1e-300) is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(clouds, st.sampled_from([1e-4, 1e-8, 1e-11]), st.sampled_from(["places", "ties", "mixed"]))
 def test_causal_expansion_keeps_its_tolerance_or_is_exact(drawn, tol, places):
     x, n = cloud(**drawn), drawn["n"]

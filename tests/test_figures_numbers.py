@@ -15,13 +15,16 @@ HERE = Path(__file__).parent
 REFERENCE = json.loads((HERE / "figures_reference.json").read_text(encoding="utf-8"))
 PEER = yaml.safe_load((HERE.parent / "book" / "peer.yml").read_text(encoding="utf-8"))["figures"]
 PEER = {name: theirs for name, theirs in PEER.items() if theirs["script"] == "2d_plots.py"}
-COMPUTED = {}
+SHARED = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared(figure_data):
+    SHARED["data"] = figure_data
 
 
 def computed(name):
-    if name not in COMPUTED:
-        COMPUTED[name] = figures.data(name)
-    return COMPUTED[name]
+    return SHARED["data"](name)
 
 
 def numbers(name):

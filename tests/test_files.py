@@ -204,13 +204,19 @@ def test_a_full_disk_leaves_the_notebook_as_it_was(notebooks, tmp_path, monkeypa
         ("other.ipynb", "[1]", "is no notebook"),
     ],
 )
-def test_what_is_no_notebook_ends_in_a_sentence(tmp_path, name, text, message):
+def test_what_is_no_notebook_ends_in_a_sentence(notebooks, tmp_path, name, text, message):
     if text is not None:
         (tmp_path / name).write_text(text)
-    tool = [sys.executable, str(ROOT / "tools" / "execute.py"), str(tmp_path / name)]
+    with pytest.raises(SystemExit, match=message):
+        load_tool("execute").execute(str(tmp_path / name))
+
+
+def test_the_command_ends_in_the_sentence_alone(tmp_path):
+    (tmp_path / "broken.ipynb").write_text("{")
+    tool = [sys.executable, str(ROOT / "tools" / "execute.py"), str(tmp_path / "broken.ipynb")]
     done = subprocess.run(tool, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert message in done.stderr
+    assert "is no notebook" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -388,7 +388,7 @@ def spinning_blowup_time(A, V):
     return period / -np.expm1(-gain)
 
 
-@pytest.mark.parametrize(("degrees", "stretch"), [(60, 1.5), (40, 1.05), (85, 1.2)])
+@pytest.mark.parametrize(("degrees", "stretch"), [(60, 1.5), (40, 1.05), (75, 1.5)])
 def test_blowup_of_what_grows_and_shrinks_in_turns(degrees, stretch):
     """A fast turn at great size, with growth of either sign in it, is no end of the flow."""
     A, turn = np.diag([stretch, 2 - stretch]), np.deg2rad(degrees)

@@ -97,9 +97,9 @@ def test_pictures_have_no_paper_of_their_own():
 
 
 @pytest.mark.parametrize("name", ["trad_rank_1", "histograms_trad", None])
-def test_small_files_draw_what_matplotlib_wrote(name):
+def test_small_files_draw_what_matplotlib_wrote(name, figure_data):
     """Paths within a tenth of a point, the same marks at the same places, the same texts."""
-    figure = figures.draw(name, stored(name)) if name else drawn()
+    figure = figures.draw(name, figure_data(name)) if name else drawn()
     written = io.BytesIO()
     with look.look():
         figure.savefig(written, format="svg", metadata={"Date": None})
@@ -113,10 +113,6 @@ def test_small_files_draw_what_matplotlib_wrote(name):
     before, after = ([place(use) for use in parts(svg, "use")] for svg in (full, small))
     assert np.abs(np.subtract(before, after)).max() <= 0.051
     assert comments(full) == comments(small)
-
-
-def stored(name):
-    return figures.data(name)
 
 
 def place(use):

@@ -89,7 +89,7 @@ def test_cases_of_a_step_are_alone(method):
         assert alone.error(scale[:1])[0] == pytest.approx(step.error(scale)[i], rel=1e-2)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(-1, 1), min_size=7, max_size=7), st.floats(0, 1))
 def test_times_of_a_polynomial_are_found(parts, place):
     shape = 0.05 * np.array(parts)[:, None, None]

@@ -62,7 +62,7 @@ clouds = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(clouds, st.sampled_from([1e-4, 1e-6, 1e-8, 1e-11]), st.integers(0, 2))
 def test_sums_in_more_dimensions_keep_their_tolerance_or_are_exact(drawn, tol, kind):
     x, rng = cloud(**drawn), np.random.default_rng(drawn["seed"])
@@ -73,7 +73,7 @@ def test_sums_in_more_dimensions_keep_their_tolerance_or_are_exact(drawn, tol, k
     assert relative_difference(head(tokens, method="interpolated", tol=tol)(x), exact) <= tol
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @example({"shape": "ball", "n": 1000, "d": 4, "radius": 1.0, "seed": 0}, 1e-8, "places", 1e4, True)
 @example({"shape": "ball", "n": 1000, "d": 5, "radius": 2.0, "seed": 0}, 1e-6, "ties", 1e4, False)
 @given(

@@ -37,7 +37,7 @@ def test_particles_of_the_line_stand_on_it():
     assert not ax.yaxis.get_visible()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(ENTRIES, min_size=6, max_size=6), st.floats(0.5, 3.0))
 def test_ellipse_satisfies_its_equation(numbers, level):
     X = np.reshape(numbers[:4], (2, 2)) + 5 * EYE

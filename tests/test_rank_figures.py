@@ -160,8 +160,8 @@ def test_lsoda_agrees_on_a_sample_of_runs(name, dimension):
 
 
 @pytest.fixture(scope="module", params=["histograms_trad", "histograms_L2"])
-def made(request):
-    return request.param, figures.data(request.param)
+def made(request, figure_data):
+    return request.param, figure_data(request.param)
 
 
 def test_starts_and_weights_are_the_first_draws_of_the_scripts():

@@ -35,7 +35,7 @@ def test_digest_has_one_zero_and_one_nan():
     assert digest([1.0, -np.inf]) != digest([1.0, np.inf])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 5), st.floats(2e-6, 1e-2))
 def test_digest_sees_what_is_larger(place, change):
     values = np.array([0.3, -1.0, 0.5, 0.0, 0.25, 1.0])
@@ -54,7 +54,7 @@ def test_digest_of_many_entries_ignores_noise(noise):
         assert digest(noisy, digits=4) == digest(values, digits=4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 999), st.floats(2e-3, 1.0), st.sampled_from([np.nan, np.inf, 7.0]))
 def test_digest_of_many_entries_sees_one(place, change, odd):
     values = np.sin(np.arange(1000.0))

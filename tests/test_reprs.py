@@ -4,39 +4,9 @@ import importlib
 
 import numpy as np
 import pytest
-from calls import ROWS
-from test_arguments import called, public_modules
+from test_arguments import public_modules
 
 import transpde as tp
-
-SHOWN = [
-    n for n in ROWS if not n.startswith(("plotting.", "records.", "figures.", "conventions."))
-]
-RESULTS = {
-    "figures.covariance_paths.planar_paths", "records.outline", "conventions.Convention.drawn",
-}  # fmt: skip
-
-
-def things(value):
-    """A value, and those inside of a tuple that is no named one."""
-    if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
-        for one in value:
-            yield from things(one)
-    else:
-        yield value
-
-
-@pytest.mark.parametrize("name", sorted({*SHOWN, *RESULTS}))
-def test_what_is_public_shows_itself_in_two_lines(name):
-    made = called(name)
-    for thing in [*things(made), *[one.valid() for one in ROWS[name].values()]]:
-        if not type(thing).__module__.startswith("transpde"):
-            continue
-        text = repr(thing)
-        assert len(text.splitlines()) <= 2, text
-        assert len(text) <= 160, text
-        assert type(thing).__name__ in text
-        assert "0x" not in text, text
 
 
 @pytest.mark.parametrize(

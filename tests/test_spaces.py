@@ -15,7 +15,7 @@ def on(sphere, rng, *shape):
     return sphere.retract(rng.normal(size=shape))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), radius=st.floats(0.1, 10.0), flat=st.booleans())
 def test_tangents_and_retractions(seed, radius, flat):
     rng = np.random.default_rng(seed)

@@ -52,7 +52,7 @@ def clouds(rng, stack, n, d, masked=True, each=True, zeros=False):
 
 
 @every_row
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_a_stack_is_its_cases(name, data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32), "seed"))

@@ -359,9 +359,9 @@ def test_motion_under_odd_noise_is_symmetric_to_the_last_digits(short):
 
 def test_in_the_plane_an_angle_is_folded_where_tokens_are_opposite():
     """Its mean is constant before, as it has no drift, and falls after."""
-    kernel, h = RandomFeatures(1.0), 0.01
+    kernel, h = RandomFeatures(1.0), 0.02
     start = pairs(4000, 2, 3.0)
-    path = tp.layers(start, None, 400, h, noise=CommonNoise(kernel, 16), seed=3)
+    path = tp.layers(start, None, 200, h, noise=CommonNoise(kernel, 16), seed=3)
     angle = 2 * np.arcsin(np.minimum(np.sqrt(gaps(path.final.points) / 2), 1.0))
     assert angle.mean() < 2.9 - 3.5 * angle.std() / 4000**0.5
 

@@ -86,12 +86,11 @@ def test_blowup_with_feed_forward_is_that_of_the_flow():
         if time is None or time == np.inf:
             continue
         blown += 1
-        path = tp.flow(start, attention, 1.5 * time, rtol=1e-12)
+        path = tp.flow(start, attention, time * np.array([0, 0.4, 0.8, 1.5]), rtol=1e-12)
         assert path.blowup_time == pytest.approx(time, rel=1e-8)
-        path = tp.flow(start, attention, [0, 0.4 * time, 0.8 * time], rtol=1e-12)
-        exact = theory.closed_form_covariance(attention, start, path.times)
+        exact = theory.closed_form_covariance(attention, start, path.times[:3])
         size = np.abs(exact).max(axis=(1, 2), keepdims=True)
-        close(path.covariances / size, exact / size, 1e-8)
+        close(path.covariances[:3] / size, exact / size, 1e-8)
         with pytest.raises(ValueError, match="before the blow-up"):
             theory.closed_form_covariance(attention, start, 1.01 * time)
     assert blown >= 8
@@ -303,7 +302,7 @@ def resting(rng, d):
     return A, isotropic(values, U)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(SEEDS, st.integers(2, 6), st.floats(-200, 200))
 def test_a_covariance_at_rest_is_its_own_limit(seed, d, log_size):
     """Totally isotropic ranges, found in floating point: no blow-up, no growth, no motion."""
@@ -323,7 +322,7 @@ def test_a_covariance_at_rest_is_its_own_limit(seed, d, log_size):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(SEEDS, st.integers(2, 6), st.sampled_from([tp.Softmax, tp.L2, tp.Sinkhorn]))
 def test_a_covariance_that_the_queries_do_not_see_is_its_own_limit(seed, d, kind):
     rng = np.random.default_rng(seed)
@@ -345,7 +344,7 @@ def test_the_limit_of_an_integer_covariance_in_the_kernel_is_exact():
         close(theory.limit_covariance(kind(Q, -Q, np.eye(3)), start), S, 1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS, st.integers(2, 4), st.floats(0, 60))
 def test_blowup_time_of_columns_far_apart_in_many_digits(seed, d, spread):
     """The eigenvalue that explodes may be tiny beside the others."""
@@ -362,7 +361,7 @@ def test_blowup_time_of_columns_far_apart_in_many_digits(seed, d, spread):
     assert time == pytest.approx(exact, rel=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS, st.floats(-300, 300), st.floats(-300, 300), st.sampled_from(["I", "one key"]))
 def test_blowup_time_of_products_beyond_floats(seed, log_query, log_key, kind):
     """Scores of any size, on a Gaussian of the inverse size: the time is that of sizes one."""
@@ -379,7 +378,7 @@ def test_blowup_time_of_products_beyond_floats(seed, log_query, log_key, kind):
     assert time == pytest.approx(one, rel=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, st.integers(1, 3), st.floats(0, 5), st.integers(1, 3))
 def test_closed_form_with_feed_forward_keeps_its_digits_at_depth(seed, d, log_time, r):
     """Against the same formula in two hundred digits, where growth of e^{Wt} costs nothing."""

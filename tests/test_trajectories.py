@@ -14,7 +14,7 @@ TOKENS = tp.Particles([[1.0], [2.0]])
 STACK = tp.Particles([[[1.0], [2.0]], [[0.5], [3.0]]])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(1e-3, 1e3), st.integers(1, 40), st.integers(-2, 2), st.data())
 def test_times_within_rounding_of_a_record_are_it(step, depth, ulps, data):
     """k h, and its neighbours among floats, whichever way they were added up."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +34,33 @@ def ledger_problems(rows: object, root: Path) -> list[str]:
     found: list[str] = claims.ledger_problems(rows)
     if found or not isinstance(rows, list):
         return found
+
+    @cache  # many rows point into one file
+    def labels_of(path: Path) -> frozenset[str]:
+        return frozenset(labels(read(path)))
+
+    @cache
+    def tree_of(path: Path) -> ast.Module:
+        return ast.parse(path.read_text(encoding="utf-8"))
+
     for row in rows:
         problems_of_row = [
-            *_anchor_problems(row, root),
+            *_anchor_problems(row, root, labels_of),
             *_function_problems(row),
-            *_test_problems(row, root),
+            *_test_problems(row, root, tree_of),
             *_source_problems(row, root),
         ]
         found += [f"{row['id']}: {problem}" for problem in problems_of_row]
     return found + status_problems(rows, root)
 
 
-def _anchor_problems(row: dict[str, Any], root: Path) -> list[str]:
+def _anchor_problems(
+    row: dict[str, Any], root: Path, labels_of: Callable[[Path], frozenset[str]]
+) -> list[str]:
     path = page_path(root, row["chapter"])
     if path is None:
         return [f"no such chapter {row['chapter']!r}"]
-    if row["anchor"] not in labels(read(path)):
+    if row["anchor"] not in labels_of(path):
         return [f"dead anchor {row['anchor']!r} in {row['chapter']}"]
     return []
 
@@ -61,7 +74,9 @@ def _function_problems(row: dict[str, Any]) -> list[str]:
     return [] if resolved(name) is not None else [f"no such function {name}"]
 
 
-def _test_problems(row: dict[str, Any], root: Path) -> list[str]:
+def _test_problems(
+    row: dict[str, Any], root: Path, tree_of: Callable[[Path], ast.Module]
+) -> list[str]:
     node_id = row.get("test")
     if not node_id:
         return []
@@ -69,7 +84,7 @@ def _test_problems(row: dict[str, Any], root: Path) -> list[str]:
     path = root / file
     if not path.is_file():
         return [f"no such test file {file}"]
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     test = _find_test(tree, name.partition("[")[0].split("::"))
     if test is None:
         return [f"no such test {node_id}"]

@@ -70,13 +70,13 @@ def twin_bound(
         >>> round(mean_field.twin_bound(mean, radius=1.0, time=1.0), 6)  # 2 e
         5.436564
     """
-    R, t = positive_number("radius", radius), depths(time)
+    R, t, log = positive_number("radius", radius), depths(time), flag("log", log)
     rates = _rates(attention)
     if rates is None or support_radius(attention, R, 0.0) is None:
         return None
     with np.errstate(over="ignore", divide="ignore"):
         ends = np.array([_log_integral(rates, attention, R, float(s)) for s in t.ravel()])
-        bound = ends.reshape(t.shape) if flag("log", log) else np.exp(ends.reshape(t.shape))
+        bound = ends.reshape(t.shape) if log else np.exp(ends.reshape(t.shape))
     return bound if bound.ndim else float(bound)
 
 
