@@ -8,7 +8,9 @@ from threading import Thread
 
 import pytest
 from checks import BUILT, ROOT
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+PATIENCE = 180_000  # of the browser, in milliseconds: a busy machine opens a long page slowly
 
 
 def pytest_sessionstart() -> None:
@@ -20,12 +22,19 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker run what belongs together: all tests of an opened page, or a whole file."""
-    for item in items:
+    """All tests of an opened page follow each other, in their order in the file, in one worker."""
+    first: dict[str, int] = {}
+    for number, item in enumerate(items):
         given = getattr(item, "callspec", None)
-        page = given and given.params.get("opened", given.params.get("folded"))
+        page = given and given.params.get("opened")
         name = item.nodeid if item.path.name == "test_pages.py" else item.path.name
-        item.add_marker(pytest.mark.xdist_group(str(page or name)))
+        group = str(page or name)
+        item.add_marker(pytest.mark.xdist_group(group))
+        first.setdefault(group, number)
+    # The sort keeps what it need not move.
+    groups = [first[item.get_closest_marker("xdist_group").args[0]] for item in items]
+    order = sorted(range(len(items)), key=lambda place: (groups[place], items[place].location[1]))
+    items[:] = [items[place] for place in order]
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +52,15 @@ def browser() -> Iterator[Browser]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A reader who has not been here before, and whose system asks for little motion."""
     made = browser.new_context(reduced_motion="reduce")
-    made.set_default_timeout(20_000)
+    made.set_default_timeout(PATIENCE)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def tab(context: BrowserContext) -> Iterator[Page]:
+    """A tab that shows one page after the other, which is faster than a new one for each."""
+    made = context.new_page()
     yield made
     made.close()
 

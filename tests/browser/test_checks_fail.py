@@ -70,6 +70,7 @@ def opened(check: Callable[[Page], list[str]], size: dict = live.WIDE) -> Callab
     def look(site: Path, page: Page) -> list[str]:
         page.set_viewport_size(size)
         live.visit(page, (site / "page.html").as_uri())
+        live.unfold(page)
         return [str(problem) for problem in check(page)]
 
     return look
@@ -220,7 +221,7 @@ def folded_problems(page: Page) -> list[str]:
 )
 def test_what_a_folded_page_hides_is_seen(site, page, old, new, words):
     (site / "page.html").write_text(FOLDED.replace(old, new, 1), encoding="utf-8")
-    live.visit(page, (site / "page.html").as_uri(), unfold=False)
+    live.visit(page, (site / "page.html").as_uri())
     found = folded_problems(page)
     assert len(found) == len(words)
     assert all(word in problem for word, problem in zip(words, found, strict=True)), found
