@@ -213,20 +213,23 @@ PRUNE = """() => {
   }
 }"""
 # Contrast, the longest rule by far, is a matter of the look alone: what a text computes to, in
-# boxes that are alike and compute to the same. So the first text of each look is asked, the others
-# too where axe cannot say; and each for itself in boxes that are placed or cut off, where what
-# lies over one text may not lie over the next. A single letter and the signs of an icon font are
-# looks of their own, as axe judges them otherwise.
+# boxes that are alike and compute to the same. So one text of many that look alike is asked, the others
+# too where axe cannot say; and each for itself in boxes that are placed or cut, beside those
+# that hold the whole article, where what lies over one text may not lie over the next. A single
+# letter and the signs of an icon font are looks of their own, as axe judges them otherwise.
 LOOKS = """() => {
   const kinds = ['color', 'backgroundColor', 'backgroundImage', 'fontSize', 'fontWeight', 'filter',
     'opacity', 'textShadow', 'mixBlendMode', 'display', 'visibility'];
   const words = e => [...e.childNodes].filter(n => n instanceof Text).map(n => n.data.trim());
   const boxes = new Map(), numbers = new Map();
+  const article = document.querySelector('article');
   window.looks = new Map();
   for (const e of document.querySelectorAll('body, body *')) {
     const style = getComputedStyle(e), above = boxes.get(e.parentElement);
-    const apart = above?.apart || style.overflow !== 'visible'
-      || ['absolute', 'fixed', 'sticky'].includes(style.position);
+    const placed = ['absolute', 'fixed', 'sticky'].includes(style.position);
+    const cut = style.overflow !== 'visible'
+      && (e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight);
+    const apart = above?.apart || (placed || cut) && !e.contains(article);
     const box = JSON.stringify([above?.number, e.tagName, e.getAttribute('class'),
       e.getAttribute('style'), e.matches(':disabled'), e.checkVisibility(),
       ...kinds.map(kind => style[kind])]);
@@ -253,8 +256,9 @@ AUDIT = """async known => {
     for (const {id, nodes} of found.incomplete)
       if (id === 'color-contrast') for (const node of nodes) unsure.add(node.element);
   };
-  await ask(all.map(([first]) => first), {});
-  const others = all.flatMap(([first, ...rest]) => unsure.has(first) ? rest : []);
+  const few = texts => texts.length <= 8 ? texts : texts.slice(0, 1);
+  await ask(all.flatMap(few), {});
+  const others = all.flatMap(([first, ...rest]) => rest.length > 7 && unsure.has(first) ? rest : []);
   if (others.length > 0) await ask(others, {runOnly: ['color-contrast']});
   const name = e => known.find(selector => e.matches(selector)) ?? e.outerHTML.slice(0, 80);
   return violations.flatMap(v => v.nodes.map(n => [n.impact, v.id, name(n.element)]));

@@ -132,17 +132,17 @@ def test_nothing_grave_for_axe(unfolded, size, theme):
     assert live.grave(unfolded) == theme_alone(size)
 
 
+def test_asks_nobody_and_complains_of_nothing(opened):
+    """After a page's other tests: nothing of what they did may be complained of."""
+    assert opened.witness.heard == []
+
+
 @of_notebooks
 def test_no_formula_is_cut_off(unfolded):
-    """This leaves of a page its displayed formulas alone."""
+    """The last of a page's tests: it leaves the displayed formulas alone."""
     live.resize(unfolded, live.WIDE)
     live.theme(unfolded, "light")
     assert live.clipped(unfolded) == []
-
-
-def test_asks_nobody_and_complains_of_nothing(opened):
-    """The last of a page's tests: nothing of what the others did may be complained of."""
-    assert opened.witness.heard == []
 
 
 # --- single pages --------------------------------------------------------------------------------
