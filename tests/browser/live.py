@@ -213,9 +213,9 @@ PRUNE = """() => {
   }
 }"""
 # Contrast, the longest rule by far, is a matter of the look alone: what a text computes to, in
-# boxes that are alike and compute to the same. So one text of many that look alike is asked, the others
-# too where axe cannot say; and each for itself in boxes that are placed or cut, beside those
-# that hold the whole article, where what lies over one text may not lie over the next. A single
+# boxes that are alike and compute to the same. So one of many texts of a look is asked, the others
+# too where axe cannot say. Each is asked for itself in boxes that are placed or cut (those that
+# hold the whole article aside), where what lies over one text may not lie over the next. A single
 # letter and the signs of an icon font are looks of their own, as axe judges them otherwise.
 LOOKS = """() => {
   const kinds = ['color', 'backgroundColor', 'backgroundImage', 'fontSize', 'fontWeight', 'filter',
@@ -256,9 +256,9 @@ AUDIT = """async known => {
     for (const {id, nodes} of found.incomplete)
       if (id === 'color-contrast') for (const node of nodes) unsure.add(node.element);
   };
-  const few = texts => texts.length <= 8 ? texts : texts.slice(0, 1);
-  await ask(all.flatMap(few), {});
-  const others = all.flatMap(([first, ...rest]) => rest.length > 7 && unsure.has(first) ? rest : []);
+  const many = texts => texts.length > 8;
+  await ask(all.flatMap(texts => many(texts) ? texts.slice(0, 1) : texts), {});
+  const others = all.flatMap(texts => many(texts) && unsure.has(texts[0]) ? texts.slice(1) : []);
   if (others.length > 0) await ask(others, {runOnly: ['color-contrast']});
   const name = e => known.find(selector => e.matches(selector)) ?? e.outerHTML.slice(0, 80);
   return violations.flatMap(v => v.nodes.map(n => [n.impact, v.id, name(n.element)]));
