@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import checks
 import live
@@ -61,7 +62,12 @@ def folded(opened) -> Page:
     return opened.page
 
 
-of_notebooks = pytest.mark.parametrize("opened", NOTEBOOKS, indirect=True, ids=str)
+def of(*pages: str | Path) -> pytest.MarkDecorator:
+    """Let a test ask some pages instead of all."""
+    return pytest.mark.parametrize("opened", list(map(Path, pages)), indirect=True, ids=str)
+
+
+of_notebooks = of(*NOTEBOOKS)
 
 
 @of_notebooks
@@ -91,6 +97,14 @@ def test_mathematics_is_typeset(unfolded):
     assert live.unrendered(unfolded) == []
 
 
+@of("book/pde/zoo.html")
+def test_no_page_has_a_button_that_leads_nowhere(opened):
+    """The other way round is tested on a small book: see test_book_extensions.py."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    real = config["sphinx"]["config"]["html_context"]["address_is_real"]
+    assert live.leaving(opened.page, config["repository"]["url"]) == real
+
+
 def test_tables_fit_a_wide_page(unfolded):
     live.resize(unfolded, live.WIDE)
     assert live.cut_tables(unfolded) == []
@@ -99,6 +113,16 @@ def test_tables_fit_a_wide_page(unfolded):
 def test_sliders_move_the_picture(unfolded):
     live.resize(unfolded, live.WIDE)
     assert live.dead_sliders(unfolded) == []
+
+
+@of("book/gaussian/anisotropy.html")
+@pytest.mark.parametrize("size", [live.WIDE, live.NARROW], ids=["wide", "narrow"])
+def test_marks_stay_with_their_formulas(unfolded, size):
+    live.resize(unfolded, size)
+    assert live.parted(unfolded) == []
+    torn = unfolded.add_style_tag(content=".held { white-space: normal !important; }")
+    assert live.parted(unfolded), "nothing here to keep together: choose another page"
+    torn.evaluate("style => style.remove()")
 
 
 @pytest.mark.parametrize("size", [live.WIDE, live.NARROW], ids=["wide", "narrow"])
@@ -112,6 +136,14 @@ def test_no_sideways_scrolling(unfolded, theme):
     live.resize(unfolded, live.NARROW)
     live.theme(unfolded, theme)
     assert live.sideways(unfolded) == []
+
+
+@of("book/reproduction/index.html")
+def test_the_overview_of_the_figures_has_room_for_its_sentences(unfolded):
+    live.resize(unfolded, live.NARROW)
+    cells = unfolded.locator(".figure-names tbody td:last-child").all()
+    assert cells
+    assert min(cell.bounding_box()["width"] for cell in cells) > 200
 
 
 def test_no_figure_glares_in_the_dark(unfolded):
@@ -132,6 +164,14 @@ def test_nothing_grave_for_axe(unfolded, size, theme):
     assert live.grave(unfolded) == theme_alone(size)
 
 
+@of("book/intro.html", "book/pde/zoo.html", "genindex.html")
+@pytest.mark.parametrize(("size", "theme"), [(live.WIDE, "dark"), (live.NARROW, "light")])
+def test_nothing_grave_the_other_way_round(unfolded, size, theme):
+    live.resize(unfolded, size)
+    live.theme(unfolded, theme)
+    assert live.grave(unfolded) == theme_alone(size)
+
+
 def test_asks_nobody_and_complains_of_nothing(opened):
     """After a page's other tests: nothing of what they did may be complained of."""
     assert opened.witness.heard == []
@@ -146,16 +186,6 @@ def test_no_formula_is_cut_off(unfolded):
 
 
 # --- single pages --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("size", "theme"), [(live.WIDE, "dark"), (live.NARROW, "light")])
-@pytest.mark.parametrize("page", ["book/intro.html", "book/pde/zoo.html", "genindex.html"])
-def test_nothing_grave_the_other_way_round(context, page, size, theme):
-    found = Opened(context.new_page(), (BUILT / page).as_uri())
-    found.page.set_viewport_size(size)
-    live.theme(found.page, theme)
-    assert live.grave(found.page) == theme_alone(size)
-    found.page.close()
 
 
 DIVIDED = [(old, parts) for old, parts in moved.moved(ROOT).items()]
@@ -232,34 +262,6 @@ def test_words_show_their_meaning_to_pointer_and_keyboard(context, page, size):
     found.page.close()
 
 
-def test_no_page_has_a_button_that_leads_nowhere(context):
-    """The other way round is tested on a small book: see test_book_extensions.py."""
-    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    real = config["sphinx"]["config"]["html_context"]["address_is_real"]
-    found = Opened(context.new_page(), (BUILT / "book/pde/zoo.html").as_uri())
-    assert live.leaving(found.page, config["repository"]["url"]) == real
-    found.page.close()
-
-
-def test_the_overview_of_the_figures_has_room_for_its_sentences(context):
-    found = Opened(context.new_page(), (BUILT / "book/reproduction/index.html").as_uri())
-    found.page.set_viewport_size(live.NARROW)
-    cells = found.page.locator(".figure-names tbody td:last-child").all()
-    assert cells
-    assert min(cell.bounding_box()["width"] for cell in cells) > 200
-    found.page.close()
-
-
-@pytest.mark.parametrize("size", [live.WIDE, live.NARROW], ids=["wide", "narrow"])
-def test_marks_stay_with_their_formulas(context, size):
-    found = Opened(context.new_page(), (BUILT / "book/gaussian/anisotropy.html").as_uri())
-    found.page.set_viewport_size(size)
-    assert live.parted(found.page) == []
-    found.page.add_style_tag(content=".held { white-space: normal !important; }")
-    assert live.parted(found.page), "nothing here to keep together: choose another page"
-    found.page.close()
-
-
 @pytest.mark.parametrize("page", SERVED)
 def test_served(context, server, page):
     found = Opened(context.new_page(), f"{server}/{page}", server)
@@ -286,8 +288,10 @@ def test_search_finds(context, server, served):
 
 
 def test_every_page_is_opened(request):
-    """Whatever part of them this process runs: the tests above are asked of every page."""
+    """Whatever part of them this process runs: the tests not limited by `of` ask every page."""
     tests = [item for item in request.session.items if "opened" in item.fixturenames]
-    asked = Counter(item.callspec.params["opened"] for item in tests)
+    marks = {item: list(item.iter_markers("parametrize")) for item in tests}
+    limited = [item for item in tests if any("opened" in mark.args for mark in marks[item])]
+    asked = Counter(item.callspec.params["opened"] for item in tests if item not in limited)
     assert set(asked) == set(checks.pages(BUILT))
-    assert len({asked[page] - 4 * (page in NOTEBOOKS) for page in PAGES}) == 1
+    assert len(set(asked.values())) == 1
