@@ -21,20 +21,21 @@ def pytest_sessionstart() -> None:
         pytest.exit("The book is not built: make book", returncode=1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """All tests of an opened page follow each other, in their order in the file, in one worker."""
-    first: dict[str, int] = {}
-    for number, item in enumerate(items):
+    groups: dict[pytest.Item, str] = {}
+    for item in items:  # before xdist reads the marks
         given = getattr(item, "callspec", None)
         page = given and given.params.get("opened")
         name = item.nodeid if item.path.name == "test_pages.py" else item.path.name
-        group = str(page or name)
-        item.add_marker(pytest.mark.xdist_group(group))
-        first.setdefault(group, number)
-    # The sort keeps what it need not move.
-    groups = [first[item.get_closest_marker("xdist_group").args[0]] for item in items]
-    order = sorted(range(len(items)), key=lambda place: (groups[place], items[place].location[1]))
-    items[:] = [items[place] for place in order]
+        groups[item] = str(page or name)
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    yield  # pytest itself sorts by fixtures
+    first: dict[str, int] = {}
+    for number, item in enumerate(items):
+        first.setdefault(groups[item], number)
+    items.sort(key=lambda item: (first[groups[item]], item.location[1] or 0))
 
 
 @pytest.fixture(scope="session")
