@@ -1,8 +1,10 @@
 // What scrolls in its own box is reached by the keyboard, too (see custom.css).
 const boxes = ".cell_output > *, .bd-article table, .bd-article p, .bd-article pre, div.math";
 function reach() {
-  for (const box of document.querySelectorAll(boxes)) {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  // All is measured before anything is set: the other way round, each box would be laid out anew.
+  const measured = [...document.querySelectorAll(boxes)].map(box => [box, box.scrollWidth > box.clientWidth]);
+  for (const [box, scrolls] of measured) {
+    if (scrolls) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   }
 }
@@ -19,22 +21,27 @@ addEventListener("DOMContentLoaded", align);
 // A displayed formula that is too wide for its line is set smaller, down to two thirds; a wider one
 // scrolls in its box.
 const LEAST = 0.66;
-function fit() {
-  for (const formula of document.querySelectorAll('mjx-container[display="true"]')) {
+function fit(part) {
+  const formulas = [...part.querySelectorAll('mjx-container[display="true"]')];
+  for (const formula of formulas) {
     formula.dataset.size ??= parseFloat(formula.style.fontSize) || 100;
     formula.style.fontSize = `${formula.dataset.size}%`;
-    const room = formula.clientWidth / formula.scrollWidth;
-    if (room < 1) formula.style.fontSize = `${formula.dataset.size * Math.max(LEAST, 0.99 * room)}%`;
   }
+  const rooms = formulas.map(formula => formula.clientWidth / formula.scrollWidth);
+  formulas.forEach(({ dataset, style }, number) => {
+    if (rooms[number] < 1) style.fontSize = `${dataset.size * Math.max(LEAST, 0.99 * rooms[number])}%`;
+  });
 }
 addEventListener("load", async () => {
   await window.MathJax?.startup?.promise;
   let wide = 0; // a smaller formula is also less high: only a new width counts
   new ResizeObserver(([page]) => {
-    if (page.contentRect.width !== wide) fit();
+    if (page.contentRect.width !== wide) fit(document);
     wide = page.contentRect.width;
   }).observe(document.querySelector(".bd-article") ?? document.body);
-  for (const fold of document.querySelectorAll("details")) fold.addEventListener("toggle", fit);
+  for (const fold of document.querySelectorAll("details")) {
+    fold.addEventListener("toggle", () => fit(fold));
+  }
 });
 
 // A comma or a full stop stays on the line of the formula before it.

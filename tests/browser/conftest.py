@@ -8,7 +8,9 @@ from threading import Thread
 
 import pytest
 from checks import BUILT, ROOT
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+PATIENCE = 180_000  # of the browser, in milliseconds: a busy machine opens a long page slowly
 
 
 def pytest_sessionstart() -> None:
@@ -19,13 +21,21 @@ def pytest_sessionstart() -> None:
         pytest.exit("The book is not built: make book", returncode=1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker run what belongs together: all tests of an opened page, or a whole file."""
-    for item in items:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """All tests of an opened page follow each other, in their order in the file, in one worker."""
+    groups: dict[pytest.Item, str] = {}
+    for item in items:  # before xdist reads the marks
         given = getattr(item, "callspec", None)
-        page = given and given.params.get("opened", given.params.get("folded"))
+        page = given and given.params.get("opened")
         name = item.nodeid if item.path.name == "test_pages.py" else item.path.name
-        item.add_marker(pytest.mark.xdist_group(str(page or name)))
+        groups[item] = str(page or name)
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    yield  # pytest itself sorts by fixtures
+    first: dict[str, int] = {}
+    for number, item in enumerate(items):
+        first.setdefault(groups[item], number)
+    items.sort(key=lambda item: (first[groups[item]], item.location[1] or 0))
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +53,15 @@ def browser() -> Iterator[Browser]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A reader who has not been here before, and whose system asks for little motion."""
     made = browser.new_context(reduced_motion="reduce")
-    made.set_default_timeout(20_000)
+    made.set_default_timeout(PATIENCE)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def tab(context: BrowserContext) -> Iterator[Page]:
+    """A tab that shows one page after the other, which is faster than a new one for each."""
+    made = context.new_page()
     yield made
     made.close()
 

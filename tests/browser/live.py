@@ -20,12 +20,21 @@ class Witness:
     """Hears what a page asks for and what it complains of, from before it is opened."""
 
     def __init__(self, page: Page, server: str = ""):
-        self.server, self.heard = server, []
-        page.on("request", lambda request: self.asked(request.url))
-        page.on("requestfailed", lambda request: self.heard.append(f"failed: {request.url}"))
-        page.on("response", lambda response: self.answered(response.url, response.status))
-        page.on("pageerror", lambda error: self.heard.append(f"page error: {error}"))
-        page.on("console", self.said)
+        self.page, self.server, self.heard = page, server, []
+        self.listeners = {
+            "request": lambda request: self.asked(request.url),
+            "requestfailed": lambda request: self.heard.append(f"failed: {request.url}"),
+            "response": lambda response: self.answered(response.url, response.status),
+            "pageerror": lambda error: self.heard.append(f"page error: {error}"),
+            "console": self.said,
+        }
+        for event, listener in self.listeners.items():
+            page.on(event, listener)
+
+    def leave(self) -> None:
+        """Hear no more: the tab is to show another page."""
+        for event, listener in self.listeners.items():
+            self.page.remove_listener(event, listener)
 
     def asked(self, url: str) -> None:
         parts = urlsplit(url)
@@ -50,15 +59,23 @@ UNFOLD = """() => {
 STILL = "*, ::before, ::after { transition: none !important; animation: none !important; }"
 
 
-def visit(page: Page, address: str, unfold: bool = True) -> None:
-    """Open a page, unfolded, and wait until it leads no further, is typeset, and stands still."""
+def visit(page: Page, address: str) -> None:
+    """Open a page and wait until it leads no further, is typeset, and stands still."""
     page.goto(address)
     page.locator("main").wait_for(state="attached")  # a redirection has none
     page.wait_for_load_state("load")
     page.add_style_tag(content=STILL)
     page.evaluate("window.MathJax?.startup?.promise?.then(() => null)")
-    if unfold:
-        page.evaluate(UNFOLD)
+
+
+def unfold(page: Page) -> None:
+    page.evaluate(UNFOLD)
+
+
+def resize(page: Page, size: dict[str, int]) -> None:
+    """Give the page a size unless it has it: laying a long page out takes a second."""
+    if page.viewport_size != size:
+        page.set_viewport_size(size)
 
 
 UNRENDERED = """() => {
@@ -72,10 +89,13 @@ UNRENDERED = """() => {
 # parts unfolded.
 PROSE = """() => {
   const left = 'pre, code, script, style, mjx-container, .highlight, svg, textarea, dt.sig';
-  const walker = document.createTreeWalker(document.querySelector('main') ?? document.body, 4);
+  const {FILTER_ACCEPT, FILTER_SKIP, FILTER_REJECT, SHOW_ELEMENT, SHOW_TEXT} = NodeFilter;
+  const role = node => node instanceof Text ? FILTER_ACCEPT
+    : node.matches(left) ? FILTER_REJECT : FILTER_SKIP;
+  const root = document.querySelector('main') ?? document.body;
+  const walker = document.createTreeWalker(root, SHOW_ELEMENT | SHOW_TEXT, role);
   const parts = [];
-  while (walker.nextNode())
-    if (!walker.currentNode.parentElement.closest(left)) parts.push(walker.currentNode.data);
+  while (walker.nextNode()) parts.push(walker.currentNode.data);
   return parts.join('');
 }"""
 
@@ -155,19 +175,22 @@ def dead_sliders(page: Page) -> list[str]:
             problems.append(f"explorer {number} has no slider")
         for kind, (keys, found) in CONTROLS.items():
             for place, control in enumerate(figure.query_selector_all(found), start=1):
-                if not any(moves(page, figure, control, key) for key in keys):
+                if not moves(page, figure, control, keys):
                     problems.append(f"explorer {number}: {kind} {place} does not move the picture")
     return problems
 
 
-def moves(page: Page, figure: Any, control: Any, key: str, patience: int = 5) -> bool:
-    """Whether another picture is seen within half a second of a key pressed on the control."""
-    before = figure.evaluate(SEEN)
-    control.press(key)
+def moves(page: Page, figure: Any, control: Any, keys: tuple[str, ...], patience: int = 5) -> bool:
+    """Whether another picture is seen, at once or later, after a key pressed on the control."""
     for _ in range(patience):
+        for key in keys:
+            before = figure.evaluate(SEEN)
+            control.press(key)
+            if figure.evaluate(SEEN) != before:
+                return True
+        page.wait_for_timeout(200)
         if figure.evaluate(SEEN) != before:
             return True
-        page.wait_for_timeout(100)
     return False
 
 
@@ -179,7 +202,8 @@ THEME = [
 # Most of a long page are boxes of glyphs and words of code, alike to axe: a formula counts as a
 # word of its sentence, and each kind of word stays once a block of code or signature.
 PRUNE = """() => {
-  for (const e of document.querySelectorAll('.math')) e.replaceWith('x');
+  window.formulas = [...document.querySelectorAll('.math')];
+  for (const e of window.formulas) e.replaceWith('x');
   for (const block of document.querySelectorAll('pre, dt.sig')) {
     const kinds = new Set();
     for (const word of block.querySelectorAll('span'))
@@ -188,12 +212,56 @@ PRUNE = """() => {
     block.normalize();
   }
 }"""
+# Contrast, the longest rule by far, is a matter of the look alone: what a text computes to, in
+# boxes that are alike and compute to the same. So one of many texts of a look is asked, the others
+# too where axe cannot say. Each is asked for itself in boxes that are placed or cut (those that
+# hold the whole article aside), where what lies over one text may not lie over the next. A single
+# letter and the signs of an icon font are looks of their own, as axe judges them otherwise.
+LOOKS = """() => {
+  const kinds = ['color', 'backgroundColor', 'backgroundImage', 'fontSize', 'fontWeight', 'filter',
+    'opacity', 'textShadow', 'mixBlendMode', 'display', 'visibility'];
+  const words = e => [...e.childNodes].filter(n => n instanceof Text).map(n => n.data.trim());
+  const boxes = new Map(), numbers = new Map();
+  const article = document.querySelector('article');
+  window.looks = new Map();
+  for (const e of document.querySelectorAll('body, body *')) {
+    const style = getComputedStyle(e), above = boxes.get(e.parentElement);
+    const placed = ['absolute', 'fixed', 'sticky'].includes(style.position);
+    const cut = style.overflow !== 'visible'
+      && (e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight);
+    const apart = above?.apart || (placed || cut) && !e.contains(article);
+    const box = JSON.stringify([above?.number, e.tagName, e.getAttribute('class'),
+      e.getAttribute('style'), e.matches(':disabled'), e.checkVisibility(),
+      ...kinds.map(kind => style[kind])]);
+    if (!numbers.has(box)) numbers.set(box, numbers.size);
+    boxes.set(e, {apart, number: numbers.get(box)});
+    const text = words(e).join('');
+    if (text === '' && !e.matches('input, select, textarea')) continue;
+    const signs = text.replace(/[\\0-\\u02ff]/g, '');
+    const look = apart ? e : [numbers.get(box), text.length > 1, signs].join(' ');
+    if (!looks.has(look)) looks.set(look, []);
+    looks.get(look).push(e);
+  }
+  axe.configure({rules: [{id: 'color-contrast', selector: '[data-look]'}]});
+}"""
 # Without preloading, which would ask for style sheets again, as no page from disk may.
 AUDIT = """async known => {
-  const found = await axe.run({resultTypes: ['violations'], preload: false, elementRef: true});
-  const name = node => known.find(selector => node.element.matches(selector));
-  return found.violations.flatMap(
-    v => v.nodes.map(n => [n.impact, v.id, name(n) ?? n.target.flat().join(' ')]));
+  const all = [...looks.values()], violations = [], unsure = new Set();
+  const ask = async (texts, rules) => {
+    for (const e of document.querySelectorAll('[data-look]')) e.removeAttribute('data-look');
+    for (const e of texts) e.setAttribute('data-look', '');
+    const found = await axe.run({...rules, resultTypes: ['violations', 'incomplete'],
+      preload: false, elementRef: true, selectors: false});
+    violations.push(...found.violations);
+    for (const {id, nodes} of found.incomplete)
+      if (id === 'color-contrast') for (const node of nodes) unsure.add(node.element);
+  };
+  const many = texts => texts.length > 8;
+  await ask(all.flatMap(texts => many(texts) ? texts.slice(0, 1) : texts), {});
+  const others = all.flatMap(texts => many(texts) && unsure.has(texts[0]) ? texts.slice(1) : []);
+  if (others.length > 0) await ask(others, {runOnly: ['color-contrast']});
+  const name = e => known.find(selector => e.matches(selector)) ?? e.outerHTML.slice(0, 80);
+  return violations.flatMap(v => v.nodes.map(n => [n.impact, v.id, name(n.element)]));
 }"""
 
 
@@ -201,7 +269,8 @@ def grave(page: Page) -> Counter[tuple[str, str]]:
     """Rule and element of what axe-core finds serious or critical; it takes formulas away."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(PRUNE)
-        page.add_script_tag(content=AXE.read_text(encoding="utf-8"))
+        page.add_script_tag(url=AXE.as_uri())
+    page.evaluate(LOOKS)
     found = page.evaluate(AUDIT, [selector for _, selector in THEME])
     return Counter((rule, target) for impact, rule, target in found if impact in GRAVE)
 
@@ -216,12 +285,14 @@ def parted(page: Page) -> list[str]:
     return page.evaluate(PARTED)
 
 
-# The displayed formulas of a page below each other, and nothing else; their places, and words.
+# The displayed formulas of a page, those that axe was spared, too, below each other, and nothing
+# else; their places, and words.
 ALONE = """() => {
-  const all = [...document.querySelectorAll('div.math')];
-  document.querySelector('.bd-article').replaceChildren(...all);
+  const all = [...(window.formulas ?? document.querySelectorAll('div.math'))];
+  const displayed = all.filter(e => e.matches('div.math'));
+  document.querySelector('.bd-article').replaceChildren(...displayed);
   for (const part of document.querySelectorAll('.bd-sidebar, header')) part.remove();
-  return all.map(e => e.textContent);
+  return displayed.map(e => e.textContent);
 }"""
 PLACES = """() => [...document.querySelectorAll('div.math')].map(e => {
   const box = e.getBoundingClientRect();

@@ -70,6 +70,7 @@ def opened(check: Callable[[Page], list[str]], size: dict = live.WIDE) -> Callab
     def look(site: Path, page: Page) -> list[str]:
         page.set_viewport_size(size)
         live.visit(page, (site / "page.html").as_uri())
+        live.unfold(page)
         return [str(problem) for problem in check(page)]
 
     return look
@@ -187,6 +188,60 @@ def test_served_error_is_heard(server, page):
     assert f"status 404: {server}/gone.html" in witness.heard
 
 
+def test_witness_that_left_hears_no_more(site, page):
+    """A tab shows many pages: none is blamed for the next one."""
+    first = live.Witness(page)
+    live.visit(page, (site / "page.html").as_uri())
+    first.leave()
+    (site / "page.html").write_text(
+        SOUND.replace("const heard = [];", "null.x;"), encoding="utf-8"
+    )
+    second = live.Witness(page)
+    live.visit(page, (site / "page.html").as_uri())
+    assert first.heard == []
+    assert len(second.heard) == 1
+
+
+def test_picture_that_comes_late_has_moved(site, page):
+    late = SOUND.replace('oninput="this', 'oninput="setTimeout(() => this').replace(
+        "${this.value}.svg`", "${this.value}.svg`, 50)"
+    )
+    assert late.count("setTimeout") == 1
+    (site / "page.html").write_text(late, encoding="utf-8")
+    assert sliders(site, page) == []
+
+
+# --- a page with many texts that look alike ------------------------------------------------------
+
+MANY = """<!DOCTYPE html><html lang="en"><head><title>Many</title><style>
+i { position: absolute; margin-left: -1em; width: 9px; height: 1em; background: #fff; }
+STYLE</style></head><body><main><article><h1>Many</h1>TEXTS</article></main></body></html>"""
+PALE = "b { color: #ccc; }"
+
+
+@pytest.mark.parametrize(
+    ("style", "first", "seen"),
+    [
+        ("", "word", False),
+        (PALE, "word", True),
+        ("p:nth-of-type(11) b { color: #ccc; }", "word", True),
+        ("p:nth-of-type(11) { background: #555; }", "word", True),
+        ("p:nth-of-type(11) { opacity: 0.3; }", "word", True),
+        (PALE, "x", True),
+        (PALE, "\ue000", True),
+        (PALE, "word</b><i></i><b>", True),
+    ],
+    ids=["sound", "all", "colour", "ground", "opacity", "letter", "sign", "covered"],
+)
+def test_one_text_stands_for_none_of_another_look(site, page, style, first, seen):
+    """Nor does one of which axe says nothing: a single letter, a sign, a word half covered."""
+    texts = [first, *["word"] * 19]
+    whole = "".join(f"<p><b>{text}</b></p>" for text in texts)
+    source = MANY.replace("STYLE", style).replace("TEXTS", whole)
+    (site / "page.html").write_text(source, encoding="utf-8")
+    assert any("'color-contrast'" in problem for problem in axe(site, page)) == seen
+
+
 # --- a page with code and formulas ---------------------------------------------------------------
 
 FOLDED = """<!DOCTYPE html><html lang="en"><head><style>
@@ -220,7 +275,7 @@ def folded_problems(page: Page) -> list[str]:
 )
 def test_what_a_folded_page_hides_is_seen(site, page, old, new, words):
     (site / "page.html").write_text(FOLDED.replace(old, new, 1), encoding="utf-8")
-    live.visit(page, (site / "page.html").as_uri(), unfold=False)
+    live.visit(page, (site / "page.html").as_uri())
     found = folded_problems(page)
     assert len(found) == len(words)
     assert all(word in problem for word, problem in zip(words, found, strict=True)), found

@@ -13,9 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
@@ -40,6 +38,10 @@ KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a JupyterLab, with a notebook that holds an explorer not yet run."""
+    # Imported here, as this takes seconds and every worker collects every test.
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
     folder = tmp_path_factory.mktemp("lab")
     cells = [new_code_cell(EXPLORER), new_markdown_cell(BOX)]
     cells.append(new_code_cell("print('drawn', len(drawn), max(drawn))"))
@@ -122,7 +124,7 @@ def run_cell(page: Page, number: int) -> None:
     for _ in range(20):
         said += dismissed(page)
         try:
-            cell.locator(".cm-content").click(timeout=20_000)
+            cell.locator(".cm-content").click(timeout=60_000)
         except PlaywrightError:  # a dialog that opened meanwhile; it is closed at the next try
             continue
         page.keyboard.press("Shift+Enter")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import checks
 import live
@@ -9,7 +10,7 @@ import moved
 import pytest
 import yaml
 from checks import BUILT, ROOT
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Page
 
 PAGES = checks.pages(BUILT)
 # What is served shall be as sound as what is read from disk; these pages load data.
@@ -21,98 +22,66 @@ SERVED = ["index.html", "search.html", "_modules/index.html", "book/gaussian/cov
 class Opened:
     """A page and what it asked for and complained of since it was opened."""
 
-    def __init__(
-        self, context: BrowserContext, address: str, server: str = "", unfold: bool = True
-    ):
-        self.page: Page = context.new_page()
-        self.witness = live.Witness(self.page, server)
-        self.page.set_viewport_size(live.WIDE)
-        live.visit(self.page, address, unfold)
+    def __init__(self, page: Page, address: str, server: str = "", unfold: bool = True):
+        self.page, self.folded = page, True
+        self.witness = live.Witness(page, server)
+        live.resize(page, live.WIDE)
+        live.visit(page, address)
+        if unfold:
+            self.unfold()
+
+    def unfold(self) -> Page:
+        if self.folded:
+            live.unfold(self.page)
+        self.folded = False
+        return self.page
+
+
+# --- every page: opened once, seen folded, unfolded, narrow, and at last taken apart -------------
+# The tests of a page run in the order in which they stand here, so that it is laid out anew as
+# seldom as possible.
 
 
 @pytest.fixture(scope="module", params=PAGES, ids=str)
-def opened(request: pytest.FixtureRequest, context: BrowserContext) -> Iterator[Opened]:
-    found = Opened(context, (BUILT / request.param).as_uri())
+def opened(request: pytest.FixtureRequest, tab: Page) -> Iterator[Opened]:
+    found = Opened(tab, (BUILT / request.param).as_uri(), unfold=False)
     yield found
-    found.page.close()
+    found.witness.leave()
+    tab.goto("about:blank")
 
 
-def test_mathematics_is_typeset(opened):
-    assert live.unrendered(opened.page) == []
+@pytest.fixture
+def unfolded(opened) -> Page:
+    return opened.unfold()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_sideways_scrolling(opened, theme):
-    opened.page.set_viewport_size(live.NARROW)
-    live.theme(opened.page, theme)
-    assert live.sideways(opened.page) == []
+@pytest.fixture
+def folded(opened) -> Page:
+    """A page as a reader first sees it, on a wide screen."""
+    assert opened.folded, "a test that unfolds stands before this one"
+    return opened.page
 
 
-@pytest.mark.parametrize("size", [live.WIDE, live.NARROW], ids=["wide", "narrow"])
-def test_rows_of_printed_tables_keep_their_lines(opened, size):
-    opened.page.set_viewport_size(size)
-    assert live.broken_rows(opened.page) == []
+def of(*pages: str | Path) -> pytest.MarkDecorator:
+    """Let a test ask some pages instead of all."""
+    return pytest.mark.parametrize("opened", list(map(Path, pages)), indirect=True, ids=str)
 
 
-def test_tables_fit_a_wide_page(opened):
-    opened.page.set_viewport_size(live.WIDE)
-    assert live.cut_tables(opened.page) == []
+of_notebooks = of(*NOTEBOOKS)
 
 
-def test_no_figure_glares_in_the_dark(opened):
-    live.theme(opened.page, "dark")
-    assert live.glaring(opened.page) == []
-
-
-def test_sliders_move_the_picture(opened):
-    opened.page.set_viewport_size(live.WIDE)
-    assert live.dead_sliders(opened.page) == []
-
-
-def theme_alone(size: dict[str, int]) -> Counter[tuple[str, str]]:
-    """What of the theme axe-core complains of: on a narrow screen the search is in the drawer."""
-    return Counter(live.THEME[:1] if size == live.NARROW else live.THEME)
-
-
-@pytest.mark.parametrize(("size", "theme"), [(live.WIDE, "light"), (live.NARROW, "dark")])
-def test_nothing_grave_for_axe(opened, size, theme):
-    opened.page.set_viewport_size(size)
-    live.theme(opened.page, theme)
-    assert live.grave(opened.page) == theme_alone(size)
-
-
-def test_asks_nobody_and_complains_of_nothing(opened):
-    """The last of a page's tests: nothing of what the others did may be complained of."""
-    assert opened.witness.heard == []
-
-
-@pytest.mark.parametrize(("size", "theme"), [(live.WIDE, "dark"), (live.NARROW, "light")])
-@pytest.mark.parametrize("page", ["book/intro.html", "book/pde/zoo.html", "genindex.html"])
-def test_nothing_grave_the_other_way_round(context, page, size, theme):
-    found = Opened(context, (BUILT / page).as_uri())
-    found.page.set_viewport_size(size)
-    live.theme(found.page, theme)
-    assert live.grave(found.page) == theme_alone(size)
-    found.page.close()
-
-
-@pytest.fixture(scope="module", params=NOTEBOOKS, ids=str)
-def folded(request: pytest.FixtureRequest, context: BrowserContext) -> Iterator[Page]:
-    """A chapter as a reader first sees it, on a wide screen."""
-    found = Opened(context, (BUILT / request.param).as_uri(), unfold=False)
-    yield found.page
-    found.page.close()
-
-
+@of_notebooks
 def test_code_serves_the_page(folded):
     assert live.begins_with_an_idea(folded)
     assert live.share_of_code(folded) <= SHARE_OF_CODE
 
 
+@of_notebooks
 def test_folded_code_in_a_row_leaves_one_line(folded):
     assert live.folds_in_a_row(folded) == []
 
 
+@of_notebooks
 def test_one_button_shows_all_code(folded):
     hidden, button = folded.locator("details.hide:not([open])"), folded.locator("button.all-code")
     assert hidden.count() > 0
@@ -124,9 +93,99 @@ def test_one_button_shows_all_code(folded):
     assert folded.locator("details.hide[open]").count() == 0
 
 
-def test_no_formula_is_cut_off(folded):
-    """The last of a folded page's tests: it takes away what is no formula."""
-    assert live.clipped(folded) == []
+def test_mathematics_is_typeset(unfolded):
+    assert live.unrendered(unfolded) == []
+
+
+@of("book/pde/zoo.html")
+def test_no_page_has_a_button_that_leads_nowhere(opened):
+    """The other way round is tested on a small book: see test_book_extensions.py."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    real = config["sphinx"]["config"]["html_context"]["address_is_real"]
+    assert live.leaving(opened.page, config["repository"]["url"]) == real
+
+
+def test_tables_fit_a_wide_page(unfolded):
+    live.resize(unfolded, live.WIDE)
+    assert live.cut_tables(unfolded) == []
+
+
+def test_sliders_move_the_picture(unfolded):
+    live.resize(unfolded, live.WIDE)
+    assert live.dead_sliders(unfolded) == []
+
+
+@of("book/gaussian/anisotropy.html")
+@pytest.mark.parametrize("size", [live.WIDE, live.NARROW], ids=["wide", "narrow"])
+def test_marks_stay_with_their_formulas(unfolded, size):
+    live.resize(unfolded, size)
+    assert live.parted(unfolded) == []
+    torn = unfolded.add_style_tag(content=".held { white-space: normal !important; }")
+    assert live.parted(unfolded), "nothing here to keep together: choose another page"
+    torn.evaluate("style => style.remove()")
+
+
+@pytest.mark.parametrize("size", [live.WIDE, live.NARROW], ids=["wide", "narrow"])
+def test_rows_of_printed_tables_keep_their_lines(unfolded, size):
+    live.resize(unfolded, size)
+    assert live.broken_rows(unfolded) == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_sideways_scrolling(unfolded, theme):
+    live.resize(unfolded, live.NARROW)
+    live.theme(unfolded, theme)
+    assert live.sideways(unfolded) == []
+
+
+@of("book/reproduction/index.html")
+def test_the_overview_of_the_figures_has_room_for_its_sentences(unfolded):
+    live.resize(unfolded, live.NARROW)
+    cells = unfolded.locator(".figure-names tbody td:last-child").all()
+    assert cells
+    assert min(cell.bounding_box()["width"] for cell in cells) > 200
+
+
+def test_no_figure_glares_in_the_dark(unfolded):
+    live.theme(unfolded, "dark")
+    assert live.glaring(unfolded) == []
+
+
+def theme_alone(size: dict[str, int]) -> Counter[tuple[str, str]]:
+    """What of the theme axe-core complains of: on a narrow screen the search is in the drawer."""
+    return Counter(live.THEME[:1] if size == live.NARROW else live.THEME)
+
+
+@pytest.mark.parametrize(("size", "theme"), [(live.NARROW, "dark"), (live.WIDE, "light")])
+def test_nothing_grave_for_axe(unfolded, size, theme):
+    """From here on the page is taken apart: it has no formulas any more."""
+    live.resize(unfolded, size)
+    live.theme(unfolded, theme)
+    assert live.grave(unfolded) == theme_alone(size)
+
+
+@of("book/intro.html", "book/pde/zoo.html", "genindex.html")
+@pytest.mark.parametrize(("size", "theme"), [(live.WIDE, "dark"), (live.NARROW, "light")])
+def test_nothing_grave_the_other_way_round(unfolded, size, theme):
+    live.resize(unfolded, size)
+    live.theme(unfolded, theme)
+    assert live.grave(unfolded) == theme_alone(size)
+
+
+def test_asks_nobody_and_complains_of_nothing(opened):
+    """After a page's other tests: nothing of what they did may be complained of."""
+    assert opened.witness.heard == []
+
+
+@of_notebooks
+def test_no_formula_is_cut_off(unfolded):
+    """The last of a page's tests: it leaves the displayed formulas alone."""
+    live.resize(unfolded, live.WIDE)
+    live.theme(unfolded, "light")
+    assert live.clipped(unfolded) == []
+
+
+# --- single pages --------------------------------------------------------------------------------
 
 
 DIVIDED = [(old, parts) for old, parts in moved.moved(ROOT).items()]
@@ -138,13 +197,14 @@ def test_the_address_of_a_divided_page_leads_on(context, old, parts):
     for part in parts:
         label = min(name for name, place in moved.places(ROOT, old).items() if place == part)
         wanted = f"{part}.html#{moved.anchor(label)}"
-        found = Opened(context, (BUILT / f"{old}.html").as_uri() + f"#{moved.anchor(label)}")
+        place = f"{old}.html#{moved.anchor(label)}"
+        found = Opened(context.new_page(), f"{BUILT.as_uri()}/{place}")
         found.page.wait_for_url(f"**/{wanted}")
         assert found.page.locator(f"[id='{moved.anchor(label)}']").count() == 1
         assert found.witness.heard == []
         found.page.close()
     for asked in ("", "#nothing-of-the-kind"):
-        found = Opened(context, (BUILT / f"{old}.html").as_uri() + asked)
+        found = Opened(context.new_page(), (BUILT / f"{old}.html").as_uri() + asked)
         found.page.wait_for_url(f"**/{parts[0]}.html")
         found.page.close()
 
@@ -172,7 +232,7 @@ def cut_titles(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("size", [live.WIDE, live.NARROW])
 def test_titles_of_the_frontispiece_fit(context, size):
-    found = Opened(context, (BUILT / "book/intro.html").as_uri())
+    found = Opened(context.new_page(), (BUILT / "book/intro.html").as_uri())
     found.page.set_viewport_size(size)
     assert cut_titles(found.page) == []
     found.page.close()
@@ -181,7 +241,7 @@ def test_titles_of_the_frontispiece_fit(context, size):
 @pytest.mark.parametrize("size", [live.WIDE, live.NARROW], ids=["wide", "narrow"])
 @pytest.mark.parametrize("page", ["book/intro.html", "book/paths.html"])
 def test_words_show_their_meaning_to_pointer_and_keyboard(context, page, size):
-    found = Opened(context, (BUILT / page).as_uri())
+    found = Opened(context.new_page(), (BUILT / page).as_uri())
     found.page.set_viewport_size(size)
     words = found.page.locator(".term-word")
     assert words.count() >= 2
@@ -202,37 +262,9 @@ def test_words_show_their_meaning_to_pointer_and_keyboard(context, page, size):
     found.page.close()
 
 
-def test_no_page_has_a_button_that_leads_nowhere(context):
-    """The other way round is tested on a small book: see test_book_extensions.py."""
-    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    real = config["sphinx"]["config"]["html_context"]["address_is_real"]
-    found = Opened(context, (BUILT / "book/pde/zoo.html").as_uri())
-    assert live.leaving(found.page, config["repository"]["url"]) == real
-    found.page.close()
-
-
-def test_the_overview_of_the_figures_has_room_for_its_sentences(context):
-    found = Opened(context, (BUILT / "book/reproduction/index.html").as_uri())
-    found.page.set_viewport_size(live.NARROW)
-    cells = found.page.locator(".figure-names tbody td:last-child").all()
-    assert cells
-    assert min(cell.bounding_box()["width"] for cell in cells) > 200
-    found.page.close()
-
-
-@pytest.mark.parametrize("size", [live.WIDE, live.NARROW], ids=["wide", "narrow"])
-def test_marks_stay_with_their_formulas(context, size):
-    found = Opened(context, (BUILT / "book/gaussian/anisotropy.html").as_uri())
-    found.page.set_viewport_size(size)
-    assert live.parted(found.page) == []
-    found.page.add_style_tag(content=".held { white-space: normal !important; }")
-    assert live.parted(found.page), "nothing here to keep together: choose another page"
-    found.page.close()
-
-
 @pytest.mark.parametrize("page", SERVED)
 def test_served(context, server, page):
-    found = Opened(context, f"{server}/{page}", server)
+    found = Opened(context.new_page(), f"{server}/{page}", server)
     found.page.wait_for_timeout(300)
     assert found.witness.heard == []
     found.page.close()
@@ -241,7 +273,7 @@ def test_served(context, server, page):
 @pytest.mark.parametrize("served", [False, True], ids=["from disk", "served"])
 def test_search_finds(context, server, served):
     start = server if served else BUILT.as_uri()
-    found = Opened(context, f"{start}/search.html?q=Sinkhorn", server if served else "")
+    found = Opened(context.new_page(), f"{start}/search.html?q=Sinkhorn", server if served else "")
     results = found.page.locator("#search-results ul.search li a")
     results.first.wait_for()
     found.page.wait_for_timeout(500)
@@ -256,8 +288,10 @@ def test_search_finds(context, server, served):
 
 
 def test_every_page_is_opened(request):
-    """Whatever part of them this process runs: the tests above are asked of every page."""
+    """Whatever part of them this process runs: the tests not limited by `of` ask every page."""
     tests = [item for item in request.session.items if "opened" in item.fixturenames]
-    asked = Counter(item.callspec.params["opened"] for item in tests)
+    marks = {item: list(item.iter_markers("parametrize")) for item in tests}
+    limited = [item for item in tests if any("opened" in mark.args for mark in marks[item])]
+    asked = Counter(item.callspec.params["opened"] for item in tests if item not in limited)
     assert set(asked) == set(checks.pages(BUILT))
     assert len(set(asked.values())) == 1
