@@ -89,7 +89,7 @@ browser:
 	@echo '== browser: left out, as BROWSER=skip says'
 else
 browser: book ## open every page of the built book in Chromium (BROWSER=skip leaves that out)
-	@$(STAGE) 'browser' $(PY) -m pytest -n $(WORKERS) --dist loadgroup tests/browser
+	@$(STAGE) 'browser' $(PY) -m pytest -n $(WORKERS) tests/browser
 endif
 
 check-wheel: $(INSTALLED) ## build the wheel, install it alone elsewhere, run a flow

@@ -13,7 +13,7 @@ from loading import load_tool
 os.environ["MPLBACKEND"] = "Agg"
 
 # On a machine with more to do an example may take any time.
-settings.register_profile("patient", suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 

@@ -1,14 +1,17 @@
 """One Chromium, the system's own, that reaches this machine alone; one server of the book."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 import pytest
 from checks import BUILT, ROOT
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from xdist.scheduler import LoadScopeScheduling
 
 PATIENCE = 180_000  # of the browser, in milliseconds: a busy machine opens a long page slowly
 
@@ -21,21 +24,31 @@ def pytest_sessionstart() -> None:
         pytest.exit("The book is not built: make book", returncode=1)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """All tests of an opened page follow each other, in their order in the file, in one worker."""
-    groups: dict[pytest.Item, str] = {}
-    for item in items:  # before xdist reads the marks
-        given = getattr(item, "callspec", None)
-        page = given and given.params.get("opened")
-        name = item.nodeid if item.path.name == "test_pages.py" else item.path.name
-        groups[item] = str(page or name)
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
-    yield  # pytest itself sorts by fixtures
+def together(nodeid: str) -> str:
+    """What stays in one worker: all tests of an opened page, or all of another file."""
+    name, _, test = nodeid.partition("::")
+    page = re.search(r"[\w/]+\.html", test)
+    return page[0] if page and name.endswith("test_pages.py") else name
+
+
+class ByPage(LoadScopeScheduling):
+    """Give a worker one page after the other: to open it is what takes time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return together(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPage:
+    return ByPage(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let all tests of a page follow each other, in their order in the file."""
     first: dict[str, int] = {}
     for number, item in enumerate(items):
-        first.setdefault(groups[item], number)
-    items.sort(key=lambda item: (first[groups[item]], item.location[1] or 0))
+        first.setdefault(together(item.nodeid), number)
+    items.sort(key=lambda item: (first[together(item.nodeid)], item.location[1] or 0))
 
 
 @pytest.fixture(scope="session")
