@@ -167,8 +167,11 @@ def test_nothing_grave_for_axe(unfolded, size, theme):
 @of("book/intro.html", "book/pde/zoo.html", "genindex.html")
 @pytest.mark.parametrize(("size", "theme"), [(live.WIDE, "dark"), (live.NARROW, "light")])
 def test_nothing_grave_the_other_way_round(unfolded, size, theme):
+    """With the button that appears when a reader scrolls up."""
     live.resize(unfolded, size)
     live.theme(unfolded, theme)
+    button = unfolded.locator("#pst-back-to-top")
+    button.evaluate("button => button.style.display = 'block'")
     assert live.grave(unfolded) == theme_alone(size)
 
 
