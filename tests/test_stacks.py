@@ -10,6 +10,7 @@ from table import ROWS
 import transpde as tp
 from transpde import kernels
 from transpde.kernels import Evaluation, sums
+from transpde.stepping.equation import Equation
 
 every_row = pytest.mark.parametrize("name", ROWS)
 ONE_PARAMETER_SET = (
@@ -116,6 +117,27 @@ def test_the_map_that_a_flow_evaluates_is_the_field(name, zeros, stack):
         found = tokens.mover(attention, kernels.EXACT)(elsewhere.pack())
         v = elsewhere.advect(attention.field(elsewhere, kernels.EXACT))
         assert np.abs(found - v).max() <= 1e-13 * np.abs(v).max()
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+@every_row
+def test_one_cloud_may_stand_for_several_cases(name, zeros):
+    """As it does where a stiff step takes differences: at many places at once."""
+    rng, row = np.random.default_rng(8), ROWS[name]
+    tokens = clouds(rng, (), 4, 2, row.masked, zeros=zeros)
+    attention = row.make(*parameters_of(rng, (), 2, name))
+    law = Equation(tokens, tp.Schedule(attention), kernels.EXACT, 1.0, 1)
+    one, several = np.zeros(1, dtype=int), np.zeros(3, dtype=int)
+    z = np.append(tokens.pack(), 0.0) + 0.01 * rng.normal(size=(3, 9))
+    together = law.derivative(z, law.cases(several, False, np.zeros(3, dtype=bool)))
+    single = law.cases(one, False, np.zeros(1, dtype=bool))
+    alone = np.concatenate([law.derivative(state[None], single) for state in z])
+    assert np.abs(together - alone).max() <= 1e-13 * np.abs(alone).max()
+    slope = law.derivative(z[:1], single)
+    J = law.jacobian(z[:1], slope, single)[0]
+    nudge = 1e-6 * rng.normal(size=9)
+    sides = [law.derivative(z[:1] + sign * nudge, single)[0] for sign in (1, -1)]
+    assert np.abs(J @ nudge - (sides[0] - sides[1]) / 2).max() <= 1e-6 * np.abs(J @ nudge).max()
 
 
 def test_a_head_of_its_own_kind_flows_by_its_own_weights():

@@ -112,7 +112,8 @@ class Equation:
         measure, attention, mover = self.measure.select(rows), None, None
         if self.schedule.constant:
             attention = self.schedule(0.0).select(self.measure.stack, rows)
-            mover = measure.mover(attention, self.how)
+            if single or measure.stack:  # not of one measure that stands for several
+                mover = measure.mover(attention, self.how)
         return Cases(rows, measure, single, graded, self.unit[rows], clocked, attention, mover)
 
     def find_units(self, cases: Cases, z: Array) -> None:
