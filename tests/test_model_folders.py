@@ -175,6 +175,17 @@ def test_a_layer_of_which_no_head_has_a_share_is_shown(kind, tmp_path):
     assert str(found).splitlines()[2].split()[4:6] == ["nan", "nan"]
 
 
+def test_behind_a_mask_heads_of_small_spread_are_not_affine_in_their_query(kind, tmp_path):
+    """What the recipe says of a GPT-2: means over pasts depend on the place, for twins as well."""
+    place = {"bert": "embeddings.position_embeddings.weight", "gpt2": "wpe.weight"}[kind]
+    weights = tiny.tensors(kind) | {place: np.ones((140, tiny.D))}
+    model = models.read(tiny.write(kind, tmp_path, weights=weights)).randomised(0.02, 0)
+    found = models.survey(model, model(np.random.default_rng(0).integers(0, tiny.WORDS, 128)))
+    assert found.spread.max() < 0.1
+    for shares in (found.share, found.twin_share):
+        assert shares.max() < 0.2 if kind == "gpt2" else shares.min() > 0.95
+
+
 def test_rounding_is_no_variance():
     """Outputs that would be equal in exact arithmetic differ in their last digits."""
     rng = np.random.default_rng(0)

@@ -31,7 +31,9 @@ class Survey(NamedTuple):
         spread: $\sigma$ of each head, shape (L, H), see `score_spread`.
         share: leave-one-out $R^2$ of the best affine map of its queries, shape (L, H): one where
             the map is exact, negative where it is worse than the mean output. NaN of a head that
-            gives all tokens the same; the table has medians of the others.
+            gives all tokens the same; the table has medians of the others. Behind a causal mask
+            tokens average over different pasts, which no map of the query sees: compare with
+            `twin_share`, not with one.
         twin_share: the same for its Gaussian twin, shape (L, H), see `twin_table`.
         before: the diameter of the tokens that the heads of a layer see, shape (L,).
         after: the diameter of what they give, without skip connection, shape (L,).
