@@ -86,6 +86,8 @@ def test_the_heads_on_the_cover_melt_where_gaussian_tokens_do():
     assert affine.mean() > 0.5
     assert np.median(found.share[affine]) > 0.85
     assert np.median(found.share[frozen]) < 0.4
+    for text in range(TOOL.TEXTS):
+        assert (TOOL.survey(text, 512).share > 0.75).mean() > 0.5
     for shares in (found.share, found.twin_share):
         assert np.corrcoef(np.log(found.spread).ravel(), shares.ravel())[0, 1] < -0.8
     assert np.corrcoef(found.share.ravel(), found.twin_share.ravel())[0, 1] > 0.9

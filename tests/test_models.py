@@ -367,10 +367,10 @@ def test_other_formats_of_weights_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"must hold model\.safetensors"):
         models.read(folder)
     (folder / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"got pytorch_model\.bin.*Save the model again"):
+    with pytest.raises(ValueError, match=r"got pytorch_model\.bin.*save_pretrained"):
         models.read(folder)
     (folder / "model.safetensors.index.json").write_text("{}")
-    with pytest.raises(ValueError, match="sharded"):
+    with pytest.raises(ValueError, match="weight_map"):
         models.read(folder)
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         models.read(folder / "nowhere")

@@ -96,6 +96,7 @@ class Layout(ABC):
     OLD: ClassVar[
         tuple[tuple[str, str], ...]
     ] = ()  # endings of names in older files, and what they are now
+    CONSTANTS: ClassVar[tuple[str, ...]] = ()  # endings of what files hold beside weights
 
     @classmethod
     @abstractmethod
@@ -212,6 +213,7 @@ class Gpt2(Layout):
     POSITIONS = "wpe.weight"
     LAYER = "h."
     PREFIX = "transformer."
+    CONSTANTS = (".attn.bias", ".attn.masked_bias")  # the mask
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Gpt2:

@@ -22,6 +22,8 @@ SINKS = 3  # tokens that the law takes exactly
 class HeadTable(NamedTuple):
     r"""Numbers of all heads on the tokens of a path, each of shape (L, H).
 
+    A head that gives all tokens the same, as one that was pruned by zeros, has no shares: NaN.
+
     Attributes:
         spread: $\sigma$, see `score_spread`.
         share: leave-one-out $R^2$ of the best affine map of the queries, see
@@ -68,7 +70,10 @@ def cut(ids: Any, n: int) -> Array:
     """
     all_ids, n = plain_array("ids", ids, "iu"), positive_integer("n", n)
     if all_ids.ndim != 1 or len(all_ids) < n:
-        raise ValueError(f"ids: must be at least n = {n} in a row; got shape {all_ids.shape}.")
+        raise ValueError(
+            f"ids: must be at least n = {n} in a row; got shape {all_ids.shape}. "
+            "A shorter text needs no cut: give its ids to the model as they are."
+        )
     return np.append(all_ids[: n - 1], all_ids[-1])
 
 
@@ -125,7 +130,7 @@ def head_table(model: Model, path: TokenPath) -> HeadTable:
         weights = made.weights
         outputs = weights @ made.values
         rows.append([
-            (spreads[h], real.affine_share(made.queries[h], outputs[h]),
+            (spreads[h], affine_share(made.queries[h], outputs[h]),
              *_of_weights(weights[h]), *_of_laws(made, h, outputs[h]))
             for h in range(model.heads)
         ])  # fmt: skip
@@ -136,13 +141,24 @@ def head_table(model: Model, path: TokenPath) -> HeadTable:
     )
 
 
+def affine_share(queries: Array, outputs: Array) -> float:
+    """Return `real.affine_share`, NaN of a head that gives all tokens the same."""
+    return real.affine_share(queries, outputs) if _varies(outputs) else np.nan
+
+
+def _varies(outputs: Array) -> bool:
+    """Return whether outputs (n, k) differ by more than rounding."""
+    size = 1e3 * np.finfo(float).eps * np.abs(outputs).max()
+    return bool(np.abs(outputs - outputs.mean(axis=0)).max() > size)
+
+
 def _of_weights(weights: Array) -> tuple[float, int]:
     mean = weights.mean(axis=0)
     return np.sort(mean)[-SINKS:].sum(), int(mean.argmax())
 
 
 def _of_laws(made: Projections, h: int, outputs: Array) -> tuple[float, ...]:
-    if made.causal:
+    if made.causal or not _varies(outputs):
         return (np.nan,) * 5
     arrays = made.queries[h], made.keys[h], made.values[h]
     laws = [
@@ -168,7 +184,8 @@ def twin_table(model: Model, path: TokenPath, seeds: Any = (0, 100)) -> tuple[Ar
         seeds: integers s, one at least.
 
     Returns:
-        Two arrays (L, H); behind a causal mask the shrinkage is NaN.
+        Two arrays (L, H); behind a causal mask the shrinkage is NaN, and both are of a head that
+        gives all tokens the same.
 
     Raises:
         TypeError: no model, no path.
@@ -188,7 +205,7 @@ def twin_table(model: Model, path: TokenPath, seeds: Any = (0, 100)) -> tuple[Ar
             made = model.projections(l, twin(measure, int(s) + l))
             outputs = made.outputs
             for h in range(model.heads):
-                share = real.affine_share(made.queries[h], outputs[h])
+                share = affine_share(made.queries[h], outputs[h])
                 found[:, l, h] += share, _of_laws(made, h, outputs[h])[3]
     return found[0] / len(starts), found[1] / len(starts)
 

@@ -189,8 +189,9 @@ class Model(Unchanging):
         text("text", text_)
         if self.tokenizer is None:
             raise ValueError(
-                "text: needs the folder's tokenizer.json, and there is none. Put it there and "
-                "read again, or give the ids of tokens."
+                "text: needs the folder's tokenizer.json, and there is none. With transformers, "
+                "AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER) writes it; read the "
+                "folder again, or give the ids of tokens."
             )
         return frozen(np.array(self.tokenizer.encode(text_).ids, dtype=np.int64))
 
@@ -203,6 +204,8 @@ class Model(Unchanging):
         return self.layout.embed(self.weights, self._ids(tokens))
 
     def _ids(self, tokens: Any) -> Array:
+        if isinstance(tokens, str):
+            raise ValueError("tokens: must be ids; got a text. Make them with model.encode(text).")
         ids = plain_array("tokens", tokens, "iu")
         if ids.ndim != 1 or not ids.size:
             raise ValueError(
@@ -222,7 +225,7 @@ class Model(Unchanging):
         if n > self.most:
             raise ValueError(
                 f"{name}: must be at most {self.most} tokens, the positions that the model knows; "
-                f"got {n}. Cut the sequence."
+                f"got {n}. Cut them: models.cut(ids, n) keeps the last one, ids[:n] does not."
             )
 
     def _points(self, name: str, points: Any) -> Array:

@@ -10,7 +10,7 @@ from scipy.spatial.distance import pdist
 from transpde.checks import Array, brief, of_kind
 from transpde.fields import quiet
 from transpde.models.lifting import score_spread
-from transpde.models.measuring import WHOLE, same_path, twin_table
+from transpde.models.measuring import WHOLE, affine_share, same_path, twin_table
 from transpde.models.model import Model, TokenPath
 from transpde.theory import real
 
@@ -28,7 +28,11 @@ class Survey(NamedTuple):
     Attributes:
         tokens: their number n.
         spread: $\sigma$ of each head, shape (L, H), see `score_spread`.
-        share: leave-one-out $R^2$ of the best affine map of its queries, shape (L, H).
+        share: leave-one-out $R^2$ of the best affine map of its queries, shape (L, H): one where
+            the map is exact, negative where it is worse than the mean output. NaN of a head that
+            gives all tokens the same; the table has medians of the others. Behind a causal mask
+            tokens average over different pasts, which no map of the query sees: compare with
+            `twin_share`, not with one.
         twin_share: the same for its Gaussian twin, shape (L, H), see `twin_table`.
         before: the diameter of the tokens that the heads of a layer see, shape (L,).
         after: the diameter of what they give, without skip connection, shape (L,).
@@ -52,13 +56,19 @@ class Survey(NamedTuple):
         rows = []
         for l, spread in enumerate(self.spread):
             least, median, most = np.quantile(spread, [0.0, 0.5, 1.0])
-            shares = np.median(self.share[l]), np.median(self.twin_share[l])
+            shares = _median(self.share[l]), _median(self.twin_share[l])
             bound = "-" if np.isnan(self.bound[l]) else f"{self.bound[l]:.4g}"
             rows.append(
                 f"{l:5d}{least:8.2f} {median:6.2f} {most:5.1f} {shares[0]:8.2f} {shares[1]:6.2f} "
                 f"{self.before[l]:9.4g} {self.after[l]:7.3g} {bound:>6s}"
             )
         return HEAD + "\n".join(rows)
+
+
+def _median(shares: Array) -> float:
+    """Return the median over the heads that have a share."""
+    there = shares[~np.isnan(shares)]
+    return float(np.median(there)) if there.size else np.nan
 
 
 @quiet
@@ -91,7 +101,7 @@ def survey(model: Model, path: TokenPath) -> Survey:
     for l in range(model.depth):
         measure, attention = model.measure(l, path.points[l]), model.attention(l)
         made = model.projections(l, measure)
-        shares = map(real.affine_share, made.queries, made.outputs)
+        shares = map(affine_share, made.queries, made.outputs)
         heads.append((score_spread(attention, measure), list(shares)))
         given, _, _, out = model.layer(l, path.points[l])
         if not np.allclose(out, path.points[l + 1], rtol=1e-6, atol=1e-9):

@@ -76,7 +76,7 @@ def affine_share(queries: ArrayLike, outputs: ArrayLike, leave_one_out: bool = T
 
     Raises:
         ValueError: other shapes, a query that the others do not determine (as with fewer queries
-            than coefficients), outputs that are all equal.
+            than coefficients), outputs that are all equal but for rounding.
         TypeError: a flag that is no truth value.
 
     Source: ours (chapter on seventy-two heads).
@@ -113,7 +113,7 @@ def explained_share(outputs: ArrayLike, predicted: ArrayLike) -> float:
         predicted: p, shape (n, l).
 
     Raises:
-        ValueError: other shapes, outputs that are all equal.
+        ValueError: other shapes, outputs that are all equal but for rounding.
 
     Source: ours (chapter on seventy-two heads).
 
@@ -126,8 +126,8 @@ def explained_share(outputs: ArrayLike, predicted: ArrayLike) -> float:
     for axis, name in enumerate(("number of rows", "number of columns")):
         same_size("predicted", p.shape[axis], "outputs", o.shape[axis], name)
     total = ((o - o.mean(axis=0)) ** 2).sum()
-    if not total > 0:
-        raise ValueError("outputs: must not be all equal; got a variance of 0.")
+    if not total > (100 * np.finfo(float).eps) ** 2 * (o**2).sum():
+        raise ValueError("outputs: must not be all equal; got a variance of 0 but for rounding.")
     return float(1.0 - ((o - p) ** 2).sum() / total)
 
 
