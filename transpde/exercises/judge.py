@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,9 @@ def _tried(answer: Answer, problem: tuple[Array, ...]) -> tuple[Array | None, st
         return None, "Not yet: your function returned masked entries; fill or drop them."
     try:
         array = np.asarray(value)
-        numbers = array.astype(complex) if array.dtype.kind in "iufc" else None
-    except (TypeError, ValueError):
+        exact = array.dtype.kind == "O" and all(isinstance(x, Number) for x in array.flat)
+        numbers = array.astype(complex) if exact or array.dtype.kind in "iufc" else None
+    except (TypeError, ValueError, OverflowError):
         numbers = None
     if numbers is None:
         return None, f"Not yet: your function returned {type(value).__name__}, not real numbers."
