@@ -52,7 +52,7 @@ def _tried(answer: Answer, problem: tuple[Array, ...]) -> tuple[Array | None, st
     except (Exception, SystemExit) as error:  # said to the reader, never raised
         return None, f"Not yet: your function raised {type(error).__name__}: {error}."
     if value is None:
-        return None, "Not yet: your function returned nothing; end it with `return`."
+        return None, "Not yet: your function returned nothing; end every way with `return`."
     try:
         refuse_masked("answer", value)
     except ValueError:
