@@ -8,6 +8,8 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from itertools import combinations
 from typing import NamedTuple
 
@@ -212,6 +214,16 @@ def test_zeros_of_the_rank_bound_are_rounded(values, seed):
 )
 def test_a_right_answer_may_be_written_otherwise(answer):
     assert check.softmax_linear(answer).startswith("Right: ")
+
+
+def test_exact_numbers_are_numbers():
+    """Fractions, decimals and integers of any length are real numbers; words are none."""
+    for number in (Fraction(3, 2), Decimal("1.5"), [Fraction(3, 2)], 10**30):
+        right = float(np.ravel(number)[0])
+        assert judged(lambda x, y=number: y, [(np.ones(1),)], lambda x, y=right: y, {}) is None
+    for word in ("1.5", [Fraction(1, 2), "1.5"], [1, None], True):
+        said = judged(lambda x, y=word: y, [(np.ones(1),)], lambda x: 1.5, {})
+        assert "not real numbers" in said
 
 
 def test_a_number_may_come_in_an_array():

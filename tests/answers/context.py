@@ -29,11 +29,11 @@ def one_term(A, S, x, r):
     return np.ceil(np.exp(u @ S @ u) * np.trace(S) / r**2)
 
 
-def order(gamma, d):
-    return -0.5 + gamma * (0.5 - 1 / d)
+def power(rate, d):
+    return (2 - 4 * rate) / (d - 2)
 
 
-RIGHT = {check.tokens_needed: tokens, check.exponent: order}
+RIGHT = {check.tokens_needed: tokens, check.sharpness: power}
 
 WRONG = [
     (check.tokens_needed, plain, "the price of the tilt is missing"),
@@ -42,10 +42,10 @@ WRONG = [
     (check.tokens_needed, lambda A, S, x, r: np.ceil(square(A, S, x) / r), "the root of n"),
     (check.tokens_needed, lambda A, S, x, r: tokens(np.eye(len(x)), S, x, r), "not with x"),
     (check.tokens_needed, lambda A, S, x, r: square(A, S, x) / r**2, "round up"),
-    (check.exponent, lambda g, d: 2 * order(g, d), "take the root"),
-    (check.exponent, lambda g, d: g * (0.5 - 1 / d), "the draws give a half"),
-    (check.exponent, lambda g, d: -0.5 + g / 2, "not d/2"),
-    (check.exponent, lambda g, d: -0.5 + g * (d / 4 - 0.5), "not n to the gamma"),
-    (check.exponent, lambda g, d: -order(g, d), "errors fall"),
-    (check.exponent, lambda g, d: -0.5 + g / d, "the straight line"),
+    (check.sharpness, lambda r, d: power(r, d) * d / 2, "this is gamma"),
+    (check.sharpness, lambda r, d: power(r / 2, d), "falls half as fast"),
+    (check.sharpness, lambda r, d: (1 - 2 * r) / (d / 2), "not d/2"),
+    (check.sharpness, lambda r, d: (0.5 - r) * (d - 2), "divide by it"),
+    (check.sharpness, lambda r, d: -power(r, d), "the power is positive"),
+    (check.sharpness, lambda r, d: 1 - 2 * r, "the largest error of an entry"),
 ]

@@ -35,5 +35,6 @@ WRONG = [
     (check.escape, lambda lam, h, delta: -np.log(delta) / np.log(1 + h * lam), "its modulus"),
     (check.escape, lambda lam, h, delta: -escape(lam, h, delta), "1 / delta"),
     (check.escape, lambda lam, h, delta: escape(lam, h, delta) / np.log(10), "same base"),
+    (check.escape, lambda *given: np.ceil(escape(*given)), "do not round"),
     (check.escape, lambda lam, h, delta: escape(lam, 1, delta), "forget the step"),
 ]

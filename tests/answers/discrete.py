@@ -38,6 +38,7 @@ WRONG = [
     (check.coordinate, vector, "this is the right eigenvector"),
     (check.coordinate, lambda V: vector(V.T, lambda x: abs(x).argmax()), "with its sign"),
     (check.coordinate, unit, "its scale is not"),
+    (check.coordinate, lambda V: -vector(V.T), "change the sign"),
     (check.coordinate, lambda V: V[0], "no eigenvector"),
     (check.coordinate, lambda V: vector(V.T, np.argmin), "the largest error"),
 ]

@@ -38,6 +38,10 @@ def valley_everywhere(a, b, start):
     return energy(a, b, np.array([np.cos(2 * start), -np.log(a / b) / (a + b), -1.0]))
 
 
+def wherever_it_starts(a, b, start):
+    return np.where([0, 1, 0], climb(a, b, 0.0), climb(a, b, start))
+
+
 def naive(logs):
     with np.errstate(all="ignore"):
         return np.exp(logs) * np.mean(np.exp(-logs)) / len(logs)
@@ -54,6 +58,7 @@ WRONG = [
         lambda a, b, t: [energy(a, b, np.cos(t)), *climb(a, b, t)[1:]],
         "a cos 2 theta",
     ),
+    (check.climb, wherever_it_starts, "does not return"),
     (check.climb, lambda *given: climb(*given)[::-1], "the largest error of an entry"),
     (check.shares, gate, "arithmetic mean"),
     (check.shares, lambda logs: shares(logs) * len(logs), "a factor 1/H"),

@@ -39,5 +39,6 @@ WRONG = [
     (check.slip, lambda T, layers: comb(int(T) - 1, int(layers)), "the sign changes"),
     (check.slip, lambda T, layers: (-1) ** layers * comb(int(T), int(layers)), "has no slip"),
     (check.slip, lambda T, layers: (-1.0) ** layers * (T - 1.0) ** layers, "does not multiply"),
+    (check.slip, lambda T, layers: comb(int(T), int(layers)), "from layer to layer, and"),
     (check.slip, lambda T, layers: 1.0 - T, "after one layer"),
 ]

@@ -133,6 +133,11 @@ WRONG = [
         lambda mass: (1 / np.cumsum(mass)).sum(),
         "the mass of its own position",
     ),
+    (
+        check.norm_of_order_one,
+        lambda mass: sum(mass[0] / np.cumsum(mass)),
+        "per mass of the first",
+    ),
     (check.norm_of_order_one, lambda mass: mass[-1], "the first one weighs most"),
     (check.norm_of_order_one, lambda mass: 1.0, "take a column"),
     (check.norm_of_order_one, lambda mass: 2.0, "the largest error of an entry"),

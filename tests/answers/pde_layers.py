@@ -128,6 +128,11 @@ WRONG = [
     (check.merging_step, unguarded, "a step is positive"),
     (
         check.merging_step,
+        lambda c, A: 1 / np.tanh(c @ (A + A.T) @ c) if score(c, A) > 0 else np.inf,
+        "half of it belongs there",
+    ),
+    (
+        check.merging_step,
         lambda c, A: 1 / np.tanh(score(c, A) / 2) if score(c, A) > 0 else np.inf,
         "plus and minus the same number",
     ),

@@ -22,6 +22,11 @@ def largest_step(a, T):
     return min(distance(a, T), centre(a, T))
 
 
+def without_kappa(a, T):
+    q = np.log((2 - a * T) / (a * T)) * (1 - a * T / 2)
+    return min(distance(a, T), 4 / (a * (1 + a * T * q)))
+
+
 RIGHT = {check.pair_radius: pair_radius, check.largest_step: largest_step}
 
 WRONG = [
@@ -33,6 +38,8 @@ WRONG = [
     (check.pair_radius, lambda a, T, b: b / a * (1 - (a * T) ** 2), "two tokens are not one"),
     (check.largest_step, distance, "their centre moves"),
     (check.largest_step, centre, "for short times"),
+    (check.largest_step, lambda a, T: min(distance(a, T), 4 / a), "changes the weights"),
+    (check.largest_step, without_kappa, "by kappa"),
     (check.largest_step, lambda a, T: largest_step(a, T) / 2, "minus one is still stable"),
     (check.largest_step, lambda a, T: max(distance(a, T), centre(a, T)), "stricter one"),
     (check.largest_step, lambda a, T: 16 * T / (1 + 17 * a * T), "monotone variances"),

@@ -65,6 +65,8 @@ WRONG = [
     (check.splits, lambda m, b, n: splits(m, b, n) + 1, "the largest error of an entry"),
     (check.thresholds, lambda *given: thresholds(*given)[::-1], "exchanged"),
     (check.thresholds, ratios, "not the weight"),
+    (check.thresholds, lambda *given: 1 - np.array(thresholds(*given)), "of the others"),
+    (check.thresholds, lambda w, s, b: thresholds(w, s, b / 2), "not of b"),
     (check.thresholds, upside_down, "over that of the mode"),
     (check.thresholds, lambda w, s, b: [weight(s, 0, b), weight(w, 0, b)], "missing"),
 ]

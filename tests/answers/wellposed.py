@@ -27,6 +27,10 @@ def radius(Q, K, V, R0, t, factor=2, power=2):
     return R0 / np.sqrt(left) if left > 0 else np.inf
 
 
+def apart(Q, K, V, R0, t):
+    return radius(Q, K, norms(Q) * norms(K) / product(Q, K) * V, R0, t)
+
+
 def bound(E, Lam, D):
     k = np.arange(500)
     return np.exp(E + k * np.log(Lam) - gammaln(k + 1)) * D
@@ -87,6 +91,7 @@ WRONG = [
         lambda Q, K, V, R0, t: R0 / np.sqrt(np.abs(1 - 2 * norms(V) * product(Q, K) * R0**2 * t)),
         "return np.inf",
     ),
+    (check.radius, apart, "form A first"),
     (check.radius, lambda *z: radius(*z, factor=1), "a factor 2 is missing"),
     (check.radius, lambda *z: radius(*z, power=1), "inverse square"),
     (check.radius, lambda *z: radius(*z) ** 2 / z[3], "take the root"),

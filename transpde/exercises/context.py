@@ -11,7 +11,7 @@ from transpde.exercises.judge import Answer, judged
 from transpde.theory.context import sharp_context_order
 from transpde.theory.real import tilted_mean_covariance
 
-__all__ = ["exponent", "tokens_needed"]
+__all__ = ["sharpness", "tokens_needed"]
 
 
 def tokens_needed(answer: Answer) -> str:
@@ -60,30 +60,31 @@ def tokens_needed(answer: Answer) -> str:
     return wrong or "Right: 297 draws for the token of the first table, and the price is e^s."
 
 
-def exponent(answer: Answer) -> str:
-    """Check `answer(gamma, d)`: the order in n where the inverse temperature grows with n."""
-    problems = [(np.array(g), np.array(d)) for g, d in ((0.5, 6), (0.0, 3), (1.0, 8), (0.3, 2))]
+def sharpness(answer: Answer) -> str:
+    """Check `answer(rate, d)`: the power of n in the inverse temperature that leaves a rate."""
+    problems = [(np.array(r), np.array(d)) for r, d in ((1 / 3, 6), (0.4, 3), (0.5, 8), (0.3, 5))]
 
-    def solution(gamma: Array, d: Array) -> Array:
-        return np.asarray(sharp_context_order(float(gamma), int(d)))
+    def part(rate: Array, d: Array) -> float:
+        flat, last = sharp_context_order(0.0, int(d)), sharp_context_order(1.0, int(d))
+        return (float(rate) + flat) / (flat - last)
+
+    def solution(rate: Array, d: Array) -> Array:
+        return np.asarray(2 * part(rate, d) / d)
 
     hints: dict[str, Callable[..., Array]] = {
-        "this is the order of the mean square: take the root.": (
-            lambda gamma, d: 2 * solution(gamma, d)
-        ),
-        "this is the order of the constant alone: the draws give a half.": (
-            lambda gamma, d: solution(gamma, d) + 0.5
+        "this is gamma; beta is n to the 2 gamma / d.": lambda r, d: np.asarray(part(r, d)),
+        "that is the rate of the mean square: its root falls half as fast.": (
+            lambda r, d: (1 - r) / (d / 2 - 1)
         ),
         "the constant is of order d/2 - 1 in beta, not d/2: the tokens near 0 are short.": (
-            lambda gamma, d: np.asarray(-0.5 + gamma / 2)
+            lambda r, d: 2 * (1 - 2 * r) / d
         ),
-        "beta is n to the 2 gamma / d, not n to the gamma.": (
-            lambda gamma, d: np.asarray(-0.5 + gamma * (d / 4 - 0.5))
+        "the constant has the power d/2 - 1 of beta: divide by it.": (
+            lambda r, d: (1 - 2 * r) * (d / 2 - 1)
         ),
-        "errors fall: the order is negative.": lambda gamma, d: -solution(gamma, d),
-        "the straight line between the ends has the slope 1/2 - 1/d in gamma.": (
-            lambda gamma, d: np.asarray(-0.5 + gamma / d)
-        ),
+        "attention becomes sharper with n: the power is positive.": lambda r, d: -solution(r, d),
     }
     wrong = judged(answer, problems, solution, hints)
-    return wrong or "Right: from -1/2 to -1/d, and -1/3 for gamma = 1/2 in dimension six."
+    return (
+        wrong or "Right: 1/6 for the rate 1/3 in dimension six, half of the power 1/3 at the end."
+    )

@@ -86,6 +86,9 @@ def escape(answer: Answer) -> str:
         "it grows from delta to one: the quotient is 1 / delta.": (
             lambda lam, h, delta: np.log(delta) / np.log1p(-h * lam)
         ),
+        "the number is real: do not round it.": (
+            lambda lam, h, delta: np.ceil(solution(lam, h, delta))
+        ),
         "do not forget the step.": lambda lam, h, delta: np.log(1 / delta) / np.log1p(-lam),
     }
     wrong = judged(answer, problems, solution, hints)

@@ -88,6 +88,7 @@ def coordinate(answer: Answer) -> str:
         "this is the right eigenvector; the coordinate is read with that of V'.": right,
         "take the largest eigenvalue, with its sign, not the largest absolute value.": largest,
         "the vector is right, its scale is not: the largest entry must be 1.": unit,
+        "the largest entry in absolute value is -1: change the sign.": lambda V: -solution(V),
         "this is a row of V, no eigenvector.": lambda V: V[0],
     }
     wrong = judged(answer, problems, solution, hints)

@@ -54,6 +54,9 @@ def pole(answer: Answer) -> str:
         "take the eigenvector of the largest eigenvalue, not of the smallest but zero.": (
             lambda g: _turned(np.sqrt(len(g)) * g * np.linalg.eigh(projected(g))[1][:, 1])
         ),
+        "this is the opposite pole: the largest entry in absolute value is to be positive.": (
+            lambda g: -solution(g)
+        ),
         "the projector stands on both sides of the gains.": (
             lambda g: _turned(
                 np.sqrt(len(g))
@@ -108,6 +111,9 @@ def radius(answer: Answer) -> str:
         ),
         "root d is missing: layer norm makes tokens of length root d before the gains.": (
             lambda g, z: solution(g, z) / np.sqrt(len(g))
+        ),
+        "the longer z is, the shorter differences become: divide by its length.": (
+            lambda g, z: solution(g, z) * np.linalg.norm(z)
         ),
         "this is a norm of J, not its spectral radius: J is not symmetric.": norm,
     }

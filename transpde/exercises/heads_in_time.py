@@ -36,6 +36,12 @@ def climb(answer: Answer) -> str:
         return np.append((np.exp(a * np.cos(start)) + np.exp(-b * np.cos(start))) / 4,
                          energies(a, b, start)[1:])  # fmt: skip
 
+    def unbounded(a: Array, b: Array, start: Array) -> Array:
+        low = np.clip(-np.log(a / b) / (a + b), -1, 1)
+        return np.asarray(
+            [energies(a, b, start)[0], (np.exp(a * low) + np.exp(-b * low)) / 4,
+             energies(a, b, start)[2]])  # fmt: skip
+
     hints: dict[str, Callable[..., Array]] = {
         "there are two halves: one of the pairs, one of the mean over the heads.": (
             lambda *given: 2 * energies(*given)
@@ -44,6 +50,7 @@ def climb(answer: Answer) -> str:
         "the token passes the valley only if it starts before it, and if there is one.": (
             valley_everywhere
         ),
+        "a token that starts beyond the valley does not return to it.": unbounded,
         "the score of a token with itself is a cos 2 theta.": single_angle,
     }
     wrong = judged(answer, problems, energies, hints)

@@ -80,6 +80,9 @@ def slip(answer: Answer) -> str:
         "a layer sums over earlier positions; it does not multiply by their number.": (
             lambda T, layers: np.asarray((-1.0) ** layers * (float(T) - 1) ** layers)
         ),
+        "the sign changes from layer to layer, and position 0 has no slip.": (
+            lambda T, layers: np.asarray(float(comb(int(T), int(layers))))
+        ),
         "this is the slip after one layer.": lambda T, layers: np.asarray(-(float(T) - 1)),
     }
     wrong = judged(answer, problems, solution, hints)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -51,15 +52,16 @@ def _tried(answer: Answer, problem: tuple[Array, ...]) -> tuple[Array | None, st
     except (Exception, SystemExit) as error:  # said to the reader, never raised
         return None, f"Not yet: your function raised {type(error).__name__}: {error}."
     if value is None:
-        return None, "Not yet: your function returned nothing; end it with `return`."
+        return None, "Not yet: your function returned nothing; end every way with `return`."
     try:
         refuse_masked("answer", value)
     except ValueError:
         return None, "Not yet: your function returned masked entries; fill or drop them."
     try:
         array = np.asarray(value)
-        numbers = array.astype(complex) if array.dtype.kind in "iufc" else None
-    except (TypeError, ValueError):
+        exact = array.dtype.kind == "O" and all(isinstance(x, Number) for x in array.flat)
+        numbers = array.astype(complex) if exact or array.dtype.kind in "iufc" else None
+    except (TypeError, ValueError, OverflowError):
         numbers = None
     if numbers is None:
         return None, f"Not yet: your function returned {type(value).__name__}, not real numbers."

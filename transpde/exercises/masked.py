@@ -142,6 +142,9 @@ def norm_of_order_one(answer: Answer) -> str:
         "each average counts with the mass of its own position.": (
             lambda mass: (1 / np.cumsum(mass)).sum()
         ),
+        "each average counts with its mass, and the norm is per mass of the first token.": (
+            lambda mass: (mass[0] / np.cumsum(mass)).sum()
+        ),
         "that is how the last token weighs; the first one weighs most.": lambda mass: mass[-1],
         "sums over a row give 1, the norm on bounded functions; take a column.": (
             lambda mass: np.ones(())

@@ -139,6 +139,9 @@ def merging_step(answer: Answer) -> str:
         "the two scores are plus and minus the same number: the mean is c times tanh.": (
             lambda c, A: step(c @ A @ c / 2)
         ),
+        "that is the tanh of the difference of the scores, s - (-s); half of it belongs there.": (
+            lambda c, A: step(2 * c @ A @ c)
+        ),
         "the weights are normalised: tanh of the score, not the score itself.": (
             lambda c, A: np.asarray(1 / (c @ A @ c) if c @ A @ c > 0 else np.inf)
         ),

@@ -59,6 +59,14 @@ def largest_step(answer: Answer) -> str:
     hints: dict[str, Callable[..., Array]] = {
         "the distance of the two is not all: their centre moves, too.": part("distance"),
         "the centre is not all: look at the distance for short times.": part("centre"),
+        "moving the centre changes the weights, too.": (
+            lambda a, T: np.minimum(part("distance")(a, T), 4 / a)
+        ),
+        "scores of a moved centre hold y^2 / kappa: divide the second term by kappa.": (
+            lambda a, T: np.minimum(
+                part("distance")(a, T), 4 / (a + (1 + a * T) * (4 / part("centre")(a, T) - a))
+            )
+        ),
         "half of it: a factor of minus one is still stable.": lambda a, T: solution(a, T) / 2,
         "of both conditions the stricter one counts.": (
             lambda a, T: np.asarray(max(sampling.stable_steps(float(a), float(T))))

@@ -79,6 +79,10 @@ def thresholds(answer: Answer) -> str:
         "the factor of sinh 2b is the other eigenvalue over that of the mode.": (
             lambda w, s, b: with_factor(b * np.array([s, w]), np.array([s / w, w / s]))
         ),
+        "this is 1 - W, the weight of the others together.": lambda *given: 1 - solution(*given),
+        "cosh and sinh are of 2b, not of b.": (
+            lambda w, s, b: with_factor(b * np.array([s, w]) / 2, np.array([w / s, s / w]))
+        ),
         "the other eigenvalue is missing.": (
             lambda w, s, b: with_factor(b * np.array([s, w]), np.zeros(2))
         ),

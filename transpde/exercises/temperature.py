@@ -71,7 +71,7 @@ def fastest(answer: Answer) -> str:
         return one_cluster.mode_rates(float(beta), int(d), n) / (n * (n + d - 2))
 
     hints: dict[str, Callable[..., float]] = {
-        "the square root of two beta is the limit; take the largest of the rates themselves.": (
+        "this is the degree on the circle, the root of two beta: take the largest rate for d.": (
             lambda beta, d: np.round(np.sqrt(2 * beta))
         ),
         "the rates of the heat equation grow for ever: keep the quotient of Bessel functions.": (
@@ -80,6 +80,7 @@ def fastest(answer: Answer) -> str:
         "the Laplacian of degree l is l(l + d - 2), not l^2: they differ beyond the circle.": (
             largest(lambda beta, d, n: n**2 * quotient(beta, d, n))
         ),
+        "argmax returns a place: degrees begin at one.": lambda beta, d: solution(beta, d) - 1,
         "the orders of the Bessel functions are l + d/2 - 1 and d/2 - 1.": (
             largest(lambda beta, d, n: n * (n + d - 2) * ive(n, beta) / ive(0, beta))
         ),

@@ -103,6 +103,10 @@ def radius(answer: Answer) -> str:
         left = 1 - 2 * _norms(V) * _products(Q, K) * R0**2 * t
         return np.asarray(R0 / np.sqrt(np.abs(left)))
 
+    def of_factors(Q: Array, K: Array, V: Array, R0: Array, t: Array) -> Array:
+        left = 1 - 2 * _norms(V) * _norms(Q) * _norms(K) * R0**2 * t
+        return np.asarray(R0 / np.sqrt(left) if left > 0 else np.inf)
+
     hints: dict[str, Callable[..., Array]] = {
         "that is the bound of a normalised head: here the speed grows like r^3.": (
             lambda Q, K, V, R0, t: R0 * np.exp(_norms(V) * t)
@@ -117,6 +121,7 @@ def radius(answer: Answer) -> str:
         "take the root: the equation gives r^(-2), not 1/r.": (
             lambda Q, K, V, R0, t: power(Q, K, V, R0, t, 2.0, 2.0) ** 2 / R0
         ),
+        "the norm of a product is not the product of norms: form A first.": of_factors,
         "this is the guaranteed time, not the radius.": (
             lambda Q, K, V, R0, t: 1 / (2 * _norms(V) * _products(Q, K) * R0**2)
         ),
