@@ -22,6 +22,12 @@ def _leading(M: Array) -> Array:
     return np.asarray(np.linalg.eigh(M)[1][:, -1])
 
 
+def _one_sided(g: Array) -> Array:
+    """Return the pole that the projector on one side alone of the gains would give."""
+    M = np.diag(g) @ (np.eye(len(g)) - 1 / len(g))
+    return _turned(np.sqrt(len(g)) * g * _leading(M + M.T))
+
+
 def pole(answer: Answer) -> str:
     """Check `answer(g)`: where layer norm without bias leads when it is repeated."""
     rng = np.random.default_rng(0)
@@ -57,27 +63,25 @@ def pole(answer: Answer) -> str:
         "this is the opposite pole: the largest entry in absolute value is to be positive.": (
             lambda g: -solution(g)
         ),
-        "the projector stands on both sides of the gains.": (
-            lambda g: _turned(
-                np.sqrt(len(g))
-                * g
-                * _leading((M := np.diag(g) @ (np.eye(len(g)) - 1 / len(g))) + M.T)
-            )
-        ),
+        "the projector stands on both sides of the gains.": _one_sided,
     }
     wrong = judged(answer, problems, solution, hints)
     return wrong or "Right: root d times the gains times the axis; for (3, 1, 1) not on e1."
 
 
-def radius(answer: Answer) -> str:
-    """Check `answer(g, z)`: the spectral radius of the map of differences near consensus."""
+def _gains_and_sums() -> list[tuple[Array, Array]]:
+    """Return gains g, and vectors z of mean zero that all tokens share."""
     rng = np.random.default_rng(1)
     problems = []
     for d in (4, 5, 8):
         g, z = rng.uniform(0.5, 2.0, size=d), rng.normal(size=d)
         problems.append((g, z - z.mean()))
     z = np.array([9.0, -3.0, -3.0, -3.0])
-    problems.append((np.array([3.0, 1.0, 1.5, 1.0]), z))
+    return [*problems, (np.array([3.0, 1.0, 1.5, 1.0]), z)]
+
+
+def radius(answer: Answer) -> str:
+    """Check `answer(g, z)`: the spectral radius of the map of differences near consensus."""
 
     def solution(g: Array, z: Array) -> Array:
         J = consensus_jacobian(g, np.zeros((len(g), len(g))), z)
@@ -117,5 +121,5 @@ def radius(answer: Answer) -> str:
         ),
         "this is a norm of J, not its spectral radius: J is not symmetric.": norm,
     }
-    wrong = judged(answer, problems, solution, hints)
+    wrong = judged(answer, _gains_and_sums(), solution, hints)
     return wrong or "Right: root d / |z| times the leading eigenvalue of PDP."
