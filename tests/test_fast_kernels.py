@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from clouds import ball, drawn_clouds, drawn_positions, relative_difference
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
@@ -19,8 +20,7 @@ SHAPES = ("ball", "clusters", "line", "outlier", "repeated", "point", "corner", 
 
 def cloud(shape, n, d, radius, seed):
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, d))
-    x *= radius * rng.random((n, 1)) ** (1 / d) / np.linalg.norm(x, axis=1, keepdims=True)
+    x = ball(rng, n, d, radius)
     match shape:
         case "clusters":
             centres = rng.normal(size=(3, d))
@@ -47,10 +47,6 @@ def cloud(shape, n, d, radius, seed):
     return x
 
 
-def relative_difference(found, exact):
-    return np.abs(found - exact).max() / np.abs(exact).max()
-
-
 def heads(d, seed):
     rng = np.random.default_rng([seed, 1])
     Q, K = rng.normal(size=(2, d, d)) / np.sqrt(d)
@@ -63,15 +59,7 @@ def heads(d, seed):
     ]
 
 
-clouds = st.fixed_dictionaries(
-    {
-        "shape": st.sampled_from(SHAPES),
-        "n": st.sampled_from([200, 1500]),
-        "d": st.integers(1, 3),
-        "radius": st.floats(1e-3, 6.0),
-        "seed": st.integers(0, 10**6),
-    }
-)
+clouds = drawn_clouds(SHAPES, [200, 1500], (1, 3), 6.0)
 
 
 @settings(max_examples=60)
@@ -254,11 +242,7 @@ def test_series_of_a_function_are_as_long_as_their_poles_say(a):
 def test_causal_expansion_keeps_its_tolerance_or_is_exact(drawn, tol, places):
     x, n = cloud(**drawn), drawn["n"]
     rng = np.random.default_rng(drawn["seed"])
-    positions = {
-        "places": np.arange(n) / n,
-        "ties": np.sort(rng.integers(7, size=n) / 7),
-        "mixed": rng.random(n),
-    }[places]
+    positions = drawn_positions(rng, n)[places]
     weights = rng.random(n)
     tokens = tp.Particles(x, weights / weights.sum(), positions)
     for head in heads(drawn["d"], drawn["seed"])[:3]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from clouds import ball, drawn_clouds, drawn_positions, relative_difference
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +14,7 @@ SHAPES = ("ball", "clusters", "flat", "outlier", "repeated", "tail", "shifted")
 
 def cloud(shape, n, d, radius, seed):
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, d))
-    x *= radius * rng.random((n, 1)) ** (1 / d) / np.linalg.norm(x, axis=1, keepdims=True)
+    x = ball(rng, n, d, radius)
     match shape:
         case "clusters":
             x = x[rng.integers(3, size=n)] + 0.05 * x
@@ -40,10 +40,6 @@ def heads(d, seed):
     return [tp.Softmax(np.eye(d), np.eye(d), V), tp.Softmax(Q, K, V), tp.L2(Q, K, V)]
 
 
-def relative_difference(found, exact):
-    return np.abs(found - exact).max() / np.abs(exact).max()
-
-
 def forbid_exact_sums(monkeypatch, most=500):
     allowed = TokenSum.mean
     monkeypatch.setattr(
@@ -51,15 +47,7 @@ def forbid_exact_sums(monkeypatch, most=500):
     )
 
 
-clouds = st.fixed_dictionaries(
-    {
-        "shape": st.sampled_from(SHAPES),
-        "n": st.sampled_from([400, 1000]),
-        "d": st.integers(4, 6),
-        "radius": st.floats(1e-3, 2.5),
-        "seed": st.integers(0, 10**6),
-    }
-)
+clouds = drawn_clouds(SHAPES, [400, 1000], (4, 6), 2.5)
 
 
 @settings(max_examples=40)
@@ -77,15 +65,7 @@ def test_sums_in_more_dimensions_keep_their_tolerance_or_are_exact(drawn, tol, k
 @example({"shape": "ball", "n": 1000, "d": 4, "radius": 1.0, "seed": 0}, 1e-8, "places", 1e4, True)
 @example({"shape": "ball", "n": 1000, "d": 5, "radius": 2.0, "seed": 0}, 1e-6, "ties", 1e4, False)
 @given(
-    st.fixed_dictionaries(
-        {
-            "shape": st.sampled_from(SHAPES),
-            "n": st.sampled_from([300, 1000]),
-            "d": st.integers(1, 5),
-            "radius": st.floats(1e-3, 2.5),
-            "seed": st.integers(0, 10**6),
-        }
-    ),
+    drawn_clouds(SHAPES, [300, 1000], (1, 5), 2.5),
     st.sampled_from([1e-4, 1e-8, 1e-10]),
     st.sampled_from(["places", "ties", "mixed"]),
     st.sampled_from([1e-6, 1.0, 30.0, 500.0, 1e4, 1e5]),
@@ -94,11 +74,7 @@ def test_sums_in_more_dimensions_keep_their_tolerance_or_are_exact(drawn, tol, k
 def test_discounted_sums_keep_their_tolerance_or_are_exact(drawn, tol, places, discount, strict):
     x, n = cloud(**drawn), drawn["n"]
     rng = np.random.default_rng(drawn["seed"])
-    positions = {
-        "places": np.arange(n) / n,
-        "ties": np.sort(rng.integers(7, size=n) / 7),
-        "mixed": rng.random(n),
-    }[places]
+    positions = drawn_positions(rng, n)[places]
     weights = rng.random(n) * (rng.random(n) < 0.7)
     weights[positions.argmin()] = 1.0
     tokens = tp.Particles(x, weights / weights.sum(), positions)
