@@ -83,7 +83,7 @@ class Softmax(GaussianHead):
         """Return the map from places of tokens to their velocities: of a small cloud one sum."""
         shape, bias = tokens.points.shape, tokens.log_weights[..., None]
         plain = type(self) is Softmax and at_once(shape[-2], shape) and (bias > -np.inf).all()
-        if not plain or (how.method == "interpolated"):
+        if not plain or how.method == "interpolated":
             return super().among(tokens, how)
 
         def velocities(x: Array) -> Array:

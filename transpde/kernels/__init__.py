@@ -6,13 +6,7 @@ from transpde.kernels.fast import token_mean
 from transpde.kernels.plane import PlaneSum
 from transpde.kernels.products import matrix_product, softmax_mean
 from transpde.kernels.sinkhorn import potential, sinkhorn_potential
-from transpde.kernels.sums import (
-    Order,
-    PointwiseSum,
-    SoftmaxSum,
-    TokenSum,
-    at_once,
-)
+from transpde.kernels.sums import Order, PointwiseSum, SoftmaxSum, TokenSum, at_once
 
 __all__ = [
     "EXACT",

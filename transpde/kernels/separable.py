@@ -212,7 +212,7 @@ def halves(radii: Array, tol: float) -> Halves | None:
     least = _least(functions, tol)
     for a in functions.wide():
         k = int(counts[1] < counts[0])
-        axes[k].append(int(a))
+        axes[k].append(a)
         counts[k] *= len(functions.sizes[a])
     groups = [Group.of(functions, some, least) for some in axes]
     second, first = sorted(groups, key=lambda group: len(group.sizes))

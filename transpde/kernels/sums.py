@@ -32,13 +32,7 @@ from transpde.kernels.blocks import (
 )
 from transpde.kernels.products import exponentials, matrix_product
 
-__all__ = [
-    "Order",
-    "PointwiseSum",
-    "SoftmaxSum",
-    "TokenSum",
-    "at_once",
-]
+__all__ = ["Order", "PointwiseSum", "SoftmaxSum", "TokenSum", "at_once"]
 
 # The positions of the targets (..., m) and of the tokens (..., n).
 Order = tuple[Array, Array]
