@@ -76,7 +76,7 @@ def time_series(most):
             if with_peer:
                 rows = None if share == 1 else int(share * n)
                 peer = partial(torch_attention, ball(n, 2), "masked" in name, rows)
-            (mine, theirs), _ = by_turns(ours, peer, rounds=5 if n <= 100_000 else 3)
+            (mine, theirs), _ = by_turns(ours, peer)
             found[name].append([n, mine])
             if with_peer:
                 found[other].append([n, theirs / share])

@@ -27,7 +27,7 @@ __all__ = [
     "token_blocks",
 ]
 
-ROWS, FEWEST = 256, 32  # targets of a tile
+ROWS, FEWEST = 512, 32  # targets of a tile
 TOKENS = 2048  # of a block whose terms fit in a cache
 # Nanoseconds from which it pays to tell BLAS that one thread is enough, and from which threads win
 # more than they cost; more than a few only wait for memory.

@@ -10,7 +10,7 @@ from transpde.kernels.separable import AHEAD, Halves, Sweep, scaled
 
 __all__ = ["causal_means", "cost", "means_and_shares"]
 
-BLOCK = 256  # tokens whose sums among each other are exact behind a mask
+BLOCK = 128  # tokens whose sums among each other are exact behind a mask
 TILE, WIDEST = 1 << 18, 1024  # entries of a tile, and points
 CHUNKS = 8  # of tokens, added in order: the result does not depend on the number of threads
 # Nanoseconds of a multiply-add of the matrix products, and of an entry of what they multiply.

@@ -35,7 +35,7 @@ __all__ = [
 
 # Of tokens, added in order: the result does not depend on the number of threads.
 CHUNKS, SHORTEST = 8, 5000
-WIDTH = 1280  # tokens, or targets, of a tile
+WIDTH = 2560  # tokens, or targets, of a tile
 LARGEST_EXPONENT = 300.0
 
 

@@ -40,6 +40,7 @@ SMALL = 1 << 15  # pairs of a cloud, or of cases together, that are summed at on
 MOST_TOKENS = 1 << 20  # of which a copy is made at once
 MANY = 1 << 20  # pairs of a stack whose logs are summed at once
 TILE = 65536  # scores of a tile: they fill half of a second-level cache
+NARROWEST = 256  # tokens of a tile: threads that call for less wait for each other
 LOG2E = np.log2(np.e)  # powers of two are a quarter cheaper than those of e
 PAIR = 8.0  # nanoseconds of a pair that is summed at once
 LARGE = 400.0  # a power of two whose sums are far inside the range of numbers
@@ -224,20 +225,19 @@ def _tile_sums(
     the score -inf.
     """
     sums, one_by_one = np.zeros((len(left), len(columns))), len(columns) <= 4 and not narrow_blas()
-    across = columns.T if one_by_one else np.ascontiguousarray(columns.T)
+    across = np.ascontiguousarray(columns.T)
 
     def fill(rows: slice) -> None:
         counts, queries, found = seen.counts[rows], left[rows], sums[rows]
-        tile = np.empty((len(counts), TILE // len(counts)))
+        tile = np.empty((len(counts), max(TILE // len(counts), NARROWEST)))
         for some in slices(0, int(counts[-1]), tile.shape[1]):
             scores = tile[:, : some.stop - some.start]
             np.matmul(queries, right[:, some], out=scores)
             if counts[0] < some.stop:
                 scores[np.arange(some.start, some.stop) >= counts[:, None]] = -np.inf
             weigh(scores)
-            if one_by_one:
-                for c, column in enumerate(columns):
-                    found[:, c] += scores @ column[some]
+            if one_by_one:  # in one call, in which no other thread waits for the interpreter
+                found += np.matmul(scores, columns[:, some, None])[..., 0].T
             else:
                 found += scores @ across[some]
 
