@@ -24,6 +24,7 @@ def test_tiles_do_not_change_a_sum(monkeypatch, rows, scores, narrow):
     order = (rng.integers(0, 5, 50).astype(float), np.append(0.0, rng.integers(0, 5, 29)))
     monkeypatch.setattr(sums, "SMALL", 0)
     monkeypatch.setattr(sums, "TILE", scores)
+    monkeypatch.setattr(sums, "NARROWEST", 1)
     monkeypatch.setattr(sums, "narrow_blas", lambda: narrow)
     monkeypatch.setattr("transpde.kernels.blocks.ROWS", rows)
     monkeypatch.setattr("transpde.kernels.blocks.FEWEST", rows)

@@ -105,12 +105,12 @@ class Sphere(Space):
     def tangent(self, x: Array, v: Array) -> Array:
         """Return v without its parts along x and along the normal."""
         v = self._in_hyperplane(v)
-        return v - ((v * x).sum(axis=-1, keepdims=True) / self.radius**2) * x
+        return v - (np.vecdot(v, x)[..., None] / self.radius**2) * x
 
     def retract(self, x: Array) -> Array:
         """Return the points divided by their norms, times the radius, inside the hyperplane."""
         x = self._in_hyperplane(x)
-        x = x / np.linalg.norm(x, axis=-1, keepdims=True)
+        x = x / np.sqrt(np.vecdot(x, x))[..., None]
         return x if self.radius == 1 else self.radius * x
 
     def _in_hyperplane(self, x: Array) -> Array:

@@ -16,6 +16,7 @@ from transpde.kernels import (
     at_once,
     matrix_product,
     potential,
+    softmax_map,
     softmax_mean,
 )
 from transpde.measures import Gaussian, Particles
@@ -85,6 +86,9 @@ class Softmax(GaussianHead):
         plain = type(self) is Softmax and at_once(shape[-2], shape) and (bias > -np.inf).all()
         if not plain or how.method == "interpolated":
             return super().among(tokens, how)
+
+        if not tokens.stack:
+            return softmax_map(self.query, self.key, self.value, bias)
 
         def velocities(x: Array) -> Array:
             keys, queries = matrix_product(x, self.key), matrix_product(x, self.query)

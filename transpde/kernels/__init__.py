@@ -4,7 +4,7 @@ from transpde.kernels.blocks import one_blas_thread
 from transpde.kernels.choice import EXACT, KERNEL_METHODS, Evaluation, Memory, evaluation
 from transpde.kernels.fast import token_mean
 from transpde.kernels.plane import PlaneSum
-from transpde.kernels.products import matrix_product, softmax_mean
+from transpde.kernels.products import matrix_product, softmax_map, softmax_mean
 from transpde.kernels.sinkhorn import potential, sinkhorn_potential
 from transpde.kernels.sums import Order, PointwiseSum, SoftmaxSum, TokenSum, at_once
 
@@ -24,6 +24,7 @@ __all__ = [
     "one_blas_thread",
     "potential",
     "sinkhorn_potential",
+    "softmax_map",
     "softmax_mean",
     "token_mean",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from transpde.checks import Array
 
-__all__ = ["exponentials", "matrix_product", "softmax_mean"]
+__all__ = ["exponentials", "matrix_product", "softmax_map", "softmax_mean"]
 
 
 def matrix_product(x: Array, matrix: Array) -> Array:
@@ -34,6 +36,26 @@ def softmax_mean(keys: Array, queries: Array, bias: Array, values: Array) -> Arr
     sums = product(values.mT, scores)
     sums /= total
     return np.asarray(sums.mT)
+
+
+def softmax_map(query: Array, key: Array, value: Array, bias: Array) -> Callable[[Array], Array]:
+    """Return the map from tokens (n, d) of one cloud to value times their means, (n, d).
+
+    The same operations as in `softmax_mean`, in the calls that cost least: of ten tokens a sum is
+    as quick as five calls. The bias (n, 1) is finite.
+    """
+    query, key, value = query.T, key.T, value.T
+
+    def velocities(x: Array) -> Array:
+        scores: Array = x.dot(key).dot(x.dot(query).T)
+        scores += bias
+        scores -= np.maximum.reduce(scores, axis=0)
+        np.exp(scores, out=scores)
+        sums: Array = x.T.dot(scores)
+        sums /= np.add.reduce(scores, axis=0)
+        return sums.T.dot(value)
+
+    return velocities
 
 
 def exponentials(scores: Array) -> Array:

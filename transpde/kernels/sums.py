@@ -79,8 +79,8 @@ class TokenSum(Unchanging, ABC):
             for i, case in enumerate(self.cases(x, values, order)):
                 sums[i] = case.sums.mean(case.x, case.values, case.order)
         else:
-            whole = self.flattened(x, values, order)
-            in_threads(partial(_fill, whole, sums), _groups(len(sums)), PAIR * m * n * len(sums))
+            fill = partial(_fill, self.flattened(x, values, order), sums)
+            in_threads(fill, _groups(len(sums)), PAIR * m * n * len(sums))
         return sums.reshape(*stack, m, d)
 
     @property
@@ -136,9 +136,11 @@ class TokenSum(Unchanging, ABC):
             sums /= total
         return sums.mT
 
-    def _several(self, x: Array, values: Array, order: Order | None, out: Array) -> Array:
-        """Return the means of a few clouds of a stack; `out` is memory for their scores."""
-        return self._at_once(x, values, order, out)
+    def _by_few(self, x: Array, values: Array, order: Order | None, sums: Array) -> None:
+        """Put in the means of many clouds of a stack, a few at a time."""
+        for some, tile in _tiles_of_cases(x, values):
+            few = Cases(self, x, values, order)[some]
+            sums[some] = few.sums._at_once(few.x, few.values, few.order, tile)
 
     def _tiled(self, x: Array, values: Array, order: Order | None) -> Array:
         seen = (
@@ -201,14 +203,17 @@ def _groups(count: int) -> list[slice]:
 
 
 def _fill(whole: Cases, sums: Array, group: slice) -> None:
-    """Put in the means of a group of cases, a few at a time in one piece of memory."""
-    m, n = whole.x.shape[-2], whole.values.shape[-2]
-    size = SMALL // (m * n)
-    tile = np.empty((size, n, m))
-    for some in slices(group.start, group.stop, size):
-        case = whole[some]
-        out = tile[: some.stop - some.start]
-        sums[some] = case.sums._several(case.x, case.values, case.order, out)
+    """Put in the means of a group of cases."""
+    case = whole[group]
+    case.sums._by_few(case.x, case.values, case.order, sums[group])
+
+
+def _tiles_of_cases(x: Array, values: Array) -> Iterator[tuple[slice, Array]]:
+    """Give slices of a few clouds, each with the same memory for their scores (few, n, m)."""
+    m, n = x.shape[-2], values.shape[-2]
+    tile = np.empty((SMALL // (m * n), n, m))
+    for some in slices(0, len(x), len(tile)):
+        yield some, tile[: some.stop - some.start]
 
 
 def _hidden(order: Order | None) -> Array | None:
@@ -292,19 +297,25 @@ class SoftmaxSum(TokenSum):
         logs = np.log(np.exp(scores - top).sum(axis=-2)) + top[..., 0, :]
         return np.broadcast_to(logs, (*stack, m))
 
-    def _several(self, x: Array, values: Array, order: Order | None, out: Array) -> Array:
-        """Return the means of a few clouds of a stack; `out` is memory for their scores."""
+    def _by_few(self, x: Array, values: Array, order: Order | None, sums: Array) -> None:
+        """Put in the means of many clouds of a stack, a few at a time."""
         if order is not None:
-            return self._at_once(x, values, order, out)
+            super()._by_few(x, values, order, sums)
+            return
         queries, one = LOG2E * self.queries(x), np.ones((*values.shape[:-1], 1))
         left = np.concatenate([self.keys, LOG2E * self.bias[..., None]], axis=-1)
         right = np.concatenate([queries, np.ones((*queries.shape[:-1], 1))], axis=-1)
-        scores = np.matmul(left, right.mT, out=out)
-        if not (scores.min() > -LARGE and scores.max() < LARGE):
-            return self._at_once(x, values, order, out)
-        np.exp2(scores, out=scores)  # of scores so small no largest one needs to come off
-        sums = np.concatenate([values, one], axis=-1).mT @ scores
-        return np.asarray((sums[..., :-1, :] / sums[..., -1:, :]).mT)
+        columns = np.concatenate([values, one], axis=-1)
+        small = np.vecdot(left, left).max() * np.vecdot(right, right).max() < LARGE**2
+        for some, scores in _tiles_of_cases(x, values):
+            np.matmul(left[some], right[some].mT, out=scores)
+            if small or (scores.min() > -LARGE and scores.max() < LARGE):
+                np.exp2(scores, out=scores)  # so small that no largest one needs to come off
+                found = columns[some].mT @ scores
+                np.divide(found[:, :-1], found[:, -1:], out=sums[some].mT)
+            else:
+                few = Cases(self, x, values, None)[some]
+                sums[some] = few.sums._at_once(few.x, few.values, None, scores)
 
     def _exact(self, x: Array, values: Array, seen: CausalOrder) -> Array:
         targets = self.queries(x)
