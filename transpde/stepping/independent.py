@@ -47,6 +47,8 @@ class Independent(Run):
         cases = self._cases(row, self.measure.in_axes)
         self.equation.find_units(cases, self.z[row])
         cases = self._cases(row, self.measure.in_axes)
+        if self._rests(cases):
+            return
         solver, due = self._solver(cases, self.z[row[0]], None), 1
         for _ in range(self.options.budget):
             try:
@@ -67,6 +69,20 @@ class Independent(Run):
                 solver = self._solver(cases, z[0], step)
         now = solver.y[-1:] * cases.unit
         self.ends.close(row, "undecided", now, solver.y[None, :-1])
+
+    def _rests(self, cases: Cases) -> bool:
+        """End at once what never moves; return whether it does not.
+
+        A point mass at rest has no growth, and one beside it has: no solver that takes differences
+        can know how the pace of its clock changes.
+        """
+        row, z = cases.rows, self.z[cases.rows]
+        rests = self.schedule.constant and not self.equation.derivative(z, cases)[:, :-1].any()
+        if rests:
+            last, why = (0.0, "stationary") if np.isinf(self.horizon) else (self.horizon, "time")
+            self.records[:, row] = z[:, :-1]
+            self.ends.close(row, why, last, z[:, :-1])
+        return rests
 
     def _solver(self, cases: Cases, z: Array, first_step: float | None) -> Any:
         kind = getattr(integrate, self.options.method)
