@@ -155,6 +155,21 @@ def test_no_machine_path_and_no_registry_address(texts):
         assert not (found := registry.search(text)), f"{file}: {found.group()}"
 
 
+def test_orders_do_not_depend_on_the_processor(texts):
+    """Only a stable sort keeps the order of equal values: others are of the processor's kind."""
+    code = {k: v for k, v in texts.items() if k.startswith(("transpde/", "book/", "tools/"))}
+    calls = [
+        (name, argument)
+        for name, text in code.items()
+        if name.endswith((".py", ".ipynb"))
+        for argument in re.findall(
+            r"argsort\(((?:[^()]|\([^()]*\)|\((?:[^()]|\([^()]*\))*\))*)\)", text
+        )
+    ]
+    assert calls
+    assert not [call for call in calls if "stable" not in call[1]]
+
+
 def test_files_are_small(texts):
     for file in texts:
         limit = 600_000 if file.endswith(".ipynb") else 1_000_000

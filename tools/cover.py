@@ -61,7 +61,7 @@ def of_heads(name: str) -> Figure:
 
 def _cover_heads(ax: Axes, found: models.Survey) -> None:
     blue, red = (plotting.attention_style(kind)["color"] for kind in ("Softmax", "L2"))
-    order = found.spread.argsort(axis=None)
+    order = found.spread.argsort(axis=None, kind="stable")
     windows = (
         np.lib.stride_tricks.sliding_window_view(x.ravel()[order], NEIGHBOURS)
         for x in (found.spread, found.twin_share)

@@ -307,7 +307,7 @@ def cases(model):
     """The pooled shares (6, 12), and for each case its heads, cosine, same nearest, same topic."""
     slopes, offsets, shares = pooled_maps(model)
     ids = [model.encode(line) for line in sentences()]
-    order, topic = np.argsort(-shares), np.arange(len(ids)) // 5
+    order, topic = np.argsort(-shares, kind="stable"), np.arange(len(ids)) // 5
 
     def embedded(edit=None, ids=ids):
         return np.array([model(one, edit=edit).embedding for one in ids])

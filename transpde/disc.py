@@ -233,7 +233,7 @@ def isotropic_directions(form: ArrayLike) -> Array:
     a, b = np.sqrt(high) * U[..., 0], np.sqrt(-low) * U[..., 1]
     pair = np.stack([a + b, a - b], axis=-2) / np.sqrt(high - low)[..., None]
     pair = pair * np.where(pair[..., 1:] < 0, -1.0, 1.0)
-    order = np.argsort(np.arctan2(pair[..., 1], pair[..., 0]), axis=-1)
+    order = np.argsort(np.arctan2(pair[..., 1], pair[..., 0]), axis=-1, kind="stable")
     return np.take_along_axis(pair, order[..., None], axis=-2)
 
 

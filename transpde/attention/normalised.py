@@ -37,14 +37,14 @@ def _shortened(log_scales: Array, longest: float) -> Array:
     sizes = np.abs(log_scales)
     if not (sizes > longest).any():
         return log_scales
-    order = np.argsort(sizes, axis=-1)
+    order = np.argsort(sizes, axis=-1, kind="stable")
     gaps = np.diff(np.take_along_axis(sizes, order, axis=-1), axis=-1, prepend=0.0)
     r, ordered = gaps.shape[-1], np.sort(gaps, axis=-1)
     below = np.cumsum(ordered, axis=-1) - ordered
     # At most this length: the sum of the gaps so cut is `longest`.
     level = ((longest - below) / np.arange(r, 0, -1)).max(axis=-1, keepdims=True)
     cut = np.cumsum(np.minimum(gaps, level), axis=-1)
-    cut = np.take_along_axis(cut, np.argsort(order, axis=-1), axis=-1)
+    cut = np.take_along_axis(cut, np.argsort(order, axis=-1, kind="stable"), axis=-1)
     return np.where(
         sizes.max(axis=-1, keepdims=True) > longest, np.copysign(cut, log_scales), log_scales
     )
@@ -190,9 +190,9 @@ def _l2_weights(N: Array, log_scales: Array) -> tuple[Array, Array, Array, Array
     N = np.broadcast_to(N, (*outside.shape[:-1], *N.shape[-2:])) * inside[..., None, :]
     rows = np.concatenate([np.sqrt(2) * N, rows], axis=-2)
     # The largest rows first: then small ones keep their digits.
-    order = np.argsort(-np.abs(rows).max(axis=-1), axis=-1)[..., None]
+    order = np.argsort(-np.abs(rows).max(axis=-1), axis=-1, kind="stable")[..., None]
     basis, R = np.linalg.qr(np.take_along_axis(rows, order, axis=-2))
-    basis = np.take_along_axis(basis, np.argsort(order, axis=-2), axis=-2)
+    basis = np.take_along_axis(basis, np.argsort(order, axis=-2, kind="stable"), axis=-2)
     return np.linalg.solve(R, np.sqrt(2) * basis[..., : N.shape[-2], :].mT), R, inside, outside
 
 

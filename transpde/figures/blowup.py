@@ -223,7 +223,8 @@ def draw(name: str, data: FigureData, figure: Figure) -> None:
         points = drawing.unpack(data.arrays["points"])
     points = points[:, :: DRAWN.get(name, 1)]
     # The short paths last: what is seen at a place then has the colour of a start near it.
-    points = points[:, np.argsort(-np.linalg.norm(points[-1] - points[0], axis=1))]
+    longest_first = np.argsort(-np.linalg.norm(points[-1] - points[0], axis=1), kind="stable")
+    points = points[:, longest_first]
     drawing.disc(ax, points, points[0, :, 1])
     _marks(name, ax, data)
     drawing.colorbar(ax, points[0, :, 1], "$w$ at the start", [-0.8, 0, 0.8])

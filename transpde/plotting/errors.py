@@ -83,7 +83,7 @@ def plot_convergence(
 def slope_triangle(ax: Axes, x: ArrayLike, errors: ArrayLike, order: float) -> None:
     """Draw a right triangle of slope `order` under the middle of the data, its sides named."""
     across, up = np.log(np.ravel(x)), np.log(np.ravel(errors))
-    ranked, width = np.argsort(across), float(np.ptp(across))
+    ranked, width = np.argsort(across, kind="stable"), float(np.ptp(across))
     left, right = across.min() + 0.55 * width, across.min() + 0.8 * width
     # The hypotenuse passes a factor of 2 below the data that it and its names stand under.
     near = across[(left - 0.15 * width < across) & (across < right + 0.1 * width)]
