@@ -8,7 +8,7 @@ import numpy as np
 
 from transpde.checks import Array
 
-__all__ = ["exponentials", "matrix_product", "softmax_map", "softmax_mean"]
+__all__ = ["exponentials", "matrix_product", "softmax_map", "softmax_mean", "with_ones"]
 
 
 def matrix_product(x: Array, matrix: Array) -> Array:
@@ -18,6 +18,16 @@ def matrix_product(x: Array, matrix: Array) -> Array:
     if matrix.ndim == 2:  # one product for all
         return (x.reshape(-1, x.shape[-1]) @ matrix.T).reshape(*x.shape[:-1], len(matrix))
     return x @ matrix.mT
+
+
+def with_ones(vectors: Array) -> Array:
+    """Return vectors (..., n, d) and a one, each a column: shape (..., d + 1, n)."""
+    *stack, n, d = vectors.shape
+    columns = np.empty(
+        (*stack, d + 1, n)
+    )  # in one piece: a product of small ones is twice as quick
+    columns[..., :-1, :], columns[..., -1, :] = vectors.mT, 1.0
+    return columns
 
 
 def softmax_mean(keys: Array, queries: Array, bias: Array, values: Array) -> Array:

@@ -30,7 +30,7 @@ from transpde.kernels.blocks import (
     row_tiles,
     slices,
 )
-from transpde.kernels.products import exponentials, matrix_product
+from transpde.kernels.products import exponentials, matrix_product, with_ones
 
 __all__ = ["Order", "PointwiseSum", "SoftmaxSum", "TokenSum", "at_once"]
 
@@ -302,16 +302,14 @@ class SoftmaxSum(TokenSum):
         if order is not None:
             super()._by_few(x, values, order, sums)
             return
-        queries, one = LOG2E * self.queries(x), np.ones((*values.shape[:-1], 1))
         left = np.concatenate([self.keys, LOG2E * self.bias[..., None]], axis=-1)
-        right = np.concatenate([queries, np.ones((*queries.shape[:-1], 1))], axis=-1)
-        columns = np.concatenate([values, one], axis=-1)
-        small = np.vecdot(left, left).max() * np.vecdot(right, right).max() < LARGE**2
+        right, columns = with_ones(LOG2E * self.queries(x)), with_ones(values)
+        longest = np.vecdot(left, left).max() * np.vecdot(right.mT, right.mT).max()
         for some, scores in _tiles_of_cases(x, values):
-            np.matmul(left[some], right[some].mT, out=scores)
-            if small or (scores.min() > -LARGE and scores.max() < LARGE):
+            np.matmul(left[some], right[some], out=scores)
+            if longest < LARGE**2 or (scores.min() > -LARGE and scores.max() < LARGE):
                 np.exp2(scores, out=scores)  # so small that no largest one needs to come off
-                found = columns[some].mT @ scores
+                found = columns[some] @ scores
                 np.divide(found[:, :-1], found[:, -1:], out=sums[some].mT)
             else:
                 few = Cases(self, x, values, None)[some]
