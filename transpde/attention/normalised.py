@@ -18,7 +18,8 @@ from transpde.kernels import (
     potential,
     softmax_mean,
 )
-from transpde.measures import Gaussian, Particles
+from transpde.measures import Particles
+from transpde.measures.gaussian import Moves
 
 __all__ = ["L2", "Sinkhorn", "Softmax"]
 
@@ -92,22 +93,36 @@ class Softmax(GaussianHead):
 
         return velocities
 
-    def _in_axes(self, measure: Gaussian) -> Gaussian:
-        return measure  # T is no larger than the covariance: any factor does
+    def of_gaussians(self, in_axes: bool) -> Moves:
+        """Return the map from Gaussians to the velocities that their fields give themselves."""
+        V, K, Q, general = self.value, self.key, self.query, super().of_gaussians(in_axes)
+        if type(self) is not Softmax or max(V.ndim, K.ndim, Q.ndim) > 2:
+            return general
 
-    def _left(self, axes: Gaussian, T: Array, TX: Array) -> Array | float:
+        def moves(m: Array, X: Array, s: Array) -> tuple[Array, Array]:
+            if X.ndim > 2:
+                return general(m, X, s)
+            T, VX = np.exp(s)[:, None] * K.dot(X).T.dot(Q), V.dot(X)
+            return V.dot(m) + VX.dot(T.dot(m)), VX.dot(T.dot(X))
+
+        return moves
+
+    def _axes(self, X: Array, s: Array) -> tuple[Array, Array]:
+        return X, s  # T is no larger than the covariance: any factor does
+
+    def _left(self, s: Array, T: Array, TX: Array) -> Array | float:
         # TX is a plain product with unit columns. (Divided first: no square underflows.)
-        depth = (axes.log_scales - axes.log_scales.max(axis=-1, keepdims=True)) / 2
+        depth = (s - s.max(axis=-1, keepdims=True)) / 2
         TX = TX * np.exp(depth)[..., None, :]
         largest = np.abs(T).max(axis=(-2, -1), keepdims=True)
         T, TX = (M / np.where(largest > 0, largest, 1.0) for M in (T, TX))
         whole, left = (np.sqrt((M**2).sum(axis=(-2, -1))) for M in (T, TX))
         return left / np.where(whole > 0, whole, 1.0)
 
-    def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
-        keys = product(self.key, axes.factor)
-        T = np.exp(axes.log_scales)[..., None] * product(keys.mT, self.query)
-        return T, product(T, factor), applied(T, axes.mean)
+    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> tuple[Array, Array, Array]:
+        keys = product(self.key, Y)
+        T = np.exp(s)[..., None] * product(keys.mT, self.query)
+        return T, product(T, X), applied(T, m)
 
     def _weights_along(
         self, Y: Array, s: Array, dY: Array, ds: Array
@@ -152,14 +167,14 @@ class L2(GaussianHead):
         squares = np.where(lost.any(axis=-1, keepdims=True), np.nan, squares)
         return SoftmaxSum(2 * self.query, 2 * origin, keys, measure.log_weights - squares)
 
-    def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
+    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> tuple[Array, Array, Array]:
         # With N = KY the core is C = 2 (D^-2 + 2 N^T N)^-1. The columns of C N^T solve least
         # squares problems with the rows N and D^-1, which stay in range and apart for any D:
         # unlike N^T N, and unlike the singular values of N D.
-        weights, _, inside, _ = _l2_weights(self.key @ axes.factor, axes.log_scales)
-        CN, m = inside[..., None] * weights, axes.mean
+        weights, _, inside, _ = _l2_weights(self.key @ Y, s)
+        CN = inside[..., None] * weights
         shift = applied(self.query, m) - applied(self.key, m)
-        return CN @ self.query, CN @ (self.query @ factor), applied(CN, shift)
+        return CN @ self.query, CN @ (self.query @ X), applied(CN, shift)
 
     def _weights_along(
         self, Y: Array, s: Array, dY: Array, ds: Array
@@ -241,15 +256,15 @@ class Sinkhorn(GaussianHead):
             how.memory.keep(self, g)
         return replace(sums, bias=g + measure.log_weights)
 
-    def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
+    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> tuple[Array, Array, Array]:
         # G = DZD with Z = Y^T A Y is graded from its first row and column to its last, and then
         # its singular vectors hold the digits of the small entries of C = DSD.
         # An axis much longer than the others has only its direction in C: bounds on the gaps
         # between lengths keep all products in range.
-        keys, queries = self.key @ axes.factor, self.query @ axes.factor
-        C = self._core(keys, queries, axes.log_scales)[0]
+        keys, queries = self.key @ Y, self.query @ Y
+        C = self._core(keys, queries, s)[0]
         T = C @ keys.mT @ self.query
-        return T, C @ (keys.mT @ (self.query @ factor)), np.zeros(T.shape[:-1])
+        return T, C @ (keys.mT @ (self.query @ X)), np.zeros(T.shape[:-1])
 
     def _core(self, keys: Array, queries: Array, s: Array) -> tuple[Array, ...]:
         """Return C, D, and of the singular value decomposition of G DU, the values and W."""

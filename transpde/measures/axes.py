@@ -22,6 +22,7 @@ __all__ = [
     "graded_motion_along",
     "lengths",
     "nearly_singular",
+    "orthonormal_columns",
     "principal_axes",
     "ratio",
 ]
@@ -42,9 +43,18 @@ def ratio(a: ArrayLike, b: ArrayLike) -> Any:
 
 def lengths(vectors: Array, axis: int = -2) -> Array:
     """Return the lengths of columns, or along an axis; no square overflows or underflows."""
-    largest = np.abs(vectors).max(axis=axis, keepdims=True)
-    squares = (ratio(vectors, largest) ** 2).sum(axis=axis, keepdims=True)
+    largest = np.maximum.reduce(np.abs(vectors), axis=axis, keepdims=True)
+    squares = np.add.reduce(ratio(vectors, largest) ** 2, axis=axis, keepdims=True)
     return np.asarray((largest * np.sqrt(squares)).squeeze(axis))
+
+
+def orthonormal_columns(factor: Array, log_scales: Array) -> tuple[Array, Array]:
+    """Return `principal_axes`, with log scales of NaN where a factor is not finite."""
+    known = np.isfinite(factor).all(axis=(-2, -1)), np.isfinite(log_scales).all(axis=-1)
+    finite = np.logical_and(*known)[..., None]
+    X = np.where(finite[..., None], factor, 0.0)
+    Y, s = principal_axes(X, np.where(finite, log_scales, 0.0))
+    return Y, np.where(finite, s, np.nan)
 
 
 def principal_axes(factor: Array, log_scales: Array) -> tuple[Array, Array]:
@@ -150,11 +160,15 @@ def common_motion(X: Array, s: Array, BX: Array) -> tuple[Array, Array]:
 
     All columns keep one scale, and the norm of the factor is kept.
     """
-    x, bx = X.reshape(*X.shape[:-2], -1), BX.reshape(*X.shape[:-2], -1)
-    inner = np.dot if x.ndim == 1 else np.vecdot
-    square = inner(x, x)
-    b = (inner(x, bx) / (square + (square == 0)))[..., None]
     growth = np.empty(s.shape)
+    if X.ndim == 2:
+        x = X.ravel()
+        b = x.dot(BX.ravel()) / (x.dot(x) or 1.0)
+        growth.fill(2 * b)
+        return BX - b * X, growth
+    x, bx = X.reshape(*X.shape[:-2], -1), BX.reshape(*X.shape[:-2], -1)
+    square = np.vecdot(x, x)
+    b = (np.vecdot(x, bx) / (square + (square == 0)))[..., None]
     growth[...] = 2 * b
     return (bx - b * x).reshape(BX.shape), growth
 

@@ -6,6 +6,7 @@ its motion is such that the covariance stays positive semidefinite without any p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,13 +34,16 @@ from transpde.measures.axes import (
     graded_motion_along,
     lengths,
     nearly_singular,
-    principal_axes,
+    orthonormal_columns,
     ratio,
 )
 from transpde.measures.base import Measure
 from transpde.measures.particles import Particles
 
-__all__ = ["Gaussian"]
+__all__ = ["Gaussian", "Moves"]
+
+# From means (..., d), factors (..., d, r) and log scales (..., r) to velocities of the first two.
+Moves = Callable[[Array, Array, Array], tuple[Array, Array]]
 
 LARGEST_SCALE = 1400.0  # half of it is near the logarithm of the largest number
 LARGEST_RULE = 10_000_000  # points of a quadrature rule
@@ -214,9 +218,10 @@ class Gaussian(Measure):
     def log_size(self) -> Array:
         """The logarithm of the trace of the covariance, shape (...)."""
         logs = self._logs()
-        most = logs.max(axis=-1, keepdims=True)
+        most = np.maximum.reduce(logs, axis=-1, keepdims=True)
+        shares = np.exp(logs - np.where(most == -np.inf, 0.0, most))
         with np.errstate(divide="ignore"):
-            sums = np.log(np.exp(logs - np.where(np.isneginf(most), 0.0, most)).sum(axis=-1))
+            sums = np.log(np.add.reduce(shares, axis=-1))
         return np.asarray(sums + most[..., 0])
 
     def _logs(self) -> Array:
@@ -250,12 +255,9 @@ class Gaussian(Measure):
         A column of length zero is zero. With a scale for each axis a covariance of any shape keeps
         its digits, and so do its products with the matrices of an attention.
         """
-        finite = np.asarray(np.isfinite(self.pack()).all(axis=-1))
-        X = np.where(finite[..., None, None], self.factor, 0.0)
-        s = np.where(finite[..., None], self.log_scales, 0.0)
-        Y, logs = principal_axes(X, s)
-        logs = np.where(finite[..., None], logs, np.nan)
-        return Gaussian.trusted(self.mean, Y, logs, in_axes=True)
+        known = np.isfinite(self.mean).all(axis=-1, keepdims=True)
+        Y, s = orthonormal_columns(self.factor, np.where(known, self.log_scales, np.nan))
+        return Gaussian.trusted(self.mean, Y, s, in_axes=True)
 
     @quiet
     def prepared(self) -> Gaussian:
@@ -327,14 +329,13 @@ class Gaussian(Measure):
 
     def unpack(self, state: Array) -> Gaussian:
         """Return Gaussians of the same dimension and number of factor columns."""
-        d, r = self.factor.shape[-2:]
-        factor = state[..., d : d + d * r].reshape(*state.shape[:-1], d, r)
+        mean, factor, log_scales = parts = _split(state, *self.factor.shape[-2:])
+        for array in parts:
+            array.flags.writeable = False
         gaussian = object.__new__(Gaussian)
         known = vars(gaussian)
-        known["mean"], known["factor"] = state[..., :d], factor
-        known["log_scales"], known["in_axes"] = state[..., -r:], False
-        for array in (known["mean"], factor, known["log_scales"]):
-            array.flags.writeable = False
+        known["mean"], known["factor"] = mean, factor
+        known["log_scales"], known["in_axes"] = log_scales, False
         return gaussian
 
     def advect(self, field: VelocityField) -> Array:
@@ -348,6 +349,24 @@ class Gaussian(Measure):
         turning, growth = motion(self.factor, self.log_scales, BX)
         flat = turning.reshape(*turning.shape[:-2], -1)
         return np.concatenate((mean_velocity, flat, growth), axis=-1)
+
+    def mover(self, attention: Any, how: Any) -> Callable[[Array], Array] | None:
+        """Return the map from coordinates to what `advect` gives: no field is made in between."""
+        moves: Moves | None = attention.of_gaussians(self.in_axes)
+        if moves is None:
+            return None
+        motion, (d, r) = graded_motion if self.in_axes else common_motion, self.factor.shape[-2:]
+
+        def moved(state: Array) -> Array:
+            mean, X, s = _split(state, d, r)
+            mean_velocity, BX = moves(mean, X, s)
+            turning, growth = motion(X, s, BX)
+            velocity = np.empty(state.shape)
+            velocity[..., :d], velocity[..., -r:] = mean_velocity, growth
+            velocity[..., d:-r] = turning.reshape(*state.shape[:-1], -1)
+            return velocity
+
+        return moved
 
     def derivatives(
         self, field: VelocityField, velocity: Array
@@ -441,11 +460,20 @@ class Gaussian(Measure):
         return np.asarray(ratio(speed, size))
 
 
+def _split(state: Array, d: int, r: int) -> tuple[Array, Array, Array]:
+    """Return mean (..., d), factor (..., d, r) and log scales (..., r) in coordinates."""
+    return (
+        state[..., :d],
+        state[..., d:-r].reshape(*state.shape[:-1], d, r),
+        state[..., -r:],
+    )
+
+
 def _shares(logs: Array) -> Array:
     """Return e^logs over their sum along the last axis, 0 where there is none."""
-    most = logs.max(axis=-1, keepdims=True)
-    shares = np.exp(logs - np.where(np.isneginf(most), 0.0, most))
-    return np.asarray(ratio(shares, shares.sum(axis=-1, keepdims=True)))
+    most = np.maximum.reduce(logs, axis=-1, keepdims=True)
+    shares = np.exp(logs - np.where(most == -np.inf, 0.0, most))
+    return np.asarray(ratio(shares, np.add.reduce(shares, axis=-1, keepdims=True)))
 
 
 def _affine(field: VelocityField) -> AffineField:
