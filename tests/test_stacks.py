@@ -120,13 +120,14 @@ def test_the_map_that_a_flow_evaluates_is_the_field(name, zeros, stack):
 
 
 @pytest.mark.parametrize("in_axes", [False, True])
-@pytest.mark.parametrize("stack", [(), (3,), (40,)])
-@pytest.mark.parametrize("d", [2, 3])
+@pytest.mark.parametrize("stack", [(), (3,), (70,)])
+@pytest.mark.parametrize("d", [2, 3, 4])
 @pytest.mark.parametrize("name", [name for name in GAUSSIAN if name != "linear"])
 def test_the_map_that_a_flow_of_gaussians_evaluates_is_the_field(name, d, stack, in_axes):
     rng, row = np.random.default_rng(6), ROWS[name]
     drawn = tp.Gaussian(rng.normal(size=(*stack, d)), factor=rng.normal(size=(*stack, d, d)))
     gaussian = drawn.principal() if in_axes else drawn
+    gaussian = gaussian.unpack(gaussian.pack()).marked(in_axes)
     for axes in {(), stack}:
         attention = row.make(*parameters_of(rng, axes, d, name))
         found = gaussian.mover(attention, kernels.EXACT)(gaussian.pack())

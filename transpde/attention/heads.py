@@ -17,6 +17,7 @@ import numpy as np
 
 from transpde.attention.base import Attention
 from transpde.attention.densities import AxialField, CircleField, angles_for, isotropic
+from transpde.attention.planar import orthogonal
 from transpde.checks import Array, finite_array, points_of, same_size
 from transpde.fields import AffineField, Field, Motion, VelocityField, in_range
 from transpde.kernels import (
@@ -30,6 +31,7 @@ from transpde.kernels import (
 from transpde.measures import Axial, Circle, Gaussian, Grid, Measure, Particles
 from transpde.measures.axes import orthonormal_columns
 from transpde.measures.gaussian import Moves
+from transpde.measures.products import applied, product
 
 __all__ = ["GaussianHead", "Head", "TokenField", "at_rows"]
 
@@ -222,7 +224,7 @@ class GaussianHead(Head):
 
     def _axes(self, X: Array, s: Array) -> tuple[Array, Array]:
         """Return Y and its log scales, as `_response` wants them, of a factor and its own."""
-        return orthonormal_columns(X, s)
+        return orthogonal(X, s) or orthonormal_columns(X, s)
 
     def _left(self, s: Array, T: Array, TX: Array) -> Array | float:
         """Return what part of TX is left after its terms cancel: 1 if none do."""
@@ -289,15 +291,3 @@ class GaussianHead(Head):
 def spread(matrix: Array) -> Array:
     """Return matrices (..., a, b) with an axis of directions behind those of the stack."""
     return matrix if matrix.ndim == 2 else matrix[..., None, :, :]
-
-
-def product(first: Array, second: Array) -> Array:
-    """Return first @ second; of two matrices by `dot`, which of small ones is twice as quick."""
-    return first.dot(second) if first.ndim == second.ndim == 2 else first @ second
-
-
-def applied(matrix: Array, vector: Array) -> Array:
-    """Return matrix @ vector over leading axes."""
-    if vector.ndim == 1:
-        return matrix.dot(vector) if matrix.ndim == 2 else matrix @ vector
-    return (matrix @ vector[..., None])[..., 0]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from transpde.attention.heads import GaussianHead, applied, product, spread
+from transpde.attention.heads import GaussianHead, spread
+from transpde.attention.planar import l2_weights, sinkhorn_core, within
 from transpde.checks import Array, positive_number
 from transpde.kernels import (
     EXACT,
@@ -20,6 +21,7 @@ from transpde.kernels import (
 )
 from transpde.measures import Particles
 from transpde.measures.gaussian import Moves
+from transpde.measures.products import applied, product
 
 __all__ = ["L2", "Sinkhorn", "Softmax"]
 
@@ -171,10 +173,18 @@ class L2(GaussianHead):
         # With N = KY the core is C = 2 (D^-2 + 2 N^T N)^-1. The columns of C N^T solve least
         # squares problems with the rows N and D^-1, which stay in range and apart for any D:
         # unlike N^T N, and unlike the singular values of N D.
-        weights, _, inside, _ = _l2_weights(self.key @ Y, s)
-        CN = inside[..., None] * weights
+        N = product(self.key, Y)
+        if within(s, N):
+            CN = l2_weights(N, s)
+        else:
+            weights, _, inside, _ = _l2_weights(N, s)
+            CN = inside[..., None] * weights
         shift = applied(self.query, m) - applied(self.key, m)
-        return CN @ self.query, CN @ (self.query @ X), applied(CN, shift)
+        return (
+            product(CN, self.query),
+            product(CN, product(self.query, X)),
+            applied(CN, shift),
+        )
 
     def _weights_along(
         self, Y: Array, s: Array, dY: Array, ds: Array
@@ -261,10 +271,14 @@ class Sinkhorn(GaussianHead):
         # its singular vectors hold the digits of the small entries of C = DSD.
         # An axis much longer than the others has only its direction in C: bounds on the gaps
         # between lengths keep all products in range.
-        keys, queries = self.key @ Y, self.query @ Y
-        C = self._core(keys, queries, s)[0]
-        T = C @ keys.mT @ self.query
-        return T, C @ (keys.mT @ (self.query @ X)), np.zeros(T.shape[:-1])
+        keys, queries = product(self.key, Y), product(self.query, Y)
+        if within(s, keys, queries):
+            C = sinkhorn_core(keys, queries, s, self.epsilon)
+        else:
+            C = self._core(keys, queries, s)[0]
+        T = product(product(C, keys.mT), self.query)
+        TX = product(C, product(keys.mT, product(self.query, X)))
+        return T, TX, np.zeros(T.shape[:-1])
 
     def _core(self, keys: Array, queries: Array, s: Array) -> tuple[Array, ...]:
         """Return C, D, and of the singular value decomposition of G DU, the values and W."""

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from transpde.checks import Array
+from transpde.measures.products import inner, product
 
 __all__ = [
+    "at_right_angles",
     "common_motion",
     "common_motion_along",
     "far_from_orthogonal",
@@ -107,15 +109,29 @@ def _rotate(Y: Array, s: Array, i: int, j: int) -> None:
     """
     first, second = Y[..., i].copy(), Y[..., j].copy()
     rho = np.exp((s[..., j] - s[..., i]) / 2)
+    c, slope, b = _turn(first, second, rho)
+    Y[..., i] = c * (first + slope * rho[..., None] ** 2 * second)
+    rest = c * (second - slope * first)
+    nothing = (rest**2).sum(axis=-1) <= (len(rest.T) * EPSILON) ** 2 * b  # they were parallel
+    Y[..., j] = np.where(nothing[..., None], 0.0, rest)
+
+
+def _turn(first: Array, second: Array, rho: Array) -> tuple[Array, Array, Array]:
+    """Return cosine and tangent over rho of the angle of `_rotate`, and the second's square."""
     a, b, g = ((u * v).sum(axis=-1) for u, v in ((first,) * 2, (second,) * 2, (first, second)))
     gap = a - rho**2 * b
     root = np.where(gap < 0, -1.0, 1.0) * np.hypot(gap, 2 * rho * g)
     slope = np.divide(2 * g, gap + root, out=np.zeros_like(g), where=g != 0)
-    c = 1 / np.hypot(1.0, slope * rho)
-    Y[..., i] = c[..., None] * (first + (slope * rho**2)[..., None] * second)
-    rest = c[..., None] * (second - slope[..., None] * first)
-    nothing = (rest**2).sum(axis=-1) <= (len(rest.T) * EPSILON) ** 2 * b  # they were parallel
-    Y[..., j] = np.where(nothing[..., None], 0.0, rest)
+    return (1 / np.hypot(1.0, slope * rho))[..., None], slope[..., None], b
+
+
+def at_right_angles(X: Array) -> Array:
+    """Return two columns (..., d, 2) of one scale turned to be at right angles."""
+    first, second = X[..., 0], X[..., 1]
+    c, slope, _ = _turn(first, second, np.ones(X.shape[:-2]))
+    found = np.empty_like(X)
+    found[..., 0], found[..., 1] = c * (first + slope * second), c * (second - slope * first)
+    return found
 
 
 def _well_conditioned(X: Array) -> bool:
@@ -124,7 +140,7 @@ def _well_conditioned(X: Array) -> bool:
     The squares of the singular values, over their sum, all exceed (10 SHORT)^2 where the Gram
     matrix has a Cholesky factor after that is taken off.
     """
-    gram = X.mT @ X
+    gram = product(X.mT, X)
     diagonal = np.einsum("...ii->...i", gram)
     diagonal -= (10 * SHORT) ** 2 * diagonal.sum(axis=-1, keepdims=True)
     try:
@@ -150,7 +166,7 @@ def nearly_singular(X: Array) -> Array:
 def far_from_orthogonal(Y: Array, s: Array) -> Array:
     """Return which of a stack of factors have lost their principal axes or the order of these."""
     visible = s > s.max(axis=-1, keepdims=True) + UNSEEN
-    cosines = np.abs(Y.mT @ Y) * (visible[..., None, :] & visible[..., :, None])
+    cosines = np.abs(product(Y.mT, Y)) * (visible[..., None, :] & visible[..., :, None])
     apart = (np.triu(cosines, 1) < OBLIQUE).all(axis=(-2, -1))
     return np.asarray(~apart | (np.diff(s, axis=-1) > DISORDER).any(axis=-1))
 
@@ -167,10 +183,10 @@ def common_motion(X: Array, s: Array, BX: Array) -> tuple[Array, Array]:
         growth.fill(2 * b)
         return BX - b * X, growth
     x, bx = X.reshape(*X.shape[:-2], -1), BX.reshape(*X.shape[:-2], -1)
-    square = np.vecdot(x, x)
-    b = (np.vecdot(x, bx) / (square + (square == 0)))[..., None]
+    square = inner(x, x)
+    b = (inner(x, bx) / (square + (square == 0)))[..., None]
     growth[...] = 2 * b
-    return (bx - b * x).reshape(BX.shape), growth
+    return BX - b[..., None] * X, growth
 
 
 def common_motion_along(
@@ -200,7 +216,7 @@ def graded_motion(Y: Array, s: Array, BY: Array) -> tuple[Array, Array]:
     are alike, so that principal axes may turn at any speed, M is near zero.
     """
     if s.shape[-1] > 1:
-        BY = BY - Y @ _apartness(Y, s, BY)
+        BY = BY - product(Y, _apartness(Y, s, BY))
     square = (Y * Y).sum(axis=-2)
     b = (Y * BY).sum(axis=-2) / np.where(square == 0, 1.0, square)
     # A column too short to be seen beside the longest rests: it often turns fastest of all.
@@ -219,7 +235,7 @@ def _apartness(Y: Array, s: Array, BY: Array) -> Array:
 def _leaning(Y: Array, BY: Array) -> tuple[Array, Array, Array, Array]:
     """Return H, which M weighs, W = Y^T BY, Y^T Y and what multiplies it in H."""
     Yt = Y.mT
-    W, gram = Yt @ BY, Yt @ Y
+    W, gram = product(Yt, BY), product(Yt, Y)
     growth = np.diagonal(W, axis1=-2, axis2=-1)
     # The last terms take angles back to right ones, as fast as anything moves, while the lengths
     # change: any symmetric H leaves the covariance alone.

@@ -39,6 +39,7 @@ from transpde.measures.axes import (
 )
 from transpde.measures.base import Measure
 from transpde.measures.particles import Particles
+from transpde.measures.products import arranged
 
 __all__ = ["Gaussian", "Moves"]
 
@@ -329,7 +330,8 @@ class Gaussian(Measure):
 
     def unpack(self, state: Array) -> Gaussian:
         """Return Gaussians of the same dimension and number of factor columns."""
-        mean, factor, log_scales = parts = _split(state, *self.factor.shape[-2:])
+        shape = self.factor.shape[-2:]
+        mean, factor, log_scales = parts = _split(arranged(state, *shape), *shape)
         for array in parts:
             array.flags.writeable = False
         gaussian = object.__new__(Gaussian)
@@ -358,10 +360,11 @@ class Gaussian(Measure):
         motion, (d, r) = graded_motion if self.in_axes else common_motion, self.factor.shape[-2:]
 
         def moved(state: Array) -> Array:
+            state = arranged(state, d, r)
             mean, X, s = _split(state, d, r)
             mean_velocity, BX = moves(mean, X, s)
             turning, growth = motion(X, s, BX)
-            velocity = np.empty(state.shape)
+            velocity = np.empty_like(state)
             velocity[..., :d], velocity[..., -r:] = mean_velocity, growth
             velocity[..., d:-r] = turning.reshape(*state.shape[:-1], -1)
             return velocity
