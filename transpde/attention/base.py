@@ -25,7 +25,7 @@ from transpde.fields import (
 )
 from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
-from transpde.measures.gaussian import Moves
+from transpde.measures.coordinates import Moves
 
 __all__ = ["Attention", "MultiHead", "WithFeedForward"]
 

@@ -30,7 +30,7 @@ from transpde.kernels import (
 )
 from transpde.measures import Axial, Circle, Gaussian, Grid, Measure, Particles
 from transpde.measures.axes import orthonormal_columns
-from transpde.measures.gaussian import Moves
+from transpde.measures.coordinates import Moves
 from transpde.measures.products import applied, product
 
 __all__ = ["GaussianHead", "Head", "TokenField", "at_rows"]

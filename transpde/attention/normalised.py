@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from transpde.attention.heads import GaussianHead, spread
-from transpde.attention.planar import l2_weights, sinkhorn_core, within
+from transpde.attention.planar import l2_weights, sinkhorn_weights, within
 from transpde.checks import Array, positive_number
 from transpde.kernels import (
     EXACT,
@@ -20,7 +20,7 @@ from transpde.kernels import (
     softmax_mean,
 )
 from transpde.measures import Particles
-from transpde.measures.gaussian import Moves
+from transpde.measures.coordinates import Moves
 from transpde.measures.products import applied, product
 
 __all__ = ["L2", "Sinkhorn", "Softmax"]
@@ -273,12 +273,34 @@ class Sinkhorn(GaussianHead):
         # between lengths keep all products in range.
         keys, queries = product(self.key, Y), product(self.query, Y)
         if within(s, keys, queries):
-            C = sinkhorn_core(keys, queries, s, self.epsilon)
+            CN = sinkhorn_weights(keys, queries, s, self.epsilon)
+        elif keys.shape[-2] < keys.shape[-1]:
+            CN = self._few_weights(keys, queries, s)
         else:
             C = self._core(keys, queries, s)[0]
-        T = product(product(C, keys.mT), self.query)
-        TX = product(C, product(keys.mT, product(self.query, X)))
-        return T, TX, np.zeros(T.shape[:-1])
+            T, TX = C @ keys.mT @ self.query, C @ (keys.mT @ (self.query @ X))
+            return T, TX, np.zeros(T.shape[:-1])
+        T = product(CN, self.query)
+        return T, product(CN, product(self.query, X)), np.zeros(T.shape[:-1])
+
+    def _few_weights(self, keys: Array, queries: Array, s: Array) -> Array:
+        r"""Return $CN^\top$ for fewer rows of keys than columns.
+
+        What the columns hold beside the keys has no part in it, and would drown the rest where
+        they are long: G is taken in a basis of the keys.
+        """
+        D = np.exp(_shortened(s, LONG) / 2)[..., None]
+        H, M = D * keys.mT, queries * D.mT
+        finite = np.isfinite(np.concatenate([H, M.mT], axis=-1)).all(axis=(-2, -1), keepdims=True)
+        basis, R = np.linalg.qr(np.where(finite, H, 0.0))
+        G = R @ M
+        finite &= np.isfinite(G).all(axis=(-2, -1), keepdims=True)
+        U, sigma, _ = np.linalg.svd(np.where(finite, G, 0.0), full_matrices=False)
+        weights = (U * self._core_of(sigma)[..., None, :]) @ (U.mT @ R)
+        return np.where(finite, D * (basis @ weights), np.nan)
+
+    def _core_of(self, sigma: Array) -> Array:
+        return np.asarray(2 / (np.hypot(self.epsilon, 2 * sigma) + self.epsilon))
 
     def _core(self, keys: Array, queries: Array, s: Array) -> tuple[Array, ...]:
         """Return C, D, and of the singular value decomposition of G DU, the values and W."""
@@ -287,9 +309,8 @@ class Sinkhorn(GaussianHead):
         # A solver may try a step that ends out of range: NaN says so, not an exception.
         finite = np.isfinite(G).all(axis=(-2, -1), keepdims=True)
         U, sigma, Wt = np.linalg.svd(np.where(finite, G, 0.0))
-        core = 2 / (np.hypot(self.epsilon, 2 * sigma) + self.epsilon)
         DU = np.where(finite, D[..., None] * U, np.nan)
-        return (DU * core[..., None, :]) @ DU.mT, D, DU, sigma, Wt.mT
+        return (DU * self._core_of(sigma)[..., None, :]) @ DU.mT, D, DU, sigma, Wt.mT
 
     def _weights_along(
         self, Y: Array, s: Array, dY: Array, ds: Array

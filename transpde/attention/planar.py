@@ -16,16 +16,16 @@ from transpde.checks import Array
 from transpde.measures.axes import at_right_angles
 from transpde.measures.products import product
 
-__all__ = ["l2_weights", "orthogonal", "sinkhorn_core", "within"]
+__all__ = ["l2_weights", "orthogonal", "sinkhorn_weights", "within"]
 
 LARGEST_LOG, LARGEST = 100.0, 1e15  # log scales, and products of columns with keys and queries
 
 
 def orthogonal(X: Array, s: Array) -> tuple[Array, Array] | None:
-    """Return two columns at right angles of the same covariance; None unless two of a scale."""
-    if X.shape[-1] != 2 or not (s[..., 0] == s[..., 1]).all():
+    """Return two columns at right angles of the same covariance; None for others than two."""
+    if X.shape[-1] != 2 or not _most(s[..., 1] - s[..., 0]) < LARGEST_LOG:
         return None
-    return at_right_angles(X), s
+    return at_right_angles(X, s), s
 
 
 def within(s: Array, *products: Array) -> bool:
@@ -57,8 +57,10 @@ def l2_weights(N: Array, s: Array) -> Array:
     return np.asarray(weights / total[..., None, None])
 
 
-def sinkhorn_core(N: Array, M: Array, s: Array, epsilon: float) -> Array:
-    r"""Return $C = 2D[(\varepsilon^2 + 4GG^\top)^{1/2} + \varepsilon]^{-1}D$, $G = DN^\top MD$.
+def sinkhorn_weights(N: Array, M: Array, s: Array, epsilon: float) -> Array:
+    r"""Return $CN^\top$, shape (..., 2, k).
+
+    Here $C = 2D[(\varepsilon^2 + 4GG^\top)^{1/2} + \varepsilon]^{-1}D$ and $G = DN^\top MD$.
 
     Args:
         N: keys of the columns, (..., k, 2).
@@ -66,24 +68,24 @@ def sinkhorn_core(N: Array, M: Array, s: Array, epsilon: float) -> Array:
         s: log scales of the columns, (..., 2).
         epsilon: the regularisation.
     """
+    # R = (epsilon^2 + 4 GG^T)^(1/2) is (R^2 + root) / tau with root = det R and tau = tr R. The
+    # inverse of R + epsilon is its adjugate over `below`.
     squares, Z = np.exp(s), product(N.mT, M)
-    both = squares[..., 0] * squares[..., 1]
-    # W = epsilon^2 + 4 GG^T, the square of a matrix R = (W + root) / tau, whose trace is tau.
-    W = 4 * squares * np.add.reduce(squares[..., None, :] * Z * Z, axis=-1)
-    square = epsilon**2 + W[..., 0] + W[..., 1]
-    area = 4 * both * _determinant(N) * _determinant(M) if N.shape[-2] == 2 else 0.0
-    root = np.sqrt(epsilon**2 * square + area**2)
-    tau = np.sqrt(epsilon**2 + square + 2 * root)
-    below = root + epsilon * tau + epsilon**2
-    own = (epsilon**2 + W + root[..., None]) / tau[..., None] + epsilon
-    mixed = -8 * both * np.add.reduce(squares * Z[..., 0, :] * Z[..., 1, :], axis=-1) / tau
-    C = np.empty_like(Z)
-    C[..., 0, 0], C[..., 1, 1] = (
-        2 * squares[..., 0] * own[..., 1],
-        2 * squares[..., 1] * own[..., 0],
-    )
-    C[..., 0, 1] = C[..., 1, 0] = mixed
-    return C / below[..., None, None]
+    size = 4 * np.add.reduce(squares[..., None, :] * Z * Z, axis=-1)
+    size = np.add.reduce(squares * size, axis=-1)  # 4 |G|^2
+    both, square = squares[..., 0] * squares[..., 1], epsilon**2
+    full = N.shape[-2] == 2
+    area = 4 * both * _determinant(N) * _determinant(M) if full else 0.0  # 4 det G
+    root = np.sqrt(square * (square + size) + area**2)
+    tau = np.sqrt(2 * square + size + 2 * root)
+    below = root + epsilon * tau + square
+    own = 2 * ((square + root) / tau + epsilon) / below
+    weights = (own[..., None] * squares)[..., None] * N.mT
+    if full:
+        common = 8 * both * _determinant(N) / (tau * below)
+        moment = product(M * squares[..., None, :], M.mT)
+        weights += common[..., None, None] * product(_adjugate(N), _adjugate(moment))
+    return np.asarray(weights)
 
 
 def _determinant(M: Array) -> Array:

@@ -27,6 +27,7 @@ __all__ = [
     "orthonormal_columns",
     "principal_axes",
     "ratio",
+    "shares_of",
 ]
 
 SWEEPS = 30  # rounds of Jacobi rotations; they converge quadratically, and a few are enough
@@ -41,6 +42,13 @@ UNSEEN = -1500.0  # log of a share of the trace that no float can show
 def ratio(a: ArrayLike, b: ArrayLike) -> Any:
     """Return a / b, and 0 where b is 0: a point mass neither moves its shape nor grows."""
     return np.divide(a, np.where(b == 0, 1.0, b))
+
+
+def shares_of(logs: Array) -> Array:
+    """Return e^logs over their sum along the last axis, 0 where there is none."""
+    most = np.maximum.reduce(logs, axis=-1, keepdims=True)
+    shares = np.exp(logs - np.where(most == -np.inf, 0.0, most))
+    return np.asarray(ratio(shares, np.add.reduce(shares, axis=-1, keepdims=True)))
 
 
 def lengths(vectors: Array, axis: int = -2) -> Array:
@@ -118,19 +126,21 @@ def _rotate(Y: Array, s: Array, i: int, j: int) -> None:
 
 def _turn(first: Array, second: Array, rho: Array) -> tuple[Array, Array, Array]:
     """Return cosine and tangent over rho of the angle of `_rotate`, and the second's square."""
-    a, b, g = ((u * v).sum(axis=-1) for u, v in ((first,) * 2, (second,) * 2, (first, second)))
+    pairs = (first, first), (second, second), (first, second)
+    a, b, g = (np.add.reduce(u * v, axis=-1) for u, v in pairs)
     gap = a - rho**2 * b
     root = np.where(gap < 0, -1.0, 1.0) * np.hypot(gap, 2 * rho * g)
     slope = np.divide(2 * g, gap + root, out=np.zeros_like(g), where=g != 0)
     return (1 / np.hypot(1.0, slope * rho))[..., None], slope[..., None], b
 
 
-def at_right_angles(X: Array) -> Array:
-    """Return two columns (..., d, 2) of one scale turned to be at right angles."""
-    first, second = X[..., 0], X[..., 1]
-    c, slope, _ = _turn(first, second, np.ones(X.shape[:-2]))
+def at_right_angles(X: Array, s: Array) -> Array:
+    """Return two columns (..., d, 2) of their log scales (..., 2) turned to be at right angles."""
+    first, second, rho = X[..., 0], X[..., 1], np.exp((s[..., 1] - s[..., 0]) / 2)
+    c, slope, _ = _turn(first, second, rho)
     found = np.empty_like(X)
-    found[..., 0], found[..., 1] = c * (first + slope * second), c * (second - slope * first)
+    found[..., 0] = c * (first + slope * rho[..., None] ** 2 * second)
+    found[..., 1] = c * (second - slope * first)
     return found
 
 
@@ -154,6 +164,20 @@ def nearly_singular(X: Array) -> Array:
     """Return which of a stack of factors hold a direction that is getting lost in the others."""
     if _well_conditioned(X):
         return np.zeros(X.shape[:-2], dtype=bool)
+    if X.ndim == 2:
+        return _holds_short_direction(X)
+    # No share of the squares of singular values is less than their product, as none exceeds one.
+    gram = product(X.mT, X)
+    shares = ratio(gram, np.trace(gram, axis1=-2, axis2=-1)[..., None, None])
+    with np.errstate(invalid="ignore"):
+        doubtful = ~(np.linalg.det(shares) > (10 * SHORT) ** 2)
+    found = np.zeros(X.shape[:-2], dtype=bool)
+    found[doubtful] = _holds_short_direction(X[doubtful])
+    return found
+
+
+def _holds_short_direction(X: Array) -> Array:
+    """Return what `nearly_singular` does, by singular values."""
     finite = np.where(np.isfinite(X).all(axis=(-2, -1), keepdims=True), X, 0.0)
     columns = lengths(finite)
     short = (columns > 0) & (columns < SHORT * columns.max(axis=-1, keepdims=True))

@@ -36,15 +36,14 @@ from transpde.measures.axes import (
     nearly_singular,
     orthonormal_columns,
     ratio,
+    shares_of,
 )
 from transpde.measures.base import Measure
+from transpde.measures.coordinates import Moves, joined, moved_by, split
 from transpde.measures.particles import Particles
 from transpde.measures.products import arranged
 
-__all__ = ["Gaussian", "Moves"]
-
-# From means (..., d), factors (..., d, r) and log scales (..., r) to velocities of the first two.
-Moves = Callable[[Array, Array, Array], tuple[Array, Array]]
+__all__ = ["Gaussian"]
 
 LARGEST_SCALE = 1400.0  # half of it is near the logarithm of the largest number
 LARGEST_RULE = 10_000_000  # points of a quadrature rule
@@ -232,7 +231,7 @@ class Gaussian(Measure):
 
     def _at_trace_one(self, columns: Array) -> Array:
         """Return columns that scale like the factor as they are where the trace is one."""
-        sizes, parts = lengths(self.factor), np.sqrt(_shares(self._logs()))
+        sizes, parts = lengths(self.factor), np.sqrt(shares_of(self._logs()))
         return np.asarray(ratio(columns, sizes[..., None, :]) * parts[..., None, :])
 
     @quiet
@@ -325,13 +324,12 @@ class Gaussian(Measure):
 
     def pack(self) -> Array:
         """Return (m, X, s) as one vector a case, shape (..., d + d r + r)."""
-        factor = self.factor.reshape(*self.stack, -1)
-        return np.concatenate([self.mean, factor, self.log_scales], axis=-1)
+        return joined(self.mean, self.factor, self.log_scales)
 
     def unpack(self, state: Array) -> Gaussian:
         """Return Gaussians of the same dimension and number of factor columns."""
         shape = self.factor.shape[-2:]
-        mean, factor, log_scales = parts = _split(arranged(state, *shape), *shape)
+        mean, factor, log_scales = parts = split(arranged(state, *shape), *shape)
         for array in parts:
             array.flags.writeable = False
         gaussian = object.__new__(Gaussian)
@@ -348,28 +346,12 @@ class Gaussian(Measure):
         """
         mean_velocity, BX = _affine(field).moves(self.mean, self.factor)
         motion = graded_motion if self.in_axes else common_motion
-        turning, growth = motion(self.factor, self.log_scales, BX)
-        flat = turning.reshape(*turning.shape[:-2], -1)
-        return np.concatenate((mean_velocity, flat, growth), axis=-1)
+        return joined(mean_velocity, *motion(self.factor, self.log_scales, BX))
 
     def mover(self, attention: Any, how: Any) -> Callable[[Array], Array] | None:
         """Return the map from coordinates to what `advect` gives: no field is made in between."""
         moves: Moves | None = attention.of_gaussians(self.in_axes)
-        if moves is None:
-            return None
-        motion, (d, r) = graded_motion if self.in_axes else common_motion, self.factor.shape[-2:]
-
-        def moved(state: Array) -> Array:
-            state = arranged(state, d, r)
-            mean, X, s = _split(state, d, r)
-            mean_velocity, BX = moves(mean, X, s)
-            turning, growth = motion(X, s, BX)
-            velocity = np.empty_like(state)
-            velocity[..., :d], velocity[..., -r:] = mean_velocity, growth
-            velocity[..., d:-r] = turning.reshape(*state.shape[:-1], -1)
-            return velocity
-
-        return moved
+        return moves and moved_by(moves, self.in_axes, *self.factor.shape[-2:])
 
     def derivatives(
         self, field: VelocityField, velocity: Array
@@ -387,7 +369,7 @@ class Gaussian(Measure):
         X, s, BX = self.factor, self.log_scales, _affine(field).moves(self.mean, self.factor)[1]
         if self.in_axes:
             turning, growth = graded_motion_along(X, s, BX, (dX, ds), dBX)
-            shares = _shares(np.where(X.any(axis=-2), s, -np.inf))[..., None, :]
+            shares = shares_of(np.where(X.any(axis=-2), s, -np.inf))[..., None, :]
             rates = velocity[..., None, -r:]
             tilt = ds - (shares * ds).sum(axis=-1, keepdims=True)
             size = (shares * (growth + tilt * rates)).sum(axis=-1)
@@ -436,7 +418,7 @@ class Gaussian(Measure):
         d, r = self.factor.shape[-2:]
         turning = velocity[..., d:-r].reshape(self.factor.shape)
         speeds = np.hypot(ratio(lengths(turning), lengths(self.factor)), velocity[..., -r:] / 2)
-        return lengths(np.sqrt(_shares(self._logs())) * speeds, axis=-1)
+        return lengths(np.sqrt(shares_of(self._logs())) * speeds, axis=-1)
 
     def turning(self, velocity: Array) -> Array:
         """Return the speed of the columns, whose lengths stay about one."""
@@ -449,7 +431,7 @@ class Gaussian(Measure):
             return velocity[..., -1]  # all columns have one
         # In axes a column is of length one, or zero.
         logs = np.where(self.factor.any(axis=-2), self.log_scales, -np.inf)
-        return (_shares(logs) * velocity[..., -self.factor.shape[-1] :]).sum(axis=-1)
+        return (shares_of(logs) * velocity[..., -self.factor.shape[-1] :]).sum(axis=-1)
 
     def relative_speed(self, velocity: Array) -> Array:
         """Return the norm of the covariance's derivative over its norm, shape (...)."""
@@ -461,22 +443,6 @@ class Gaussian(Measure):
         rate, Sigma = rate + rate.mT, X @ X.mT
         speed, size = (lengths(M.reshape(*self.stack, -1), axis=-1) for M in (rate, Sigma))
         return np.asarray(ratio(speed, size))
-
-
-def _split(state: Array, d: int, r: int) -> tuple[Array, Array, Array]:
-    """Return mean (..., d), factor (..., d, r) and log scales (..., r) in coordinates."""
-    return (
-        state[..., :d],
-        state[..., d:-r].reshape(*state.shape[:-1], d, r),
-        state[..., -r:],
-    )
-
-
-def _shares(logs: Array) -> Array:
-    """Return e^logs over their sum along the last axis, 0 where there is none."""
-    most = np.maximum.reduce(logs, axis=-1, keepdims=True)
-    shares = np.exp(logs - np.where(most == -np.inf, 0.0, most))
-    return np.asarray(ratio(shares, np.add.reduce(shares, axis=-1, keepdims=True)))
 
 
 def _affine(field: VelocityField) -> AffineField:
