@@ -33,7 +33,9 @@ from transpde.measures.axes import orthonormal_columns
 from transpde.measures.coordinates import Moves
 from transpde.measures.products import applied, product
 
-__all__ = ["GaussianHead", "Head", "TokenField", "at_rows"]
+__all__ = ["GaussianHead", "Head", "Response", "TokenField", "at_rows"]
+
+Response = tuple[Callable[[], Array], Array, Array]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -213,8 +215,8 @@ class GaussianHead(Head):
     r"""A head that keeps Gaussians Gaussian: $\Gamma(x) = V(m + X S X^\top(Ax - u))$."""
 
     @abstractmethod
-    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> tuple[Array, Array, Array]:
-        r"""Return $T = CY^\top A$, $TX$ and $q = Tm - CY^\top u$, where $C = DSD$.
+    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> Response:
+        r"""Return how to make $T = CY^\top A$, and $TX$ and $q = Tm - CY^\top u$, where $C = DSD$.
 
         The Gaussian has the mean m and is given in its principal axes, $\Sigma = YD^2Y^\top$ with
         orthonormal Y and a log scale s for each entry of the diagonal D; X is a factor. Each
@@ -265,12 +267,12 @@ class GaussianHead(Head):
             X,
             at_mean,
             product(VY, TX),
-            lambda: self._left(s, T, TX),
+            lambda: self._left(s, T(), TX),
             lambda *by: self._along(measure, *by),
         )
 
         def both() -> tuple[Array, Array]:
-            linear = VY @ T
+            linear = VY @ T()
             return linear, at_mean - applied(linear, m)
 
         return AffineField.when_asked(both, motion)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from transpde.attention.heads import GaussianHead, spread
+from transpde.attention.heads import GaussianHead, Response, spread
 from transpde.attention.planar import l2_weights, sinkhorn_weights, within
 from transpde.checks import Array, positive_number
 from transpde.kernels import (
@@ -121,10 +121,10 @@ class Softmax(GaussianHead):
         whole, left = (np.sqrt((M**2).sum(axis=(-2, -1))) for M in (T, TX))
         return left / np.where(whole > 0, whole, 1.0)
 
-    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> tuple[Array, Array, Array]:
+    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> Response:
         keys = product(self.key, Y)
         T = np.exp(s)[..., None] * product(keys.mT, self.query)
-        return T, product(T, X), applied(T, m)
+        return lambda: T, product(T, X), applied(T, m)
 
     def _weights_along(
         self, Y: Array, s: Array, dY: Array, ds: Array
@@ -169,7 +169,7 @@ class L2(GaussianHead):
         squares = np.where(lost.any(axis=-1, keepdims=True), np.nan, squares)
         return SoftmaxSum(2 * self.query, 2 * origin, keys, measure.log_weights - squares)
 
-    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> tuple[Array, Array, Array]:
+    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> Response:
         # With N = KY the core is C = 2 (D^-2 + 2 N^T N)^-1. The columns of C N^T solve least
         # squares problems with the rows N and D^-1, which stay in range and apart for any D:
         # unlike N^T N, and unlike the singular values of N D.
@@ -180,11 +180,8 @@ class L2(GaussianHead):
             weights, _, inside, _ = _l2_weights(N, s)
             CN = inside[..., None] * weights
         shift = applied(self.query, m) - applied(self.key, m)
-        return (
-            product(CN, self.query),
-            product(CN, product(self.query, X)),
-            applied(CN, shift),
-        )
+        TX = product(CN, product(self.query, X))
+        return lambda: product(CN, self.query), TX, applied(CN, shift)
 
     def _weights_along(
         self, Y: Array, s: Array, dY: Array, ds: Array
@@ -266,7 +263,7 @@ class Sinkhorn(GaussianHead):
             how.memory.keep(self, g)
         return replace(sums, bias=g + measure.log_weights)
 
-    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> tuple[Array, Array, Array]:
+    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> Response:
         # G = DZD with Z = Y^T A Y is graded from its first row and column to its last, and then
         # its singular vectors hold the digits of the small entries of C = DSD.
         # An axis much longer than the others has only its direction in C: bounds on the gaps
@@ -278,10 +275,10 @@ class Sinkhorn(GaussianHead):
             CN = self._few_weights(keys, queries, s)
         else:
             C = self._core(keys, queries, s)[0]
-            T, TX = C @ keys.mT @ self.query, C @ (keys.mT @ (self.query @ X))
-            return T, TX, np.zeros(T.shape[:-1])
-        T = product(CN, self.query)
-        return T, product(CN, product(self.query, X)), np.zeros(T.shape[:-1])
+            TX = C @ (keys.mT @ (self.query @ X))
+            return lambda: C @ keys.mT @ self.query, TX, np.zeros(s.shape)
+        TX = product(CN, product(self.query, X))
+        return lambda: product(CN, self.query), TX, np.zeros(s.shape)
 
     def _few_weights(self, keys: Array, queries: Array, s: Array) -> Array:
         r"""Return $CN^\top$ for fewer rows of keys than columns.

@@ -129,8 +129,7 @@ def _turn(first: Array, second: Array, rho: Array) -> tuple[Array, Array, Array]
     pairs = (first, first), (second, second), (first, second)
     a, b, g = (np.add.reduce(u * v, axis=-1) for u, v in pairs)
     gap = a - rho**2 * b
-    root = np.where(gap < 0, -1.0, 1.0) * np.hypot(gap, 2 * rho * g)
-    slope = np.divide(2 * g, gap + root, out=np.zeros_like(g), where=g != 0)
+    slope = ratio(2 * g, gap + np.copysign(np.hypot(gap, 2 * rho * g), gap))
     return (1 / np.hypot(1.0, slope * rho))[..., None], slope[..., None], b
 
 
