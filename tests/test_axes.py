@@ -68,7 +68,7 @@ def two_columns(rng, d):
     """Gaussians of two columns, round or thin, of one scale or of scales apart, within reach of
     the closed forms and beyond."""
     made = []
-    for top in (-120.0, -40.0, 0.0, 40.0, 120.0):
+    for top in (-200.0, -100.0, 0.0, 40.0, 100.0, 200.0):
         for thin, apart in ((1.0, 0.0), (1e-3, 0.0), (1e-5, 0.0), (1.0, 5.0), (1.0, 60.0)):
             turned = orthogonal(rng, 2) if apart == 0 else np.eye(2)
             X = orthogonal(rng, d)[:, :2] @ np.diag([1.0, thin]) @ turned

@@ -35,7 +35,7 @@ from transpde.measures.products import applied, product
 
 __all__ = ["GaussianHead", "Head", "Response", "TokenField", "at_rows"]
 
-Response = tuple[Callable[[], Array], Array, Array]
+Response = tuple[Callable[[], Array], Array, Array]  # see GaussianHead
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from transpde.attention import planar
 from transpde.attention.heads import GaussianHead, Response, spread
-from transpde.attention.planar import l2_weights, sinkhorn_weights, within
 from transpde.checks import Array, positive_number
 from transpde.kernels import (
     EXACT,
@@ -174,8 +174,8 @@ class L2(GaussianHead):
         # squares problems with the rows N and D^-1, which stay in range and apart for any D:
         # unlike N^T N, and unlike the singular values of N D.
         N = product(self.key, Y)
-        if within(s, N):
-            CN = l2_weights(N, s)
+        if planar.within(s, planar.L2_LOG, N):
+            CN = planar.l2_weights(N, s)
         else:
             weights, _, inside, _ = _l2_weights(N, s)
             CN = inside[..., None] * weights
@@ -269,8 +269,8 @@ class Sinkhorn(GaussianHead):
         # An axis much longer than the others has only its direction in C: bounds on the gaps
         # between lengths keep all products in range.
         keys, queries = product(self.key, Y), product(self.query, Y)
-        if within(s, keys, queries):
-            CN = sinkhorn_weights(keys, queries, s, self.epsilon)
+        if planar.within(s, planar.SINKHORN_LOG, keys, queries):
+            CN = planar.sinkhorn_weights(keys, queries, s, self.epsilon)
         elif keys.shape[-2] < keys.shape[-1]:
             CN = self._few_weights(keys, queries, s)
         else:

@@ -1,9 +1,9 @@
 r"""Responses of Gaussians of two columns in closed form, by Cayley and Hamilton.
 
-For a covariance $\Sigma = YD^2Y^\top$ of two orthogonal columns each entry is a quotient of sums
-in which nothing cancels, however long and thin the Gaussian is; what does, a determinant, is a
-product of two of keys and queries. Far from the limits of floats, and for keys of at most two
-rows; `within` says where.
+For a covariance $\Sigma = YD^2Y^\top$ with two columns at right angles they are quotients of sums
+of terms that no size or thinness of the Gaussian makes cancel. They need no decomposition, and so
+serve thousands at once. `within` says where they hold: for keys of at most two rows, far from the
+limits of floats.
 
 Source: ours.
 """
@@ -16,23 +16,24 @@ from transpde.checks import Array
 from transpde.measures.axes import at_right_angles
 from transpde.measures.products import product
 
-__all__ = ["l2_weights", "orthogonal", "sinkhorn_weights", "within"]
+__all__ = ["L2_LOG", "SINKHORN_LOG", "l2_weights", "orthogonal", "sinkhorn_weights", "within"]
 
-LARGEST_LOG, LARGEST = 100.0, 1e15  # log scales, and products of columns with keys and queries
+# Log scales, and products of columns with keys and queries, whose powers are floats.
+L2_LOG, SINKHORN_LOG, LARGEST = 250.0, 120.0, 1e10
 
 
 def orthogonal(X: Array, s: Array) -> tuple[Array, Array] | None:
     """Return two columns at right angles of the same covariance; None for others than two."""
-    if X.shape[-1] != 2 or not _most(s[..., 1] - s[..., 0]) < LARGEST_LOG:
+    if X.shape[-1] != 2 or not _most(s[..., 1] - s[..., 0]) < SINKHORN_LOG:
         return None
     return at_right_angles(X, s), s
 
 
-def within(s: Array, *products: Array) -> bool:
-    """Return whether two columns with these log scales have responses in closed form."""
+def within(s: Array, largest: float, *products: Array) -> bool:
+    """Return whether two columns with log scales up to `largest` have a closed form."""
     if s.shape[-1] != 2 or products[0].shape[-2] > 2:
         return False
-    return _most(s) < LARGEST_LOG and max(map(_most, products)) < LARGEST
+    return _most(s) < largest and max(map(_most, products)) < LARGEST
 
 
 def _most(array: Array) -> float:

@@ -1,8 +1,8 @@
 """Products of small matrices: of one by `dot`, of many entry by entry, all at once.
 
 Numpy goes through a stack of matrices one by one, which for thousands of 2 x 2 ones costs ten
-times the arithmetic. Where the cases of a stack are next to each other in memory, as
-`arranged` puts them, operations on entries run along the cases; so do their results.
+times the arithmetic. Where the cases of a stack are next to each other in memory, as `arranged`
+puts them, operations on entries run along the cases, and their results lie alike.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from transpde.checks import Array
 
 __all__ = ["applied", "arranged", "inner", "product"]
 
-MANY, SMALL = 64, 3  # matrices, and their rows and columns, from and up to which entries pay
+MANY, SMALL = 64, 3  # from so many matrices of at most so many rows and columns on it pays
 
 
 def arranged(states: Array, rows: int, columns: int) -> Array:
