@@ -51,16 +51,48 @@ def exact_turning(name, Q, K, V, gaussian):
         return np.array(BY.tolist(), dtype=float)
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
 @pytest.mark.parametrize("spread", [0.0, 20.0, 60.0, 120.0])
 @pytest.mark.parametrize("name", HEADS)
-def test_fields_of_graded_covariances_keep_their_digits(name, spread):
+def test_fields_of_graded_covariances_keep_their_digits(name, spread, k):
     rng = np.random.default_rng(int(spread))
-    for top in (0.0, spread / 2, spread):
-        Q, K, V = head_parameters(rng, 3)
+    for top in (0.0, spread / 2, spread, 50.0):
+        Q, K, V = head_parameters(rng, 3, k)
         gaussian = graded(rng, 3, [top, top - spread / 2, top - spread])
         exact = exact_turning(name, Q, K, V, gaussian)
         _, turning = HEADS[name](Q, K, V)(gaussian).moves(gaussian.mean, gaussian.factor)
         assert np.abs(turning - exact).max() <= 1e-11 * np.abs(exact).max()
+
+
+def two_columns(rng, d):
+    """Gaussians of two columns, round or thin, of one scale or of scales apart, within reach of
+    the closed forms and beyond."""
+    made = []
+    for top in (-200.0, -100.0, 0.0, 40.0, 100.0, 200.0):
+        for thin, apart in ((1.0, 0.0), (1e-3, 0.0), (1e-5, 0.0), (1.0, 5.0), (1.0, 60.0)):
+            turned = orthogonal(rng, 2) if apart == 0 else np.eye(2)
+            X = orthogonal(rng, d)[:, :2] @ np.diag([1.0, thin]) @ turned
+            made.append((rng.normal(size=d), X, np.array([top, top - apart])))
+    return [np.array(part) for part in zip(*made, strict=True)]
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("d", [2, 3])
+@pytest.mark.parametrize("name", HEADS)
+def test_fields_of_two_columns_keep_their_digits(name, d, k):
+    """One by one and many at once."""
+    rng = np.random.default_rng(10 * d + k)
+    Q, K, V = head_parameters(rng, d, k)
+    head = HEADS[name](Q, K, V)
+    parts = two_columns(rng, d)
+    several = [tp.Gaussian.trusted(*one) for one in zip(*parts, strict=True)]
+    stack = tp.Gaussian.trusted(*[np.concatenate([part] * 3) for part in parts])
+    together = head(stack).moves(stack.mean, stack.factor)[1][-len(several) :]
+    for one, also in zip(several, together, strict=True):
+        exact = exact_turning(name, Q, K, V, one)
+        thin = np.linalg.svd(one.factor, compute_uv=False).min()
+        for turning in (head(one).moves(one.mean, one.factor)[1], also):
+            assert np.abs(turning - exact).max() <= 1e-13 / thin * np.abs(exact).max()
 
 
 @pytest.mark.parametrize("name", GAUSSIAN)

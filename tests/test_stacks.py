@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from problems import head_parameters
-from table import ROWS
+from table import GAUSSIAN, ROWS
 
 import transpde as tp
 from transpde import kernels
@@ -117,6 +117,22 @@ def test_the_map_that_a_flow_evaluates_is_the_field(name, zeros, stack):
         found = tokens.mover(attention, kernels.EXACT)(elsewhere.pack())
         v = elsewhere.advect(attention.field(elsewhere, kernels.EXACT))
         assert np.abs(found - v).max() <= 1e-13 * np.abs(v).max()
+
+
+@pytest.mark.parametrize("in_axes", [False, True])
+@pytest.mark.parametrize("stack", [(), (3,), (70,)])
+@pytest.mark.parametrize("d", [2, 3, 4])
+@pytest.mark.parametrize("name", [name for name in GAUSSIAN if name != "linear"])
+def test_the_map_that_a_flow_of_gaussians_evaluates_is_the_field(name, d, stack, in_axes):
+    rng, row = np.random.default_rng(6), ROWS[name]
+    drawn = tp.Gaussian(rng.normal(size=(*stack, d)), factor=rng.normal(size=(*stack, d, d)))
+    gaussian = drawn.principal() if in_axes else drawn
+    gaussian = gaussian.unpack(gaussian.pack()).marked(in_axes)
+    for axes in {(), stack}:
+        attention = row.make(*parameters_of(rng, axes, d, name))
+        found = gaussian.mover(attention, kernels.EXACT)(gaussian.pack())
+        v = gaussian.advect(attention.field(gaussian, kernels.EXACT))
+        assert np.array_equal(found, v)
 
 
 @pytest.mark.parametrize("zeros", [False, True])

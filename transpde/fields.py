@@ -21,6 +21,7 @@ __all__ = [
     "Motion",
     "SumField",
     "VelocityField",
+    "added",
     "evaluated",
     "in_range",
     "out_of_range",
@@ -289,7 +290,7 @@ class AffineField(Field):
         motion = Motion(known.mean, known.factor, drift, turn, lambda: _largest(left))
         alongs = [field.along() for field in (self, other)]
         if None not in alongs:
-            motion = motion._replace(along=lambda *by: _added([one(*by) for one in alongs]))  # type: ignore[misc]
+            motion = motion._replace(along=lambda *by: added(*[one(*by) for one in alongs]))  # type: ignore[misc]
         return AffineField.when_asked(
             lambda: (self.linear + other.linear, self.offset + other.offset), motion
         )
@@ -304,9 +305,9 @@ class AffineField(Field):
         return AffineField.trusted(B[index], c[index])
 
 
-def _added(parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
-    (drift, turn), (more_drift, more_turn) = parts
-    return drift + more_drift, turn + more_turn
+def added(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Return the sum of two pairs of velocities, of a mean and of a factor."""
+    return first[0] + second[0], first[1] + second[1]
 
 
 def _largest(parts: list[Callable[[], Any]]) -> Any:

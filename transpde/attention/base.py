@@ -18,12 +18,14 @@ from transpde.fields import (
     CalledField,
     Field,
     VelocityField,
+    added,
     evaluated,
     out_of_range,
     quiet,
 )
 from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
+from transpde.measures.coordinates import Moves
 
 __all__ = ["Attention", "MultiHead", "WithFeedForward"]
 
@@ -88,6 +90,17 @@ class Attention(Unchanging, ABC):
             return evaluated(self.field(tokens.at(x), how), x, tokens.positions)
 
         return velocities
+
+    def of_gaussians(self, in_axes: bool) -> Moves | None:
+        """Return the map from Gaussians to the velocities that their fields give themselves.
+
+        From mean, factor and log scales to the velocities of mean and factor, without a check: it
+        is what a flow evaluates most. None where the field itself is as quick.
+
+        Args:
+            in_axes: whether the columns of the factors are principal axes.
+        """
+        return None
 
     @abstractmethod
     def _check_kind(self, measure: Measure) -> None:
@@ -167,6 +180,18 @@ class Attention(Unchanging, ABC):
     __radd__ = __add__
 
 
+def added_moves(parts: Sequence[Moves | None]) -> Moves | None:
+    """Return the sum of maps from Gaussians to their velocities, None unless all are known."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+
+    def moves(*gaussian: Array) -> tuple[Array, Array]:
+        return functools.reduce(added, [part(*gaussian) for part in known])
+
+    return moves
+
+
 _NO_DENSITY = (
     "measure: {kind} attention has no field of {measure}; Softmax and Unnormalized heads and sums "
     "of these have. Take tokens of it first: measure.sample(n, seed)."
@@ -229,6 +254,10 @@ class MultiHead(Attention):
         parts = [head.among(tokens, how) for head in self.heads]
         return lambda x: functools.reduce(np.add, [part(x) for part in parts])
 
+    def of_gaussians(self, in_axes: bool) -> Moves | None:
+        """Return the sum of the maps of the heads."""
+        return added_moves([head.of_gaussians(in_axes) for head in self.heads])
+
     def _check_kind(self, measure: Measure) -> None:
         for head in self.heads:
             head._check_kind(measure)
@@ -271,6 +300,12 @@ class WithFeedForward(Attention):
     def field(self, measure: Measure, how: Evaluation) -> VelocityField:
         """Return the sum of both fields."""
         return self.attention.field(measure, how) + self._term  # type: ignore[operator]
+
+    def of_gaussians(self, in_axes: bool) -> Moves | None:
+        """Return the sum of both maps."""
+        term: Any = self._term
+        own = self.attention.of_gaussians(in_axes)
+        return added_moves([own, lambda m, X, s: term.moves(m, X)])
 
     def _check_kind(self, measure: Measure) -> None:
         self.attention._check_kind(measure)

@@ -17,6 +17,7 @@ import numpy as np
 
 from transpde.attention.base import Attention
 from transpde.attention.densities import AxialField, CircleField, angles_for, isotropic
+from transpde.attention.planar import orthogonal
 from transpde.checks import Array, finite_array, points_of, same_size
 from transpde.fields import AffineField, Field, Motion, VelocityField, in_range
 from transpde.kernels import (
@@ -28,8 +29,13 @@ from transpde.kernels import (
     token_mean,
 )
 from transpde.measures import Axial, Circle, Gaussian, Grid, Measure, Particles
+from transpde.measures.axes import orthonormal_columns
+from transpde.measures.coordinates import Moves
+from transpde.measures.products import applied, product
 
-__all__ = ["GaussianHead", "Head", "TokenField", "at_rows"]
+__all__ = ["GaussianHead", "Head", "Response", "TokenField", "at_rows"]
+
+Response = tuple[Callable[[], Array], Array, Array]  # see GaussianHead
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -209,19 +215,20 @@ class GaussianHead(Head):
     r"""A head that keeps Gaussians Gaussian: $\Gamma(x) = V(m + X S X^\top(Ax - u))$."""
 
     @abstractmethod
-    def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
-        r"""Return $T = CY^\top A$, $TX$ and $q = Tm - CY^\top u$, where $C = DSD$.
+    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> Response:
+        r"""Return how to make $T = CY^\top A$, and $TX$ and $q = Tm - CY^\top u$, where $C = DSD$.
 
-        The Gaussian is given in its principal axes, $\Sigma = YD^2Y^\top$ with orthonormal Y and a
-        log scale for each entry of the diagonal D; X is a factor. Each product is stated so that
-        it neither overflows nor drowns in rounding where the motion of the Gaussian does not.
+        The Gaussian has the mean m and is given in its principal axes, $\Sigma = YD^2Y^\top$ with
+        orthonormal Y and a log scale s for each entry of the diagonal D; X is a factor. Each
+        product is stated so that it neither overflows nor drowns in rounding where the motion of
+        the Gaussian does not.
         """
 
-    def _in_axes(self, measure: Gaussian) -> Gaussian:
-        """Return the Gaussian with the factor that `_response` wants: its principal axes."""
-        return measure if measure.in_axes else measure.principal()
+    def _axes(self, X: Array, s: Array) -> tuple[Array, Array]:
+        """Return Y and its log scales, as `_response` wants them, of a factor and its own."""
+        return orthogonal(X, s) or orthonormal_columns(X, s)
 
-    def _left(self, axes: Gaussian, T: Array, TX: Array) -> Array | float:
+    def _left(self, s: Array, T: Array, TX: Array) -> Array | float:
         """Return what part of TX is left after its terms cancel: 1 if none do."""
         return 1.0
 
@@ -250,38 +257,39 @@ class GaussianHead(Head):
         return (V @ drift)[..., 0], turn
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
-        axes, V = self._in_axes(measure), self.value
-        T, TX, q = self._response(axes, measure.factor)
-        VY = product(V, axes.factor)
-        at_mean = applied(V, axes.mean) + applied(VY, q)
+        m, X, V = measure.mean, measure.factor, self.value
+        Y, s = (X, measure.log_scales) if measure.in_axes else self._axes(X, measure.log_scales)
+        T, TX, q = self._response(m, Y, s, X)
+        VY = product(V, Y)
+        at_mean = applied(V, m) + applied(VY, q)
         motion = Motion(
-            measure.mean,
-            measure.factor,
+            m,
+            X,
             at_mean,
             product(VY, TX),
-            lambda: self._left(axes, T, TX),
+            lambda: self._left(s, T(), TX),
             lambda *by: self._along(measure, *by),
         )
 
         def both() -> tuple[Array, Array]:
-            linear = VY @ T
-            return linear, at_mean - applied(linear, axes.mean)
+            linear = VY @ T()
+            return linear, at_mean - applied(linear, m)
 
         return AffineField.when_asked(both, motion)
+
+    def of_gaussians(self, in_axes: bool) -> Moves:
+        """Return the map from Gaussians to the velocities that their fields give themselves."""
+        V = self.value
+
+        def moves(m: Array, X: Array, s: Array) -> tuple[Array, Array]:
+            Y, s = (X, s) if in_axes else self._axes(X, s)
+            _, TX, q = self._response(m, Y, s, X)
+            VY = product(V, Y)
+            return applied(V, m) + applied(VY, q), product(VY, TX)
+
+        return moves
 
 
 def spread(matrix: Array) -> Array:
     """Return matrices (..., a, b) with an axis of directions behind those of the stack."""
     return matrix if matrix.ndim == 2 else matrix[..., None, :, :]
-
-
-def product(first: Array, second: Array) -> Array:
-    """Return first @ second; of two matrices by `dot`, which of small ones is twice as quick."""
-    return first.dot(second) if first.ndim == second.ndim == 2 else first @ second
-
-
-def applied(matrix: Array, vector: Array) -> Array:
-    """Return matrix @ vector over leading axes."""
-    if vector.ndim == 1:
-        return matrix.dot(vector) if matrix.ndim == 2 else matrix @ vector
-    return (matrix @ vector[..., None])[..., 0]

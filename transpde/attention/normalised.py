@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from transpde.attention.heads import GaussianHead, applied, product, spread
+from transpde.attention import planar
+from transpde.attention.heads import GaussianHead, Response, spread
 from transpde.checks import Array, positive_number
 from transpde.kernels import (
     EXACT,
@@ -19,7 +20,9 @@ from transpde.kernels import (
     softmax_map,
     softmax_mean,
 )
-from transpde.measures import Gaussian, Particles
+from transpde.measures import Particles
+from transpde.measures.coordinates import Moves
+from transpde.measures.products import applied, product
 
 __all__ = ["L2", "Sinkhorn", "Softmax"]
 
@@ -96,22 +99,36 @@ class Softmax(GaussianHead):
 
         return velocities
 
-    def _in_axes(self, measure: Gaussian) -> Gaussian:
-        return measure  # T is no larger than the covariance: any factor does
+    def of_gaussians(self, in_axes: bool) -> Moves:
+        """Return the map from Gaussians to the velocities that their fields give themselves."""
+        V, K, Q, general = self.value, self.key, self.query, super().of_gaussians(in_axes)
+        if type(self) is not Softmax or max(V.ndim, K.ndim, Q.ndim) > 2:
+            return general
 
-    def _left(self, axes: Gaussian, T: Array, TX: Array) -> Array | float:
+        def moves(m: Array, X: Array, s: Array) -> tuple[Array, Array]:
+            if X.ndim > 2:
+                return general(m, X, s)
+            T, VX = np.exp(s)[:, None] * K.dot(X).T.dot(Q), V.dot(X)
+            return V.dot(m) + VX.dot(T.dot(m)), VX.dot(T.dot(X))
+
+        return moves
+
+    def _axes(self, X: Array, s: Array) -> tuple[Array, Array]:
+        return X, s  # T is no larger than the covariance: any factor does
+
+    def _left(self, s: Array, T: Array, TX: Array) -> Array | float:
         # TX is a plain product with unit columns. (Divided first: no square underflows.)
-        depth = (axes.log_scales - axes.log_scales.max(axis=-1, keepdims=True)) / 2
+        depth = (s - s.max(axis=-1, keepdims=True)) / 2
         TX = TX * np.exp(depth)[..., None, :]
         largest = np.abs(T).max(axis=(-2, -1), keepdims=True)
         T, TX = (M / np.where(largest > 0, largest, 1.0) for M in (T, TX))
         whole, left = (np.sqrt((M**2).sum(axis=(-2, -1))) for M in (T, TX))
         return left / np.where(whole > 0, whole, 1.0)
 
-    def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
-        keys = product(self.key, axes.factor)
-        T = np.exp(axes.log_scales)[..., None] * product(keys.mT, self.query)
-        return T, product(T, factor), applied(T, axes.mean)
+    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> Response:
+        keys = product(self.key, Y)
+        T = np.exp(s)[..., None] * product(keys.mT, self.query)
+        return lambda: T, product(T, X), applied(T, m)
 
     def _weights_along(
         self, Y: Array, s: Array, dY: Array, ds: Array
@@ -156,14 +173,19 @@ class L2(GaussianHead):
         squares = np.where(lost.any(axis=-1, keepdims=True), np.nan, squares)
         return SoftmaxSum(2 * self.query, 2 * origin, keys, measure.log_weights - squares)
 
-    def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
+    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> Response:
         # With N = KY the core is C = 2 (D^-2 + 2 N^T N)^-1. The columns of C N^T solve least
         # squares problems with the rows N and D^-1, which stay in range and apart for any D:
         # unlike N^T N, and unlike the singular values of N D.
-        weights, _, inside, _ = _l2_weights(self.key @ axes.factor, axes.log_scales)
-        CN, m = inside[..., None] * weights, axes.mean
+        N = product(self.key, Y)
+        if planar.within(s, planar.L2_LOG, N):
+            CN = planar.l2_weights(N, s)
+        else:
+            weights, _, inside, _ = _l2_weights(N, s)
+            CN = inside[..., None] * weights
         shift = applied(self.query, m) - applied(self.key, m)
-        return CN @ self.query, CN @ (self.query @ factor), applied(CN, shift)
+        TX = product(CN, product(self.query, X))
+        return lambda: product(CN, self.query), TX, applied(CN, shift)
 
     def _weights_along(
         self, Y: Array, s: Array, dY: Array, ds: Array
@@ -245,15 +267,41 @@ class Sinkhorn(GaussianHead):
             how.memory.keep(self, g)
         return replace(sums, bias=g + measure.log_weights)
 
-    def _response(self, axes: Gaussian, factor: Array) -> tuple[Array, Array, Array]:
+    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> Response:
         # G = DZD with Z = Y^T A Y is graded from its first row and column to its last, and then
         # its singular vectors hold the digits of the small entries of C = DSD.
         # An axis much longer than the others has only its direction in C: bounds on the gaps
         # between lengths keep all products in range.
-        keys, queries = self.key @ axes.factor, self.query @ axes.factor
-        C = self._core(keys, queries, axes.log_scales)[0]
-        T = C @ keys.mT @ self.query
-        return T, C @ (keys.mT @ (self.query @ factor)), np.zeros(T.shape[:-1])
+        keys, queries = product(self.key, Y), product(self.query, Y)
+        if planar.within(s, planar.SINKHORN_LOG, keys, queries):
+            CN = planar.sinkhorn_weights(keys, queries, s, self.epsilon)
+        elif keys.shape[-2] < keys.shape[-1]:
+            CN = self._few_weights(keys, queries, s)
+        else:
+            C = self._core(keys, queries, s)[0]
+            TX = C @ (keys.mT @ (self.query @ X))
+            return lambda: C @ keys.mT @ self.query, TX, np.zeros(s.shape)
+        TX = product(CN, product(self.query, X))
+        return lambda: product(CN, self.query), TX, np.zeros(s.shape)
+
+    def _few_weights(self, keys: Array, queries: Array, s: Array) -> Array:
+        r"""Return $CN^\top$ for fewer rows of keys than columns.
+
+        What the columns hold beside the keys has no part in it, and would drown the rest where
+        they are long: G is taken in a basis of the keys.
+        """
+        D = np.exp(_shortened(s, LONG) / 2)[..., None]
+        H, M = D * keys.mT, queries * D.mT
+        finite = np.isfinite(np.concatenate([H, M.mT], axis=-1)).all(axis=(-2, -1), keepdims=True)
+        basis, R = np.linalg.qr(np.where(finite, H, 0.0))
+        G = R @ M
+        finite &= np.isfinite(G).all(axis=(-2, -1), keepdims=True)
+        U, sigma, _ = np.linalg.svd(np.where(finite, G, 0.0), full_matrices=False)
+        weights = (U * self._core_of(sigma)[..., None, :]) @ (U.mT @ R)
+        return np.where(finite, D * (basis @ weights), np.nan)
+
+    def _core_of(self, sigma: Array) -> Array:
+        return np.asarray(2 / (np.hypot(self.epsilon, 2 * sigma) + self.epsilon))
 
     def _core(self, keys: Array, queries: Array, s: Array) -> tuple[Array, ...]:
         """Return C, D, and of the singular value decomposition of G DU, the values and W."""
@@ -262,9 +310,8 @@ class Sinkhorn(GaussianHead):
         # A solver may try a step that ends out of range: NaN says so, not an exception.
         finite = np.isfinite(G).all(axis=(-2, -1), keepdims=True)
         U, sigma, Wt = np.linalg.svd(np.where(finite, G, 0.0))
-        core = 2 / (np.hypot(self.epsilon, 2 * sigma) + self.epsilon)
         DU = np.where(finite, D[..., None] * U, np.nan)
-        return (DU * core[..., None, :]) @ DU.mT, D, DU, sigma, Wt.mT
+        return (DU * self._core_of(sigma)[..., None, :]) @ DU.mT, D, DU, sigma, Wt.mT
 
     def _weights_along(
         self, Y: Array, s: Array, dY: Array, ds: Array

@@ -17,8 +17,8 @@ $ds = (\|B\|_F + 1/(1 + t))\,dt$: hardly a case is stiff on it, limits are appro
 exponentially, and a blow-up is at infinity.
 
 The loop is its own for two reasons: a figure shows each case at places of its own clock, where a
-stack of `transpde.flow` has times in common; and that flow, of any dimension, takes 3 to 17 times
-as long to the same ends (to 2e-8): all figures would be some 65 times faster than the scripts
+stack of `transpde.flow` has times in common; and that flow, of any dimension, takes 2 to 12 times
+as long to the same ends (to 2e-8): all figures would be some 70 times faster than the scripts
 instead of 150.
 
 Source: ours (Cayley-Hamilton); held to `transpde.flow` by test.

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from transpde.checks import Array
+from transpde.measures.products import inner, product
 
 __all__ = [
+    "at_right_angles",
     "common_motion",
     "common_motion_along",
     "far_from_orthogonal",
@@ -22,8 +24,10 @@ __all__ = [
     "graded_motion_along",
     "lengths",
     "nearly_singular",
+    "orthonormal_columns",
     "principal_axes",
     "ratio",
+    "shares_of",
 ]
 
 SWEEPS = 30  # rounds of Jacobi rotations; they converge quadratically, and a few are enough
@@ -40,11 +44,27 @@ def ratio(a: ArrayLike, b: ArrayLike) -> Any:
     return np.divide(a, np.where(b == 0, 1.0, b))
 
 
+def shares_of(logs: Array) -> Array:
+    """Return e^logs over their sum along the last axis, 0 where there is none."""
+    most = np.maximum.reduce(logs, axis=-1, keepdims=True)
+    shares = np.exp(logs - np.where(most == -np.inf, 0.0, most))
+    return np.asarray(ratio(shares, np.add.reduce(shares, axis=-1, keepdims=True)))
+
+
 def lengths(vectors: Array, axis: int = -2) -> Array:
     """Return the lengths of columns, or along an axis; no square overflows or underflows."""
-    largest = np.abs(vectors).max(axis=axis, keepdims=True)
-    squares = (ratio(vectors, largest) ** 2).sum(axis=axis, keepdims=True)
+    largest = np.maximum.reduce(np.abs(vectors), axis=axis, keepdims=True)
+    squares = np.add.reduce(ratio(vectors, largest) ** 2, axis=axis, keepdims=True)
     return np.asarray((largest * np.sqrt(squares)).squeeze(axis))
+
+
+def orthonormal_columns(factor: Array, log_scales: Array) -> tuple[Array, Array]:
+    """Return `principal_axes`, with log scales of NaN where a factor is not finite."""
+    known = np.isfinite(factor).all(axis=(-2, -1)), np.isfinite(log_scales).all(axis=-1)
+    finite = np.logical_and(*known)[..., None]
+    X = np.where(finite[..., None], factor, 0.0)
+    Y, s = principal_axes(X, np.where(finite, log_scales, 0.0))
+    return Y, np.where(finite, s, np.nan)
 
 
 def principal_axes(factor: Array, log_scales: Array) -> tuple[Array, Array]:
@@ -97,15 +117,30 @@ def _rotate(Y: Array, s: Array, i: int, j: int) -> None:
     """
     first, second = Y[..., i].copy(), Y[..., j].copy()
     rho = np.exp((s[..., j] - s[..., i]) / 2)
-    a, b, g = ((u * v).sum(axis=-1) for u, v in ((first,) * 2, (second,) * 2, (first, second)))
-    gap = a - rho**2 * b
-    root = np.where(gap < 0, -1.0, 1.0) * np.hypot(gap, 2 * rho * g)
-    slope = np.divide(2 * g, gap + root, out=np.zeros_like(g), where=g != 0)
-    c = 1 / np.hypot(1.0, slope * rho)
-    Y[..., i] = c[..., None] * (first + (slope * rho**2)[..., None] * second)
-    rest = c[..., None] * (second - slope[..., None] * first)
+    c, slope, b = _turn(first, second, rho)
+    Y[..., i] = c * (first + slope * rho[..., None] ** 2 * second)
+    rest = c * (second - slope * first)
     nothing = (rest**2).sum(axis=-1) <= (len(rest.T) * EPSILON) ** 2 * b  # they were parallel
     Y[..., j] = np.where(nothing[..., None], 0.0, rest)
+
+
+def _turn(first: Array, second: Array, rho: Array) -> tuple[Array, Array, Array]:
+    """Return cosine and tangent over rho of the angle of `_rotate`, and the second's square."""
+    pairs = (first, first), (second, second), (first, second)
+    a, b, g = (np.add.reduce(u * v, axis=-1) for u, v in pairs)
+    gap = a - rho**2 * b
+    slope = ratio(2 * g, gap + np.copysign(np.hypot(gap, 2 * rho * g), gap))
+    return (1 / np.hypot(1.0, slope * rho))[..., None], slope[..., None], b
+
+
+def at_right_angles(X: Array, s: Array) -> Array:
+    """Return two columns (..., d, 2) of their log scales (..., 2) turned to be at right angles."""
+    first, second, rho = X[..., 0], X[..., 1], np.exp((s[..., 1] - s[..., 0]) / 2)
+    c, slope, _ = _turn(first, second, rho)
+    found = np.empty_like(X)
+    found[..., 0] = c * (first + slope * rho[..., None] ** 2 * second)
+    found[..., 1] = c * (second - slope * first)
+    return found
 
 
 def _well_conditioned(X: Array) -> bool:
@@ -114,7 +149,7 @@ def _well_conditioned(X: Array) -> bool:
     The squares of the singular values, over their sum, all exceed (10 SHORT)^2 where the Gram
     matrix has a Cholesky factor after that is taken off.
     """
-    gram = X.mT @ X
+    gram = product(X.mT, X)
     diagonal = np.einsum("...ii->...i", gram)
     diagonal -= (10 * SHORT) ** 2 * diagonal.sum(axis=-1, keepdims=True)
     try:
@@ -128,6 +163,20 @@ def nearly_singular(X: Array) -> Array:
     """Return which of a stack of factors hold a direction that is getting lost in the others."""
     if _well_conditioned(X):
         return np.zeros(X.shape[:-2], dtype=bool)
+    if X.ndim == 2:
+        return _holds_short_direction(X)
+    # No share of the squares of singular values is less than their product, as none exceeds one.
+    gram = product(X.mT, X)
+    shares = ratio(gram, np.trace(gram, axis1=-2, axis2=-1)[..., None, None])
+    with np.errstate(invalid="ignore"):
+        doubtful = ~(np.linalg.det(shares) > (10 * SHORT) ** 2)
+    found = np.zeros(X.shape[:-2], dtype=bool)
+    found[doubtful] = _holds_short_direction(X[doubtful])
+    return found
+
+
+def _holds_short_direction(X: Array) -> Array:
+    """Return what `nearly_singular` does, by singular values."""
     finite = np.where(np.isfinite(X).all(axis=(-2, -1), keepdims=True), X, 0.0)
     columns = lengths(finite)
     short = (columns > 0) & (columns < SHORT * columns.max(axis=-1, keepdims=True))
@@ -140,7 +189,7 @@ def nearly_singular(X: Array) -> Array:
 def far_from_orthogonal(Y: Array, s: Array) -> Array:
     """Return which of a stack of factors have lost their principal axes or the order of these."""
     visible = s > s.max(axis=-1, keepdims=True) + UNSEEN
-    cosines = np.abs(Y.mT @ Y) * (visible[..., None, :] & visible[..., :, None])
+    cosines = np.abs(product(Y.mT, Y)) * (visible[..., None, :] & visible[..., :, None])
     apart = (np.triu(cosines, 1) < OBLIQUE).all(axis=(-2, -1))
     return np.asarray(~apart | (np.diff(s, axis=-1) > DISORDER).any(axis=-1))
 
@@ -150,13 +199,17 @@ def common_motion(X: Array, s: Array, BX: Array) -> tuple[Array, Array]:
 
     All columns keep one scale, and the norm of the factor is kept.
     """
+    growth = np.empty(s.shape)
+    if X.ndim == 2:
+        x = X.ravel()
+        b = x.dot(BX.ravel()) / (x.dot(x) or 1.0)
+        growth.fill(2 * b)
+        return BX - b * X, growth
     x, bx = X.reshape(*X.shape[:-2], -1), BX.reshape(*X.shape[:-2], -1)
-    inner = np.dot if x.ndim == 1 else np.vecdot
     square = inner(x, x)
     b = (inner(x, bx) / (square + (square == 0)))[..., None]
-    growth = np.empty(s.shape)
     growth[...] = 2 * b
-    return (bx - b * x).reshape(BX.shape), growth
+    return BX - b[..., None] * X, growth
 
 
 def common_motion_along(
@@ -186,7 +239,7 @@ def graded_motion(Y: Array, s: Array, BY: Array) -> tuple[Array, Array]:
     are alike, so that principal axes may turn at any speed, M is near zero.
     """
     if s.shape[-1] > 1:
-        BY = BY - Y @ _apartness(Y, s, BY)
+        BY = BY - product(Y, _apartness(Y, s, BY))
     square = (Y * Y).sum(axis=-2)
     b = (Y * BY).sum(axis=-2) / np.where(square == 0, 1.0, square)
     # A column too short to be seen beside the longest rests: it often turns fastest of all.
@@ -205,7 +258,7 @@ def _apartness(Y: Array, s: Array, BY: Array) -> Array:
 def _leaning(Y: Array, BY: Array) -> tuple[Array, Array, Array, Array]:
     """Return H, which M weighs, W = Y^T BY, Y^T Y and what multiplies it in H."""
     Yt = Y.mT
-    W, gram = Yt @ BY, Yt @ Y
+    W, gram = product(Yt, BY), product(Yt, Y)
     growth = np.diagonal(W, axis1=-2, axis2=-1)
     # The last terms take angles back to right ones, as fast as anything moves, while the lengths
     # change: any symmetric H leaves the covariance alone.

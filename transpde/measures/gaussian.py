@@ -6,6 +6,7 @@ its motion is such that the covariance stays positive semidefinite without any p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +34,14 @@ from transpde.measures.axes import (
     graded_motion_along,
     lengths,
     nearly_singular,
-    principal_axes,
+    orthonormal_columns,
     ratio,
+    shares_of,
 )
 from transpde.measures.base import Measure
+from transpde.measures.coordinates import Moves, joined, moved_by, split
 from transpde.measures.particles import Particles
+from transpde.measures.products import arranged
 
 __all__ = ["Gaussian"]
 
@@ -214,9 +218,10 @@ class Gaussian(Measure):
     def log_size(self) -> Array:
         """The logarithm of the trace of the covariance, shape (...)."""
         logs = self._logs()
-        most = logs.max(axis=-1, keepdims=True)
+        most = np.maximum.reduce(logs, axis=-1, keepdims=True)
+        shares = np.exp(logs - np.where(most == -np.inf, 0.0, most))
         with np.errstate(divide="ignore"):
-            sums = np.log(np.exp(logs - np.where(np.isneginf(most), 0.0, most)).sum(axis=-1))
+            sums = np.log(np.add.reduce(shares, axis=-1))
         return np.asarray(sums + most[..., 0])
 
     def _logs(self) -> Array:
@@ -226,7 +231,7 @@ class Gaussian(Measure):
 
     def _at_trace_one(self, columns: Array) -> Array:
         """Return columns that scale like the factor as they are where the trace is one."""
-        sizes, parts = lengths(self.factor), np.sqrt(_shares(self._logs()))
+        sizes, parts = lengths(self.factor), np.sqrt(shares_of(self._logs()))
         return np.asarray(ratio(columns, sizes[..., None, :]) * parts[..., None, :])
 
     @quiet
@@ -250,12 +255,9 @@ class Gaussian(Measure):
         A column of length zero is zero. With a scale for each axis a covariance of any shape keeps
         its digits, and so do its products with the matrices of an attention.
         """
-        finite = np.asarray(np.isfinite(self.pack()).all(axis=-1))
-        X = np.where(finite[..., None, None], self.factor, 0.0)
-        s = np.where(finite[..., None], self.log_scales, 0.0)
-        Y, logs = principal_axes(X, s)
-        logs = np.where(finite[..., None], logs, np.nan)
-        return Gaussian.trusted(self.mean, Y, logs, in_axes=True)
+        known = np.isfinite(self.mean).all(axis=-1, keepdims=True)
+        Y, s = orthonormal_columns(self.factor, np.where(known, self.log_scales, np.nan))
+        return Gaussian.trusted(self.mean, Y, s, in_axes=True)
 
     @quiet
     def prepared(self) -> Gaussian:
@@ -322,19 +324,18 @@ class Gaussian(Measure):
 
     def pack(self) -> Array:
         """Return (m, X, s) as one vector a case, shape (..., d + d r + r)."""
-        factor = self.factor.reshape(*self.stack, -1)
-        return np.concatenate([self.mean, factor, self.log_scales], axis=-1)
+        return joined(self.mean, self.factor, self.log_scales)
 
     def unpack(self, state: Array) -> Gaussian:
         """Return Gaussians of the same dimension and number of factor columns."""
-        d, r = self.factor.shape[-2:]
-        factor = state[..., d : d + d * r].reshape(*state.shape[:-1], d, r)
+        shape = self.factor.shape[-2:]
+        mean, factor, log_scales = parts = split(arranged(state, *shape), *shape)
+        for array in parts:
+            array.flags.writeable = False
         gaussian = object.__new__(Gaussian)
         known = vars(gaussian)
-        known["mean"], known["factor"] = state[..., :d], factor
-        known["log_scales"], known["in_axes"] = state[..., -r:], False
-        for array in (known["mean"], factor, known["log_scales"]):
-            array.flags.writeable = False
+        known["mean"], known["factor"] = mean, factor
+        known["log_scales"], known["in_axes"] = log_scales, False
         return gaussian
 
     def advect(self, field: VelocityField) -> Array:
@@ -345,9 +346,12 @@ class Gaussian(Measure):
         """
         mean_velocity, BX = _affine(field).moves(self.mean, self.factor)
         motion = graded_motion if self.in_axes else common_motion
-        turning, growth = motion(self.factor, self.log_scales, BX)
-        flat = turning.reshape(*turning.shape[:-2], -1)
-        return np.concatenate((mean_velocity, flat, growth), axis=-1)
+        return joined(mean_velocity, *motion(self.factor, self.log_scales, BX))
+
+    def mover(self, attention: Any, how: Any) -> Callable[[Array], Array] | None:
+        """Return the map from coordinates to what `advect` gives: no field is made in between."""
+        moves: Moves | None = attention.of_gaussians(self.in_axes)
+        return moves and moved_by(moves, self.in_axes, *self.factor.shape[-2:])
 
     def derivatives(
         self, field: VelocityField, velocity: Array
@@ -365,7 +369,7 @@ class Gaussian(Measure):
         X, s, BX = self.factor, self.log_scales, _affine(field).moves(self.mean, self.factor)[1]
         if self.in_axes:
             turning, growth = graded_motion_along(X, s, BX, (dX, ds), dBX)
-            shares = _shares(np.where(X.any(axis=-2), s, -np.inf))[..., None, :]
+            shares = shares_of(np.where(X.any(axis=-2), s, -np.inf))[..., None, :]
             rates = velocity[..., None, -r:]
             tilt = ds - (shares * ds).sum(axis=-1, keepdims=True)
             size = (shares * (growth + tilt * rates)).sum(axis=-1)
@@ -414,7 +418,7 @@ class Gaussian(Measure):
         d, r = self.factor.shape[-2:]
         turning = velocity[..., d:-r].reshape(self.factor.shape)
         speeds = np.hypot(ratio(lengths(turning), lengths(self.factor)), velocity[..., -r:] / 2)
-        return lengths(np.sqrt(_shares(self._logs())) * speeds, axis=-1)
+        return lengths(np.sqrt(shares_of(self._logs())) * speeds, axis=-1)
 
     def turning(self, velocity: Array) -> Array:
         """Return the speed of the columns, whose lengths stay about one."""
@@ -427,7 +431,7 @@ class Gaussian(Measure):
             return velocity[..., -1]  # all columns have one
         # In axes a column is of length one, or zero.
         logs = np.where(self.factor.any(axis=-2), self.log_scales, -np.inf)
-        return (_shares(logs) * velocity[..., -self.factor.shape[-1] :]).sum(axis=-1)
+        return (shares_of(logs) * velocity[..., -self.factor.shape[-1] :]).sum(axis=-1)
 
     def relative_speed(self, velocity: Array) -> Array:
         """Return the norm of the covariance's derivative over its norm, shape (...)."""
@@ -439,13 +443,6 @@ class Gaussian(Measure):
         rate, Sigma = rate + rate.mT, X @ X.mT
         speed, size = (lengths(M.reshape(*self.stack, -1), axis=-1) for M in (rate, Sigma))
         return np.asarray(ratio(speed, size))
-
-
-def _shares(logs: Array) -> Array:
-    """Return e^logs over their sum along the last axis, 0 where there is none."""
-    most = logs.max(axis=-1, keepdims=True)
-    shares = np.exp(logs - np.where(np.isneginf(most), 0.0, most))
-    return np.asarray(ratio(shares, shares.sum(axis=-1, keepdims=True)))
 
 
 def _affine(field: VelocityField) -> AffineField:

@@ -113,7 +113,8 @@ class Equation:
         if self.schedule.constant:
             attention = self.schedule(0.0).select(self.measure.stack, rows)
             if single or measure.stack:  # not of one measure that stands for several
-                mover = measure.mover(attention, self.how)
+                known = measure.marked(True) if graded else measure
+                mover = known.mover(attention, self.how)
         return Cases(rows, measure, single, graded, self.unit[rows], clocked, attention, mover)
 
     def find_units(self, cases: Cases, z: Array) -> None:
@@ -123,8 +124,8 @@ class Equation:
             ValueError: a velocity that is not finite.
         """
         measure = cases.at(z[:, :-1])
-        velocity = self.velocity(measure, z[:, -1], cases)
-        given = velocity if measure.stack else velocity[0]
+        velocity = self.velocity(z, cases)
+        given = velocity.reshape(measure.stack + velocity.shape[-1:])
         rate = 1 / self.horizon + np.reshape(measure.rate(given), -1)
         if not (np.isfinite(velocity).all() and np.isfinite(rate).all()):
             raise ValueError(
@@ -198,31 +199,29 @@ class Equation:
 
     def _in_time(self, z: Array, cases: Cases) -> tuple[Array, Array, Array]:
         """Return derivatives (b, N + 1), growth and turning (b,) by the own time of each case."""
-        states, unit = z[:, :-1], cases.unit
-        measure = cases.at(states) if cases.mover is None or cases.any_clocked else None
-        if cases.mover is None:
-            velocity = self.velocity(measure, z[:, -1], cases)
-        else:
-            velocity = cases.mover(states[0] if cases.single else states).reshape(states.shape)
-        out = np.empty(z.shape)
+        out, velocity = np.empty(z.shape), self.velocity(z, cases)
         np.multiply(velocity, cases.units, out=out[:, :-1])
         out[:, -1] = 1.0
         if not cases.any_clocked:
-            return out, unit, unit
-        return out, *self._growth(measure, velocity, cases)
+            return out, cases.unit, cases.unit
+        return out, *self._growth(cases.at(z[:, :-1]), velocity, cases)
 
     def _growth(self, measure: Any, velocity: Array, cases: Cases) -> tuple[Array, Array]:
         """Return growth and turning (b,) by the own time of each case."""
-        given = velocity if measure.stack else velocity[0]
+        given = velocity.reshape(measure.stack + velocity.shape[-1:])
         growth, turning = measure.growth(given), measure.turning(given)
         return np.reshape(growth, -1) * cases.unit, np.reshape(turning, -1) * cases.unit
 
-    def velocity(self, measure: Any, theta: Array, cases: Cases) -> Array:
-        """Return the derivatives (b, N) of the coordinates in time."""
-        if cases.attention is not None:
-            field = cases.attention.field(measure, self.how)
-            return measure.advect(field).reshape(len(theta), -1)
-        return self._case_by_time(measure, theta, cases)
+    def velocity(self, z: Array, cases: Cases) -> Array:
+        """Return the derivatives (b, N), of a single case (N,), of the coordinates in time."""
+        states = z[:, :-1]
+        if cases.mover is not None:
+            return cases.mover(states[0] if cases.single else states)
+        measure = cases.at(states)
+        if cases.attention is None:
+            return self._case_by_time(measure, z[:, -1], cases)
+        velocity: Array = measure.advect(cases.attention.field(measure, self.how))
+        return velocity
 
     def _case_by_time(self, measure: Any, theta: Array, cases: Cases) -> Array:
         """Return the velocities where parameters depend on time: at once for equal times."""
