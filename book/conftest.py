@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from nbval.plugin import IPyNbCell
-from stored_pictures import difference
+from stored_pictures import NEAR, ROUGH, difference
 
 SVG = "image/svg+xml"
 
@@ -19,9 +19,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Any:
-    """Compare pictures, those of explorers as well."""
+    """Compare pictures; roughly where a cell is tagged `rounding`."""
     result = yield
     ran = isinstance(item, IPyNbCell) and item.cell.execution_count
-    if ran and (found := difference(item.cell.outputs, item.test_outputs)):
+    tags = item.cell.metadata.get("tags", ()) if ran else ()
+    reach = ROUGH if "rounding" in tags else NEAR
+    if ran and (
+        found := difference(item.cell.outputs, item.test_outputs, reach)
+    ):
         item.raise_cell_error(f"The stored picture is stale: {found}")
     return result

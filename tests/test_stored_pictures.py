@@ -16,7 +16,7 @@ import nbclient
 import pytest
 from nbformat import write as write_notebook
 from nbformat.v4 import new_code_cell, new_notebook
-from stored_pictures import difference, near_paths, vector_difference
+from stored_pictures import NEAR, ROUGH, difference, near_paths, vector_difference
 
 SETUP = """import matplotlib.pyplot as plt
 from PIL import Image
@@ -141,6 +141,16 @@ def test_only_what_the_run_makes_passes(report, name):
     number = list(CASES).index(name)
     outcome = re.findall(rf"^(PASSED|FAILED|ERROR) \S*::Cell {number}\b", report, re.M)
     assert outcome == (["PASSED"] if CASES[name][2] else ["FAILED"]), report
+
+
+def test_places_of_rounding_may_be_farther_apart():
+    near, far = (picture(f"<path d='m10 {y}l20 0'/>") for y in ("11.5", "12.5"))
+    for drawn, reach, same in ((near, NEAR, False), (near, ROUGH, True), (far, ROUGH, False)):
+        outputs = [
+            [{"data": {"image/svg+xml": svg}}]
+            for svg in (picture("<path d='m10 10l20 0'/>"), drawn)
+        ]
+        assert (difference(*outputs, reach) == "") is same
 
 
 # --- the comparison itself -----------------------------------------------------------------------

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 NEAR = 0.15  # points: how far a place may be from the stored one
+ROUGH = 2.0  # where the picture is one of rounding, which is another on each processor
 LEVEL = 64  # of 255: a channel that differs by more is another colour, not another rasteriser
 SHARE = 5e-5  # of the pixels may: a letter of a text takes more
 MEASURES = {"d", "transform", "x", "y", "width", "height", "viewBox", "points"}
@@ -39,21 +40,24 @@ def pictures(outputs: Any) -> list[tuple[str, str]]:
     ]
 
 
-def difference(stored: Any, made: Any) -> str:
-    """What differs between the pictures of two lists of outputs; an empty text if nothing does."""
+def difference(stored: Any, made: Any, reach: float = NEAR) -> str:
+    """What differs between the pictures of two lists of outputs; an empty text if nothing does.
+
+    Places may be apart by `reach`, in points.
+    """
     before, after = pictures(stored), pictures(made)
     kinds = [kind for kind, _ in before], [kind for kind, _ in after]
     if kinds[0] != kinds[1]:
         return f"the run makes pictures of the kinds {kinds[1]}, stored are {kinds[0]}"
     pairs = zip(before, after, strict=True)
-    found = (COMPARED[kind.partition(";")[0]](old, new) for (kind, old), (_, new) in pairs)
+    found = (COMPARED[kind.partition(";")[0]](old, new, reach) for (kind, old), (_, new) in pairs)
     return next(filter(None, found), "")
 
 
 # --- vector pictures -----------------------------------------------------------------------------
 
 
-def vector_difference(stored: str, made: str) -> str:
+def vector_difference(stored: str, made: str, reach: float = NEAR) -> str:
     """What differs between two SVGs."""
     try:
         old, new = (list(parts(text)) for text in (stored, made))
@@ -63,7 +67,7 @@ def vector_difference(stored: str, made: str) -> str:
         if what != now:
             return f"the picture draws {now}, stored is {what}"
         for name, value in measures.items():
-            if not near(name, value, others[name]):
+            if not near(name, value, others[name], reach):
                 return f"{what}: {name} is {others[name]!r}, stored is {value!r}"
     if len(old) != len(new):
         return f"the picture has {len(new)} parts, stored is one of {len(old)}"
@@ -87,28 +91,29 @@ def parts(svg: str) -> Iterator[tuple[tuple[Any, ...], dict[str, str]]]:
         yield (below[element], tag, text, *exact, *sorted(measures)), measures
 
 
-def near(name: str, stored: str, made: str) -> bool:
+def near(name: str, stored: str, made: str, reach: float = NEAR) -> bool:
     """Whether two values of an attribute that measures are near each other."""
     if stored == made:
         return True
     if name == "pixels":
         return not embedded_difference(stored, made)
     if name == "d":
-        return near_paths(stored, made)
+        return near_paths(stored, made, reach)
     old, new = (TOKEN.split(text) for text in (stored, made))
-    return old == new and near_points(*([[float(x)] for x in numbers(t)] for t in (stored, made)))
+    places = ([[float(x)] for x in numbers(text)] for text in (stored, made))
+    return old == new and near_points(*places, reach)
 
 
 def numbers(text: str) -> list[str]:
     return [token for token in TOKEN.findall(text) if not token.isalpha()]
 
 
-def near_points(stored: Any, made: Any) -> bool:
+def near_points(stored: Any, made: Any, reach: float) -> bool:
     old, new = np.array(stored, dtype=float), np.array(made, dtype=float)
-    return old.shape == new.shape and bool((np.abs(old - new) <= NEAR).all())
+    return old.shape == new.shape and bool((np.abs(old - new) <= reach).all())
 
 
-def near_paths(stored: str, made: str) -> bool:
+def near_paths(stored: str, made: str, reach: float = NEAR) -> bool:
     """Whether two paths are near: lines as sets of points, for their vertices may be others."""
     old, new = list(strokes(stored)), list(strokes(made))
     if len(old) != len(new):
@@ -116,9 +121,11 @@ def near_paths(stored: str, made: str) -> bool:
     for (commands, points), (others, places) in zip(old, new, strict=True):
         straight = set(commands) | set(others) <= set("mlz")
         if commands == others:
-            if not near_points(points, places) and not (straight and along(points, places)):
+            if not near_points(points, places, reach) and not (
+                straight and along(points, places, reach)
+            ):
                 return False
-        elif not straight or commands[-1] != others[-1] or not along(points, places):
+        elif not straight or commands[-1] != others[-1] or not along(points, places, reach):
             return False
     return True
 
@@ -153,13 +160,13 @@ def strokes(d: str) -> Iterator[tuple[str, Any]]:
         yield commands, np.array(points)
 
 
-def along(first: Any, second: Any) -> bool:
+def along(first: Any, second: Any, reach: float = NEAR) -> bool:
     """Whether each of two lines stays near the other."""
     return bool(
-        np.hypot(*(first[0] - second[0])) <= NEAR
-        and np.hypot(*(first[-1] - second[-1])) <= NEAR
-        and away(first, second) <= NEAR
-        and away(second, first) <= NEAR
+        np.hypot(*(first[0] - second[0])) <= reach
+        and np.hypot(*(first[-1] - second[-1])) <= reach
+        and away(first, second) <= reach
+        and away(second, first) <= reach
     )
 
 
@@ -178,7 +185,7 @@ def away(points: Any, line: Any) -> float:
 # --- pictures of pixels, explorers ---------------------------------------------------------------
 
 
-def pixel_difference(stored: str, made: str) -> str:
+def pixel_difference(stored: str, made: str, reach: float = NEAR) -> str:
     """What differs between two pictures of pixels, in base 64."""
     try:
         old, new = (pixels(text) for text in (stored, made))
@@ -197,17 +204,18 @@ def pixels(text: str) -> Any:
         return np.asarray(image.convert("RGBA"), dtype=int)
 
 
-def embedded_difference(stored: str, made: str) -> str:
+def embedded_difference(stored: str, made: str, reach: float = NEAR) -> str:
     """What differs between two pictures that stand in a page, each as an address with its data."""
-    (kind, old), (other, new) = (EMBEDDED.fullmatch(a).groups() for a in (stored, made))
+    texts = ("".join(text.split()) for text in (stored, made))  # some break lines
+    (kind, old), (other, new) = (EMBEDDED.fullmatch(text).groups() for text in texts)
     if kind != other:
         return f"the picture is of kind {other}, stored is one of {kind}"
     if kind == "image/svg+xml":
-        return vector_difference(*(base64.b64decode(text).decode() for text in (old, new)))
+        return vector_difference(*(base64.b64decode(text).decode() for text in (old, new)), reach)
     return pixel_difference(old, new)
 
 
-def explorer_difference(stored: str, made: str) -> str:
+def explorer_difference(stored: str, made: str, reach: float = NEAR) -> str:
     """What differs between two explorers: their page, and all their pictures."""
     (page, shown), (other, others) = (taken_apart(text) for text in (stored, made))
     if page != other:
@@ -215,7 +223,7 @@ def explorer_difference(stored: str, made: str) -> str:
     if len(shown) != len(others):
         return f"the explorer has {len(others)} pictures, stored are {len(shown)}"
     pairs = zip(shown, others, strict=True)
-    return next(filter(None, (embedded_difference(*pair) for pair in pairs)), "")
+    return next(filter(None, (embedded_difference(*pair, reach) for pair in pairs)), "")
 
 
 def taken_apart(page: str) -> tuple[str, list[str]]:
