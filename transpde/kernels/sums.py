@@ -299,12 +299,12 @@ class SoftmaxSum(TokenSum):
 
     def _by_few(self, x: Array, values: Array, order: Order | None, sums: Array) -> None:
         """Put in the means of many clouds of a stack, a few at a time."""
+        if order is not None or not self.carried.all():
+            super()._by_few(x, values, order, sums)
+            return
         left = np.concatenate([self.keys, LOG2E * self.bias[..., None]], axis=-1)
         right, columns = with_ones(LOG2E * self.queries(x)), with_ones(values)
         longest = np.vecdot(left, left).max() * np.vecdot(right.mT, right.mT).max()
-        if order is not None or not longest < np.inf:  # a weight of zero is a bias of -inf
-            super()._by_few(x, values, order, sums)
-            return
         for some, scores in _tiles_of_cases(x, values):
             np.matmul(left[some], right[some], out=scores)
             if longest < LARGE**2 or (scores.min() > -LARGE and scores.max() < LARGE):
