@@ -292,6 +292,9 @@ def line_cloud(shape, n, seed):
 )
 @example("normal", 1500, 2.0, 0.0, -8, 0)
 @example("two", 1500, 3.0, 0.0, -8, 0)
+@example("normal", 1500, 2.71875, 0.0, -3, 106)
+@example("heavy", 1500, 3.464005290244129, 0.0, -3, 289194)
+@example("heavy", 1500, 1.8817068, 0.0, -4, 86472)
 def test_velocity_on_the_line_is_within_its_tolerance(shape, n, log_spread, shift, log_tol, seed):
     x, tol = shift + np.exp(log_spread) * line_cloud(shape, n, seed), 10.0**log_tol
     exact, found = direct_softmax(x), freezing.line_velocity(x, tol)
