@@ -385,6 +385,16 @@ def test_threads_return_results_in_order():
     assert in_threads(lambda k: k * k, range(50), 10**9) == [k * k for k in range(50)]
 
 
+@pytest.mark.parametrize("bad", [0, 7, 49])
+def test_an_error_in_a_thread_is_the_callers(bad, monkeypatch):
+    monkeypatch.setattr("transpde.kernels.blocks._processors", lambda: 3)
+    with pytest.raises(ZeroDivisionError):
+        in_threads(lambda k: 1 / (k - bad), range(50), 10**9)
+    assert in_threads(lambda k: in_threads(abs, [-k, k], 10**9), range(9), 10**9) == [
+        [k, k] for k in range(9)
+    ]
+
+
 def test_seen_counts_tokens_at_or_before():
     seen = CausalOrder.at_or_before(np.array([0.5, 0.0, 2.0]), np.array([1.0, 0.0, 0.5, 0.0]))
     assert seen.counts.tolist() == [2, 3, 4]

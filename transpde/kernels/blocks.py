@@ -18,6 +18,7 @@ from transpde.checks import Array
 
 __all__ = [
     "CausalOrder",
+    "across",
     "box",
     "in_threads",
     "narrow_blas",
@@ -80,9 +81,15 @@ def box(points: Array) -> tuple[Array, Array]:
     return (high + low) / 2, (high - low) / 2
 
 
+def across(points: Array, centre: Array) -> Array:
+    """Return points (n, d) from a centre, an axis a row: thin arrays are slow row by row."""
+    return np.subtract(points.T, centre[:, None], order="C")
+
+
 def row_tiles(m: int) -> list[slice]:
-    """Return slices of at most `ROWS` of m rows, and of fewer where they are too few to share."""
-    return slices(0, m, min(ROWS, max(FEWEST, -(-m // MOST_THREADS))))
+    """Return slices of at most `ROWS` of m rows, alike, and as many as threads can share."""
+    count = max(-(-m // ROWS), min(MOST_THREADS, -(-m // FEWEST)))
+    return slices(0, m, -(-m // count))
 
 
 def token_blocks(n: int) -> list[slice]:
@@ -115,10 +122,19 @@ def in_threads(
     with one_blas_thread():
         if work < WORTH_THREADS or workers < 2:
             return [task(part) for part in parts]
-        # Each in a copy of the context: what numpy is set to do with overflow holds there too.
-        contexts = [copy_context() for _ in parts]
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(lambda here, part: here.run(task, part), contexts, parts))
+        left, found = iter(enumerate(parts)), [None] * len(parts)
+
+        def share() -> None:
+            for i, part in left:  # to each part one thread: an iterator gives nothing twice
+                found[i] = task(part)
+
+        with ThreadPoolExecutor(workers - 1) as pool:
+            # In a copy of the context: what numpy is set to do with overflow holds there too.
+            helpers = [pool.submit(copy_context().run, share) for _ in range(workers - 1)]
+            share()
+            for helper in helpers:
+                helper.result()
+        return found
 
 
 class _Narrow:

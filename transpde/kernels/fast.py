@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from transpde.checks import Array
-from transpde.kernels.blocks import box, one_blas_thread
+from transpde.kernels.blocks import across, box, one_blas_thread
 from transpde.kernels.choice import Evaluation
 from transpde.kernels.expanded import BLOCK, causal_means, cost, means_and_shares
 from transpde.kernels.nodes import Nodes, interpolated_sums, means_and_divisors, nodes_needed
@@ -131,7 +131,8 @@ def _within(
         if both is None or not np.isfinite(both[0]).all():
             return None
         found, doubts = both
-        found += centre
+        for column, middle in zip(found.T, centre, strict=True):
+            column += middle
         rows = np.union1d(chosen, _least(doubts))
         right = exact(rows)
         # The smaller of two sizes: an outlier moves the centre, a shift moves the origin.
@@ -156,8 +157,9 @@ def _softmax(sums: SoftmaxSum, x: Array, values: Array, order: Order | None) -> 
     centre = box(values)[0]
     if not _squares_finite(t, y, bias, centre):
         return None
-    by_nodes: Finder = partial(_by_nodes, t, y, bias, values - centre)
-    by_expansion: Finder = partial(_by_expansion, t, y, bias, values - centre, order)
+    values = across(values, centre).T
+    by_nodes: Finder = partial(_by_nodes, t, y, bias, values)
+    by_expansion: Finder = partial(_by_expansion, t, y, bias, values, order)
     if order is not None or x.shape[1] > DIMENSIONS:
         return Task(t, centre, [by_expansion])
     sizes = box(t)[1] * box(y)[1]
@@ -206,11 +208,11 @@ def reduced(sums: SoftmaxSum, x: Array) -> tuple[Array, Array, Array]:
 
     Both are turned to axes in which the keys are uncorrelated, and the targets are centred.
     """
-    middle, keys = box(x)[0], sums.keys - box(sums.keys)[0]
-    bias = sums.bias + keys @ sums.queries(middle)
-    y = keys @ sums.query
-    axes = _axes(y)
-    return (x - middle) @ axes, y @ axes, bias
+    middle, keys = box(x)[0], across(sums.keys, box(sums.keys)[0])
+    bias = sums.bias + sums.queries(middle) @ keys
+    y = sums.query.T @ keys
+    axes = _axes(y.T).T
+    return (axes @ across(x, middle)).T, (axes @ y).T, bias
 
 
 def _axes(y: Array) -> Array:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from transpde.checks import Array
-from transpde.kernels.blocks import box, in_threads, slices
+from transpde.kernels.blocks import across, box, in_threads, slices
 
 __all__ = [
     "Nodes",
@@ -156,18 +156,11 @@ class _SumsAtNodes(NamedTuple):
         weights = np.exp(bias - top, out=columns[-1])
         np.multiply(weights, values.T, out=columns[:-1])
         places = [places_of(p) for p in nodes.counts]
-        sums, logs = _node_sums(places, _across(y, box(y)[0]) * scale[:, None], columns)
+        sums, logs = _node_sums(places, across(y, box(y)[0]) * scale[:, None], columns)
         with np.errstate(divide="ignore"):
             tilt, quadratic = _quadratic(places, np.log(sums[-1]) + logs)
         coefficients = coefficients_of(sums * np.exp(logs - tilt))
-        return cls(
-            coefficients, _across(t, centre) / scale[:, None], centre, float(top), quadratic
-        )
-
-
-def _across(points: Array, centre: Array) -> Array:
-    """Return points (n, d) from a centre, an axis a row."""
-    return np.subtract(points.T, centre[:, None], order="C")
+        return cls(coefficients, across(t, centre) / scale[:, None], centre, float(top), quadratic)
 
 
 def _node_sums(places: list[Array], y: Array, columns: Array) -> tuple[Array, Array]:

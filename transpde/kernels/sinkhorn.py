@@ -97,15 +97,15 @@ class _Factors:
         """Return the integrals of the kernel times exp(G) at the targets, a block each."""
         masses = self.weights * np.exp(G)
         pairs = zip(self.right, self.blocks, strict=True)
-        total = np.sum(self._each(lambda p: p[0] @ masses[p[1]], pairs), axis=0)
-        return self._each(lambda left: total @ left, self.left)
+        total = np.sum(self._each(lambda p: p[0].dot(masses[p[1]]), pairs), axis=0)
+        return self._each(lambda left: total.dot(left), self.left)
 
     def step(self, G: Array) -> Array:
         """Return the G that makes the second marginal one, with F that made the first one."""
         triples = zip(self.left, self.rows(G), self.blocks, strict=True)
-        parts = self._each(lambda p: p[0] @ (self.weights[p[2]] / p[1]), triples)
+        parts = self._each(lambda p: p[0].dot(self.weights[p[2]] / p[1]), triples)
         total = np.sum(parts, axis=0)
-        return -np.log(np.concatenate(self._each(lambda right: total @ right, self.right)))
+        return -np.log(np.concatenate(self._each(lambda right: total.dot(right), self.right)))
 
     def marginal_error(self, G: Array) -> float:
         """Return the largest error of exact marginals: draws, borders, least integrals."""

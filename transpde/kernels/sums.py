@@ -42,8 +42,12 @@ MANY = 1 << 20  # pairs of a stack whose logs are summed at once
 TILE = 65536  # scores of a tile: they fill half of a second-level cache
 NARROWEST = 256  # tokens of a tile: threads that call for less wait for each other
 LOG2E = np.log2(np.e)  # powers of two are a quarter cheaper than those of e
-PAIR = 8.0  # nanoseconds of a pair that is summed at once
+PAIR, TILED = 8.0, 1.2  # nanoseconds of a pair that is summed at once, and in tiles
 LARGE = 400.0  # a power of two whose sums are far inside the range of numbers
+# Entries of a product up to which `matmul` keeps the interpreter, however long it takes, so that
+# threads wait for each other; `dot` never keeps it.
+KEPT = 500
+MODERATE = 200  # a power of two: values of sizes below it, and above its inverse, stay as they are
 LOST = 1e-200  # a sum that small, relative to its bound, may have lost terms
 
 
@@ -80,7 +84,8 @@ class TokenSum(Unchanging, ABC):
                 sums[i] = case.sums.mean(case.x, case.values, case.order)
         else:
             fill = partial(_fill, self.flattened(x, values, order), sums)
-            in_threads(fill, _groups(len(sums)), PAIR * m * n * len(sums))
+            groups = slices(0, len(sums), -(-len(sums) // MOST_THREADS))
+            in_threads(fill, groups, PAIR * m * n * len(sums))
         return sums.reshape(*stack, m, d)
 
     @property
@@ -151,7 +156,9 @@ class TokenSum(Unchanging, ABC):
         # No product of a small weight and a small value underflows where their sum does not.
         sizes = [np.maximum(column.max(), -column.min()) for column in values.T]
         exponents = np.frexp(sizes)[1]
-        values = np.ldexp(values, -exponents)
+        exponents[np.abs(exponents) < MODERATE] = 0
+        if exponents.any():
+            values = np.ldexp(values, -exponents)
         sums = np.empty((len(x), values.shape[1]))
         sums[seen.targets] = self._exact(x[seen.targets], values[seen.tokens], seen)
         return np.ldexp(sums, exponents)
@@ -197,11 +204,6 @@ class Cases:
         return Cases(sums, self.x[chosen], self.values[chosen], order)
 
 
-def _groups(count: int) -> list[slice]:
-    """Return slices of the cases that threads share."""
-    return slices(0, count, -(-count // MOST_THREADS))
-
-
 def _fill(whole: Cases, sums: Array, group: slice) -> None:
     """Put in the means of a group of cases."""
     case = whole[group]
@@ -241,12 +243,14 @@ def _tile_sums(
             if counts[0] < some.stop:
                 scores[np.arange(some.start, some.stop) >= counts[:, None]] = -np.inf
             weigh(scores)
-            if one_by_one:  # in one call, in which no other thread waits for the interpreter
+            if one_by_one and found.size >= KEPT:
                 found += np.matmul(scores, columns[:, some, None])[..., 0].T
+            elif one_by_one:
+                found += np.stack([scores.dot(column[some]) for column in columns], axis=1)
             else:
-                found += scores @ across[some]
+                found += scores.dot(across[some])
 
-    in_threads(fill, row_tiles(len(left)), len(left) * right.shape[1])
+    in_threads(fill, row_tiles(len(left)), TILED * len(left) * right.shape[1])
     return sums
 
 
@@ -338,10 +342,10 @@ class SoftmaxSum(TokenSum):
             bound = np.maximum(*corners).sum(axis=1) + seen.running(np.maximum, bias)
             left = LOG2E * np.column_stack([targets, np.ones(len(targets)), -bound])
             for some in slices(0, len(keys), MOST_TOKENS):
-                ones, part = np.ones(len(keys[some])), seen.part(some)
-                right = np.vstack([keys[some].T, bias[some], ones])
-                columns = np.vstack([values[some].T, ones])
-                sums += _tile_sums(left, right, columns, part, _powers_of_two)
+                right = np.ones((keys.shape[1] + 2, len(keys[some])))
+                right[:-2], right[-2] = keys[some].T, bias[some]
+                columns = with_ones(values[some])
+                sums += _tile_sums(left, right, columns, seen.part(some), _powers_of_two)
         return sums, bound
 
     def _recompute(
