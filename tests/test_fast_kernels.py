@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from clouds import ball, drawn_clouds, drawn_positions, relative_difference
+from clouds import ball, drawn_clouds, drawn_positions, relative_difference, turned
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
@@ -50,7 +50,7 @@ def cloud(shape, n, d, radius, seed):
 def heads(d, seed):
     rng = np.random.default_rng([seed, 1])
     Q, K = rng.normal(size=(2, d, d)) / np.sqrt(d)
-    V = rng.normal(size=(d, d))
+    V = turned(d)
     return [
         tp.Softmax(np.eye(d), np.eye(d), np.eye(d)),
         tp.Softmax(Q, K, V),
@@ -78,7 +78,7 @@ def unnormalised(d, seed):
     """Heads without normalisation, of full and of low rank, with a bias and without."""
     rng = np.random.default_rng([seed, 2])
     Q, K = rng.normal(size=(2, d, d)) / np.sqrt(d)
-    V, I = rng.normal(size=(d, d)), np.eye(d)
+    V, I = turned(d), np.eye(d)
     tall = rng.normal(size=(2, d + 2, d)) / (d + 2)
     return [
         tp.Unnormalized(I, I, V),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from clouds import ball, drawn_clouds, drawn_positions, relative_difference
+from clouds import ball, drawn_clouds, drawn_positions, relative_difference, turned
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -36,7 +36,7 @@ def cloud(shape, n, d, radius, seed):
 def heads(d, seed):
     rng = np.random.default_rng([seed, 1])
     Q, K = rng.normal(size=(2, d, d)) / d**0.5
-    V = rng.normal(size=(d, d))
+    V = turned(d)
     return [tp.Softmax(np.eye(d), np.eye(d), V), tp.Softmax(Q, K, V), tp.L2(Q, K, V)]
 
 

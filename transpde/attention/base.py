@@ -47,8 +47,8 @@ class Attention(Unchanging, ABC):
                 by a separable expansion. Each call is checked on exact sums and falls back to
                 them. "auto": whichever costs less, exact for fewer than 512 tokens, or 2048
                 behind a mask and from four dimensions on.
-            tol: the largest error of a method that is not exact, relative to the largest sum,
-                measured from zero and from the middle of the tokens.
+            tol: the largest error of a method that is not exact, relative to the largest sum
+                before `value` multiplies it, measured from zero and from the middle of the tokens.
 
         Raises:
             TypeError: a kind of measure for which this attention has no field.

@@ -86,10 +86,13 @@ def across(points: Array, centre: Array) -> Array:
     return np.subtract(points.T, centre[:, None], order="C")
 
 
-def row_tiles(m: int) -> list[slice]:
-    """Return slices of at most `ROWS` of m rows, alike, and as many as threads can share."""
-    count = max(-(-m // ROWS), min(MOST_THREADS, -(-m // FEWEST)))
-    return slices(0, m, -(-m // count))
+def row_tiles(m: int, work: float) -> list[slice]:
+    """Return slices of at most `ROWS` of m rows, alike, which threads share where it pays.
+
+    The work is in nanoseconds.
+    """
+    shared = min(MOST_THREADS, -(-m // FEWEST)) if work >= WORTH_THREADS else 1
+    return slices(0, m, -(-m // max(-(-m // ROWS), shared)))
 
 
 def token_blocks(n: int) -> list[slice]:

@@ -189,7 +189,8 @@ def _pointwise(sums: PointwiseSum, x: Array, values: Array) -> Task | None:
         t, y = x, sums.keys @ sums.query
     else:
         return None
-    axes = _axes(y - box(y)[0])
+    keys = across(y, box(y)[0])
+    axes = _axes(keys @ keys.T)
     t, y, columns = t @ axes, y @ axes, sums.weights * values.T
     if not _squares_finite(t, y, columns):
         return None
@@ -210,14 +211,12 @@ def reduced(sums: SoftmaxSum, x: Array) -> tuple[Array, Array, Array]:
     """
     middle, keys = box(x)[0], across(sums.keys, box(sums.keys)[0])
     bias = sums.bias + sums.queries(middle) @ keys
-    y = sums.query.T @ keys
-    axes = _axes(y.T).T
-    return (axes @ across(x, middle)).T, (axes @ y).T, bias
+    axes = _axes(sums.query.T @ (keys @ keys.T) @ sums.query).T
+    return (axes @ across(x, middle)).T, (axes @ sums.query.T @ keys).T, bias
 
 
-def _axes(y: Array) -> Array:
-    """Return axes (d, d) along which keys (n, d) are uncorrelated."""
-    products = y.T @ y
+def _axes(products: Array) -> Array:
+    """Return axes (d, d) along which keys with these products (d, d) are uncorrelated."""
     return np.linalg.eigh(products)[1] if np.isfinite(products).all() else np.eye(len(products))
 
 

@@ -20,6 +20,7 @@ from transpde.checks import Array
 from transpde.kernels.blocks import across, box, in_threads, slices
 
 __all__ = [
+    "InBox",
     "Nodes",
     "at_targets",
     "coefficients_of",
@@ -106,13 +107,13 @@ def means_and_divisors(
     What is divided has an error of one size over the whole box: the quotient is worst where the
     divisor is least.
     """
-    at_nodes = _SumsAtNodes.of(t, y, bias, values, nodes)
+    sums = _SumsAtNodes.of(t, y, bias, values, nodes)
     result, divisors = np.empty((len(t), values.shape[1])), np.empty(len(t))
 
     def put(rows: slice, found: Array) -> None:
         result[rows], divisors[rows] = (found[:-1] / found[-1]).T, found[-1]
 
-    at_targets(at_nodes.units, at_nodes.coefficients, put)
+    at_targets(sums.targets, sums.coefficients, put)
     return result, divisors
 
 
@@ -120,17 +121,40 @@ def interpolated_sums(
     t: Array, y: Array, bias: Array, values: Array, heights: Array, nodes: Nodes
 ) -> Array:
     """Return the sums (m, c) of values (n, c) times exp(t.y + bias + height of the target)."""
-    at_nodes = _SumsAtNodes.of(t, y, bias, values, nodes)
-    result, units = np.empty((len(t), values.shape[1])), at_nodes.units
-    middle = box(y)[0]
+    sums = _SumsAtNodes.of(t, y, bias, values, nodes)
+    result, middle = np.empty((len(t), values.shape[1])), box(y)[0]
 
     def put(rows: slice, found: Array) -> None:
-        level = heights[rows] + (t[rows] - at_nodes.centre) @ middle + at_nodes.top
-        level += _monomials(units[:, rows].T) @ at_nodes.quadratic
+        level = heights[rows] + (t[rows] - sums.targets.centre) @ middle + sums.top
+        level += _monomials(sums.targets.units(rows).T) @ sums.quadratic
         result[rows] = (found[:-1] * np.exp(level)).T
 
-    at_targets(units, at_nodes.coefficients, put)
+    at_targets(sums.targets, sums.coefficients, put)
     return result
+
+
+class InBox(NamedTuple):
+    """Points (n, d) with the middle and the half-sides of the box around them."""
+
+    points: Array
+    centre: Array
+    half: Array
+
+    @classmethod
+    def of(cls, points: Array) -> InBox:
+        """Return points in the box around them."""
+        return cls(points, *box(points))
+
+    @property
+    def scale(self) -> Array:
+        """The half-sides, one where the box is flat."""
+        return np.where(self.half > 0, self.half, 1.0)
+
+    def units(self, rows: slice) -> Array:
+        """Return a slice of the points in [-1, 1]^d, shape (d, width)."""
+        units = across(self.points[rows], self.centre)
+        units /= self.scale[:, None]
+        return units
 
 
 class _SumsAtNodes(NamedTuple):
@@ -141,70 +165,70 @@ class _SumsAtNodes(NamedTuple):
     """
 
     coefficients: Array  # (c + 1, p1, ..., pd), Chebyshev
-    units: Array  # the targets in [-1, 1]^d, an axis a row
-    centre: Array
+    targets: InBox
     top: float
     quadratic: Array
 
     @classmethod
     def of(cls, t: Array, y: Array, bias: Array, values: Array, nodes: Nodes) -> _SumsAtNodes:
-        centre, half = box(t)
-        scale = np.where(half > 0, half, 1.0)
-        bias = bias + y @ centre
-        top = bias.max()
-        columns = np.empty((values.shape[1] + 1, len(values)))  # in one piece: n may be large
-        weights = np.exp(bias - top, out=columns[-1])
-        np.multiply(weights, values.T, out=columns[:-1])
-        places = [places_of(p) for p in nodes.counts]
-        sums, logs = _node_sums(places, across(y, box(y)[0]) * scale[:, None], columns)
+        targets = InBox.of(t)
+        bias = bias + y @ targets.centre
+        top = float(bias.max())
+
+        def weigh(some: slice, columns: Array) -> None:
+            weights = np.exp(bias[some] - top, out=columns[-1])
+            np.multiply(weights, values[some].T, out=columns[:-1])
+
+        places, c = [places_of(p) for p in nodes.counts], values.shape[1] + 1
+        sums, logs = _node_sums(places, targets.scale, InBox.of(y), weigh, c)
         with np.errstate(divide="ignore"):
             tilt, quadratic = _quadratic(places, np.log(sums[-1]) + logs)
-        coefficients = coefficients_of(sums * np.exp(logs - tilt))
-        return cls(coefficients, across(t, centre) / scale[:, None], centre, float(top), quadratic)
+        return cls(coefficients_of(sums * np.exp(logs - tilt)), targets, top, quadratic)
 
 
-def _node_sums(places: list[Array], y: Array, columns: Array) -> tuple[Array, Array]:
-    """Return S (c, p1, ..., pd) and L (p1, ..., pd): the sums at the nodes are S times exp(L).
+def _node_sums(
+    places: list[Array], scale: Array, y: InBox, weigh: Callable[[slice, Array], None], c: int
+) -> tuple[Array, Array]:
+    """Return S (c, p1, ..., pd) and L (p1, ..., pd): the sums at the nodes are S times exp(L)."""
+    nodes = [u * side for u, side in zip(places, scale, strict=True)]
+    lows = [np.abs(u)[:, None] * reach for u, reach in zip(nodes, y.half, strict=True)]
 
-    The keys are (d, n).
-    """
-    reach, counts = box(y.T)[1], [len(u) for u in places]
-    lows = [np.abs(u)[:, None] * r for u, r in zip(places, reach, strict=True)]
-
-    def exponentials(some: slice, factors: list[Array]) -> None:
-        for u, low, along, factor in zip(places, lows, y, factors, strict=True):
-            np.multiply.outer(u, along[some], out=factor)
+    def fill(some: slice, columns: Array, factors: list[Array]) -> None:
+        weigh(some, columns)
+        keys = across(y.points[some], y.centre)
+        for u, low, along, factor in zip(nodes, lows, keys, factors, strict=True):
+            np.multiply.outer(u, along, out=factor)
             factor -= low
             np.exp(factor, out=factor)
 
     logs = np.asarray(sum(np.ix_(*[low[:, 0] for low in lows])) + 0.0)
-    return tensor_sums(columns, counts, exponentials), logs
+    return tensor_sums(len(y.points), c, [len(u) for u in places], fill), logs
 
 
 def tensor_sums(
-    columns: Array, counts: Sequence[int], fill: Callable[[slice, list[Array]], None]
+    n: int, c: int, counts: Sequence[int], fill: Callable[[slice, Array, list[Array]], None]
 ) -> Array:
-    """Return the sums (c, p1, ..., pd) over n tokens of columns (c, n) times a factor an axis.
+    """Return the sums (c, p1, ..., pd) over n tokens of c columns times a factor for each axis.
 
     Args:
-        columns: shape (c, n).
+        n: how many tokens.
+        c: how many columns.
         counts: p1, ..., pd.
-        fill: called with a slice of the tokens and an array (p, width) for each axis, it puts in
-            the factors of these tokens.
+        fill: called with a slice of the tokens, an array (c, width) and one (p, width) for each
+            axis, it puts in the columns and the factors of these tokens.
     """
-    c, n = columns.shape
 
     def part(chunk: slice) -> Array:
         total = np.zeros((int(np.prod(counts[:-1])), c * counts[-1]))
-        room, last = [np.empty((p, WIDTH)) for p in counts], np.empty((c, counts[-1], WIDTH))
+        room, last = [np.empty((p, WIDTH)) for p in (c, *counts)], np.empty((c, counts[-1], WIDTH))
         for one in slices(chunk.start, chunk.stop, WIDTH):
             width = one.stop - one.start
-            factors = [factor[:, :width] for factor in room]
-            fill(one, factors)
+            columns, *factors = (array[:, :width] for array in room)
+            fill(one, columns, factors)
             if len(factors) == 1:
-                total[0] += (columns[:, one] @ factors[0].T).ravel()
+                total[0] += (columns @ factors[0].T).ravel()
                 continue
-            np.multiply(columns[:, None, one], factors[-1], out=last[:, :, :width])
+            np.multiply(columns[:, None], factors[-1], out=last[:, :, :width])
             total += _products(factors[:-1]) @ last.reshape(-1, WIDTH)[:, :width].T
         return total
 
@@ -252,17 +276,17 @@ def coefficients_of(values: Array) -> Array:
     return values
 
 
-def at_targets(units: Array, coefficients: Array, put: Callable[[slice, Array], None]) -> None:
-    """Call `put` with slices of points (d, n) of [-1, 1]^d and the functions there, (c, width)."""
+def at_targets(targets: InBox, coefficients: Array, put: Callable[[slice, Array], None]) -> None:
+    """Call `put` with slices of the targets and the functions on their box there, (c, width)."""
     c, *counts = coefficients.shape
     table = np.moveaxis(coefficients, -1, 1).reshape(c * counts[-1], -1)
-    n = units.shape[1]
+    n = len(targets.points)
 
     def fill(chunk: slice) -> None:
         room, inner = np.empty((max(counts), len(counts), WIDTH)), np.empty((len(table), WIDTH))
         for rows in slices(chunk.start, chunk.stop, WIDTH):
             width = rows.stop - rows.start
-            along = polynomials(units[:, rows], max(counts), room[:, :, :width])
+            along = polynomials(targets.units(rows), max(counts), room[:, :, :width])
             factors = [along[:p, a] for a, p in enumerate(counts)]
             if len(factors) == 1:
                 put(rows, coefficients @ factors[0])

@@ -18,6 +18,7 @@ import numpy as np
 from transpde.checks import Array
 from transpde.kernels.blocks import box
 from transpde.kernels.nodes import (
+    InBox,
     Nodes,
     at_targets,
     coefficients_of,
@@ -94,45 +95,31 @@ def doubly_interpolated_sums(
     t: Array, y: Array, columns: Array, function: Function, nodes: BothSides
 ) -> Array:
     """Return the sums (m, c) of columns (c, n) times function(t.y), for targets t and keys y."""
-    at_keys, at_points = _in_box(y), _in_box(t)
+    keys, targets, c = InBox.of(y), InBox.of(t), len(columns)
 
-    def fill(some: slice, factors: list[Array]) -> None:
-        for u, factor in zip(at_keys.units, factors, strict=True):
-            polynomials(u[some], len(factor), factor)
+    def fill(some: slice, here: Array, factors: list[Array]) -> None:
+        here[...] = columns[:, some]
+        for u, factor in zip(keys.units(some), factors, strict=True):
+            polynomials(u, len(factor), factor)
 
-    carried = tensor_sums(columns, nodes.keys.counts, fill)
+    carried = tensor_sums(len(y), c, nodes.keys.counts, fill)
     for axis, p in enumerate(nodes.keys.counts, start=1):
         carried = np.moveaxis(np.tensordot(from_values(p), carried, axes=(0, axis)), 0, axis)
-    places = at_keys.grid(nodes.keys)
+    places = _grid(keys, nodes.keys)
     between = PointwiseSum(np.eye(t.shape[1]), None, places, np.ones(len(places)), function)
-    c, targets = len(columns), at_points.grid(nodes.targets)
-    found = between.mean(targets, carried.reshape(c, -1).T)
+    found = between.mean(_grid(targets, nodes.targets), carried.reshape(c, -1).T)
     coefficients = coefficients_of(found.T.reshape(c, *nodes.targets.counts))
     result = np.empty((len(t), c))
 
     def put(rows: slice, values: Array) -> None:
         result[rows] = values.T
 
-    at_targets(at_points.units, coefficients, put)
+    at_targets(targets, coefficients, put)
     return result
 
 
-class _InBox(NamedTuple):
-    """Points (d, n) in the units of their box, [-1, 1]^d."""
-
-    units: Array
-    centre: Array
-    half: Array
-
-    def grid(self, nodes: Nodes) -> Array:
-        """Return the nodes as points, the last axis fastest."""
-        places = [places_of(p) for p in nodes.counts]
-        units = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1)
-        return self.centre + self.half * units.reshape(-1, len(places))
-
-
-def _in_box(points: Array) -> _InBox:
-    centre, half = box(points)
-    units = np.subtract(points.T, centre[:, None], order="C")
-    units /= np.where(half > 0, half, 1.0)[:, None]
-    return _InBox(units, centre, half)
+def _grid(inside: InBox, nodes: Nodes) -> Array:
+    """Return the nodes of a box as points, the last axis fastest."""
+    places = [places_of(p) for p in nodes.counts]
+    units = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1)
+    return inside.centre + inside.half * units.reshape(-1, len(places))

@@ -238,8 +238,7 @@ def _tile_sums(
         counts, queries, found = seen.counts[rows], left[rows], sums[rows]
         tile = np.empty((len(counts), max(TILE // len(counts), NARROWEST)))
         for some in slices(0, int(counts[-1]), tile.shape[1]):
-            scores = tile[:, : some.stop - some.start]
-            np.matmul(queries, right[:, some], out=scores)
+            scores = np.matmul(queries, right[:, some], out=tile[:, : some.stop - some.start])
             if counts[0] < some.stop:
                 scores[np.arange(some.start, some.stop) >= counts[:, None]] = -np.inf
             weigh(scores)
@@ -250,7 +249,8 @@ def _tile_sums(
             else:
                 found += scores.dot(across[some])
 
-    in_threads(fill, row_tiles(len(left)), TILED * len(left) * right.shape[1])
+    work = TILED * len(left) * right.shape[1]
+    in_threads(fill, row_tiles(len(left), work), work)
     return sums
 
 
