@@ -1,5 +1,6 @@
 """Interpolated, separable and factored sums against exact ones: within tolerance, or exact."""
 
+import time
 import tracemalloc
 
 import numpy as np
@@ -393,6 +394,48 @@ def test_an_error_in_a_thread_is_the_callers(bad, monkeypatch):
     assert in_threads(lambda k: in_threads(abs, [-k, k], 10**9), range(9), 10**9) == [
         [k, k] for k in range(9)
     ]
+
+
+def test_an_error_in_a_thread_stops_the_others(monkeypatch):
+    monkeypatch.setattr("transpde.kernels.blocks._processors", lambda: 2)
+    begun = []
+
+    def task(k):
+        begun.append(k)
+        if k == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.01)
+
+    with pytest.raises(KeyboardInterrupt):
+        in_threads(task, range(1000), 10**9)
+    assert len(begun) < 500
+
+
+def test_no_sum_is_lost_where_many_are_made():
+    """A weight of 1e-290, an exponential of 1e286 and a value of 2^-199; sizes of 2^198."""
+    s = 2.0**-199
+    y, w = np.zeros((300, 1)), np.ones(300)
+    y[-1], w[-1] = s, 1e-290
+    head = tp.Unnormalized([[1.0]], [[1 / s]], [[1.0]])
+    field = head(tp.Particles(y, w / w.sum()), method="exact")
+    x = np.linspace(600, 690, 300)[:, None]
+    np.testing.assert_allclose(field(x)[-1], field(x[-1]), rtol=1e-12)
+    assert field(x)[-1] > 1e-54
+
+    y = np.ones((300, 2))
+    y[:, 1] = 2.0**198 * np.where(np.arange(300) % 2, 1, -1)
+    head = tp.Unnormalized([[1.0, 0.0]], [[1.0, 0.0]], np.eye(2))
+    x = np.column_stack([np.linspace(600, 650, 300), np.zeros(300)])
+    found = head(tp.Particles(y), method="exact")(x)
+    np.testing.assert_allclose(found[:, 0], np.exp(x[:, 0]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["exact", "interpolated", "auto"])
+@pytest.mark.parametrize("kind", [tp.Softmax, tp.L2, tp.Unnormalized, tp.Sigmoid, tp.Sinkhorn])
+def test_no_target_has_no_velocity(kind, method):
+    tokens = tp.Particles(cloud("ball", 600, 2, 1.0, 0))
+    field = kind(np.eye(2), np.eye(2), np.eye(2))(tokens, method=method)
+    assert field(np.empty((0, 2))).shape == (0, 2)
 
 
 def test_seen_counts_tokens_at_or_before():

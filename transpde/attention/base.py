@@ -48,7 +48,8 @@ class Attention(Unchanging, ABC):
                 them. "auto": whichever costs less, exact for fewer than 512 tokens, or 2048
                 behind a mask and from four dimensions on.
             tol: the largest error of a method that is not exact, relative to the largest sum
-                before `value` multiplies it, measured from zero and from the middle of the tokens.
+                before `value` multiplies it, measured from zero and, of means (softmax, L2,
+                Sinkhorn), also from the middle of the tokens.
 
         Raises:
             TypeError: a kind of measure for which this attention has no field.

@@ -28,7 +28,7 @@ __all__ = [
     "token_blocks",
 ]
 
-ROWS, FEWEST = 512, 32  # targets of a tile
+ROWS, FEWEST = 512, 20  # targets of a tile
 TOKENS = 2048  # of a block whose terms fit in a cache
 # Nanoseconds from which it pays to tell BLAS that one thread is enough, and from which threads win
 # more than they cost; more than a few only wait for memory.
@@ -87,12 +87,13 @@ def across(points: Array, centre: Array) -> Array:
 
 
 def row_tiles(m: int, work: float) -> list[slice]:
-    """Return slices of at most `ROWS` of m rows, alike, which threads share where it pays.
+    """Return slices of m rows of about one length, which is at most `ROWS`.
 
-    The work is in nanoseconds.
+    Where so many nanoseconds of work are worth several threads, they are enough for these, and of
+    at least `FEWEST` rows.
     """
-    shared = min(MOST_THREADS, -(-m // FEWEST)) if work >= WORTH_THREADS else 1
-    return slices(0, m, -(-m // max(-(-m // ROWS), shared)))
+    shared = min(MOST_THREADS, m // FEWEST) if work >= WORTH_THREADS else 1
+    return slices(0, m, -(-m // max(-(-m // ROWS), shared, 1)) or 1)
 
 
 def token_blocks(n: int) -> list[slice]:
@@ -125,11 +126,16 @@ def in_threads(
     with one_blas_thread():
         if work < WORTH_THREADS or workers < 2:
             return [task(part) for part in parts]
-        left, found = iter(enumerate(parts)), [None] * len(parts)
+        left, found = enumerate(parts), [None] * len(parts)
 
         def share() -> None:
-            for i, part in left:  # to each part one thread: an iterator gives nothing twice
-                found[i] = task(part)
+            try:
+                for i, part in left:  # each part goes to one thread
+                    found[i] = task(part)
+            except BaseException:  # an interrupt, too: nothing more is begun
+                for _ in left:
+                    pass
+                raise
 
         with ThreadPoolExecutor(workers - 1) as pool:
             # In a copy of the context: what numpy is set to do with overflow holds there too.

@@ -73,7 +73,8 @@ def token_mean(
 
     The values have the leading axes of the stack.
     """
-    if how.method == "exact" or (how.method == "auto" and _few(x, values, order)):
+    exact = how.method == "exact" or not x.size
+    if exact or (how.method == "auto" and _few(x, values, order)):
         return sums.mean(x, values, order)
     if values.ndim > 2:
         cases = [
@@ -211,8 +212,9 @@ def reduced(sums: SoftmaxSum, x: Array) -> tuple[Array, Array, Array]:
     """
     middle, keys = box(x)[0], across(sums.keys, box(sums.keys)[0])
     bias = sums.bias + sums.queries(middle) @ keys
-    axes = _axes(sums.query.T @ (keys @ keys.T) @ sums.query).T
-    return (axes @ across(x, middle)).T, (axes @ sums.query.T @ keys).T, bias
+    y = sums.query.T @ keys
+    axes = _axes(y @ y.T).T
+    return (axes @ across(x, middle)).T, (axes @ y).T, bias
 
 
 def _axes(products: Array) -> Array:

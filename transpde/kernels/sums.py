@@ -47,7 +47,7 @@ LARGE = 400.0  # a power of two whose sums are far inside the range of numbers
 # Entries of a product up to which `matmul` keeps the interpreter, however long it takes, so that
 # threads wait for each other; `dot` never keeps it.
 KEPT = 500
-MODERATE = 200  # a power of two: values of sizes below it, and above its inverse, stay as they are
+MOST_POWER = 1000  # of two by which a column is divided: a float, as is its inverse
 LOST = 1e-200  # a sum that small, relative to its bound, may have lost terms
 
 
@@ -155,10 +155,8 @@ class TokenSum(Unchanging, ABC):
         )
         # No product of a small weight and a small value underflows where their sum does not.
         sizes = [np.maximum(column.max(), -column.min()) for column in values.T]
-        exponents = np.frexp(sizes)[1]
-        exponents[np.abs(exponents) < MODERATE] = 0
-        if exponents.any():
-            values = np.ldexp(values, -exponents)
+        exponents = np.clip(np.frexp(sizes)[1], -MOST_POWER, MOST_POWER)
+        values = np.multiply(values.T, np.ldexp(1.0, -exponents)[:, None], order="C").T
         sums = np.empty((len(x), values.shape[1]))
         sums[seen.targets] = self._exact(x[seen.targets], values[seen.tokens], seen)
         return np.ldexp(sums, exponents)
@@ -242,7 +240,7 @@ def _tile_sums(
             if counts[0] < some.stop:
                 scores[np.arange(some.start, some.stop) >= counts[:, None]] = -np.inf
             weigh(scores)
-            if one_by_one and found.size >= KEPT:
+            if one_by_one and found.size > KEPT:
                 found += np.matmul(scores, columns[:, some, None])[..., 0].T
             elif one_by_one:
                 found += np.stack([scores.dot(column[some]) for column in columns], axis=1)

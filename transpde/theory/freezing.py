@@ -29,7 +29,7 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
-from transpde.fields import quiet
+from transpde.fields import in_floats, quiet
 from transpde.kernels.fast import CHECKS, SEED
 from transpde.kernels.nodes import from_values, places_of
 from transpde.measures import Particles
@@ -50,7 +50,7 @@ def _share(name: str, value: Any) -> float:
     return float(number(name, value, "a number between 0 and 1", lambda x: LEAST <= x < 1))
 
 
-@quiet
+@in_floats
 def tilted_means(
     log_n: float, tilts: ArrayLike, *, draws: int, seed: int | np.random.Generator
 ) -> Array:
@@ -70,6 +70,7 @@ def tilted_means(
 
     Raises:
         ValueError: a logarithm or number of draws that is not positive.
+        OverflowError: tilts beyond floats.
 
     Source: ours (chapter on the mean-field limit).
 
@@ -202,12 +203,12 @@ def line_velocity(points: ArrayLike, tol: float = 1e-8) -> Array:
 
 def _by_panels(exact: Speed, x: Array, tol: float) -> Array | None:
     """Return the speeds at x from panels of nodes, or None where exact sums are better."""
+    places = np.concatenate([places_of(NODES), BETWEEN])
     low, high = float(x.min()), float(x.max())
     middle, budget, found = low / 2 + high / 2, len(x) / 2, np.empty(len(x))
-    if not 0 < high - low < np.inf or budget < NODES:
+    if not 0 < high - low < np.inf or budget < len(places):
         return None
     panels, scale = [(low, high, np.arange(len(x)))], 0.0
-    places = np.concatenate([places_of(NODES), BETWEEN])
     while panels:
         budget -= len(places) * len(panels)
         if budget < 0:
