@@ -31,8 +31,9 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
+from transpde.fields import in_floats
 from transpde.theory import retrieval
-from transpde.theory.retrieval import LARGEST, STEEPEST, discount_weights, in_floats
+from transpde.theory.retrieval import LARGEST, STEEPEST, discount_weights
 
 __all__ = ["CausalCircle", "Correlations", "retrieval_correlations"]
 

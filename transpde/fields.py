@@ -23,6 +23,7 @@ __all__ = [
     "VelocityField",
     "added",
     "evaluated",
+    "in_floats",
     "in_range",
     "out_of_range",
     "quiet",
@@ -42,6 +43,23 @@ def out_of_range(what: str) -> OverflowError:
         f"{what} leaves the range of floating point numbers, by itself or because a score does. "
         "Use smaller tokens or parameters."
     )
+
+
+def in_floats(function: F) -> F:
+    """Make a function of finite numbers raise `OverflowError` where no float holds its result."""
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        with np.errstate(all="ignore"):
+            found = function(*args, **kwargs)
+        if not np.isfinite(found).all():
+            raise OverflowError(
+                f"{function.__name__}: no float holds the result, or a number on the way to it. "
+                "Use smaller arguments."
+            )
+        return found
+
+    return cast(F, checked)
 
 
 def in_range(function: F) -> F:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from transpde.checks import Array, finite_array, finite_cases, of_kind, same_size
-from transpde.energy.scores import Tokens, factor_of, mobility_of, number, score_of
-from transpde.fields import AffineField, quiet
+from transpde.energy.scores import Tokens, factor_of, known, mobility_of, number, score_of
+from transpde.fields import AffineField, out_of_range, quiet
 from transpde.measures import Gaussian
 
 __all__ = [
@@ -36,6 +36,7 @@ def twisted_energy(measure: Tokens, score: Any) -> float | Array:
     Raises:
         ValueError: a score that is not symmetric, or of another dimension than the measure.
         TypeError: a measure of another kind.
+        OverflowError: a number that no float holds.
 
     Source: `castin2025unified`; in this form ours (chapter on gradient flows).
 
@@ -47,7 +48,9 @@ def twisted_energy(measure: Tokens, score: Any) -> float | Array:
     """
     A = score_of(measure, score)
     X = factor_of(measure)
-    return number(-0.25 * (X.mT @ A @ X) ** 2, axes=(-2, -1))
+    with np.errstate(all="ignore"):
+        energy = -0.25 * ((X.mT @ A @ X) ** 2).sum(axis=(-2, -1))
+    return number(known(energy, X))
 
 
 @quiet
@@ -67,6 +70,7 @@ def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> fl
         ValueError: a score that is not symmetric, a mobility that is not positive definite,
             another dimension than that of the measure.
         TypeError: a measure of another kind.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on gradient flows).
 
@@ -79,9 +83,11 @@ def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> fl
     """
     A, M = score_of(measure, score), mobility_of(measure, mobility)
     X = factor_of(measure)
-    AX = A @ X
-    pull = AX @ (X.mT @ AX)  # C X
-    return number(pull * (M @ pull), axes=(-2, -1))
+    with np.errstate(all="ignore"):
+        AX = A @ X
+        pull = AX @ (X.mT @ AX)  # C X
+        rate = (pull * (M @ pull)).sum(axis=(-2, -1))
+    return number(known(rate, X))
 
 
 @quiet
@@ -150,6 +156,7 @@ def bures_gradient(measure: Tokens, gradient: ArrayLike, mobility: Any = None) -
         ValueError: a gradient that is not symmetric, a mobility that is not positive definite,
             another dimension than that of the measure.
         TypeError: a measure of another kind.
+        OverflowError: a number that no float holds.
 
     Source: `bhatia2019bures`; with a mobility ours (chapter on gradient flows).
 
@@ -161,8 +168,12 @@ def bures_gradient(measure: Tokens, gradient: ArrayLike, mobility: Any = None) -
         array([2., 4.])
     """
     G, M = score_of(measure, gradient, "gradient"), mobility_of(measure, mobility)
-    B = 2 * M @ G
-    return AffineField(B, -(B @ measure.mean[..., None])[..., 0])
+    with np.errstate(all="ignore"):
+        B = 2 * M @ G
+        u = (B @ measure.mean[..., None])[..., 0]
+    if not np.isfinite(B).all() or not (np.isfinite(u) | ~np.isfinite(measure.mean)).all():
+        raise out_of_range("gradient: the field")
+    return AffineField(B, -u)
 
 
 @quiet

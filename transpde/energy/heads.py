@@ -10,7 +10,7 @@ from scipy.interpolate import make_interp_spline
 
 from transpde.attention import Attention, HeadDescent
 from transpde.checks import Array, brief, function, of_kind, same_size
-from transpde.energy.scores import mean_of, number
+from transpde.energy.scores import known, mean_of, number
 from transpde.fields import out_of_range, quiet
 from transpde.measures import Particles
 from transpde.schedules import Schedule
@@ -33,6 +33,7 @@ def heads_energy(measure: Particles, scores: Any) -> Any:
     Raises:
         ValueError: scores that are not symmetric, or of another dimension than the measure.
         TypeError: a measure of another kind.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on heads that change in time).
 
@@ -42,9 +43,11 @@ def heads_energy(measure: Particles, scores: Any) -> Any:
         >>> heads_energy(tp.Particles([[0.0]]), [[[1.0]], [[2.0]]])
         0.5
     """
-    with np.errstate(over="ignore"):
-        Z = np.exp(_partitions(measure, _heads(measure, scores)))
-        return number(mean_of(measure, Z.mean(axis=-2)) / 2)
+    head = _heads(measure, scores)
+    with np.errstate(all="ignore"):
+        Z = np.exp(_partitions(measure, head))
+        energy = mean_of(measure, Z.mean(axis=-2)) / 2
+    return number(known(energy, measure.points))
 
 
 @quiet
@@ -68,6 +71,7 @@ def heads_power(measure: Particles, scores: Any, rates: Any) -> Any:
         ValueError: scores or rates that are not symmetric, or of another dimension than the
             measure; rates of another shape than the scores.
         TypeError: a measure of another kind.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on heads that change in time).
 
@@ -83,13 +87,14 @@ def heads_power(measure: Particles, scores: Any, rates: Any) -> Any:
             f"rates: must have the shape of scores, {head.scores.shape}; got "
             f"{turned.scores.shape}."
         )
-    x, pulls = measure.points[..., None, :, :], _means(measure, head) @ turned.scores.mT
-    logs = _partitions(measure, head) + measure.log_weights[..., None, :]
-    most = np.max(logs, axis=(-2, -1), keepdims=True)
-    each = np.exp(logs - most) * (x * pulls).sum(axis=-1) / (2 * logs.shape[-2])
-    total = each.sum(axis=(-2, -1))
-    with np.errstate(over="ignore", invalid="ignore"):
-        return number(np.where(total == 0, 0.0, total * np.exp(most[..., 0, 0])))
+    with np.errstate(all="ignore"):
+        x, pulls = measure.points[..., None, :, :], _means(measure, head) @ turned.scores.mT
+        logs = _partitions(measure, head) + measure.log_weights[..., None, :]
+        most = np.max(logs, axis=(-2, -1), keepdims=True)
+        each = np.exp(logs - most) * (x * pulls).sum(axis=-1) / (2 * logs.shape[-2])
+        total = each.sum(axis=(-2, -1))
+        power = np.where(total == 0, 0.0, total * np.exp(most[..., 0, 0]))
+    return number(known(power, measure.points))
 
 
 @quiet

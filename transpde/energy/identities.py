@@ -10,7 +10,7 @@ from scipy.interpolate import make_interp_spline
 
 from transpde.attention import Attention
 from transpde.checks import Array, finite_array, function, of_kind
-from transpde.energy.scores import number
+from transpde.energy.scores import known, number
 from transpde.fields import evaluated, quiet
 from transpde.measures import Particles
 from transpde.trajectories import Trajectory
@@ -127,6 +127,7 @@ def gradient_defect(measure: Particles, attention: Any) -> float | Array:
     Raises:
         TypeError: a measure of another kind.
         ValueError: a weight of zero.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on gradient flows).
 
@@ -147,10 +148,11 @@ def gradient_defect(measure: Particles, attention: Any) -> float | Array:
         v = w[..., None] * evaluated(attention(moved), moved.points, moved.positions)
         return v.reshape(*measure.stack, -1)
 
-    J = np.moveaxis(_differences(momenta, measure.points), 0, -1)
-    odd, even = (np.linalg.norm(M, axis=(-2, -1)) for M in (J - J.mT, J + J.mT))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return number(np.where(odd == 0, 0.0, odd / even))
+    with np.errstate(all="ignore"):
+        J = np.moveaxis(_differences(momenta, measure.points), 0, -1)
+        odd, even = (np.linalg.norm(M, axis=(-2, -1)) for M in (J - J.mT, J + J.mT))
+        defect = np.where(odd == 0, 0.0, odd / even)
+    return number(known(defect, measure.points))
 
 
 def _weighted(measure: Any) -> Array:

@@ -9,8 +9,8 @@ import numpy as np
 
 from transpde.attention import Sinkhorn, Unnormalized
 from transpde.checks import Array, flag, positive_number
-from transpde.energy.scores import Tokens, factor_of, kinetic, mean_of, number, score_of
-from transpde.fields import quiet
+from transpde.energy.scores import Tokens, factor_of, kinetic, known, mean_of, number, score_of
+from transpde.fields import quiet, silent
 from transpde.kernels import Evaluation, SoftmaxSum, potential
 from transpde.measures import Gaussian, Particles
 
@@ -40,6 +40,7 @@ def interaction_energy(measure: Tokens, score: Any) -> float | Array:
     Raises:
         ValueError: a score that is not symmetric, or of another dimension than the measure.
         TypeError: a measure of another kind.
+        OverflowError: a number that no float holds.
 
     Source: `sander2022sinkformers`; on Gaussians ours (chapter on gradient flows).
 
@@ -54,8 +55,9 @@ def interaction_energy(measure: Tokens, score: Any) -> float | Array:
         axes = _axes(measure, A)
         with np.errstate(over="ignore"):
             return number(0.5 * np.exp(axes.log_mass))
-    with np.errstate(over="ignore"):
-        return number(mean_of(measure, _partition(measure, A)) / 2)
+    with np.errstate(all="ignore"):
+        energy = mean_of(measure, _partition(measure, A)) / 2
+    return number(known(energy, measure.points))
 
 
 @quiet
@@ -100,7 +102,7 @@ def interaction_dissipation(
     return number(np.where(np.isnan(rate), np.inf, rate))
 
 
-@quiet
+@silent
 def sinkhorn_energy(measure: Tokens, score: Any, epsilon: float = 1.0) -> float | Array:
     r"""Return the Sinkhorn energy $F(\mu) = -\frac12\iint\kappa\log(\kappa/\kappa_0)\,d\mu d\mu$.
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from transpde.checks import Array, definite_matrix, same_size, symmetric_matrix
+from transpde.fields import out_of_range
 from transpde.measures import Gaussian, Particles
 
 __all__ = ["Tokens", "factor_of", "kinetic", "mean_of", "mobility_of", "number", "score_of"]
@@ -66,6 +67,13 @@ def kinetic(measure: Any, attention: Any) -> Any:
 def mean_of(measure: Particles, values: Array) -> Array:
     """Return the integral of values at tokens; those without weight have no part in it."""
     return np.vecdot(measure.weights, np.where(measure.weights > 0, values, 0.0))
+
+
+def known(found: Array, given: Array) -> Array:
+    """Return a number for each case (..., n, d), or raise where a finite case has none."""
+    if (np.isnan(found) & np.isfinite(given).all(axis=(-2, -1))).any():
+        raise out_of_range("measure: a number on the way to the energy")
+    return found
 
 
 def number(value: Any, axes: tuple[int, ...] = ()) -> Any:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from transpde.checks import Array, finite_array, frozen, generator, positive_integer, same_size
 from transpde.checks import function as a_function
-from transpde.fields import VelocityField, evaluated, quiet
+from transpde.fields import VelocityField, evaluated, quiet, silent
 from transpde.measures.base import Measure
 from transpde.measures.gaussian import Gaussian
 from transpde.measures.particles import Particles
@@ -192,7 +192,7 @@ class Grid(Measure):
         return tuple(_centres(e) for e in self.edges)
 
     @property
-    @quiet
+    @silent
     def masses(self) -> Array:
         """The mass of each cell, of the shape of the density."""
         return self.density * _volumes(self.edges)

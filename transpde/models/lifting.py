@@ -9,7 +9,7 @@ import numpy as np
 from transpde.attention import Masked, MultiHead, Softmax
 from transpde.attention.composed import reachable
 from transpde.checks import Array, finite_array, flag, generator, of_kind, single_case
-from transpde.fields import quiet
+from transpde.fields import in_floats
 from transpde.measures import Particles
 
 __all__ = ["lift", "score_spread", "twin"]
@@ -40,7 +40,7 @@ def lift(points: Any) -> Array:
     return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
 
 
-@quiet
+@in_floats
 def score_spread(
     head: Softmax | Masked | MultiHead, measure: Particles, each: bool = False
 ) -> Any:
@@ -62,6 +62,7 @@ def score_spread(
     Raises:
         TypeError: another attention, a measure that is not Particles, `each` not a truth value.
         ValueError: tokens of another dimension, a stack, no positions for a masked head.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on seventy-two heads).
 

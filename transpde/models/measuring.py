@@ -95,10 +95,11 @@ def mean_cosine(points: Any) -> float:
         0.0
     """
     x = finite_array("points", points, "n d")
-    lengths = np.linalg.norm(x, axis=1, keepdims=True)
-    if len(x) < 2 or not lengths.min() > 0:
+    sizes = np.abs(x).max(axis=1, keepdims=True)
+    if len(x) < 2 or not sizes.min() > 0:
         raise ValueError(f"points: must be at least two tokens, none zero; got {len(x)} tokens.")
-    total = (x / lengths).sum(axis=0)
+    x = x / sizes
+    total = (x / np.linalg.norm(x, axis=1, keepdims=True)).sum(axis=0)
     return float((total @ total - len(x)) / (len(x) * (len(x) - 1)))
 
 

@@ -27,6 +27,7 @@ from transpde.checks import (
     same_size,
     text,
 )
+from transpde.fields import in_floats
 from transpde.measures import Particles
 from transpde.models.blocks import Block, Layout, Norm
 from transpde.models.lifting import lift
@@ -290,6 +291,7 @@ class Model(Unchanging):
         output = self.layout.finish(self.weights, path[-1]) if norm else path[-1]
         return TokenPath(frozen(np.array(path)), frozen(output), self.layout.causal)
 
+    @in_floats
     def layer(
         self,
         layer: int,

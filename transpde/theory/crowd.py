@@ -93,7 +93,8 @@ def waking_rate(first_variation: Any, mass: float) -> float:
     """
     g = finite_array("first_variation", first_variation, "d d")
     same_size("first_variation", g.shape[1], "its rows", g.shape[0], "number of columns")
-    return float(positive_number("mass", mass) * (g**2).sum())
+    with np.errstate(over="ignore"):
+        return float(positive_number("mass", mass) * (g**2).sum())
 
 
 @quiet

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from transpde.attention import L2, Attention
 from transpde.checks import Array
-from transpde.fields import quiet
+from transpde.fields import out_of_range, quiet
 from transpde.measures import Gaussian
 from transpde.theory import one_key, riccati
 from transpde.theory.explosion import softmax_time
@@ -56,6 +56,7 @@ def closed_form_covariance(
         ValueError: a time at or after the blow-up of a single Gaussian (the message says when),
             a negative time, dimensions or leading axes that do not fit.
         TypeError: something that is not an attention, or not a Gaussian.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on covariance dynamics).
 
@@ -85,7 +86,11 @@ def _covariance(parts: HeadSum, found: Scores, gaussian: Gaussian, t: float) -> 
         end = softmax_time(found, gaussian)
         if not stack and t >= end:
             raise _too_late(t, float(end))
-        values, U = np.linalg.eigh(gram(X, A))
+        with np.errstate(all="ignore"):
+            form = gram(X, A)
+        if np.isfinite(X).all() and not np.isfinite(form).all():
+            raise out_of_range("gaussian: a score")
+        values, U = np.linalg.eigh(form)
         noise = np.linalg.norm(
             np.ldexp(found.noise, found.exponent[..., None, None]), axis=(-2, -1)
         )

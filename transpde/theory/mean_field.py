@@ -184,7 +184,8 @@ def masked_bounds(attention: Attention, radius: float, p: float = 2.0) -> Lipsch
         factor = lipschitz_bounds(masked, radius, p).in_measure
         if isinstance(head, Softmax):
             alpha = spectral_norm(head.key.T @ head.query) * float(radius) ** 2
-            factor = spectral_norm(head.value) * float(np.exp(_least_log(alpha, float(p))))
+            with np.errstate(over="ignore"):  # a bound may be infinite
+                factor = spectral_norm(head.value) * float(np.exp(_least_log(alpha, float(p))))
         total += float(factor or 0.0)
     return LipschitzBounds(plain.in_space, total)
 

@@ -25,7 +25,7 @@ from transpde.checks import (
     of_kind,
     positive_number,
 )
-from transpde.fields import quiet
+from transpde.fields import in_floats, quiet
 from transpde.measures import Axial
 from transpde.measures.axial import order_of, sphere_dimension
 from transpde.theory.head_sums import times_from_zero
@@ -194,7 +194,7 @@ def two_cluster_threshold(heavier: float, lighter: float) -> float:
     return float(_log_ratio(m0, m1) / 2)
 
 
-@quiet
+@in_floats
 def arc_rate(beta: float, heavier: float, lighter: float, normalized: bool = True) -> float:
     r"""Return the rate at which a narrow arc about the lighter of two opposite points contracts.
 
@@ -210,6 +210,7 @@ def arc_rate(beta: float, heavier: float, lighter: float, normalized: bool = Tru
     Raises:
         ValueError: a negative inverse temperature; masses that are not positive, or m0 < m1.
         TypeError: a flag that is none.
+        OverflowError: a rate that no float holds.
 
     Source: ours (chapter on quantitative clustering).
     """
@@ -219,7 +220,7 @@ def arc_rate(beta: float, heavier: float, lighter: float, normalized: bool = Tru
     return float(m1 * np.exp(b) - m0 * np.exp(-b))
 
 
-@quiet
+@in_floats
 def mode_rates(beta: float, dimension: int, degrees: Any, normalized: bool = True) -> Array:
     r"""Return the rates at which spherical harmonics grow from the uniform law, for V = I.
 
@@ -238,6 +239,7 @@ def mode_rates(beta: float, dimension: int, degrees: Any, normalized: bool = Tru
         ValueError: an inverse temperature that is not positive, a dimension below two, negative
             degrees.
         TypeError: a flag that is none.
+        OverflowError: a rate that no float holds.
 
     Source: ours (chapter on quantitative clustering), by the formula of Funk and Hecke.
 
@@ -255,8 +257,7 @@ def mode_rates(beta: float, dimension: int, degrees: Any, normalized: bool = Tru
     logs = gammaln(d / 2) - gammaln(order + 1) + (degree - 1) * np.log(b / 2) - np.log(2)
     logs = logs + log_average(order, b)
     logs = logs + (-log_average(d / 2 - 1, b) if flag("normalized", normalized) else b)
-    with np.errstate(over="ignore"):
-        rates = degree * (degree + d - 2) * np.exp(np.where(degree > 0, logs, 0.0))
+    rates = degree * (degree + d - 2) * np.exp(np.where(degree > 0, logs, 0.0))
     return frozen(np.asarray(rates))
 
 

@@ -26,7 +26,7 @@ from transpde.checks import (
     probability_weights,
     same_size,
 )
-from transpde.fields import quiet
+from transpde.fields import quiet, silent
 from transpde.theory.head_sums import times_from_zero
 
 __all__ = [
@@ -324,7 +324,7 @@ def _mass_at(b: float, kappa: float) -> float:
     return float(expit(2 * b + np.log(y + np.sqrt(gap * (y + shrunk)))))
 
 
-@quiet
+@silent
 def cone_bound(eigenvalues: ArrayLike, coordinates: ArrayLike, time: ArrayLike) -> Array | None:
     r"""Return a bound on the transverse ratios of tokens in a half sphere, for any attention.
 
@@ -363,7 +363,7 @@ def cone_bound(eigenvalues: ArrayLike, coordinates: ArrayLike, time: ArrayLike) 
     return np.asarray(ratios * np.exp(-delta * gaps * t[..., None]))
 
 
-@quiet
+@silent
 def mixed_states(eigenvalues: ArrayLike, counts: ArrayLike, beta: float = 1.0) -> Array:
     r"""Return all equilibria with m tokens on u and k on each of $qu\pm\sqrt{1-q^2}\,v$, by q.
 

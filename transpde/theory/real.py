@@ -28,7 +28,7 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
-from transpde.fields import quiet
+from transpde.fields import in_floats, out_of_range, quiet
 
 __all__ = [
     "GainAxis",
@@ -57,7 +57,7 @@ def _head(queries: Any, keys: Any, values: Any) -> tuple[Array, Array, Array]:
     return q, kappa, v
 
 
-@quiet
+@in_floats
 def affine_share(queries: ArrayLike, outputs: ArrayLike, leave_one_out: bool = True) -> float:
     r"""Return which share of a head's outputs the best affine map of its queries explains.
 
@@ -78,6 +78,7 @@ def affine_share(queries: ArrayLike, outputs: ArrayLike, leave_one_out: bool = T
         ValueError: other shapes, a query that the others do not determine (as with fewer queries
             than coefficients), outputs that are all equal but for rounding.
         TypeError: a flag that is no truth value.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on seventy-two heads).
 
@@ -104,7 +105,7 @@ def affine_share(queries: ArrayLike, outputs: ArrayLike, leave_one_out: bool = T
     return explained_share(o, o - residuals)
 
 
-@quiet
+@in_floats
 def explained_share(outputs: ArrayLike, predicted: ArrayLike) -> float:
     r"""Return $1 - \sum_i|o_i-p_i|^2/\sum_i|o_i-\bar o|^2$: which share predictions explain.
 
@@ -125,13 +126,15 @@ def explained_share(outputs: ArrayLike, predicted: ArrayLike) -> float:
     o, p = finite_array("outputs", outputs, "n l"), finite_array("predicted", predicted, "n l")
     for axis, name in enumerate(("number of rows", "number of columns")):
         same_size("predicted", p.shape[axis], "outputs", o.shape[axis], name)
+    size = max(np.abs(o).max(), np.abs(p).max()) or 1.0  # the share is that of smaller numbers
+    o, p = o / size, p / size
     total = ((o - o.mean(axis=0)) ** 2).sum()
     if not total > (100 * np.finfo(float).eps) ** 2 * (o**2).sum():
         raise ValueError("outputs: must not be all equal; got a variance of 0 but for rounding.")
     return float(1.0 - ((o - p) ** 2).sum() / total)
 
 
-@quiet
+@in_floats
 def gaussian_outputs(
     queries: ArrayLike, keys: ArrayLike, values: ArrayLike, exact: int = 0
 ) -> Array:
@@ -152,6 +155,7 @@ def gaussian_outputs(
 
     Raises:
         ValueError: other shapes, r that is not from 0 to n - 1.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on seventy-two heads).
 
@@ -176,7 +180,7 @@ def gaussian_outputs(
     return found
 
 
-@quiet
+@in_floats
 def third_cumulant(
     queries: ArrayLike, keys: ArrayLike, values: ArrayLike, inverse_temperature: float = 0.0
 ) -> Array:
@@ -197,6 +201,7 @@ def third_cumulant(
 
     Raises:
         ValueError: other shapes, t that is not finite.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on seventy-two heads).
 
@@ -214,7 +219,7 @@ def third_cumulant(
     return found
 
 
-@quiet
+@in_floats
 def stein_slope(queries: ArrayLike, keys: ArrayLike, values: ArrayLike) -> Array:
     r"""Return the mean slope of a head over queries: $E[\operatorname{Cov}_P(v, \kappa)]$.
 
@@ -231,6 +236,7 @@ def stein_slope(queries: ArrayLike, keys: ArrayLike, values: ArrayLike) -> Array
 
     Raises:
         ValueError: other shapes.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on seventy-two heads).
 
@@ -245,7 +251,7 @@ def stein_slope(queries: ArrayLike, keys: ArrayLike, values: ArrayLike) -> Array
     return both - (P @ v).T @ (P @ kappa) / len(q)
 
 
-@quiet
+@in_floats
 def sink_covariance(
     share: float, sink: ArrayLike, mean: ArrayLike, covariance: ArrayLike
 ) -> Array:
@@ -262,6 +268,7 @@ def sink_covariance(
 
     Raises:
         ValueError: a share that is not from 0 to 1, other shapes, no covariance.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on seventy-two heads).
 
@@ -278,7 +285,7 @@ def sink_covariance(
     return (1 - pi) * S + pi * (1 - pi) * np.outer(y - m, y - m)
 
 
-@quiet
+@in_floats
 def tilted_mean_covariance(
     covariance: ArrayLike, tilt: ArrayLike, other: ArrayLike | None = None
 ) -> Array:
@@ -294,6 +301,7 @@ def tilted_mean_covariance(
 
     Raises:
         ValueError: other shapes, no covariance.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on seventy-two heads).
 
@@ -310,7 +318,7 @@ def tilted_mean_covariance(
     return np.exp(a @ S @ b) * (S + np.outer(S @ b, S @ a))
 
 
-@quiet
+@in_floats
 def slope_share(queries: ArrayLike, keys: ArrayLike, values: ArrayLike) -> float:
     r"""Return $\rho = E|Cq|^2/(\sigma^2\operatorname{tr}\operatorname{Cov}(v))$ of a head.
 
@@ -323,6 +331,7 @@ def slope_share(queries: ArrayLike, keys: ArrayLike, values: ArrayLike) -> float
 
     Raises:
         ValueError: other shapes, scores or values that do not vary.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on seventy-two heads).
 
@@ -396,7 +405,7 @@ def freezing_spreads(n: int) -> tuple[float, float]:
     return last / 2, last
 
 
-@quiet
+@in_floats
 def impossible_share(queries: ArrayLike, keys: ArrayLike) -> float:
     r"""Return the share of queries for which the Gaussian law leaves the hull of the tokens.
 
@@ -409,6 +418,7 @@ def impossible_share(queries: ArrayLike, keys: ArrayLike) -> float:
 
     Raises:
         ValueError: other shapes.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on seventy-two heads).
 
@@ -419,10 +429,12 @@ def impossible_share(queries: ArrayLike, keys: ArrayLike) -> float:
     """
     q, kappa, _ = _head(queries, keys, keys)
     scores = q @ (kappa - kappa.mean(axis=0)).T
+    if not np.isfinite(scores).all():
+        raise out_of_range("queries: a score")
     return float(((scores**2).mean(axis=1) > scores.max(axis=1)).mean())
 
 
-@quiet
+@in_floats
 def collapse_bound(attention: Attention, diameter: Any, lifted: bool = False) -> float | Array:
     r"""Return the largest diameter of a head's outputs: $\|V\|\tanh(\|A\|\delta^2/4)\,\delta$.
 
@@ -439,6 +451,7 @@ def collapse_bound(attention: Attention, diameter: Any, lifted: bool = False) ->
     Raises:
         TypeError: another attention (behind a mask, tokens see different measures).
         ValueError: a diameter that is negative.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on collapse); the rate is that of `dong2021attention`.
 
@@ -462,7 +475,7 @@ def collapse_bound(attention: Attention, diameter: Any, lifted: bool = False) ->
     return bound if bound.ndim else float(bound)
 
 
-@quiet
+@in_floats
 def consensus_jacobian(
     gain: ArrayLike, value: ArrayLike, token: ArrayLike, constant: ArrayLike | None = None
 ) -> Array:
@@ -481,6 +494,7 @@ def consensus_jacobian(
 
     Raises:
         ValueError: other shapes, z = 0.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on one number in 384).
 
@@ -498,6 +512,8 @@ def consensus_jacobian(
         same_size(name, size, "gain", len(g), "length")
     same_size("value", V.shape[1], "gain", len(g), "number of columns")
     z = c + V @ c + b
+    if not np.isfinite(z @ z):
+        raise out_of_range("token: what it becomes")
     z = z - z.mean()
     length = np.linalg.norm(z)
     if not length > 0:

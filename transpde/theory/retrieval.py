@@ -8,9 +8,7 @@ $E\cos m(\theta_j(t) - \theta_k(0))$ is an entry of $e^{atW}$ with the gain $a =
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import expm
@@ -29,7 +27,7 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
-from transpde.fields import quiet
+from transpde.fields import in_floats, quiet
 
 __all__ = [
     "CriticalPoints",
@@ -49,24 +47,6 @@ NODES, BEYOND = 2000, 40.0  # of the search for critical points: places, and how
 NEGLIGIBLE = 1e-20  # a term that counts for nothing
 LARGEST = 500.0  # inverse temperature: its exponential, squared over its size, is a float
 STEEPEST = 600.0  # discount
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def in_floats(function: F) -> F:
-    """Make a function of finite numbers raise `OverflowError` where no float holds its result."""
-
-    @functools.wraps(function)
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        with np.errstate(all="ignore"):
-            found = function(*args, **kwargs)
-        if not np.isfinite(found).all():
-            raise OverflowError(
-                f"{function.__name__}: no float holds the result, or a number on the way to it. "
-                "Take smaller gains, temperatures or depths."
-            )
-        return found
-
-    return cast(F, checked)
 
 
 class CriticalPoints(NamedTuple):

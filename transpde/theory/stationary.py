@@ -30,7 +30,7 @@ from transpde.checks import (
     symmetric_matrix,
 )
 from transpde.disc import symmetric_coordinates, unit_trace_matrices
-from transpde.fields import quiet
+from transpde.fields import in_floats, quiet
 from transpde.flow import flow
 from transpde.measures import Gaussian
 from transpde.theory.head_sums import one_case
@@ -40,7 +40,7 @@ __all__ = ["dividing_curve", "least_departure", "observed_rates", "ray_rates", "
 CLOSE = 1e-6  # how far from the ray the starts of `observed_rates` are
 
 
-@quiet
+@in_floats
 def ray_rates(head: Any, direction: ArrayLike, size: float = 1.0) -> Array:
     r"""Return the rates at which y and z grow near a rank-one covariance at rest.
 
@@ -62,6 +62,7 @@ def ray_rates(head: Any, direction: ArrayLike, size: float = 1.0) -> Array:
         TypeError: another attention.
         ValueError: another dimension, a direction that is not isotropic, a size that is not
             positive.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on two lines and their basins).
 
@@ -84,7 +85,7 @@ def ray_rates(head: Any, direction: ArrayLike, size: float = 1.0) -> Array:
     return np.stack([s * (beta + gamma) * nu, 2 * s * beta * nu], axis=-1)
 
 
-@quiet
+@in_floats
 def observed_rates(head: Any, direction: ArrayLike, *, span: float = 0.1) -> Array:
     r"""Return what `ray_rates` predicts, measured on two flows that start near $uu^\top$.
 
@@ -102,6 +103,7 @@ def observed_rates(head: Any, direction: ArrayLike, *, span: float = 0.1) -> Arr
     Raises:
         TypeError: another attention.
         ValueError: as in `ray_rates`; a span that is not positive.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on two lines and their basins).
 
@@ -128,6 +130,7 @@ def _isotropic(head: Any, direction: Any) -> Array:
     same_size("head", head.dimension, "the plane", 2, "dimension")
     u = finite_array("direction", direction, "... d")
     same_size("direction", u.shape[-1], "the plane", 2, "dimension")
+    u = u / (np.abs(u).max(initial=0.0) or 1.0)
     length = np.linalg.norm(u, axis=-1, keepdims=True)
     positive_number("direction's length", float(length.min()))
     u, A = u / length, head.key.mT @ head.query

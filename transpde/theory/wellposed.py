@@ -19,7 +19,7 @@ from transpde.checks import (
     positive_integer,
     positive_number,
 )
-from transpde.fields import quiet
+from transpde.fields import out_of_range, quiet, silent
 from transpde.measures import Particles
 from transpde.spaces import EUCLIDEAN
 from transpde.theory.compact import lipschitz_bounds, support_radius
@@ -32,7 +32,7 @@ LOGITS = 8.0  # the smallest mass is about exp(-LOGITS)
 FINE = 201  # nodes of Simpson's rule
 
 
-@quiet
+@silent
 def picard_iterates(
     measure: Particles, attention: Attention, time: float, *, steps: int = 100, count: int = 8
 ) -> Array:
@@ -54,6 +54,7 @@ def picard_iterates(
     Raises:
         ValueError: a time that is not positive, steps or count below 1, tokens on a sphere.
         TypeError: a measure that is not Particles.
+        OverflowError: a number that no float holds.
 
     Source: ours (chapter on well-posedness).
 
@@ -73,6 +74,8 @@ def picard_iterates(
     h = positive_number("time", time) / steps
 
     def moved(x: Array) -> Particles:
+        if not np.isfinite(x).all():
+            raise out_of_range("measure: a token of an iterate")
         return Particles(x, measure.weights, measure.positions)
 
     curves = [np.repeat(measure.points[None], steps + 1, axis=0)]
