@@ -119,14 +119,15 @@ def fluctuation_covariance(
     x = _point("point", point, setting)
     y = x if other is None else _point("other", other, setting)
     u, other_u = setting.A @ x, setting.A @ y
-    with np.errstate(over="ignore", invalid="ignore"):
+    try:
         inner = tilted_mean_covariance(setting.covariance, u, other_u)
-        found: Array = setting.V @ inner @ setting.V.T
-    if not np.isfinite(inner).all():
+    except OverflowError:  # what V leaves of it may be within floats
         turned = setting.covariance + np.outer(
             setting.covariance @ other_u, setting.covariance @ u
         )
-        found = _times_exp(u @ setting.covariance @ other_u, setting.V @ turned @ setting.V.T)
+        return _times_exp(u @ setting.covariance @ other_u, setting.V @ turned @ setting.V.T)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found: Array = setting.V @ inner @ setting.V.T
     return found
 
 

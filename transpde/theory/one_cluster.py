@@ -25,7 +25,7 @@ from transpde.checks import (
     of_kind,
     positive_number,
 )
-from transpde.fields import in_floats, quiet
+from transpde.fields import out_of_range, quiet, silent
 from transpde.measures import Axial
 from transpde.measures.axial import order_of, sphere_dimension
 from transpde.theory.head_sums import times_from_zero
@@ -194,12 +194,12 @@ def two_cluster_threshold(heavier: float, lighter: float) -> float:
     return float(_log_ratio(m0, m1) / 2)
 
 
-@in_floats
+@silent
 def arc_rate(beta: float, heavier: float, lighter: float, normalized: bool = True) -> float:
     r"""Return the rate at which a narrow arc about the lighter of two opposite points contracts.
 
     It is $m_1e^\beta - m_0e^{-\beta}$, for softmax over $m_1e^\beta + m_0e^{-\beta}$; negative
-    where it spreads.
+    where it spreads, inf where no float holds it.
 
     Args:
         beta: the inverse temperature, not negative.
@@ -210,7 +210,6 @@ def arc_rate(beta: float, heavier: float, lighter: float, normalized: bool = Tru
     Raises:
         ValueError: a negative inverse temperature; masses that are not positive, or m0 < m1.
         TypeError: a flag that is none.
-        OverflowError: a rate that no float holds.
 
     Source: ours (chapter on quantitative clustering).
     """
@@ -220,14 +219,14 @@ def arc_rate(beta: float, heavier: float, lighter: float, normalized: bool = Tru
     return float(m1 * np.exp(b) - m0 * np.exp(-b))
 
 
-@in_floats
+@silent
 def mode_rates(beta: float, dimension: int, degrees: Any, normalized: bool = True) -> Array:
     r"""Return the rates at which spherical harmonics grow from the uniform law, for V = I.
 
     Degree l grows at $l(l + d - 2)I_{l+\nu}(\beta)/(\beta I_\nu(\beta))$, $\nu = d/2 - 1$, under
     softmax, and at $Z = \Gamma(d/2)(2/\beta)^\nu I_\nu(\beta)$ times that under unnormalised
     attention. For V = -I modes decay at these rates; for large beta like those of the heat
-    equation, $l(l + d - 2)/\beta$.
+    equation, $l(l + d - 2)/\beta$. A rate that no float holds is inf.
 
     Args:
         beta: the inverse temperature, positive.
@@ -239,7 +238,7 @@ def mode_rates(beta: float, dimension: int, degrees: Any, normalized: bool = Tru
         ValueError: an inverse temperature that is not positive, a dimension below two, negative
             degrees.
         TypeError: a flag that is none.
-        OverflowError: a rate that no float holds.
+        OverflowError: degrees beyond floats.
 
     Source: ours (chapter on quantitative clustering), by the formula of Funk and Hecke.
 
@@ -258,6 +257,8 @@ def mode_rates(beta: float, dimension: int, degrees: Any, normalized: bool = Tru
     logs = logs + log_average(order, b)
     logs = logs + (-log_average(d / 2 - 1, b) if flag("normalized", normalized) else b)
     rates = degree * (degree + d - 2) * np.exp(np.where(degree > 0, logs, 0.0))
+    if np.isnan(rates).any():
+        raise out_of_range("degrees: a rate")
     return frozen(np.asarray(rates))
 
 
