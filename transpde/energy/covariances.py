@@ -36,7 +36,7 @@ def twisted_energy(measure: Tokens, score: Any) -> float | Array:
     Raises:
         ValueError: a score that is not symmetric, or of another dimension than the measure.
         TypeError: a measure of another kind.
-        OverflowError: a number that no float holds.
+        OverflowError: a number on the way to it that no float holds.
 
     Source: `castin2025unified`; in this form ours (chapter on gradient flows).
 
@@ -70,7 +70,7 @@ def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> fl
         ValueError: a score that is not symmetric, a mobility that is not positive definite,
             another dimension than that of the measure.
         TypeError: a measure of another kind.
-        OverflowError: a number that no float holds.
+        OverflowError: a number on the way to it that no float holds.
 
     Source: ours (chapter on gradient flows).
 
@@ -156,7 +156,7 @@ def bures_gradient(measure: Tokens, gradient: ArrayLike, mobility: Any = None) -
         ValueError: a gradient that is not symmetric, a mobility that is not positive definite,
             another dimension than that of the measure.
         TypeError: a measure of another kind.
-        OverflowError: a number that no float holds.
+        OverflowError: a number on the way to it that no float holds.
 
     Source: `bhatia2019bures`; with a mobility ours (chapter on gradient flows).
 

@@ -33,7 +33,7 @@ def heads_energy(measure: Particles, scores: Any) -> Any:
     Raises:
         ValueError: scores that are not symmetric, or of another dimension than the measure.
         TypeError: a measure of another kind.
-        OverflowError: a number that no float holds.
+        OverflowError: a number on the way to it that no float holds.
 
     Source: ours (chapter on heads that change in time).
 
@@ -71,7 +71,7 @@ def heads_power(measure: Particles, scores: Any, rates: Any) -> Any:
         ValueError: scores or rates that are not symmetric, or of another dimension than the
             measure; rates of another shape than the scores.
         TypeError: a measure of another kind.
-        OverflowError: a number that no float holds.
+        OverflowError: a number on the way to it that no float holds.
 
     Source: ours (chapter on heads that change in time).
 

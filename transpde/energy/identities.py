@@ -127,7 +127,7 @@ def gradient_defect(measure: Particles, attention: Any) -> float | Array:
     Raises:
         TypeError: a measure of another kind.
         ValueError: a weight of zero.
-        OverflowError: a number that no float holds.
+        OverflowError: a number on the way to it that no float holds.
 
     Source: ours (chapter on gradient flows).
 

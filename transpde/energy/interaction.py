@@ -40,7 +40,7 @@ def interaction_energy(measure: Tokens, score: Any) -> float | Array:
     Raises:
         ValueError: a score that is not symmetric, or of another dimension than the measure.
         TypeError: a measure of another kind.
-        OverflowError: a number that no float holds.
+        OverflowError: a number on the way to it that no float holds.
 
     Source: `sander2022sinkformers`; on Gaussians ours (chapter on gradient flows).
 

@@ -56,7 +56,7 @@ def closed_form_covariance(
         ValueError: a time at or after the blow-up of a single Gaussian (the message says when),
             a negative time, dimensions or leading axes that do not fit.
         TypeError: something that is not an attention, or not a Gaussian.
-        OverflowError: a number that no float holds.
+        OverflowError: a number on the way to it that no float holds.
 
     Source: ours (chapter on covariance dynamics).
 
