@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from transpde.checks import Array, finite_array, finite_cases, of_kind, same_size
 from transpde.energy.scores import Tokens, factor_of, known, mobility_of, number, score_of
-from transpde.fields import AffineField, out_of_range, quiet
+from transpde.fields import AffineField, out_of_range, quiet, silent
 from transpde.measures import Gaussian
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 
-@quiet
+@silent
 def twisted_energy(measure: Tokens, score: Any) -> float | Array:
     r"""Return the energy $E = -\frac14\operatorname{tr}((A\Sigma)^2)$ of a covariance.
 
@@ -48,12 +48,11 @@ def twisted_energy(measure: Tokens, score: Any) -> float | Array:
     """
     A = score_of(measure, score)
     X = factor_of(measure)
-    with np.errstate(all="ignore"):
-        energy = -0.25 * ((X.mT @ A @ X) ** 2).sum(axis=(-2, -1))
+    energy = -0.25 * ((X.mT @ A @ X) ** 2).sum(axis=(-2, -1))
     return number(known(energy, X))
 
 
-@quiet
+@silent
 def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> float | Array:
     r"""Return the rate at which softmax attention with V = MA lowers `twisted_energy`.
 
@@ -83,10 +82,9 @@ def twisted_dissipation(measure: Tokens, score: Any, mobility: Any = None) -> fl
     """
     A, M = score_of(measure, score), mobility_of(measure, mobility)
     X = factor_of(measure)
-    with np.errstate(all="ignore"):
-        AX = A @ X
-        pull = AX @ (X.mT @ AX)  # C X
-        rate = (pull * (M @ pull)).sum(axis=(-2, -1))
+    AX = A @ X
+    pull = AX @ (X.mT @ AX)  # C X
+    rate = (pull * (M @ pull)).sum(axis=(-2, -1))
     return number(known(rate, X))
 
 
@@ -138,7 +136,7 @@ def twisted_curvatures(gaussian: Gaussian, score: Any) -> Array:
     return curvatures
 
 
-@quiet
+@silent
 def bures_gradient(measure: Tokens, gradient: ArrayLike, mobility: Any = None) -> AffineField:
     r"""Return the Bures--Wasserstein gradient of a function of the covariance, a velocity field.
 
@@ -168,9 +166,8 @@ def bures_gradient(measure: Tokens, gradient: ArrayLike, mobility: Any = None) -
         array([2., 4.])
     """
     G, M = score_of(measure, gradient, "gradient"), mobility_of(measure, mobility)
-    with np.errstate(all="ignore"):
-        B = 2 * M @ G
-        u = (B @ measure.mean[..., None])[..., 0]
+    B = 2 * M @ G
+    u = (B @ measure.mean[..., None])[..., 0]
     if not np.isfinite(B).all() or not (np.isfinite(u) | ~np.isfinite(measure.mean)).all():
         raise out_of_range("gradient: the field")
     return AffineField(B, -u)

@@ -11,7 +11,7 @@ from scipy.interpolate import make_interp_spline
 from transpde.attention import Attention, HeadDescent
 from transpde.checks import Array, brief, function, of_kind, same_size
 from transpde.energy.scores import known, mean_of, number
-from transpde.fields import out_of_range, quiet
+from transpde.fields import out_of_range, quiet, silent
 from transpde.measures import Particles
 from transpde.schedules import Schedule
 from transpde.trajectories import Trajectory
@@ -19,7 +19,7 @@ from transpde.trajectories import Trajectory
 __all__ = ["Balance", "heads_balance", "heads_dissipation", "heads_energy", "heads_power"]
 
 
-@quiet
+@silent
 def heads_energy(measure: Particles, scores: Any) -> Any:
     r"""Return the energy $E = \frac1{2H}\sum_h\iint e^{\langle x, D_hy\rangle}d\mu d\mu$.
 
@@ -43,14 +43,12 @@ def heads_energy(measure: Particles, scores: Any) -> Any:
         >>> heads_energy(tp.Particles([[0.0]]), [[[1.0]], [[2.0]]])
         0.5
     """
-    head = _heads(measure, scores)
-    with np.errstate(all="ignore"):
-        Z = np.exp(_partitions(measure, head))
-        energy = mean_of(measure, Z.mean(axis=-2)) / 2
+    Z = np.exp(_partitions(measure, _heads(measure, scores)))
+    energy = mean_of(measure, Z.mean(axis=-2)) / 2
     return number(known(energy, measure.points))
 
 
-@quiet
+@silent
 def heads_power(measure: Particles, scores: Any, rates: Any) -> Any:
     r"""Return the rate at which changing scores change the energy of tokens that stand still.
 
@@ -87,13 +85,12 @@ def heads_power(measure: Particles, scores: Any, rates: Any) -> Any:
             f"rates: must have the shape of scores, {head.scores.shape}; got "
             f"{turned.scores.shape}."
         )
-    with np.errstate(all="ignore"):
-        x, pulls = measure.points[..., None, :, :], _means(measure, head) @ turned.scores.mT
-        logs = _partitions(measure, head) + measure.log_weights[..., None, :]
-        most = np.max(logs, axis=(-2, -1), keepdims=True)
-        each = np.exp(logs - most) * (x * pulls).sum(axis=-1) / (2 * logs.shape[-2])
-        total = each.sum(axis=(-2, -1))
-        power = np.where(total == 0, 0.0, total * np.exp(most[..., 0, 0]))
+    x, pulls = measure.points[..., None, :, :], _means(measure, head) @ turned.scores.mT
+    logs = _partitions(measure, head) + measure.log_weights[..., None, :]
+    most = np.max(logs, axis=(-2, -1), keepdims=True)
+    each = np.exp(logs - most) * (x * pulls).sum(axis=-1) / (2 * logs.shape[-2])
+    total = each.sum(axis=(-2, -1))
+    power = np.where(total == 0, 0.0, total * np.exp(most[..., 0, 0]))
     return number(known(power, measure.points))
 
 

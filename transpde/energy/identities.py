@@ -11,7 +11,7 @@ from scipy.interpolate import make_interp_spline
 from transpde.attention import Attention
 from transpde.checks import Array, finite_array, function, of_kind
 from transpde.energy.scores import known, number
-from transpde.fields import evaluated, quiet
+from transpde.fields import evaluated, quiet, silent
 from transpde.measures import Particles
 from transpde.trajectories import Trajectory
 
@@ -107,7 +107,7 @@ def wasserstein_gradient(measure: Particles, energy: Callable[[Any], Any]) -> Ar
     return measure.space.tangent(x, slopes / w[..., None])
 
 
-@quiet
+@silent
 def gradient_defect(measure: Particles, attention: Any) -> float | Array:
     r"""Return how far the velocities of tokens are from a gradient in all their positions.
 
@@ -148,10 +148,9 @@ def gradient_defect(measure: Particles, attention: Any) -> float | Array:
         v = w[..., None] * evaluated(attention(moved), moved.points, moved.positions)
         return v.reshape(*measure.stack, -1)
 
-    with np.errstate(all="ignore"):
-        J = np.moveaxis(_differences(momenta, measure.points), 0, -1)
-        odd, even = (np.linalg.norm(M, axis=(-2, -1)) for M in (J - J.mT, J + J.mT))
-        defect = np.where(odd == 0, 0.0, odd / even)
+    J = np.moveaxis(_differences(momenta, measure.points), 0, -1)
+    odd, even = (np.linalg.norm(M, axis=(-2, -1)) for M in (J - J.mT, J + J.mT))
+    defect = np.where(odd == 0, 0.0, odd / even)
     return number(known(defect, measure.points))
 
 

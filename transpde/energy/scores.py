@@ -10,7 +10,16 @@ from transpde.checks import Array, definite_matrix, same_size, symmetric_matrix
 from transpde.fields import out_of_range
 from transpde.measures import Gaussian, Particles
 
-__all__ = ["Tokens", "factor_of", "kinetic", "mean_of", "mobility_of", "number", "score_of"]
+__all__ = [
+    "Tokens",
+    "factor_of",
+    "kinetic",
+    "known",
+    "mean_of",
+    "mobility_of",
+    "number",
+    "score_of",
+]
 
 Tokens = Particles | Gaussian
 

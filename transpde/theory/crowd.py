@@ -19,7 +19,7 @@ from transpde.checks import (
     same_size,
     symmetric_matrix,
 )
-from transpde.fields import quiet
+from transpde.fields import quiet, silent
 
 __all__ = [
     "Inertia",
@@ -68,7 +68,7 @@ def optimality_bound(slope: float, teacher_size: float, *, fits: bool = True) ->
     return found / 2 if flag("fits", fits) else found
 
 
-@quiet
+@silent
 def waking_rate(first_variation: Any, mass: float) -> float:
     r"""Return $\varepsilon\|g_\nu(A)\|_F^2$, the rate at which a sleeping head lowers F.
 
@@ -93,8 +93,7 @@ def waking_rate(first_variation: Any, mass: float) -> float:
     """
     g = finite_array("first_variation", first_variation, "d d")
     same_size("first_variation", g.shape[1], "its rows", g.shape[0], "number of columns")
-    with np.errstate(over="ignore"):
-        return float(positive_number("mass", mass) * (g**2).sum())
+    return float(positive_number("mass", mass) * (g**2).sum())
 
 
 @quiet
