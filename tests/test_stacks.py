@@ -10,7 +10,9 @@ from table import GAUSSIAN, ROWS
 import transpde as tp
 from transpde import kernels
 from transpde.kernels import Evaluation, sums
+from transpde.stepping import integration
 from transpde.stepping.equation import Equation
+from transpde.stepping.explicit import Explicit
 
 every_row = pytest.mark.parametrize("name", ROWS)
 ONE_PARAMETER_SET = (
@@ -117,6 +119,46 @@ def test_the_map_that_a_flow_evaluates_is_the_field(name, zeros, stack):
         found = tokens.mover(attention, kernels.EXACT)(elsewhere.pack())
         v = elsewhere.advect(attention.field(elsewhere, kernels.EXACT))
         assert np.abs(found - v).max() <= 1e-13 * np.abs(v).max()
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e-3, 8.0, 40.0, 1e3, 1e170])
+@pytest.mark.parametrize("axes", [(), (40,)])
+def test_the_map_that_a_flow_of_a_stack_evaluates_knows_its_range(size, axes):
+    """No largest score comes off where sums are in range, and 40 clouds are more than a tile."""
+    rng = np.random.default_rng(7)
+    tokens = clouds(rng, (40,), 32, 3, masked=False, zeros=True)
+    attention = tp.Softmax(*parameters_of(rng, axes, 3, "softmax"))
+    for here in (tokens.at(size * tokens.points), tokens.at(tokens.points + size)):
+        with np.errstate(all="ignore"):  # as in a flow
+            found = here.mover(attention, kernels.EXACT)(here.pack())
+            v = here.advect(attention.field(here, kernels.EXACT))
+        assert np.array_equal(np.isfinite(found), np.isfinite(v))
+        held = np.isfinite(v)
+        # Scores of that size are known to their last digits only.
+        loose = 1e-13 * (1 + np.minimum(size, 1e3) ** 2)
+        assert np.abs(found - v)[held].max(initial=0.0) <= loose * np.abs(v[held]).max(initial=1.0)
+
+
+@pytest.mark.parametrize("name", ["softmax", "l2", "sinkhorn", "sigmoid", "masked softmax"])
+def test_a_stack_is_stepped_in_groups(name, monkeypatch):
+    rng, row = np.random.default_rng(9), ROWS[name]
+    tokens = clouds(rng, (7,), 5, 2, row.masked)
+    attention = row.make(*parameters_of(rng, (), 2, name))
+    whole = tp.flow(tokens, attention, [0.0, 0.3, 1.0], rtol=1e-9)
+    monkeypatch.setattr(integration, "GROUP", 25)  # three or two clouds of 11 numbers
+    parts = tp.flow(tokens, attention, [0.0, 0.3, 1.0], rtol=1e-9)
+    assert np.abs(whole.points - parts.points).max() < 1e-9
+
+
+def test_a_flow_to_one_time_needs_no_polynomial(monkeypatch):
+    def never(step):
+        raise AssertionError("the state at the last time is the end of the last step")
+
+    monkeypatch.setattr(Explicit, "interpolant", never)
+    tokens = clouds(np.random.default_rng(10), (3,), 5, 2, masked=False)
+    path = tp.flow(tokens, tp.Softmax(np.eye(2), np.eye(2), -np.eye(2)), [0.0, 1.0])
+    assert np.isfinite(path.points).all()
+    assert (path.final.points == path.points[-1]).all()
 
 
 @pytest.mark.parametrize("in_axes", [False, True])

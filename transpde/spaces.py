@@ -60,6 +60,11 @@ class Euclidean(Space):
 EUCLIDEAN = Euclidean()
 
 
+def _inner(x: Array, y: Array) -> Array:
+    """Return the inner products (..., n) of vectors (..., n, d), quickly if an axis is a row."""
+    return np.vecdot(x, y) if x.ndim < 3 else np.asarray(np.einsum("...d,...d->...", x, y))
+
+
 @dataclass(frozen=True, repr=False)
 class Sphere(Space):
     r"""The sphere $\{|x| = r\}$, or with a normal a, $\{|x| = r,\ \langle a, x\rangle = 0\}$.
@@ -105,12 +110,13 @@ class Sphere(Space):
     def tangent(self, x: Array, v: Array) -> Array:
         """Return v without its parts along x and along the normal."""
         v = self._in_hyperplane(v)
-        return v - (np.vecdot(v, x)[..., None] / self.radius**2) * x
+        part = (_inner(v, x)[..., None] / self.radius**2) * x
+        return np.subtract(v, part, out=part)
 
     def retract(self, x: Array) -> Array:
         """Return the points divided by their norms, times the radius, inside the hyperplane."""
         x = self._in_hyperplane(x)
-        x = x / np.sqrt(np.vecdot(x, x))[..., None]
+        x = x / np.sqrt(_inner(x, x))[..., None]
         return x if self.radius == 1 else self.radius * x
 
     def _in_hyperplane(self, x: Array) -> Array:

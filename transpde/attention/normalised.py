@@ -14,11 +14,11 @@ from transpde.kernels import (
     EXACT,
     Evaluation,
     SoftmaxSum,
-    at_once,
+    clouds_at_once,
     matrix_product,
     potential,
     softmax_map,
-    softmax_mean,
+    softmax_maps,
 )
 from transpde.measures import Particles
 from transpde.measures.coordinates import Moves
@@ -85,17 +85,20 @@ class Softmax(GaussianHead):
 
     def among(self, tokens: Particles, how: Evaluation) -> Callable[[Array], Array]:
         """Return the map from places of tokens to their velocities: of a small cloud one sum."""
-        shape, bias = tokens.points.shape, tokens.log_weights[..., None]
-        plain = type(self) is Softmax and at_once(shape[-2], shape) and (bias > -np.inf).all()
-        if not plain or how.method == "interpolated":
-            return super().among(tokens, how)
-
+        n, few, general = tokens.points.shape[-2], 0, super().among(tokens, how)
+        if type(self) is Softmax and how.method != "interpolated":
+            few = clouds_at_once(n)
+        if not few or len(tokens.stack) > 1:
+            return general
         if not tokens.stack:
-            return softmax_map(self.query, self.key, self.value, bias)
+            bias = tokens.log_weights[:, None]
+            massive = (bias > -np.inf).all()
+            return softmax_map(self.query, self.key, self.value, bias) if massive else general
+        maps = softmax_maps(self.query, self.key, self.value, tokens.weights, few)
 
         def velocities(x: Array) -> Array:
-            keys, queries = matrix_product(x, self.key), matrix_product(x, self.query)
-            return matrix_product(softmax_mean(keys, queries, bias, x), self.value)
+            found = maps(x)
+            return general(x) if found is None else found
 
         return velocities
 

@@ -4,9 +4,16 @@ from transpde.kernels.blocks import one_blas_thread
 from transpde.kernels.choice import EXACT, KERNEL_METHODS, Evaluation, Memory, evaluation
 from transpde.kernels.fast import token_mean
 from transpde.kernels.plane import PlaneSum
-from transpde.kernels.products import matrix_product, softmax_map, softmax_mean
+from transpde.kernels.products import matrix_product, softmax_map, softmax_maps
 from transpde.kernels.sinkhorn import potential, sinkhorn_potential
-from transpde.kernels.sums import Order, PointwiseSum, SoftmaxSum, TokenSum, at_once
+from transpde.kernels.sums import (
+    Order,
+    PointwiseSum,
+    SoftmaxSum,
+    TokenSum,
+    at_once,
+    clouds_at_once,
+)
 
 __all__ = [
     "EXACT",
@@ -19,12 +26,13 @@ __all__ = [
     "SoftmaxSum",
     "TokenSum",
     "at_once",
+    "clouds_at_once",
     "evaluation",
     "matrix_product",
     "one_blas_thread",
     "potential",
     "sinkhorn_potential",
     "softmax_map",
-    "softmax_mean",
+    "softmax_maps",
     "token_mean",
 ]

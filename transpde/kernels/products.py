@@ -8,7 +8,10 @@ import numpy as np
 
 from transpde.checks import Array
 
-__all__ = ["exponentials", "matrix_product", "softmax_map", "softmax_mean", "with_ones"]
+__all__ = ["exponentials", "matrix_product", "softmax_map", "softmax_maps", "with_ones"]
+
+LOG2E = np.log2(np.e)  # powers of two are a quarter cheaper than those of e
+TINY = 1e-120  # a sum of exponentials that large has lost no term that counts
 
 
 def matrix_product(x: Array, matrix: Array) -> Array:
@@ -30,29 +33,11 @@ def with_ones(vectors: Array) -> Array:
     return columns
 
 
-def softmax_mean(keys: Array, queries: Array, bias: Array, values: Array) -> Array:
-    """Return the means (..., m, d) of values (..., n, d) by weights exp(query . key + bias).
-
-    Args:
-        keys: (..., n, k).
-        queries: (..., m, k).
-        bias: (..., n, 1), finite.
-        values: (..., n, d).
-    """
-    product = np.dot if values.ndim == 2 else np.matmul
-    scores = product(keys, queries.mT)
-    scores += bias
-    total = exponentials(scores)
-    sums = product(values.mT, scores)
-    sums /= total
-    return np.asarray(sums.mT)
-
-
 def softmax_map(query: Array, key: Array, value: Array, bias: Array) -> Callable[[Array], Array]:
     """Return the map from tokens (n, d) of one cloud to value times their means, (n, d).
 
-    The same operations as in `softmax_mean`, in the calls that cost least: of ten tokens a sum is
-    as quick as five calls. The bias (n, 1) is finite.
+    In the calls that cost least: of ten tokens a sum is as quick as five calls. The bias (n, 1) is
+    finite.
     """
     query, key, value = query.T, key.T, value.T
 
@@ -66,6 +51,52 @@ def softmax_map(query: Array, key: Array, value: Array, bias: Array) -> Callable
         return sums.T.dot(value)
 
     return velocities
+
+
+def softmax_maps(
+    query: Array, key: Array, value: Array, weights: Array, few: int
+) -> Callable[[Array], Array | None]:
+    """Return the map from tokens (b, n, d) of a stack to value times their means, (b, n, d).
+
+    It is quickest where one coordinate of all tokens lies after the other in memory. No largest
+    score comes off: the map gives None where a sum is out of range for that, or not a number.
+
+    Args:
+        query: (k, d), or (b, k, d) as the two that follow.
+        key: (k, d).
+        value: (d, d).
+        weights: of the tokens, (b, n).
+        few: how many clouds are summed at once, so that their scores stay in a cache.
+    """
+    query, (b, n), d = LOG2E * query, weights.shape, value.shape[-1]
+    # Held from call to call: to be given fresh memory takes as long as to fill it.
+    columns, sums = np.empty((2, d + 1, b, n)).swapaxes(1, 2)
+    columns[:, -1] = weights
+    tile = np.empty((min(few, b), n, n))
+
+    def velocities(x: Array) -> Array | None:
+        keys, queries = _of_rows(key, x.mT).mT, _of_rows(query, x.mT)
+        np.multiply(x.mT, weights[:, None], out=columns[:, :-1])
+        for i in range(0, b, len(tile)):
+            some = slice(i, i + len(tile))
+            scores = np.matmul(keys[some], queries[some], out=tile[: b - i])
+            np.exp2(scores, out=scores)
+            np.matmul(columns[some], scores, out=sums[some])
+        means, total = sums[:, :-1], sums[:, -1:]
+        if not (total.min() > TINY and sums.min() > -1 / TINY and sums.max() < 1 / TINY):
+            return None
+        means /= total
+        return _of_rows(value, means).mT
+
+    return velocities
+
+
+def _of_rows(matrix: Array, rows: Array) -> Array:
+    """Return matrices (k, d) or (b, k, d) times rows (b, d, n), shape (b, k, n)."""
+    if matrix.ndim > 2:
+        return matrix @ rows
+    b, d, n = rows.shape  # one product for all
+    return (matrix @ rows.swapaxes(0, 1).reshape(d, -1)).reshape(-1, b, n).swapaxes(0, 1)
 
 
 def exponentials(scores: Array) -> Array:

@@ -30,9 +30,9 @@ from transpde.kernels.blocks import (
     row_tiles,
     slices,
 )
-from transpde.kernels.products import exponentials, matrix_product, with_ones
+from transpde.kernels.products import LOG2E, exponentials, matrix_product, with_ones
 
-__all__ = ["Order", "PointwiseSum", "SoftmaxSum", "TokenSum", "at_once"]
+__all__ = ["Order", "PointwiseSum", "SoftmaxSum", "TokenSum", "at_once", "clouds_at_once"]
 
 # The positions of the targets (..., m) and of the tokens (..., n).
 Order = tuple[Array, Array]
@@ -41,7 +41,6 @@ MOST_TOKENS = 1 << 20  # of which a copy is made at once
 MANY = 1 << 20  # pairs of a stack whose logs are summed at once
 TILE = 65536  # scores of a tile: they fill half of a second-level cache
 NARROWEST = 256  # tokens of a tile: threads that call for less wait for each other
-LOG2E = np.log2(np.e)  # powers of two are a quarter cheaper than those of e
 PAIR, TILED = 8.0, 1.2  # nanoseconds of a pair that is summed at once, and in tiles
 LARGE = 400.0  # a power of two whose sums are far inside the range of numbers
 # Entries of a product up to which `matmul` keeps the interpreter, however long it takes, so that
@@ -179,6 +178,11 @@ class TokenSum(Unchanging, ABC):
     @abstractmethod
     def _exact(self, x: Array, values: Array, seen: CausalOrder) -> Array:
         """Return the sums for targets and values in the order of `seen`."""
+
+
+def clouds_at_once(n: int) -> int:
+    """Return of how many clouds of n tokens the sums fit in a cache."""
+    return SMALL // n**2
 
 
 def at_once(m: int, shape: tuple[int, ...]) -> bool:

@@ -38,6 +38,14 @@ def _relative_roots(weights: Array) -> Array | None:
     return np.asarray(np.sqrt(weights / weights.max(axis=-1, keepdims=True)))
 
 
+def _in_planes(x: Array) -> Array:
+    """Return points (..., n, d) with one coordinate of all after the other in memory.
+
+    Thin arrays are slow, so that their axes should not be the innermost ones.
+    """
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, -1, 0)), 0, -1)
+
+
 def _in_range(squares: Array) -> bool:
     """Return whether sums of squares have neither over- nor underflowed."""
     return bool(squares.min() > TINY and squares.max() < np.inf)
@@ -265,7 +273,8 @@ class Particles(Measure):
         velocities, cloud, space = attention.among(self, how), self.points.shape[-2:], self.space
 
         def moved(state: Array) -> Array:
-            x = space.retract(state.reshape(*state.shape[:-1], *cloud))
+            x = state.reshape(*state.shape[:-1], *cloud)
+            x = space.retract(x if x.ndim == 2 else _in_planes(x))
             return space.tangent(x, velocities(x)).reshape(state.shape)
 
         return moved

@@ -66,6 +66,7 @@ class Cases:
         clocked: which run on the clock, (b,).
         attention: theirs, where it does not depend on time.
         mover: the map from coordinates to their time derivatives, where there is one.
+        how: how their sums over tokens are evaluated, with a memory of their own.
     """
 
     rows: Array
@@ -76,6 +77,7 @@ class Cases:
     clocked: Array
     attention: Attention | None
     mover: Callable[[Array], Array] | None
+    how: Evaluation
 
     def __post_init__(self) -> None:
         self.any_clocked, self.all_clocked = bool(self.clocked.any()), bool(self.clocked.all())
@@ -110,12 +112,14 @@ class Equation:
         """Return some cases, which may stand in `rows` several times."""
         single = not self.measure.stack and len(rows) == 1
         measure, attention, mover = self.measure.select(rows), None, None
+        how = self.how.remembering()
         if self.schedule.constant:
             attention = self.schedule(0.0).select(self.measure.stack, rows)
             if single or measure.stack:  # not of one measure that stands for several
                 known = measure.marked(True) if graded else measure
-                mover = known.mover(attention, self.how)
-        return Cases(rows, measure, single, graded, self.unit[rows], clocked, attention, mover)
+                mover = known.mover(attention, how)
+        unit = self.unit[rows]
+        return Cases(rows, measure, single, graded, unit, clocked, attention, mover, how)
 
     def find_units(self, cases: Cases, z: Array) -> None:
         """Set the first time scale of each case, in which its time is counted.
@@ -175,7 +179,7 @@ class Equation:
             return None
         measure, unit = cases.at(z[:, :-1]), cases.units
         velocity = values[:, :-1] / unit
-        field = cases.attention.field(measure, self.how)
+        field = cases.attention.field(measure, cases.how)
         found = measure.derivatives(field, velocity if measure.stack else velocity[0])
         if found is None:
             return None
@@ -220,7 +224,7 @@ class Equation:
         measure = cases.at(states)
         if cases.attention is None:
             return self._case_by_time(measure, z[:, -1], cases)
-        velocity: Array = measure.advect(cases.attention.field(measure, self.how))
+        velocity: Array = measure.advect(cases.attention.field(measure, cases.how))
         return velocity
 
     def _case_by_time(self, measure: Any, theta: Array, cases: Cases) -> Array:
@@ -230,14 +234,14 @@ class Equation:
         if not measure.stack:
             attention = self.schedule(float(times[0]))
             attention.check(measure)
-            return measure.advect(attention.field(measure, self.how))[None]
+            return measure.advect(attention.field(measure, cases.how))[None]
         velocity = np.empty(measure.pack().shape)
         for time in np.unique(times):
             some = np.flatnonzero(times == time)
             attention = self.schedule(float(time)).select(self.measure.stack, rows[some])
             part = measure if len(some) == len(times) else measure[some]
             attention.check(part)
-            velocity[some] = part.advect(attention.field(part, self.how))
+            velocity[some] = part.advect(attention.field(part, cases.how))
         return velocity
 
     def _pace(

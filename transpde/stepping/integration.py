@@ -28,6 +28,7 @@ FIRST_DOUBT = 20  # steps before a case is asked whether it is stiff
 # many steps; the share of them that tells a stiff case.
 AT_BORDER, MEMORY, SURE = 0.4, 0.05, 0.6
 LARGEST_STIFF = 200  # coordinates of a case for which a matrix of all derivatives is worth it
+GROUP = 50_000  # numbers of the states of cases that are stepped at once: they fill a cache
 AT_ONCE = 1 << 20  # numbers of the records that are written at once
 SHORTEST = 1e-6  # relative tolerance of the shortest columns of a covariance
 
@@ -81,8 +82,9 @@ class Integration(Run):
         """Return steps that an Euler step finds safe (Hairer, Norsett, Wanner, section II.4)."""
         z, slope = self.z[cases.rows], self.slope[cases.rows]
         scale = self._scale(cases, z, z)
-        size, speed = (np.abs(a / scale).max(axis=1) for a in (z, slope))
-        h = 0.01 * size / np.maximum(speed, 1e-300)
+        # Without the last coordinate, the time: it has no error, and at 0 a scale far too small.
+        size, speed = (np.abs(a / scale)[:, :-1].max(axis=1) for a in (z, slope))
+        h = np.minimum(0.01 * size / np.maximum(speed, 1e-300), 0.01)
         bend = self.equation.derivative(z + h[:, None] * slope, cases) - slope
         bend = np.abs(bend / scale).max(axis=1) / h
         bend = np.where(np.isfinite(bend), bend, np.inf)
@@ -99,12 +101,13 @@ class Integration(Run):
     # --- cases that are stepped alike ------------------------------------------------------------
 
     def _alike(self, rows: Array) -> Iterator[Cases]:
-        """Sort cases by method and by kind of coordinates."""
+        """Sort cases by method and by kind of coordinates, into groups that fit in a cache."""
         kinds = 2 * self.stiff[rows] + self.graded[rows]
         for kind in range(4):
             some = rows[kinds == kind]
-            if len(some):
-                yield self.equation.cases(some, bool(kind % 2), self.clocked[some])
+            groups = 1 if self.together else -(-len(some) * self.z.shape[1] // GROUP)
+            for group in np.array_split(some, groups) if len(some) else ():
+                yield self.equation.cases(group, bool(kind % 2), self.clocked[group])
 
     def _part(self, cases: Cases, rows: Array) -> Cases:
         """Return those of some cases that stand in `rows`."""
@@ -246,6 +249,11 @@ class Integration(Run):
         which = np.arange(len(due)).repeat(counts)
         j = np.arange(len(which)) + (due + counts - counts.cumsum()).repeat(counts)
         targets = self.times[j] / cases.unit[which]
+        at_end = targets == step.new[which, -1]
+        self.records[j[at_end], cases.rows[which[at_end]]] = step.new[which[at_end], :-1]
+        if at_end.all():
+            self.next_record[cases.rows] = due + counts
+            return
         polynomial = step.interpolant()
         if cases.any_clocked:
             x = polynomial.places(which, targets)
