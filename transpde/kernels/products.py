@@ -68,35 +68,43 @@ def softmax_maps(
         weights: of the tokens, (b, n).
         few: how many clouds are summed at once, so that their scores stay in a cache.
     """
-    query, (b, n), d = LOG2E * query, weights.shape, value.shape[-1]
+    query, (b, n), (k, d) = LOG2E * query, weights.shape, query.shape[-2:]
     # Held from call to call: to be given fresh memory takes as long as to fill it.
-    columns, sums = np.empty((2, d + 1, b, n)).swapaxes(1, 2)
+    keys, queries = (np.empty((k, b, n)).swapaxes(0, 1) for _ in range(2))
+    columns, sums = (np.empty((d + 1, b, n)).swapaxes(0, 1) for _ in range(2))
     columns[:, -1] = weights
     tile = np.empty((min(few, b), n, n))
+    some = [slice(i, min(i + len(tile), b)) for i in range(0, b, len(tile))]
+    tiles = [
+        (keys[one].mT, queries[one], columns[one], tile[: one.stop - one.start], sums[one])
+        for one in some
+    ]
 
     def velocities(x: Array) -> Array | None:
-        keys, queries = _of_rows(key, x.mT).mT, _of_rows(query, x.mT)
-        np.multiply(x.mT, weights[:, None], out=columns[:, :-1])
-        for i in range(0, b, len(tile)):
-            some = slice(i, i + len(tile))
-            scores = np.matmul(keys[some], queries[some], out=tile[: b - i])
-            np.exp2(scores, out=scores)
-            np.matmul(columns[some], scores, out=sums[some])
+        rows = x.mT
+        _of_rows(key, rows, keys)
+        _of_rows(query, rows, queries)
+        np.multiply(rows, weights[:, None], out=columns[:, :-1])
+        for left, right, values, scores, found in tiles:
+            np.matmul(left, right, scores)
+            np.exp2(scores, scores)
+            np.matmul(values, scores, found)
         means, total = sums[:, :-1], sums[:, -1:]
-        if not (total.min() > TINY and sums.min() > -1 / TINY and sums.max() < 1 / TINY):
+        if not (total.min() > TINY and sums.max() < 1 / TINY and sums.min() > -1 / TINY):
             return None
-        means /= total
-        return _of_rows(value, means).mT
+        np.divide(means, total, out=means)
+        return _of_rows(value, means, np.empty((d, b, n)).swapaxes(0, 1)).mT
 
     return velocities
 
 
-def _of_rows(matrix: Array, rows: Array) -> Array:
-    """Return matrices (k, d) or (b, k, d) times rows (b, d, n), shape (b, k, n)."""
+def _of_rows(matrix: Array, rows: Array, out: Array) -> Array:
+    """Put matrices (k, d) or (b, k, d) times rows (b, d, n) into (b, k, n), and return it."""
     if matrix.ndim > 2:
-        return matrix @ rows
-    b, d, n = rows.shape  # one product for all
-    return (matrix @ rows.swapaxes(0, 1).reshape(d, -1)).reshape(-1, b, n).swapaxes(0, 1)
+        return np.matmul(matrix, rows, out=out)
+    flat = [planes.swapaxes(0, 1).reshape(planes.shape[1], -1) for planes in (rows, out)]
+    np.matmul(matrix, flat[0], out=flat[1])  # one product for all
+    return out
 
 
 def exponentials(scores: Array) -> Array:

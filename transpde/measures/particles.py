@@ -39,11 +39,11 @@ def _relative_roots(weights: Array) -> Array | None:
 
 
 def _in_planes(x: Array) -> Array:
-    """Return points (..., n, d) with one coordinate of all after the other in memory.
+    """Return points (b, n, d) with one coordinate of all after the other in memory.
 
     Thin arrays are slow, so that their axes should not be the innermost ones.
     """
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, -1, 0)), 0, -1)
+    return np.ascontiguousarray(x.transpose(2, 0, 1)).transpose(1, 2, 0)
 
 
 def _in_range(squares: Array) -> bool:
@@ -274,7 +274,7 @@ class Particles(Measure):
 
         def moved(state: Array) -> Array:
             x = state.reshape(*state.shape[:-1], *cloud)
-            x = space.retract(x if x.ndim == 2 else _in_planes(x))
+            x = space.retract(_in_planes(x) if x.ndim == 3 else x)
             return space.tangent(x, velocities(x)).reshape(state.shape)
 
         return moved

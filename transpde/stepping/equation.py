@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,7 +66,6 @@ class Cases:
         unit: the time scale of each, (b,).
         clocked: which run on the clock, (b,).
         attention: theirs, where it does not depend on time.
-        mover: the map from coordinates to their time derivatives, where there is one.
         how: how their sums over tokens are evaluated, with a memory of their own.
     """
 
@@ -76,12 +76,20 @@ class Cases:
     unit: Array
     clocked: Array
     attention: Attention | None
-    mover: Callable[[Array], Array] | None
     how: Evaluation
 
     def __post_init__(self) -> None:
         self.any_clocked, self.all_clocked = bool(self.clocked.any()), bool(self.clocked.all())
         self.units = self.unit[:, None]
+
+    @cached_property
+    def mover(self) -> Callable[[Array], Array] | None:
+        """The map from coordinates to their time derivatives, where there is one."""
+        if self.attention is None or not (self.single or self.measure.stack):
+            return None  # or one measure stands for several
+        known = self.measure.marked(True) if self.graded else self.measure
+        found: Callable[[Array], Array] | None = known.mover(self.attention, self.how)
+        return found
 
     def at(self, states: Array) -> Any:
         """Return the measures with coordinates (b, N)."""
@@ -111,15 +119,11 @@ class Equation:
     def cases(self, rows: Array, graded: bool, clocked: Array) -> Cases:
         """Return some cases, which may stand in `rows` several times."""
         single = not self.measure.stack and len(rows) == 1
-        measure, attention, mover = self.measure.select(rows), None, None
-        how = self.how.remembering()
+        measure, attention = self.measure.select(rows), None
         if self.schedule.constant:
             attention = self.schedule(0.0).select(self.measure.stack, rows)
-            if single or measure.stack:  # not of one measure that stands for several
-                known = measure.marked(True) if graded else measure
-                mover = known.mover(attention, how)
-        unit = self.unit[rows]
-        return Cases(rows, measure, single, graded, unit, clocked, attention, mover, how)
+        unit, how = self.unit[rows], self.how.remembering()
+        return Cases(rows, measure, single, graded, unit, clocked, attention, how)
 
     def find_units(self, cases: Cases, z: Array) -> None:
         """Set the first time scale of each case, in which its time is counted.

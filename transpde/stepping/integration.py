@@ -82,9 +82,8 @@ class Integration(Run):
         """Return steps that an Euler step finds safe (Hairer, Norsett, Wanner, section II.4)."""
         z, slope = self.z[cases.rows], self.slope[cases.rows]
         scale = self._scale(cases, z, z)
-        # Without the last coordinate, the time: it has no error, and at 0 a scale far too small.
-        size, speed = (np.abs(a / scale)[:, :-1].max(axis=1) for a in (z, slope))
-        h = np.minimum(0.01 * size / np.maximum(speed, 1e-300), 0.01)
+        size, speed = (np.abs(a / scale).max(axis=1) for a in (z, slope))
+        h = 0.01 * size / np.maximum(speed, 1e-300)
         bend = self.equation.derivative(z + h[:, None] * slope, cases) - slope
         bend = np.abs(bend / scale).max(axis=1) / h
         bend = np.where(np.isfinite(bend), bend, np.inf)
