@@ -74,5 +74,5 @@ def test_huge_numbers_give_a_result_or_an_error_and_no_warning(name):
         warnings.simplefilter("always")
         found = outcome_of(name, 1e200)
     ours = [one for one in raised if not one.filename.endswith("calls.py")]
-    assert not [str(one.message) for one in ours if one.category is RuntimeWarning]
+    assert not [str(one.message) for one in ours]
     assert not (isinstance(found, float | np.ndarray) and np.isnan(found).any())

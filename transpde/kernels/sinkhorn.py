@@ -192,12 +192,15 @@ def sinkhorn_potential(
         RuntimeError: no convergence; the message holds the marginal error.
     """
     g, error = _scaling_and_newton(scores, weights, start, target)
-    if not error <= accepted:
+    costs = scores.max() - scores
+    if not error <= accepted and np.isfinite(costs).all():
         import ot  # heavy, and rarely needed
 
-        # Scores so large that the plan is nearly one without entropy: start from its potentials.
-        _, exact = ot.lp.emd(weights, weights, scores.max() - scores, log=True)
-        g, error = _newton_iteration(scores, weights, exact["v"], target)
+        # Scores so large that the plan is nearly one without entropy: start from its potentials,
+        # in units, a power of two, of which no product overflows.
+        unit = np.ldexp(1.0, np.frexp(costs.max())[1] - 1)
+        _, exact = ot.lp.emd(weights, weights, costs / unit, log=True)
+        g, error = _newton_iteration(scores, weights, unit * exact["v"], target)
     if not error <= accepted:
         raise _no_convergence(error, accepted)
     return g
