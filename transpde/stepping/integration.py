@@ -248,10 +248,10 @@ class Integration(Run):
         which = np.arange(len(due)).repeat(counts)
         j = np.arange(len(which)) + (due + counts - counts.cumsum()).repeat(counts)
         targets = self.times[j] / cases.unit[which]
+        self.next_record[cases.rows] = due + counts
         at_end = targets == step.new[which, -1]
         self.records[j[at_end], cases.rows[which[at_end]]] = step.new[which[at_end], :-1]
         if at_end.all():
-            self.next_record[cases.rows] = due + counts
             return
         polynomial = step.interpolant()
         if cases.any_clocked:
@@ -264,7 +264,6 @@ class Integration(Run):
         for some in slices(0, len(which), max(1, AT_ONCE // step.z.shape[1])):
             states = polynomial.at(which[some], x[some])
             self.records[j[some], cases.rows[which[some]]] = states[:, :-1]
-        self.next_record[cases.rows] = due + counts
 
     # --- jumps of the parameters -----------------------------------------------------------------
 
