@@ -121,12 +121,17 @@ def test_the_map_that_a_flow_evaluates_is_the_field(name, zeros, stack):
         assert np.abs(found - v).max() <= 1e-13 * np.abs(v).max()
 
 
+@pytest.mark.parametrize("lightest", [None, 0.0, 1e-300, 1e-31, 1e-29])
 @pytest.mark.parametrize("size", [1e-170, 1e-3, 8.0, 40.0, 1e3, 1e170])
 @pytest.mark.parametrize("axes", [(), (40,)])
-def test_the_map_that_a_flow_of_a_stack_evaluates_knows_its_range(size, axes):
+def test_the_map_that_a_flow_of_a_stack_evaluates_knows_its_range(size, axes, lightest):
     """No largest score comes off where sums are in range, and 40 clouds are more than a tile."""
     rng = np.random.default_rng(7)
-    tokens = clouds(rng, (40,), 32, 3, masked=False, zeros=True)
+    tokens = clouds(rng, (40,), 32, 3, masked=False)
+    if lightest is not None:
+        weights = tokens.weights.copy()
+        weights[3, 0], weights[3, 1] = lightest, weights[3, :2].sum() - lightest
+        tokens = tp.Particles(tokens.points, weights)
     attention = tp.Softmax(*parameters_of(rng, axes, 3, "softmax"))
     for here in (tokens.at(size * tokens.points), tokens.at(tokens.points + size)):
         with np.errstate(all="ignore"):  # as in a flow
@@ -137,6 +142,38 @@ def test_the_map_that_a_flow_of_a_stack_evaluates_knows_its_range(size, axes):
         # Scores of that size are known to their last digits only.
         loose = 1e-13 * (1 + np.minimum(size, 1e3) ** 2)
         assert np.abs(found - v)[held].max(initial=0.0) <= loose * np.abs(v[held]).max(initial=1.0)
+
+
+def test_one_sharp_cloud_of_a_stack_changes_no_other():
+    rng = np.random.default_rng(12)
+    tokens = clouds(rng, (70,), 32, 3, masked=False)
+    attention = tp.Softmax(*parameters_of(rng, (70,), 3, "softmax"))
+    x = tokens.points.copy()
+    x[65] *= 40.0
+    sharp = tokens.at(x)
+    before, after = tokens.mover(attention, kernels.EXACT), sharp.mover(attention, kernels.EXACT)
+    others = np.arange(70) != 65
+    for _ in range(2):  # at first it is found to be sharp, then that is known
+        with np.errstate(all="ignore"):
+            found = after(sharp.pack())
+        assert np.abs(found - before(tokens.pack()))[others].max() < 1e-12
+        picked, chosen = sharp[65:66], attention.select((70,), np.array([65]))
+        alone = picked.advect(chosen.field(picked, kernels.EXACT))
+        assert np.abs(found[65] - alone[0]).max() < 1e-9 * np.abs(alone).max()
+
+
+@pytest.mark.parametrize("measure", [
+    tp.Particles(np.linspace(-1.0, 1.0, 24).reshape(12, 2)),
+    tp.Particles(np.linspace(-1.0, 1.0, 48).reshape(2, 12, 2)),
+    tp.Gaussian(np.zeros(3), factor=np.eye(3)),
+])  # fmt: skip
+def test_a_case_larger_than_a_group_is_stepped_alone(measure, monkeypatch):
+    d = measure.dimension
+    head = tp.Softmax(np.eye(d), np.eye(d), -np.eye(d))
+    whole = tp.flow(measure, head, [0.0, 0.1])
+    monkeypatch.setattr(integration, "GROUP", 5)
+    parts = tp.flow(measure, head, [0.0, 0.1])
+    assert np.abs(whole.final.pack() - parts.final.pack()).max() < 1e-14
 
 
 @pytest.mark.parametrize("name", ["softmax", "l2", "sinkhorn", "sigmoid", "masked softmax"])

@@ -12,6 +12,7 @@ from transpde.attention.heads import GaussianHead, Response, spread
 from transpde.checks import Array, positive_number
 from transpde.kernels import (
     EXACT,
+    LIGHTEST,
     Evaluation,
     SoftmaxSum,
     clouds_at_once,
@@ -85,22 +86,14 @@ class Softmax(GaussianHead):
 
     def among(self, tokens: Particles, how: Evaluation) -> Callable[[Array], Array]:
         """Return the map from places of tokens to their velocities: of a small cloud one sum."""
-        n, few, general = tokens.points.shape[-2], 0, super().among(tokens, how)
-        if type(self) is Softmax and how.method != "interpolated":
-            few = clouds_at_once(n)
-        if not few or len(tokens.stack) > 1:
-            return general
-        if not tokens.stack:
+        few, least = clouds_at_once(tokens.points.shape[-2]), tokens.weights.min()
+        plain = type(self) is Softmax and how.method != "interpolated" and few and least > 0
+        if plain and not tokens.stack:
             bias = tokens.log_weights[:, None]
-            massive = (bias > -np.inf).all()
-            return softmax_map(self.query, self.key, self.value, bias) if massive else general
-        maps = softmax_maps(self.query, self.key, self.value, tokens.weights, few)
-
-        def velocities(x: Array) -> Array:
-            found = maps(x)
-            return general(x) if found is None else found
-
-        return velocities
+            return softmax_map(self.query, self.key, self.value, bias)
+        if plain and len(tokens.stack) == 1 and least > LIGHTEST:
+            return softmax_maps(self.query, self.key, self.value, tokens.weights, few)
+        return super().among(tokens, how)
 
     def of_gaussians(self, in_axes: bool) -> Moves:
         """Return the map from Gaussians to the velocities that their fields give themselves."""

@@ -4,7 +4,7 @@ from transpde.kernels.blocks import one_blas_thread
 from transpde.kernels.choice import EXACT, KERNEL_METHODS, Evaluation, Memory, evaluation
 from transpde.kernels.fast import token_mean
 from transpde.kernels.plane import PlaneSum
-from transpde.kernels.products import matrix_product, softmax_map, softmax_maps
+from transpde.kernels.products import LIGHTEST, matrix_product, softmax_map, softmax_maps
 from transpde.kernels.sinkhorn import potential, sinkhorn_potential
 from transpde.kernels.sums import (
     Order,
@@ -18,6 +18,7 @@ from transpde.kernels.sums import (
 __all__ = [
     "EXACT",
     "KERNEL_METHODS",
+    "LIGHTEST",
     "Evaluation",
     "Memory",
     "Order",

@@ -7,11 +7,20 @@ from collections.abc import Callable
 import numpy as np
 
 from transpde.checks import Array
+from transpde.kernels.blocks import slices
 
-__all__ = ["exponentials", "matrix_product", "softmax_map", "softmax_maps", "with_ones"]
+__all__ = [
+    "LIGHTEST",
+    "exponentials",
+    "matrix_product",
+    "softmax_map",
+    "softmax_maps",
+    "with_ones",
+]
 
 LOG2E = np.log2(np.e)  # powers of two are a quarter cheaper than those of e
-TINY = 1e-120  # a sum of exponentials that large has lost no term that counts
+# A sum of weighted exponentials that large has lost no term that counts, if no weight is smaller.
+TINY, LIGHTEST = 1e-60, 1e-30
 
 
 def matrix_product(x: Array, matrix: Array) -> Array:
@@ -55,17 +64,16 @@ def softmax_map(query: Array, key: Array, value: Array, bias: Array) -> Callable
 
 def softmax_maps(
     query: Array, key: Array, value: Array, weights: Array, few: int
-) -> Callable[[Array], Array | None]:
+) -> Callable[[Array], Array]:
     """Return the map from tokens (b, n, d) of a stack to value times their means, (b, n, d).
 
-    It is quickest where one coordinate of all tokens lies after the other in memory. No largest
-    score comes off: the map gives None where a sum is out of range for that, or not a number.
+    It is quickest where one coordinate of all tokens lies after the other in memory.
 
     Args:
         query: (k, d), or (b, k, d) as the two that follow.
         key: (k, d).
         value: (d, d).
-        weights: of the tokens, (b, n).
+        weights: of the tokens, (b, n), none below `LIGHTEST`.
         few: how many clouds are summed at once, so that their scores stay in a cache.
     """
     query, (b, n), (k, d) = LOG2E * query, weights.shape, query.shape[-2:]
@@ -73,29 +81,43 @@ def softmax_maps(
     keys, queries = (np.empty((k, b, n)).swapaxes(0, 1) for _ in range(2))
     columns, sums = (np.empty((d + 1, b, n)).swapaxes(0, 1) for _ in range(2))
     columns[:, -1] = weights
-    tile = np.empty((min(few, b), n, n))
-    some = [slice(i, min(i + len(tile), b)) for i in range(0, b, len(tile))]
+    memory, clouds = np.empty((min(few, b), n, n)), slices(0, b, few)
     tiles = [
-        (keys[one].mT, queries[one], columns[one], tile[: one.stop - one.start], sums[one])
-        for one in some
+        (keys[one].mT, queries[one], columns[one], memory[: one.stop - one.start], sums[one])
+        for one in clouds
     ]
+    sharp = [False] * len(tiles)  # whose scores were too large to do without a shift
 
-    def velocities(x: Array) -> Array | None:
+    def fill(i: int) -> None:
+        left, right, values, scores, found = tiles[i]
+        np.matmul(left, right, scores)
+        if sharp[i]:
+            scores -= np.maximum.reduce(scores, axis=1, keepdims=True)
+        np.exp2(scores, scores)
+        np.matmul(values, scores, found)
+
+    def velocities(x: Array) -> Array:
         rows = x.mT
         _of_rows(key, rows, keys)
         _of_rows(query, rows, queries)
         np.multiply(rows, weights[:, None], out=columns[:, :-1])
-        for left, right, values, scores, found in tiles:
-            np.matmul(left, right, scores)
-            np.exp2(scores, scores)
-            np.matmul(values, scores, found)
-        means, total = sums[:, :-1], sums[:, -1:]
-        if not (total.min() > TINY and sums.max() < 1 / TINY and sums.min() > -1 / TINY):
-            return None
-        np.divide(means, total, out=means)
+        for i in range(len(tiles)):
+            fill(i)
+        if not _in_range(sums):
+            for i, (*_, found) in enumerate(tiles):
+                if not (sharp[i] or _in_range(found)):
+                    sharp[i] = True
+                    fill(i)
+        means = sums[:, :-1]
+        means /= sums[:, -1:]
         return _of_rows(value, means, np.empty((d, b, n)).swapaxes(0, 1)).mT
 
     return velocities
+
+
+def _in_range(sums: Array) -> bool:
+    """Return whether sums (b, d + 1, n), the totals last, have lost no term that counts."""
+    return bool(sums[:, -1].min() > TINY and sums.max() < 1 / TINY and sums.min() > -1 / TINY)
 
 
 def _of_rows(matrix: Array, rows: Array, out: Array) -> Array:

@@ -29,6 +29,7 @@ from transpde.spaces import EUCLIDEAN, Space
 __all__ = ["Particles"]
 
 TINY = 1e-280  # a square that may have lost terms
+MANY = 4096  # coordinates of a stack whose order in memory matters
 
 
 def _relative_roots(weights: Array) -> Array | None:
@@ -41,7 +42,7 @@ def _relative_roots(weights: Array) -> Array | None:
 def _in_planes(x: Array) -> Array:
     """Return points (b, n, d) with one coordinate of all after the other in memory.
 
-    Thin arrays are slow, so that their axes should not be the innermost ones.
+    Many thin arrays are slow: so their axes should not be the innermost ones.
     """
     return np.ascontiguousarray(x.transpose(2, 0, 1)).transpose(1, 2, 0)
 
@@ -274,7 +275,7 @@ class Particles(Measure):
 
         def moved(state: Array) -> Array:
             x = state.reshape(*state.shape[:-1], *cloud)
-            x = space.retract(_in_planes(x) if x.ndim == 3 else x)
+            x = space.retract(_in_planes(x) if x.ndim == 3 and x.size > MANY else x)
             return space.tangent(x, velocities(x)).reshape(state.shape)
 
         return moved

@@ -104,8 +104,8 @@ class Integration(Run):
         kinds = 2 * self.stiff[rows] + self.graded[rows]
         for kind in range(4):
             some = rows[kinds == kind]
-            groups = 1 if self.together else -(-len(some) * self.z.shape[1] // GROUP)
-            for group in np.array_split(some, groups) if len(some) else ():
+            size = len(some) if self.together else max(1, GROUP // self.z.shape[1])
+            for group in np.array_split(some, -(-len(some) // size)) if len(some) else ():
                 yield self.equation.cases(group, bool(kind % 2), self.clocked[group])
 
     def _part(self, cases: Cases, rows: Array) -> Cases:
