@@ -575,8 +575,7 @@ def sweep(
 
 def _number_of_jobs(jobs: Any) -> int:
     known = "a positive integer or -1 for one a core"
-    count: int = number("jobs", jobs, known, lambda n: n == -1 or n > 0, whole=True)
-    return count
+    return number("jobs", jobs, known, lambda n: n == -1 or n > 0, whole=True)
 
 
 def _calls(cases: Iterable[Any], seed: Seed | None) -> Iterator[tuple[Any, ...]]:

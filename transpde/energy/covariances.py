@@ -132,8 +132,7 @@ def twisted_curvatures(gaussian: Gaussian, score: Any) -> Array:
     mixed = _traces(pull, L)
     hessian = -0.5 * (_traces(turn, turn) + mixed + mixed.mT)
     scale = np.linalg.inv(np.linalg.cholesky(_traces(L @ S, L)))
-    curvatures: Array = sizes * np.linalg.eigvalsh(scale @ hessian @ scale.mT)
-    return curvatures
+    return sizes * np.linalg.eigvalsh(scale @ hessian @ scale.mT)
 
 
 @silent
@@ -223,5 +222,4 @@ def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: ArrayLike) -> Gaussia
 
 def _traces(left: Array, right: Array) -> Array:
     """Return the traces of all products of two lists of matrices, shape (..., p, p)."""
-    traces: Array = np.einsum("...iab,...jba->...ij", left, np.broadcast_to(right, left.shape))
-    return traces
+    return np.einsum("...iab,...jba->...ij", left, np.broadcast_to(right, left.shape))

@@ -228,8 +228,7 @@ class Axial(SphereLaw):
 
     def field_of(self, head: Any, how: Any) -> VelocityField:
         """Return the field that a head makes of a symmetric law, without a check."""
-        field: VelocityField = head._axial_field(self)
-        return field
+        return head._axial_field(self)
 
     def check_for(self, head: Any) -> None:
         """Raise unless a head has a field for a symmetric law."""
@@ -278,16 +277,12 @@ class Axial(SphereLaw):
 
 def sphere_dimension(dimension: Any) -> int:
     """Return the dimension d of the space around a sphere, or raise `ValueError`."""
-    d: int = number(
-        "dimension", dimension, "an integer of at least 2", lambda x: x >= 2, whole=True
-    )
-    return d
+    return number("dimension", dimension, "an integer of at least 2", lambda x: x >= 2, whole=True)
 
 
 def order_of(name: str, p: Any) -> float:
     """Return the order of a Wasserstein distance, or raise `ValueError`."""
-    found: float = number(name, p, "a finite number of at least 1", lambda x: 1 <= x < np.inf)
-    return found
+    return number(name, p, "a finite number of at least 1", lambda x: 1 <= x < np.inf)
 
 
 def _of_angles(eta: Array) -> Array:

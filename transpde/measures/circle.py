@@ -208,8 +208,7 @@ class Circle(SphereLaw):
 
     def field_of(self, head: Any, how: Any) -> VelocityField:
         """Return the field that a head makes of a density on the circle, without a check."""
-        field: VelocityField = head._circle_field(self)
-        return field
+        return head._circle_field(self)
 
     def check_for(self, head: Any) -> None:
         """Raise unless a head has a field for a density on the circle."""

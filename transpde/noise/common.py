@@ -147,5 +147,4 @@ def _root(gram: Array) -> Array:
             "kernel: must be positive definite; got a Gram matrix of tokens with an eigenvalue of "
             f"{values.min():.3g}."
         )
-    found: Array = (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ vectors.mT
-    return found
+    return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ vectors.mT

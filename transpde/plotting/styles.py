@@ -144,8 +144,7 @@ def _share(name: str, value: Any) -> None:
 
 def finite_number(name: str, value: Any) -> float:
     """Return a finite float, or raise `ValueError`."""
-    found: float = number(name, value, "a finite number", np.isfinite)
-    return found
+    return number(name, value, "a finite number", np.isfinite)
 
 
 def _axes(name: str, value: Any) -> None:

@@ -196,8 +196,7 @@ def match_stack(name: str, axes: tuple[int, ...], stack: tuple[int, ...]) -> Non
 def root(matrix: Array) -> Array:
     """Return the symmetric roots of positive definite matrices (..., d, d)."""
     values, vectors = np.linalg.eigh(matrix)
-    found: Array = (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ vectors.mT
-    return found
+    return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ vectors.mT
 
 
 def _symmetric(matrix: Array) -> Array:

@@ -127,8 +127,7 @@ def fluctuation_covariance(
         )
         return _times_exp(u @ setting.covariance @ other_u, setting.V @ turned @ setting.V.T)
     with np.errstate(over="ignore", invalid="ignore"):
-        found: Array = setting.V @ inner @ setting.V.T
-    return found
+        return setting.V @ inner @ setting.V.T
 
 
 @quiet
@@ -389,8 +388,7 @@ def _terms(a: float, T: float, z: float, degree: int) -> Array:
     start = np.zeros((degree + 1) ** 2)
     q = solve_ivp(slope, (0, T), start, method="DOP853", rtol=1e-11, atol=1e-14).y[:, -1]
     monomials = np.array([z**m for m in k]) * np.exp(-logs)
-    found: Array = (k + 1) * (monomials @ q.reshape(degree + 1, degree + 1)) ** 2
-    return found
+    return (k + 1) * (monomials @ q.reshape(degree + 1, degree + 1)) ** 2
 
 
 @quiet

@@ -192,13 +192,11 @@ def escape_time(eigenvalue: float, factor: float = 10.0, *, step: float | None =
 
 
 def _size(name: str, value: Any) -> float:
-    found: float = number(name, value, "a number of at least 0", lambda x: 0 <= x < np.inf)
-    return found
+    return number(name, value, "a number of at least 0", lambda x: 0 <= x < np.inf)
 
 
 def _finite(name: str, value: Any) -> float:
-    found: float = number(name, value, "a finite number", lambda x: -np.inf < x < np.inf)
-    return found
+    return number(name, value, "a finite number", lambda x: -np.inf < x < np.inf)
 
 
 __dir__ = listing(__all__)

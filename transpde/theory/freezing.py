@@ -92,8 +92,7 @@ def tilted_means(
     counts = np.where(log_mean < MANY, rng.poisson(mean, (draws, len(z))) / mean, 1.0)
     exponents = np.outer(z, beta) + log_mean[:, None]
     weights = np.exp(exponents - exponents.max(axis=0))
-    means: Array = ((counts * z) @ weights) / (counts @ weights)
-    return means
+    return ((counts * z) @ weights) / (counts @ weights)
 
 
 @quiet

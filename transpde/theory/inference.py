@@ -226,8 +226,7 @@ def critical_flip(error: float) -> float:
     low, high = 1e-6, 0.5 - 1e-9
     if two_state_factor(low, e) > -1 or two_state_factor(high, e) < -1:
         raise ValueError(f"error: no critical flip probability above {low} is found; got {e}.")
-    found: float = brentq(lambda q: two_state_factor(q, e) + 1, low, high, xtol=1e-14)
-    return found
+    return brentq(lambda q: two_state_factor(q, e) + 1, low, high, xtol=1e-14)
 
 
 @quiet

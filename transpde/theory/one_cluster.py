@@ -318,15 +318,13 @@ def _boosted(tau: Any) -> Any:
 
 
 def _temperature(beta: Any) -> float:
-    found: float = number("beta", beta, "a finite inverse temperature of at least 0",
-                          lambda x: 0 <= x < np.inf)  # fmt: skip
-    return found
+    return number("beta", beta, "a finite inverse temperature of at least 0",
+                  lambda x: 0 <= x < np.inf)  # fmt: skip
 
 
 def _share(name: str, value: Any) -> float:
-    found: float = number(name, value, "a number between 0 and 1, without these",
-                          lambda x: LEAST <= x < 1)  # fmt: skip
-    return found
+    return number(name, value, "a number between 0 and 1, without these",
+                  lambda x: LEAST <= x < 1)  # fmt: skip
 
 
 def _log_ratio(m0: float, m1: float) -> float:

@@ -176,8 +176,7 @@ def gaussian_outputs(
     logs = np.log(len(rest)) + q @ mean + 0.5 * (q * quadratic).sum(axis=1)
     shares = softmax(np.column_stack([q @ kappa[heavy].T, logs]), axis=1)
     linear = mean_v + (q @ spread.T) @ spread_v / len(rest)
-    found: Array = shares[:, :r] @ v[heavy] + shares[:, r:] * linear
-    return found
+    return shares[:, :r] @ v[heavy] + shares[:, r:] * linear
 
 
 @in_floats
@@ -215,8 +214,7 @@ def third_cumulant(
     scores = q @ kappa.T
     P = softmax(t * scores, axis=1)
     squares = P * (scores - (P * scores).sum(axis=1, keepdims=True)) ** 2
-    found: Array = squares @ v - squares.sum(axis=1, keepdims=True) * (P @ v)
-    return found
+    return squares @ v - squares.sum(axis=1, keepdims=True) * (P @ v)
 
 
 @in_floats

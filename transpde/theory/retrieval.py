@@ -62,10 +62,9 @@ class CriticalPoints(NamedTuple):
 
 def discount_of(value: Any) -> float:
     """Return a discount over the whole sequence, or raise."""
-    found: float = number(
+    return number(
         "discount", value, f"a number from 0 to {STEEPEST:g}", lambda x: 0 <= x <= STEEPEST
     )
-    return found
 
 
 def beta_of(value: Any) -> float:

@@ -78,10 +78,7 @@ def _value(value: Any) -> float:
 
 
 def _moderate(name: str, value: Any) -> float:
-    found: float = number(
-        name, value, "a number between -1e100 and 1e100", lambda x: -HUGE <= x <= HUGE
-    )
-    return found
+    return number(name, value, "a number between -1e100 and 1e100", lambda x: -HUGE <= x <= HUGE)
 
 
 def _rates(kernel: NoiseKernel, d: int, r: Array) -> tuple[Array, Array]:
@@ -230,10 +227,9 @@ def pair_drift(
 
 
 def _temperature(value: Any) -> float:
-    found: float = number(
+    return number(
         "inverse_temperature", value, "a finite number of at least 0", lambda x: 0 <= x < np.inf
     )
-    return found
 
 
 def _motion(
@@ -275,8 +271,7 @@ def _primitive(values: Array, step: float) -> Array:
 def _along(s: Array, values: Array, at: Array) -> Array:
     """Return a function of s, which is linear before the first node."""
     inside = CubicSpline(s, values)
-    found: Array = inside(np.maximum(at, s[0])) + inside(s[0], 1) * np.minimum(at - s[0], 0.0)
-    return found
+    return inside(np.maximum(at, s[0])) + inside(s[0], 1) * np.minimum(at - s[0], 0.0)
 
 
 @quiet
@@ -332,8 +327,7 @@ def pair_density(
         mass += np.exp(logs[end] - top) * (kernel.at_one + kernel.slope) / (2 * rate)
     theta = np.asarray(angles, dtype=float)
     at = _along(s, primitive, np.log(np.tan(theta / 2)))
-    found: Array = np.exp(at - top) / motion.variance / mass
-    return found
+    return np.exp(at - top) / motion.variance / mass
 
 
 @quiet
