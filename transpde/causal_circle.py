@@ -21,12 +21,12 @@ from transpde.checks import (
     LEAST,
     Array,
     Unchanging,
-    brief,
     finite_array,
     flag,
     generator,
     listing,
     of_kind,
+    outlined,
     positive_integer,
     positive_number,
     same_size,
@@ -53,15 +53,12 @@ class _Head(NamedTuple):
     gain: float
 
 
+@outlined
 class Correlations(NamedTuple):
     """Means over replicas and their standard errors, shape (orders, n - 1)."""
 
     mean: Array
     error: Array
-
-    def __repr__(self) -> str:
-        """Return the shapes."""
-        return brief(self, self._asdict())
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -18,7 +18,6 @@ import numpy as np
 
 from transpde.checks import (
     Array,
-    brief,
     choice,
     flag,
     frozen,
@@ -26,6 +25,7 @@ from transpde.checks import (
     listing,
     number,
     of_kind,
+    outlined,
     plain_array,
     positive_integer,
     positive_number,
@@ -59,16 +59,13 @@ STREAMS = (
 FIRST_STREAM = 1 << 31
 
 
+@outlined
 class Parameters(NamedTuple):
     """Query, key and value of a head, in the order that every head takes them."""
 
     query: Array
     key: Array
     value: Array
-
-    def __repr__(self) -> str:
-        """Return what it holds, arrays by their shapes."""
-        return brief(self, self._asdict())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how pickle makes them again, read-only as they are."""

@@ -15,7 +15,16 @@ from scipy.special import expit
 
 from transpde.attention import L2, Attention, Linear, MultiHead, Sigmoid, Softmax, Unnormalized
 from transpde.attention.heads import Head
-from transpde.checks import Array, brief, finite_array, finite_cases, frozen, listing, of_kind
+from transpde.checks import (
+    Array,
+    brief,
+    finite_array,
+    finite_cases,
+    frozen,
+    listing,
+    of_kind,
+    outlined,
+)
 from transpde.fields import out_of_range, silent
 from transpde.flow import Layered
 from transpde.measures import Particles
@@ -30,6 +39,7 @@ __dir__ = listing(__all__)
 KINDS = (Softmax, L2, Unnormalized, Linear, Sigmoid)
 
 
+@outlined
 class Pullback(NamedTuple):
     """Gradients by the tokens (..., n, d) and by the parameters of a head, each of its shape."""
 
@@ -37,10 +47,6 @@ class Pullback(NamedTuple):
     query: Array
     key: Array
     value: Array
-
-    def __repr__(self) -> str:
-        """Return the shapes."""
-        return brief(self, self._asdict())
 
 
 class Adjoint(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 
 from transpde.attention import Attention, HeadDescent
-from transpde.checks import Array, brief, function, of_kind, same_size
+from transpde.checks import Array, function, of_kind, outlined, same_size
 from transpde.energy.scores import known, mean_of, number
 from transpde.fields import out_of_range, quiet, silent
 from transpde.measures import Particles
@@ -155,6 +155,7 @@ def _log_weights(logs: Array, mobility: str | None) -> Array:
     return np.asarray(sign * (most[..., 0, :] + np.log(mean)))
 
 
+@outlined
 class Balance(NamedTuple):
     """The energy balance of a flow at its recorded times, arrays (T, ...) from time zero."""
 
@@ -166,10 +167,6 @@ class Balance(NamedTuple):
     def residual(self) -> Array:
         """The change minus the work plus the dissipation: zero where the identity holds."""
         return self.change - self.work + self.dissipation
-
-    def __repr__(self) -> str:
-        """Return what it holds, arrays by their shapes."""
-        return brief(self, self._asdict())
 
 
 @quiet

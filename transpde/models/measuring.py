@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from transpde.checks import Array, brief, finite_array, of_kind, plain_array, positive_integer
+from transpde.checks import Array, finite_array, of_kind, outlined, plain_array, positive_integer
 from transpde.fields import quiet
 from transpde.models.lifting import score_spread, twin
 from transpde.models.model import Model, Projections, TokenPath
@@ -19,6 +19,7 @@ WHOLE = "path: must come from model(tokens) with all layers in order; got {}."
 SINKS = 3  # tokens that the law takes exactly
 
 
+@outlined
 class HeadTable(NamedTuple):
     r"""Numbers of all heads on the tokens of a path, each of shape (L, H).
 
@@ -46,9 +47,6 @@ class HeadTable(NamedTuple):
     slope_share: Array
     shrinkage: Array
     impossible: Array
-
-    def __repr__(self) -> str:
-        return brief(self, self._asdict())
 
 
 def cut(ids: Any, n: int) -> Array:

@@ -14,7 +14,6 @@ from transpde.attention import Attention, Masked, MultiHead, Softmax
 from transpde.checks import (
     Array,
     Unchanging,
-    brief,
     finite_array,
     flag,
     frozen,
@@ -22,6 +21,7 @@ from transpde.checks import (
     generator,
     mapping,
     number,
+    outlined,
     plain_array,
     positive_number,
     same_size,
@@ -37,6 +37,7 @@ __all__ = ["Layer", "Model", "Projections", "TokenPath"]
 Edit = Callable[[int, Array, Array], Array]
 
 
+@outlined
 class Projections(NamedTuple):
     r"""What the heads of a layer make of its tokens, before their output matrices.
 
@@ -52,9 +53,6 @@ class Projections(NamedTuple):
     values: Array
     causal: bool
 
-    def __repr__(self) -> str:
-        return brief(self, self._asdict())
-
     @property
     def weights(self) -> Array:
         """The attention matrices P, shape (H, n, n), rows sum to one."""
@@ -69,6 +67,7 @@ class Projections(NamedTuple):
         return self.weights @ self.values
 
 
+@outlined
 class Layer(NamedTuple):
     """The parts of a layer at given tokens, each of shape (n, d).
 
@@ -83,9 +82,6 @@ class Layer(NamedTuple):
     middle: Array
     feed_forward: Array
     out: Array
-
-    def __repr__(self) -> str:
-        return brief(self, self._asdict())
 
 
 def _measure(points: Array, causal: bool) -> Particles:

@@ -16,10 +16,10 @@ from scipy.integrate import solve_ivp
 from transpde.attention import Attention
 from transpde.checks import (
     Array,
-    brief,
     frozen,
     listing,
     number,
+    outlined,
     positive_integer,
 )
 from transpde.fields import out_of_range, quiet
@@ -32,6 +32,7 @@ __all__ = ["DepthFluctuation", "depth_fluctuation", "forward_bound"]
 __dir__ = listing(__all__)
 
 
+@outlined
 class DepthFluctuation(NamedTuple):
     r"""The law of the last tokens of a random network: $N(\bar x, \Sigma/(LH))$ for large L H.
 
@@ -45,10 +46,6 @@ class DepthFluctuation(NamedTuple):
     mean: Array
     covariance: Array
     constant: float
-
-    def __repr__(self) -> str:
-        """Return the shapes and the constant."""
-        return brief(self, self._asdict())
 
 
 @quiet

@@ -17,10 +17,10 @@ from scipy.special import eval_genlaguerre, eval_hermitenorm, eval_legendre, fac
 
 from transpde.checks import (
     Array,
-    brief,
     finite_array,
     listing,
     number,
+    outlined,
     positive_integer,
     positive_number,
 )
@@ -170,6 +170,7 @@ def dissipation_bound(energy: float, size: float, variation: float) -> float:
         return float(E + np.exp(s + np.log(variation)) / 2)
 
 
+@outlined
 class OrnsteinUhlenbeckLaw(NamedTuple):
     r"""The numbers of the 1/H law of Ornstein--Uhlenbeck heads on $S^2$."""
 
@@ -178,10 +179,6 @@ class OrnsteinUhlenbeckLaw(NamedTuple):
     rates: Array  # kappa_l of the even degrees l = 2, 4, ...: how fast the tokens answer
     frozen: float  # H G^2 of tokens that stand still
     moving: tuple[float, float]  # bounds on H G^2 of tokens that answer
-
-    def __repr__(self) -> str:
-        """Return what it holds, arrays by their shapes."""
-        return brief(self, self._asdict())
 
 
 @quiet

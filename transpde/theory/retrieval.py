@@ -18,11 +18,11 @@ from scipy.special import expit, exprel, hyp0f1, ive
 from transpde.checks import (
     LEAST,
     Array,
-    brief,
     finite_array,
     flag,
     listing,
     number,
+    outlined,
     positive_integer,
     positive_number,
     same_size,
@@ -49,15 +49,12 @@ LARGEST = 500.0  # inverse temperature: its exponential, squared over its size, 
 STEEPEST = 600.0  # discount
 
 
+@outlined
 class CriticalPoints(NamedTuple):
     """Sources in (0, 1) at which a profile is locally least or largest, increasing."""
 
     minima: Array
     maxima: Array
-
-    def __repr__(self) -> str:
-        """Return the shapes."""
-        return brief(self, self._asdict())
 
 
 def discount_of(value: Any) -> float:

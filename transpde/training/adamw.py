@@ -14,12 +14,12 @@ import numpy as np
 from transpde.checks import (
     Array,
     Unchanging,
-    brief,
     finite_array,
     flag,
     frozen,
     number,
     of_kind,
+    outlined,
     positive_integer,
     positive_number,
 )
@@ -144,6 +144,7 @@ class AdamW(Unchanging):
         )
 
 
+@outlined
 class Training(NamedTuple):
     """A training: losses before each step and after the last, the heads, and why it ended.
 
@@ -153,10 +154,6 @@ class Training(NamedTuple):
     losses: Array
     heads: Heads
     stop: str
-
-    def __repr__(self) -> str:
-        """Return the number of losses, the network and the reason."""
-        return brief(self, self._asdict())
 
 
 @silent

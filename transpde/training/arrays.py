@@ -14,13 +14,13 @@ import numpy as np
 from transpde.checks import (
     Array,
     Unchanging,
-    brief,
     finite_array,
     finite_cases,
     frozen,
     generator,
     number,
     of_kind,
+    outlined,
     positive_integer,
     positive_number,
     same_size,
@@ -33,16 +33,13 @@ from transpde.spaces import EUCLIDEAN
 __all__ = ["Gradient", "Heads"]
 
 
+@outlined
 class Gradient(NamedTuple):
     """Gradients by the tokens and by the scores and values of heads, each of its shape."""
 
     points: Array
     score: Array
     value: Array
-
-    def __repr__(self) -> str:
-        """Return the shapes."""
-        return brief(self, self._asdict())
 
 
 class Layer(NamedTuple):
