@@ -29,7 +29,9 @@ from transpde.checks import (
     outlined,
     positive_integer,
     positive_number,
+    same_shape,
     same_size,
+    whole_array,
 )
 from transpde.fields import in_floats
 from transpde.theory import retrieval
@@ -189,10 +191,7 @@ class CausalCircle(Unchanging):
             OverflowError: velocities that no float holds.
         """
         theta, p = _angles(angles), finite_array("covector", covector, "... n")
-        if p.shape != theta.shape:
-            raise ValueError(
-                f"covector: must have the shape of the angles, {theta.shape}; got {p.shape}."
-            )
+        same_shape("covector", p.shape, "the angles", theta.shape)
         return self._adjoint(theta, p)
 
     def _adjoint(self, theta: Array, p: Array) -> Array:
@@ -366,11 +365,11 @@ def retrieval_correlations(
         (1, 2)
     """
     of_kind("circle", circle, CausalCircle, "a CausalCircle")
-    n, t = _at_least("n", n, 2), positive_number("time", time)
-    m = np.atleast_1d(finite_array("orders", orders, "..."))
-    if m.ndim > 1 or (m < 1).any() or (m % 1 != 0).any():
-        raise ValueError(f"orders: must be integers of at least 1, (o,); got {orders!r}.")
-    count, control = _at_least("replicas", replicas, 8), flag("control", control)
+    n, t = positive_integer("n", n, 2), positive_number("time", time)
+    m = np.atleast_1d(whole_array("orders", orders, 1))
+    if m.ndim > 1:
+        raise ValueError(f"orders: must be numbers (o,); got shape {m.shape}.")
+    count, control = positive_integer("replicas", replicas, 8), flag("control", control)
     starts = generator("seed", seed).uniform(0, 2 * np.pi, size=(count, n))
     values, controls = np.empty((2, count, len(m), n - 1))
     for rows in _chunks(circle, n, count):
@@ -387,13 +386,6 @@ def retrieval_correlations(
         values -= fitted * (controls - _first_mean(circle, t, m, n))
     error = values.std(axis=0, ddof=1 + control) / np.sqrt(count)
     return Correlations(values.mean(axis=0), error)
-
-
-def _at_least(name: str, value: Any, least: int) -> int:
-    found = positive_integer(name, value)
-    if found < least:
-        raise ValueError(f"{name}: must be at least {least}; got {found}.")
-    return found
 
 
 def _chunks(circle: CausalCircle, n: int, count: int) -> Iterator[slice]:

@@ -50,6 +50,8 @@ __all__ = [
     "text",
 ]
 
+Shape = tuple[int, ...]
+
 LARGEST = 1 << 63  # no array has as many entries
 LEAST = float(np.finfo(float).tiny)
 
@@ -100,12 +102,47 @@ def finite_array(name: str, value: Any, shape: str) -> Array:
     return array
 
 
+def entries(
+    name: str,
+    value: Any,
+    shape: str,
+    allowed: str,
+    holds: Callable[[Array], Any],
+    advice: str = "",
+) -> Array:
+    """Return a finite array of the shape for each entry of which `holds`; see `number`.
+
+    Raises:
+        ValueError: as `finite_array`, and an entry that is not allowed.
+    """
+    array = finite_array(name, value, shape)
+    wrong = array[~holds(array)]
+    if wrong.size:
+        raise ValueError(f"{name}: must be {allowed}; got {wrong[0]}.{advice and ' '}{advice}")
+    return array
+
+
 def positive_array(name: str, value: Any, shape: str = "N") -> Array:
     """Return an array of positive numbers, or raise `ValueError`."""
-    array = finite_array(name, value, shape)
-    if array.min() <= 0:
-        raise ValueError(f"{name}: must be positive; got {array.min()}.")
-    return array
+    return entries(name, value, shape, "positive", lambda x: x > 0)
+
+
+def non_negative_array(name: str, value: Any, shape: str = "...") -> Array:
+    """Return an array of numbers of at least 0, or raise `ValueError`."""
+    return entries(name, value, shape, "non-negative", lambda x: x >= 0)
+
+
+def whole_array(name: str, value: Any, least: int) -> Array:
+    """Return an array of whole numbers of at least `least`, as floats, or raise `ValueError`."""
+    allowed = f"whole numbers of at least {least}"
+    return entries(name, value, "...", allowed, lambda x: (x >= least) & (x % 1 == 0))
+
+
+def square_matrix(name: str, value: Any, shape: str = "... d d") -> Array:
+    """Return a square matrix, or a stack of them, or raise `ValueError`."""
+    matrix = finite_array(name, value, shape)
+    same_size(name, matrix.shape[-1], "its rows", matrix.shape[-2], "number of columns")
+    return matrix
 
 
 def plain_array(name: str, value: Any, kinds: str = "iuf") -> Array:
@@ -182,6 +219,26 @@ def same_size(name: str, size: int, other_name: str, other_size: int, axis: str)
         )
 
 
+def same_shape(name: str, shape: Shape, other_name: str, other_shape: Shape) -> None:
+    """Raise `ValueError` unless an argument has the shape of another."""
+    if shape != other_shape:
+        raise ValueError(
+            f"{name}: must have the shape of {other_name}, {other_shape}; got {shape}."
+        )
+
+
+def fitting_axes(
+    name: str, axes: Shape, other_name: str, other_axes: Shape, what: str = "leading axes"
+) -> None:
+    """Raise `ValueError` unless axes of two arguments can be broadcast together."""
+    try:
+        np.broadcast_shapes(axes, other_axes)
+    except ValueError:
+        raise ValueError(
+            f"{name}: its {what} must match those of {other_name}, {other_axes}; got {axes}."
+        ) from None
+
+
 def points_of(name: str, value: Any, owner: str, dimension: int) -> Array:
     """Return points (..., d) or (d,) as floats of the right dimension, or raise `ValueError`.
 
@@ -245,10 +302,9 @@ def finite_cases(name: str, measure: Any) -> None:
         )
 
 
-def symmetric_matrix(name: str, value: Any) -> Array:
-    """Return a stack (..., d, d) of symmetric matrices, or raise `ValueError`."""
-    matrix = finite_array(name, value, "... d d")
-    same_size(name, matrix.shape[-1], "its rows", matrix.shape[-2], "number of columns")
+def symmetric_matrix(name: str, value: Any, shape: str = "... d d") -> Array:
+    """Return a symmetric matrix, or a stack of them, or raise `ValueError`."""
+    matrix = square_matrix(name, value, shape)
     size = np.abs(matrix).max(axis=(-2, -1), keepdims=True)
     gap = np.abs(matrix - matrix.mT)
     if (gap > 1e-10 * size).any():
@@ -259,9 +315,9 @@ def symmetric_matrix(name: str, value: Any) -> Array:
     return matrix
 
 
-def covariance_matrix(name: str, value: Any) -> Array:
-    """Return a stack (..., d, d) of symmetric positive semidefinite matrices, or raise."""
-    matrix = symmetric_matrix(name, value)
+def covariance_matrix(name: str, value: Any, shape: str = "... d d") -> Array:
+    """Return a symmetric positive semidefinite matrix, or a stack of them, or raise."""
+    matrix = symmetric_matrix(name, value, shape)
     size = np.abs(matrix).max(axis=(-2, -1))
     lowest = np.linalg.eigvalsh(matrix).min(axis=-1)
     if (lowest < -1e-10 * size).any():
@@ -285,7 +341,7 @@ def known_covariances(name: str, value: Any) -> Array:
 
 def definite_matrix(name: str, value: Any, shape: str = "d d") -> Array:
     """Return a symmetric positive definite matrix, or a stack of them, or raise `ValueError`."""
-    matrix = symmetric_matrix(name, finite_array(name, value, shape))
+    matrix = symmetric_matrix(name, value, shape)
     lowest = np.linalg.eigvalsh(matrix).min()
     if not lowest > 0:
         raise ValueError(f"{name}: must be positive definite; got an eigenvalue of {lowest}.")
@@ -345,9 +401,25 @@ def positive_number(name: str, value: Any, *, infinite: bool = False, advice: st
     return found
 
 
-def positive_integer(name: str, value: Any) -> int:
-    """Return an integer >= 1, or raise `ValueError`."""
-    return number(name, value, "an integer of at least 1", lambda x: x >= 1, whole=True)
+def non_negative_number(name: str, value: Any) -> float:
+    """Return a finite float that is >= 0, or raise `ValueError`."""
+    return number(name, value, "a finite number of at least 0", lambda x: 0 <= x < np.inf)
+
+
+def finite_number(name: str, value: Any) -> float:
+    """Return a finite float, or raise `ValueError`."""
+    return number(name, value, "a finite number", np.isfinite)
+
+
+def open_share(name: str, value: Any) -> float:
+    """Return a number between 0 and 1, ends excluded, or raise `ValueError`."""
+    allowed = "a number between 0 and 1, without these"
+    return number(name, value, allowed, lambda x: LEAST <= x < 1)
+
+
+def positive_integer(name: str, value: Any, least: int = 1) -> int:
+    """Return an integer >= 1, or of at least as much as is said, or raise `ValueError`."""
+    return number(name, value, f"an integer of at least {least}", lambda x: x >= least, whole=True)
 
 
 def increasing_times(name: str, value: Any) -> Array:

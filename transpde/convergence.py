@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from transpde.checks import Array, finite_array, listing, plain_array, positive_array, same_size
+from transpde.checks import Array, listing, plain_array, positive_array, same_size
 from transpde.fields import quiet
 
 __all__ = ["SeedOrder", "bernstein_parameter", "fitted_order", "seed_order"]
@@ -68,11 +68,9 @@ def seed_order(x: ArrayLike, samples: ArrayLike) -> SeedOrder:
         >>> str(order), order.near(-1.0, margin=1e-9)
         ('-1.00 +- 0.00', True)
     """
-    errors = finite_array("samples", samples, "S N")
+    errors = positive_array("samples", samples, "S N")
     if len(errors) < 2:
         raise ValueError(f"samples: must have at least two seeds; got {len(errors)}.")
-    if errors.min() <= 0:
-        raise ValueError(f"samples: must be positive; got {errors.min()}.")
     orders = np.array([fitted_order(x, row) for row in errors])
     return SeedOrder(float(orders.mean()), float(orders.std(ddof=1) / np.sqrt(len(orders))))
 

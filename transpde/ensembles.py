@@ -23,6 +23,7 @@ from transpde.checks import (
     frozen,
     increasing_times,
     listing,
+    non_negative_number,
     number,
     of_kind,
     outlined,
@@ -422,7 +423,7 @@ def random_gaussians(
     if trace is not None:
         size = np.sqrt((X**2).sum(axis=(-2, -1), keepdims=True))
         X = X / size * np.sqrt(positive_number("trace", trace))
-    spread = number("mean_scale", mean_scale, "a number of at least 0", lambda x: 0 <= x < np.inf)
+    spread = non_negative_number("mean_scale", mean_scale)
     m = _each(cases, seed, lambda one: spread * _stream(one, "mean").normal(size=d))
     return Gaussian(m, factor=X)
 

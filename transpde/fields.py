@@ -12,7 +12,17 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from transpde.checks import Array, Unchanging, brief, finite_array, frozen, points_of, same_size
+from transpde.checks import (
+    Array,
+    Unchanging,
+    brief,
+    finite_array,
+    fitting_axes,
+    frozen,
+    points_of,
+    same_size,
+    square_matrix,
+)
 
 __all__ = [
     "AffineField",
@@ -198,17 +208,10 @@ class AffineField(Field):
     motion: Motion | None
 
     def __init__(self, linear: ArrayLike, offset: ArrayLike | None = None) -> None:
-        B = finite_array("linear", linear, "... d d")
-        same_size("linear", B.shape[-1], "its rows", B.shape[-2], "number of columns")
+        B = square_matrix("linear", linear)
         c = np.zeros(B.shape[-1]) if offset is None else finite_array("offset", offset, "... d")
         same_size("offset", c.shape[-1], "linear", B.shape[-1], "dimension")
-        try:
-            np.broadcast_shapes(B.shape[:-2], c.shape[:-1])
-        except ValueError as error:
-            raise ValueError(
-                "offset: its leading axes must match those of linear, "
-                f"{B.shape[:-2]}; got {c.shape[:-1]}."
-            ) from error
+        fitting_axes("offset", c.shape[:-1], "linear", B.shape[:-2])
         vars(self).update(_both=(B, frozen(c)), motion=None)
 
     @classmethod

@@ -24,6 +24,7 @@ from transpde.checks import (
     listing,
     of_kind,
     outlined,
+    same_shape,
 )
 from transpde.fields import out_of_range, silent
 from transpde.flow import Layered
@@ -158,10 +159,7 @@ def _check_tokens(measure: Any, name: str = "measure") -> None:
 def cotangent_at(value: Any, shape: tuple[int, ...]) -> Array:
     """Return the gradients of a number by tokens of this shape, or raise `ValueError`."""
     found = finite_array("cotangent", value, "... n d")
-    if found.shape != shape:
-        raise ValueError(
-            f"cotangent: must have the shape of the tokens, {shape}; got {found.shape}."
-        )
+    same_shape("cotangent", found.shape, "the tokens", shape)
     return found
 
 

@@ -18,7 +18,7 @@ from transpde.checks import (
     finite_array,
     flag,
     kind_of,
-    number,
+    non_negative_number,
     points_of,
     same_size,
 )
@@ -72,10 +72,7 @@ class Masked(Attention):
 
     def __post_init__(self) -> None:
         _check_maskable(self.head)
-        found = number(
-            "discount", self.discount, "a finite number of at least 0", lambda x: 0 <= x < np.inf
-        )
-        object.__setattr__(self, "discount", found)
+        object.__setattr__(self, "discount", non_negative_number("discount", self.discount))
         object.__setattr__(self, "strict", flag("strict", self.strict))
 
     def __repr__(self) -> str:

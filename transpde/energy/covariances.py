@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from transpde.checks import Array, finite_array, finite_cases, of_kind, same_size
+from transpde.checks import Array, entries, finite_cases, of_kind, same_size
 from transpde.energy.scores import Tokens, factor_of, known, mobility_of, number, score_of
 from transpde.fields import AffineField, out_of_range, quiet, silent
 from transpde.measures import Gaussian
@@ -207,9 +207,7 @@ def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: ArrayLike) -> Gaussia
     same_size("other", other.dimension, "gaussian", gaussian.dimension, "dimension")
     if gaussian.stack != other.stack:
         raise ValueError(f"other: must be a stack of shape {gaussian.stack}; got {other.stack}.")
-    s = finite_array("s", s, "...")
-    if s.min() < 0 or s.max() > 1:
-        raise ValueError(f"s: must be in [0, 1]; got {s.min()} to {s.max()}.")
+    s = entries("s", s, "...", "in [0, 1]", lambda x: (x >= 0) & (x <= 1))
     s = s.reshape(s.shape + (1,) * (len(gaussian.stack) + 1))
     X, Y = factor_of(gaussian, "gaussian"), factor_of(other, "other")
     width = max(X.shape[-1], Y.shape[-1])

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 
 from transpde.attention import Attention, HeadDescent
-from transpde.checks import Array, function, of_kind, outlined, same_size
+from transpde.checks import Array, function, of_kind, outlined, same_shape, same_size
 from transpde.energy.scores import known, mean_of, number
 from transpde.fields import out_of_range, quiet, silent
 from transpde.measures import Particles
@@ -80,11 +80,7 @@ def heads_power(measure: Particles, scores: Any, rates: Any) -> Any:
         0.75
     """
     head, turned = _heads(measure, scores), _heads(measure, rates, "rates")
-    if turned.scores.shape != head.scores.shape:
-        raise ValueError(
-            f"rates: must have the shape of scores, {head.scores.shape}; got "
-            f"{turned.scores.shape}."
-        )
+    same_shape("rates", turned.scores.shape, "scores", head.scores.shape)
     x, pulls = measure.points[..., None, :, :], _means(measure, head) @ turned.scores.mT
     logs = _partitions(measure, head) + measure.log_weights[..., None, :]
     most = np.max(logs, axis=(-2, -1), keepdims=True)

@@ -64,13 +64,9 @@ class LinearGaussian(Unchanging):
     @quiet
     def __post_init__(self) -> None:
         found = {name: finite_array(name, getattr(self, name), s) for name, s in SIZES.items()}
-        found["process_noise"] = covariance_matrix(
-            "process_noise", finite_array("process_noise", self.process_noise, "d d")
-        )
+        found["process_noise"] = covariance_matrix("process_noise", self.process_noise, "d d")
         found["observation_noise"] = definite_matrix("observation_noise", self.observation_noise)
-        found["covariance"] = covariance_matrix(
-            "covariance", finite_array("covariance", self.covariance, "d d")
-        )
+        found["covariance"] = covariance_matrix("covariance", self.covariance, "d d")
         d, m = len(found["mean"]), len(found["observation"])
         for name in ("transition", "process_noise", "covariance"):
             same_size(name, found[name].shape[0], "mean", d, "number of rows")
@@ -239,7 +235,7 @@ class LinearGaussian(Unchanging):
         *stack, n, _ = z.shape
         means = finite_array("beliefs", beliefs[0], "... T d")
         case_axes("beliefs", means, 2, "observations", tuple(stack))
-        P = covariance_matrix("beliefs", finite_array("beliefs", beliefs[1], "T d d"))
+        P = covariance_matrix("beliefs", beliefs[1], "T d d")
         for array in (means, P):
             same_size("beliefs", array.shape[-1], "mean", len(self.mean), "dimension")
         for length in (means.shape[-2], P.shape[0]):

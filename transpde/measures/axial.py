@@ -18,10 +18,12 @@ from scipy.special import gammaln
 from transpde.checks import (
     LEAST,
     Array,
+    entries,
     finite_array,
     frozen,
     generator,
     number,
+    open_share,
     positive_integer,
     probability_weights,
     same_size,
@@ -70,13 +72,11 @@ class Axial(SphereLaw):
     masses: Array
 
     def __init__(self, angles: Any, masses: Any, dimension: int) -> None:
-        eta = finite_array("angles", angles, "n")
-        if not (eta.min() >= LEAST and eta.max() < np.pi):
-            bad = eta[(eta < LEAST) | (eta >= np.pi)][0]
-            raise ValueError(
-                f"angles: must lie between 0 and pi, without these; got {bad}. Mass at a pole is "
-                "mass very near it: give it an angle such as 1e-300."
-            )
+        eta = entries(
+            "angles", angles, "n", "between 0 and pi, without these",
+            lambda x: (x >= LEAST) & (x < np.pi),
+            advice="Mass at a pole is mass very near it: give it an angle such as 1e-300.",
+        )  # fmt: skip
         m = finite_array("masses", masses, "n")
         same_size("masses", len(m), "angles", len(eta), "length")
         m = probability_weights("masses", m, len(m))
@@ -120,8 +120,7 @@ class Axial(SphereLaw):
             0.25
         """
         f, d = a_function("function", function), sphere_dimension(dimension)
-        least = number("depth", depth, "a number between 0 and 1, without these",
-                       lambda x: LEAST <= x < 1)  # fmt: skip
+        least = open_share("depth", depth)
         eta, widths = _graded(least, d)
         values = finite_array("function", f(eta.copy()), "n")
         same_size("function", len(values), "its angles", len(eta), "number of values")
@@ -277,7 +276,7 @@ class Axial(SphereLaw):
 
 def sphere_dimension(dimension: Any) -> int:
     """Return the dimension d of the space around a sphere, or raise `ValueError`."""
-    return number("dimension", dimension, "an integer of at least 2", lambda x: x >= 2, whole=True)
+    return positive_integer("dimension", dimension, 2)
 
 
 def order_of(name: str, p: Any) -> float:

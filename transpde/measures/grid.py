@@ -15,7 +15,15 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike
 
-from transpde.checks import Array, finite_array, frozen, generator, positive_integer, same_size
+from transpde.checks import (
+    Array,
+    finite_array,
+    frozen,
+    generator,
+    non_negative_array,
+    positive_integer,
+    same_size,
+)
 from transpde.checks import function as a_function
 from transpde.fields import VelocityField, evaluated, quiet, silent
 from transpde.measures.base import Measure
@@ -73,11 +81,10 @@ class Grid(Measure):
     @quiet
     def __init__(self, edges: ArrayLike, density: ArrayLike) -> None:
         axes = _checked_edges(edges)
-        rho = finite_array("density", density, " ".join(f"n{i + 1}" for i in range(len(axes))))
+        shape = " ".join(f"n{i + 1}" for i in range(len(axes)))
+        rho = non_negative_array("density", density, shape)
         for i, axis in enumerate(axes):
             same_size("density", rho.shape[i], "the cells of edges", len(axis) - 1, f"axis {i}")
-        if rho.min() < 0:
-            raise ValueError(f"density: must be non-negative; got {rho.min()}.")
         self._set(axes, rho)
         if abs(self.masses.sum() - 1) > MASS_TOLERANCE:
             raise ValueError(

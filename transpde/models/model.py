@@ -24,6 +24,7 @@ from transpde.checks import (
     outlined,
     plain_array,
     positive_number,
+    same_shape,
     same_size,
     text,
 )
@@ -330,11 +331,7 @@ class Model(Unchanging):
             outputs = finite_array(
                 "edit", function("edit", edit)(layer, made.queries, outputs), "h n k"
             )
-            if outputs.shape != made.queries.shape:
-                raise ValueError(
-                    f"edit: must return outputs of shape {made.queries.shape}; "
-                    f"got {outputs.shape}."
-                )
+            same_shape("edit's outputs", outputs.shape, "the queries", made.queries.shape)
         joined = outputs.swapaxes(0, 1).reshape(seen.shape[0], -1)
         return joined @ block.output.T + block.output_bias
 
@@ -424,10 +421,7 @@ class Model(Unchanging):
                     f"changes: must be names of weights; got {name!r}. See model.weights."
                 )
             new = finite_array(f"changes[{name!r}]", value, "...")
-            if new.shape != weights[name].shape:
-                raise ValueError(
-                    f"changes[{name!r}]: must have shape {weights[name].shape}; got {new.shape}."
-                )
+            same_shape(f"changes[{name!r}]", new.shape, "these weights", weights[name].shape)
             weights[name] = frozen(new.astype(weights[name].dtype))
         return replace(self, weights=weights)
 

@@ -15,6 +15,7 @@ from transpde.attention import Attention, Masked
 from transpde.checks import (
     Array,
     finite_array,
+    finite_number,
     function,
     mapping,
     of_kind,
@@ -34,7 +35,6 @@ from transpde.plotting.styles import (
     axes_on,
     drawing,
     each,
-    finite_number,
     one_cloud,
     one_path,
     one_space,

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from transpde.checks import (
     Array,
+    finite_number,
     mapping,
     of_kind,
     plain_array,
@@ -31,7 +32,6 @@ from transpde.plotting.styles import (
     axes_on,
     drawing,
     each,
-    finite_number,
     note,
     seed_rows,
 )

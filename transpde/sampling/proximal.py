@@ -16,6 +16,7 @@ from transpde.attention.normalised import L2
 from transpde.checks import (
     Array,
     definite_matrix,
+    fitting_axes,
     generator,
     of_kind,
     positive_number,
@@ -49,13 +50,7 @@ def checked(hessian: Any, time: Any, temperature: Any, preconditioner: Any) -> Q
     H = symmetric_matrix("hessian", hessian)
     T, beta = positive_number("time", time), positive_number("temperature", temperature)
     M = np.eye(H.shape[-1]) if preconditioner is None else definite(preconditioner, H.shape[-1])
-    try:
-        np.broadcast_shapes(H.shape, M.shape)
-    except ValueError as error:
-        raise ValueError(
-            "preconditioner: its leading axes must match those of hessian, "
-            f"{H.shape[:-2]}; got {M.shape[:-2]}."
-        ) from error
+    fitting_axes("preconditioner", M.shape[:-2], "hessian", H.shape[:-2])
     _check_mass(H, T, M)
     return Quadratic(H, T, beta, M)
 

@@ -14,9 +14,9 @@ from transpde.attention.normalised import L2
 from transpde.checks import (
     Array,
     finite_array,
+    finite_number,
     function,
     generator,
-    number,
     positive_integer,
     positive_number,
     same_size,
@@ -247,7 +247,7 @@ class ProximalSampler(Attention):
         """
         in_open_space(measure)
         self.check(measure)
-        least = number("lowest", lowest, "a finite number", np.isfinite)
+        least = finite_number("lowest", lowest)
         rng, start = generator("seed", seed), measure.points.reshape(-1, self.dimension)
         found, left = start.copy(), np.arange(len(start))
         for _ in range(ROUNDS):

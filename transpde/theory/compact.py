@@ -18,9 +18,9 @@ from transpde.attention import (
     Softmax,
     Unnormalized,
 )
-from transpde.checks import Array, positive_number
+from transpde.checks import Array, non_negative_array, positive_number
 from transpde.fields import quiet
-from transpde.theory.head_sums import HeadSum, depths, head_sum, one_case, spectral_norm
+from transpde.theory.head_sums import HeadSum, head_sum, one_case, spectral_norm
 
 __all__ = ["LipschitzBounds", "lipschitz_bounds", "support_radius"]
 
@@ -71,7 +71,7 @@ def support_radius(attention: Attention, radius: float, time: ArrayLike) -> Any:
         >>> theory.support_radius(attention, radius=2.0, time=[0.0, 1.0])
         array([2.        , 5.43656366])
     """
-    R, t = positive_number("radius", radius), depths(time)
+    R, t = positive_number("radius", radius), non_negative_array("time", time)
     growth = speed_bound(head_sum(attention))
     if growth is None:
         return None

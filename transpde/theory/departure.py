@@ -17,7 +17,6 @@ from transpde.checks import (
     Array,
     finite_array,
     listing,
-    number,
     of_kind,
     points_of,
     positive_array,
@@ -218,7 +217,7 @@ def cumulant_growth(head: Softmax, start: Any, order: int, time: ArrayLike) -> f
         4.481689
     """
     of_kind("head", head, Softmax, "a softmax head")
-    k = number("order", order, "an integer of at least 3", lambda n: n >= 3, whole=True)
+    k = positive_integer("order", order, 3)
     s0 = positive_array("start", start, "...")
     s = np.asarray(variance(head, s0, time))
     s = np.where(np.isfinite(s), s, np.nan)

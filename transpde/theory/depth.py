@@ -18,7 +18,7 @@ from transpde.checks import (
     Array,
     frozen,
     listing,
-    number,
+    non_negative_number,
     outlined,
     positive_integer,
 )
@@ -157,8 +157,7 @@ def forward_bound(
         1.0
     """
     named = (("lipschitz", lipschitz), ("variance", variance), ("acceleration", acceleration))
-    allowed = "a finite number of at least 0"
-    l, v, a = (number(name, x, allowed, lambda y: 0 <= y < np.inf) for name, x in named)
+    l, v, a = (non_negative_number(name, value) for name, value in named)
     L, H = positive_integer("depth", depth), positive_integer("heads", heads)
     with np.errstate(over="ignore"):
         sum_ = 4 * (np.float64(v) / (L * H)) + (np.float64(a) / (2 * L)) ** 2

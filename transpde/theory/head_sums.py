@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from transpde.attention import Attention, Head, Linear, Masked, MultiHead, Softmax, WithFeedForward
-from transpde.checks import Array, finite_array, finite_cases, of_kind, same_size
+from transpde.checks import Array, finite_cases, of_kind, same_size
 from transpde.fields import AffineField
 from transpde.measures import Gaussian
 
@@ -15,7 +15,6 @@ __all__ = [
     "HeadSum",
     "Scores",
     "Seen",
-    "depths",
     "gram",
     "head_sum",
     "matched",
@@ -68,22 +67,6 @@ def head_sum(attention: Any) -> HeadSum | None:
     heads = tuple(head for parts in known for head in parts.heads)
     linear = sum((parts.linear for parts in known), none.linear)
     return HeadSum(heads, linear, sum((parts.offset for parts in known), none.offset))
-
-
-def depths(time: Any) -> Array:
-    """Return times as floats of at least 0, or raise `ValueError`."""
-    t = finite_array("time", time, "...")
-    if t.min() < 0:
-        raise ValueError(f"time: must be at least 0; got {t.min()}.")
-    return t
-
-
-def times_from_zero(time: Any) -> Array:
-    """Return times that are not negative, of any shape, or raise `ValueError`."""
-    times = finite_array("time", time, "...")
-    if times.min() < 0:
-        raise ValueError(f"time: must not be negative; got {times.min()}.")
-    return times
 
 
 def spectral_norm(matrix: Array) -> float:

@@ -12,10 +12,18 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import minimize_scalar
 
 from transpde.attention import L2, Attention, Masked, Sigmoid, Sinkhorn, Softmax
-from transpde.checks import Array, finite_array, flag, function, listing, positive_number
+from transpde.checks import (
+    Array,
+    finite_array,
+    flag,
+    function,
+    listing,
+    non_negative_array,
+    positive_number,
+)
 from transpde.fields import quiet
 from transpde.theory.compact import LipschitzBounds, lipschitz_bounds, support_radius
-from transpde.theory.head_sums import depths, head_sum, one_case, spectral_norm
+from transpde.theory.head_sums import head_sum, one_case, spectral_norm
 
 Rates = tuple[Callable[[float], float], Callable[[float], float]]
 Limit = Callable[[Any, Any], Any]
@@ -70,8 +78,8 @@ def twin_bound(
         >>> round(mean_field.twin_bound(mean, radius=1.0, time=1.0), 6)  # 2 e
         5.436564
     """
-    R, t, log = positive_number("radius", radius), depths(time), flag("log", log)
-    rates = _rates(attention)
+    R, t = positive_number("radius", radius), non_negative_array("time", time)
+    log, rates = flag("log", log), _rates(attention)
     if rates is None or support_radius(attention, R, 0.0) is None:
         return None
     with np.errstate(over="ignore", divide="ignore"):

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from scipy.special import wrightomega
 
 from transpde.attention import L2, Attention, Sinkhorn
-from transpde.checks import Array, finite_array
+from transpde.checks import Array, non_negative_array
 from transpde.fields import quiet
-from transpde.theory.head_sums import HeadSum, depths, head_sum, scalar_softmax
+from transpde.theory.head_sums import HeadSum, head_sum, scalar_softmax
 
 __all__ = ["variance"]
 
@@ -59,9 +59,7 @@ def variance(attention: Attention, start: Any, time: ArrayLike) -> float | Array
     parts = head_sum(attention)
     if attention.dimension != 1:
         raise ValueError(f"attention: must be of dimension 1; got {attention.dimension}.")
-    s0, t = finite_array("start", start, "..."), depths(time)
-    if s0.min() < 0:
-        raise ValueError(f"start: must be at least 0; got {s0.min()}.")
+    s0, t = non_negative_array("start", start), non_negative_array("time", time)
     s0, t = np.broadcast_arrays(s0, t)
     if parts is None:
         return None

@@ -20,8 +20,10 @@ from transpde.checks import (
     Array,
     covariance_matrix,
     finite_array,
+    finite_number,
     flag,
     listing,
+    non_negative_array,
     number,
     of_kind,
     positive_integer,
@@ -210,7 +212,7 @@ def third_cumulant(
         array([[2.66666667]])
     """
     q, kappa, v = _head(queries, keys, values)
-    t = number("inverse_temperature", inverse_temperature, "a finite number", np.isfinite)
+    t = finite_number("inverse_temperature", inverse_temperature)
     scores = q @ kappa.T
     P = softmax(t * scores, axis=1)
     squares = P * (scores - (P * scores).sum(axis=1, keepdims=True)) ** 2
@@ -277,7 +279,7 @@ def sink_covariance(
     """
     pi = number("share", share, "a number from 0 to 1", lambda x: 0 <= x <= 1)
     y, m = finite_array("sink", sink, "d"), finite_array("mean", mean, "d")
-    S = covariance_matrix("covariance", finite_array("covariance", covariance, "d d"))
+    S = covariance_matrix("covariance", covariance, "d d")
     same_size("mean", len(m), "sink", len(y), "length")
     same_size("covariance", len(S), "sink", len(y), "number of rows")
     return (1 - pi) * S + pi * (1 - pi) * np.outer(y - m, y - m)
@@ -308,7 +310,7 @@ def tilted_mean_covariance(
         >>> real.tilted_mean_covariance([[1.0]], [1.2]).round(4)
         array([[10.2985]])
     """
-    S = covariance_matrix("covariance", finite_array("covariance", covariance, "d d"))
+    S = covariance_matrix("covariance", covariance, "d d")
     a = finite_array("tilt", tilt, "d")
     b = a if other is None else finite_array("other", other, "d")
     same_size("tilt", len(a), "covariance", len(S), "length")
@@ -460,9 +462,7 @@ def collapse_bound(attention: Attention, diameter: Any, lifted: bool = False) ->
         0.000249999
     """
     of_kind("attention", attention, (Softmax, MultiHead))
-    delta, end = finite_array("diameter", diameter, "..."), -1 if flag("lifted", lifted) else None
-    if (delta < 0).any():
-        raise ValueError(f"diameter: must be non-negative; got {delta.min()}.")
+    delta, end = non_negative_array("diameter", diameter), -1 if flag("lifted", lifted) else None
     heads: Any = attention.heads if isinstance(attention, MultiHead) else [attention]
     bound = np.zeros(delta.shape)
     for head in heads:

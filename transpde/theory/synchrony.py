@@ -19,10 +19,11 @@ from scipy.special import expit
 
 from transpde.checks import (
     Array,
-    finite_array,
+    entries,
     generator,
     increasing_times,
     listing,
+    non_negative_number,
     number,
     of_kind,
     positive_integer,
@@ -67,14 +68,10 @@ class PairMotion(NamedTuple):
 
 def _setting(kernel: Any, dimension: Any) -> tuple[NoiseKernel, int]:
     of_kind("kernel", kernel, NoiseKernel, "a kernel of transpde.noise")
-    d = number("dimension", dimension, "an integer of at least 2", lambda n: n >= 2, whole=True)
+    d = positive_integer("dimension", dimension, 2)
     if kernel.dimension is not None:
         same_size("kernel", kernel.dimension, "the sphere", d, "dimension")
     return kernel, d
-
-
-def _value(value: Any) -> float:
-    return _moderate("value", value)
 
 
 def _moderate(name: str, value: Any) -> float:
@@ -115,7 +112,7 @@ def lyapunov(kernel: NoiseKernel, dimension: int, value: float = 0.0) -> float:
     """
     kernel, d = _setting(kernel, dimension)
     noise = ((d - 3) * kernel.slope - (d - 1) * kernel.at_one) / 2
-    return float(noise - _value(value))
+    return float(noise - _moderate("value", value))
 
 
 @quiet
@@ -218,18 +215,10 @@ def pair_drift(
         (0.0, 2.0)
     """
     kernel, d = _setting(kernel, dimension)
-    theta = finite_array("angles", angles, "...")
-    if theta.min() <= 0 or theta.max() >= np.pi:
-        worst = theta.min() if theta.min() <= 0 else theta.max()
-        raise ValueError(f"angles: must lie between 0 and pi, ends excluded; got {worst}.")
-    v, beta = _value(value), _temperature(inverse_temperature)
-    return PairMotion(*_motion(kernel, d, theta, v, beta))
-
-
-def _temperature(value: Any) -> float:
-    return number(
-        "inverse_temperature", value, "a finite number of at least 0", lambda x: 0 <= x < np.inf
-    )
+    between = "between 0 and pi, ends excluded"
+    theta = entries("angles", angles, "...", between, lambda x: (x > 0) & (x < np.pi))
+    beta = non_negative_number("inverse_temperature", inverse_temperature)
+    return PairMotion(*_motion(kernel, d, theta, _moderate("value", value), beta))
 
 
 def _motion(
@@ -454,10 +443,7 @@ def mean_energy(
     """
     kernel, d = _setting(kernel, dimension)
     t, p = increasing_times("times", times), positive_number("order", order)
-    r0 = finite_array("start", start, "...")
-    if r0.min() <= 0 or r0.max() > 2:
-        worst = r0.min() if r0.min() <= 0 else r0.max()
-        raise ValueError(f"start: must be above 0 and at most 2; got {worst}.")
+    r0 = entries("start", start, "...", "above 0 and at most 2", lambda r: (r > 0) & (r <= 2))
     y = _log_gaps(kernel, d, p, float(np.log(r0.min())), float(t[-1]))
     drift, variance = _rates(kernel, d, np.exp(np.maximum(y, DEEPEST)))
     speed = float(np.abs([drift, variance]).max())

@@ -17,11 +17,12 @@ from transpde.checks import (
     finite_array,
     flag,
     frozen,
-    number,
+    non_negative_number,
     of_kind,
     outlined,
     positive_integer,
     positive_number,
+    same_shape,
 )
 from transpde.fields import out_of_range, silent
 from transpde.measures import Particles
@@ -79,9 +80,7 @@ class AdamW(Unchanging):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", positive_number("rate", self.rate))
-        allowed = "a finite number of at least 0"
-        decay = number("decay", self.decay, allowed, lambda x: 0 <= x < np.inf)
-        object.__setattr__(self, "decay", decay)
+        object.__setattr__(self, "decay", non_negative_number("decay", self.decay))
         object.__setattr__(self, "epsilon", positive_number("epsilon", self.epsilon))
         object.__setattr__(self, "block", flag("block", self.block))
         betas = finite_array("betas", self.betas, "two")
@@ -106,10 +105,7 @@ class AdamW(Unchanging):
         """
         theta = finite_array("parameters", parameters, "... rows columns")
         g = finite_array("gradient", gradient, "... rows columns")
-        if g.shape != theta.shape:
-            raise ValueError(
-                f"gradient: must have the shape of the parameters, {theta.shape}; got {g.shape}."
-            )
+        same_shape("gradient", g.shape, "the parameters", theta.shape)
         if moments is not None:
             of_kind("moments", moments, Moments, "what a step has returned, or None")
             needed = g.shape, (*g.shape[:-2], 1, 1) if self.block else g.shape
@@ -203,8 +199,7 @@ def train(
     of_kind("rule", rule, AdamW)
     x, masses, shape = heads._tokens(measure)
     goal = finite_array("target", target, "... n d")
-    if goal.shape != shape:
-        raise ValueError(f"target: must have the shape of the tokens, {shape}; got {goal.shape}.")
+    same_shape("target", goal.shape, "the tokens", shape)
     count = positive_integer("steps", steps)
     scale = heads.depth * heads.heads if flag("scaled", scaled) else 1
     weights = np.broadcast_to(measure.weights, shape[:-1]).reshape(x.shape[:-1]) / len(x)

@@ -23,7 +23,9 @@ from transpde.checks import (
     outlined,
     positive_integer,
     positive_number,
+    same_shape,
     same_size,
+    square_matrix,
 )
 from transpde.fields import out_of_range, silent
 from transpde.gradients import cotangent_at
@@ -83,11 +85,9 @@ class Heads(Unchanging):
     value: Array
 
     def __post_init__(self) -> None:
-        A = finite_array("score", self.score, "L H d d")
+        A = square_matrix("score", self.score, "L H d d")
         V = finite_array("value", self.value, "L H d d")
-        same_size("score", A.shape[-2], "its columns", A.shape[-1], "number of rows")
-        if A.shape != V.shape:
-            raise ValueError(f"value: must have the shape of score, {A.shape}; got {V.shape}.")
+        same_shape("value", V.shape, "score", A.shape)
         object.__setattr__(self, "score", A)
         object.__setattr__(self, "value", V)
 

@@ -123,9 +123,7 @@ def two_clusters(
         >>> round(float(((measure.points - target) ** 2).sum(axis=-1).mean() / 2), 5)
         0.0761
     """
-    B, n = positive_integer("sequences", sequences), positive_integer("tokens", tokens)
-    if n < 2:
-        raise ValueError(f"tokens: must be an integer of at least 2; got {n}.")
+    B, n = positive_integer("sequences", sequences), positive_integer("tokens", tokens, 2)
     rng, deviation = generator("seed", seed), positive_number("noise", noise)
     x, target = np.empty((2, B, n, 2))
     for b in range(B):
