@@ -33,6 +33,7 @@ __all__ = [
     "VelocityField",
     "added",
     "evaluated",
+    "held",
     "in_floats",
     "in_range",
     "out_of_range",
@@ -47,12 +48,20 @@ silent = np.errstate(all="ignore")  # what leaves the range is found at the end
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def out_of_range(what: str) -> OverflowError:
+def out_of_range(
+    what: str,
+    why: str = ", by itself or because a score does",
+    advice: str = "Use smaller tokens or parameters.",
+) -> OverflowError:
     """Return the error of a velocity or a weight that no float holds."""
-    return OverflowError(
-        f"{what} leaves the range of floating point numbers, by itself or because a score does. "
-        "Use smaller tokens or parameters."
-    )
+    return OverflowError(f"{what} leaves the range of floating point numbers{why}. {advice}")
+
+
+def held(values: Any, what: str, *more: str) -> Any:
+    """Return values that floats hold, or raise the error of `out_of_range`."""
+    if not np.isfinite(values).all():
+        raise out_of_range(what, *more)
+    return values
 
 
 def in_floats(function: F) -> F:

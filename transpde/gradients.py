@@ -26,7 +26,7 @@ from transpde.checks import (
     outlined,
     same_shape,
 )
-from transpde.fields import out_of_range, silent
+from transpde.fields import held, silent
 from transpde.flow import Layered
 from transpde.measures import Particles
 from transpde.noise import CommonNoise
@@ -180,9 +180,7 @@ def _pulled(head: Head, measure: Particles, O: Array) -> Pullback:
         _as_one(k_.mT @ X, K.shape),
         _as_one(O.mT @ (P @ X), V.shape),
     )
-    if not all(np.isfinite(one).all() for one in found):
-        raise out_of_range("pullback: a gradient")
-    return Pullback(*(frozen(one) for one in found))
+    return Pullback(*(frozen(held(one, "pullback: a gradient")) for one in found))
 
 
 def _by_scores(head: Head, measure: Particles, P: Array, by_weights: Array, qk: Any) -> Array:

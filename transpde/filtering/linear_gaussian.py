@@ -22,7 +22,7 @@ from transpde.checks import (
     positive_integer,
     same_size,
 )
-from transpde.fields import quiet, silent
+from transpde.fields import held, quiet, silent
 
 __all__ = ["LinearGaussian"]
 
@@ -244,12 +244,8 @@ class LinearGaussian(Unchanging):
 
 
 def _held(values: Array, name: str = "observations") -> Array:
-    if not np.isfinite(values).all():
-        raise OverflowError(
-            f"{name}: a belief leaves the range of floating point numbers. Use a shorter "
-            "sequence, smaller covariances, or a transition of smaller norm."
-        )
-    return values
+    advice = "Use a shorter sequence, smaller covariances, or a transition of smaller norm."
+    return held(values, f"{name}: a belief", "", advice)
 
 
 def _root(covariance: Array) -> Array:

@@ -21,7 +21,7 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
-from transpde.fields import VelocityField, out_of_range, quiet
+from transpde.fields import VelocityField, held, quiet
 from transpde.kernels import Evaluation
 from transpde.measures import Measure, Particles
 from transpde.sampling.proximal import definite, in_open_space, root
@@ -219,8 +219,7 @@ class ProximalSampler(Attention):
         flat = places.reshape(*measure.stack, -1, self.dimension)
         values = np.reshape(observable(flat), logs.shape)
         total = logsumexp(logs, axis=-1, keepdims=True)
-        if not np.isfinite(total[carried]).all():
-            raise out_of_range("potential: the mass of the kernel at a token")
+        held(total[carried], "potential: the mass of the kernel at a token")
         with np.errstate(invalid="ignore"):  # a place without mass may have any value
             products = np.exp(logs - total) * values
         terms = np.where(np.isneginf(logs), 0.0, products).sum(axis=-1)

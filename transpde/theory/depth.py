@@ -22,7 +22,7 @@ from transpde.checks import (
     outlined,
     positive_integer,
 )
-from transpde.fields import out_of_range, quiet
+from transpde.fields import held, quiet
 from transpde.gradients import pullback
 from transpde.measures import Particles
 from transpde.training.decks import check_deck
@@ -99,8 +99,7 @@ def depth_fluctuation(
             end, L = start, positive_integer("depth", depth)
             for _ in range(L):
                 end = end + _rates(deck, measure, end, 1 / L) / L
-    if not np.isfinite(end).all():
-        raise out_of_range("depth_fluctuation: a token")
+    held(end, "depth_fluctuation: a token")
     Sigma = end[size:].reshape(size, size)
     constant = float(np.trace(Sigma) / len(measure.points))
     return DepthFluctuation(

@@ -26,7 +26,7 @@ from transpde.checks import (
     same_size,
     square_matrix,
 )
-from transpde.fields import quiet, silent
+from transpde.fields import held, quiet, silent
 from transpde.filtering import HiddenMarkov, LinearGaussian
 
 __all__ = [
@@ -320,12 +320,8 @@ def mass_growth(model: HiddenMarkov, observations: Any, window: int | None = Non
 
 
 def _held(name: str, values: Array) -> Array:
-    if not np.isfinite(values).all():
-        raise OverflowError(
-            f"{name}: what becomes of errors leaves the range of floating point numbers. Use "
-            "fewer positions, or smaller covariances."
-        )
-    return values
+    advice = "Use fewer positions, or smaller covariances."
+    return held(values, f"{name}: what becomes of errors", "", advice)
 
 
 __dir__ = listing(__all__)

@@ -30,7 +30,7 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
-from transpde.fields import in_floats, out_of_range, quiet
+from transpde.fields import held, in_floats, quiet
 
 __all__ = [
     "GainAxis",
@@ -428,9 +428,7 @@ def impossible_share(queries: ArrayLike, keys: ArrayLike) -> float:
         0.5
     """
     q, kappa, _ = _head(queries, keys, keys)
-    scores = q @ (kappa - kappa.mean(axis=0)).T
-    if not np.isfinite(scores).all():
-        raise out_of_range("queries: a score")
+    scores = held(q @ (kappa - kappa.mean(axis=0)).T, "queries: a score")
     return float(((scores**2).mean(axis=1) > scores.max(axis=1)).mean())
 
 
@@ -510,8 +508,7 @@ def consensus_jacobian(
         same_size(name, size, "gain", len(g), "length")
     same_size("value", V.shape[1], "gain", len(g), "number of columns")
     z = c + V @ c + b
-    if not np.isfinite(z @ z):
-        raise out_of_range("token: what it becomes")
+    held(z @ z, "token: what it becomes")
     z = z - z.mean()
     length = np.linalg.norm(z)
     if not length > 0:

@@ -19,7 +19,7 @@ from transpde.checks import (
     positive_integer,
     positive_number,
 )
-from transpde.fields import out_of_range, quiet, silent
+from transpde.fields import held, quiet, silent
 from transpde.measures import Particles
 from transpde.spaces import EUCLIDEAN
 from transpde.theory.compact import lipschitz_bounds, support_radius
@@ -74,8 +74,7 @@ def picard_iterates(
     h = positive_number("time", time) / steps
 
     def moved(x: Array) -> Particles:
-        if not np.isfinite(x).all():
-            raise out_of_range("measure: a token of an iterate")
+        held(x, "measure: a token of an iterate")
         return Particles(x, measure.weights, measure.positions)
 
     curves = [np.repeat(measure.points[None], steps + 1, axis=0)]

@@ -24,7 +24,7 @@ from transpde.checks import (
     positive_number,
     same_shape,
 )
-from transpde.fields import out_of_range, silent
+from transpde.fields import held, out_of_range, silent
 from transpde.measures import Particles
 from transpde.training.arrays import Heads
 
@@ -115,9 +115,7 @@ class AdamW(Unchanging):
                     f"arrays {moments.first.shape} and {moments.root.shape}. Begin with None."
                 )
         moved, kept = self.moved(theta, g, moments)
-        if not np.isfinite(moved).all():
-            raise out_of_range("step: a parameter")
-        return moved, kept
+        return held(moved, "step: a parameter"), kept
 
     def moved(self, theta: Array, g: Array, moments: Moments | None) -> tuple[Array, Moments]:
         """Return what `step` returns, without a check."""

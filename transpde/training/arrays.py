@@ -27,7 +27,7 @@ from transpde.checks import (
     same_size,
     square_matrix,
 )
-from transpde.fields import out_of_range, silent
+from transpde.fields import held, silent
 from transpde.gradients import cotangent_at
 from transpde.measures import Particles
 from transpde.spaces import EUCLIDEAN
@@ -154,8 +154,7 @@ class Heads(Unchanging):
         states = [x]
         for layer in self.forward(x, masses):
             states.append(states[-1] + self._velocities(layer, len(states) - 1) / self.depth)
-        if not np.isfinite(states[-1]).all():
-            raise out_of_range("run: a token")
+        held(states[-1], "run: a token")
         return np.array(states).reshape(-1, *shape)
 
     @silent
@@ -174,9 +173,7 @@ class Heads(Unchanging):
         x, masses, shape = self._tokens(measure)
         r = self._which(layer)
         found = self._velocities(attended(self.score[r], x, masses), r)
-        if not np.isfinite(found).all():
-            raise out_of_range("velocity: one")
-        return found.reshape(shape)
+        return held(found, "velocity: one").reshape(shape)
 
     @silent
     def pullback(self, measure: Particles, cotangent: Any, layer: int = 0) -> Gradient:
@@ -305,6 +302,4 @@ def pulled(layer: Layer, score: Array, value: Array, O: Array) -> tuple[Array, A
 
 
 def _held(found: Gradient) -> Gradient:
-    if not all(np.isfinite(one).all() for one in found):
-        raise out_of_range("a gradient")
-    return found
+    return Gradient(*(held(one, "a gradient") for one in found))

@@ -17,7 +17,7 @@ from transpde.checks import (
     same_size,
     single_case,
 )
-from transpde.fields import out_of_range, silent
+from transpde.fields import held, silent
 from transpde.measures import Particles
 
 __all__ = ["run_deck", "two_clusters"]
@@ -80,9 +80,7 @@ def run_deck(
         for k, head in enumerate(deck):
             change = change + shares[:, k, None, None] * x.velocities(head(x))
         x = x.at(x.space.retract(x.points + change))
-    if not np.isfinite(x.points).all():
-        raise out_of_range("run_deck: a token")
-    return x.points
+    return held(x.points, "run_deck: a token")
 
 
 def check_deck(task: str, deck: Any, measure: Any, card: str) -> None:
