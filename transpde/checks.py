@@ -411,6 +411,12 @@ def finite_number(name: str, value: Any) -> float:
     return number(name, value, "a finite number", np.isfinite)
 
 
+def index_below(name: str, value: Any, count: int) -> int:
+    """Return an integer from 0 to `count` - 1, or raise `ValueError`."""
+    wanted = f"an integer from 0 to {count - 1}"
+    return number(name, value, wanted, lambda i: 0 <= i < count, whole=True)
+
+
 def open_share(name: str, value: Any) -> float:
     """Return a number between 0 and 1, ends excluded, or raise `ValueError`."""
     allowed = "a number between 0 and 1, without these"

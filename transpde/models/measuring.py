@@ -119,8 +119,7 @@ def head_table(model: Model, path: TokenPath) -> HeadTable:
 
     Source: ours (chapter on seventy-two heads).
     """
-    of_kind("model", model, Model)
-    same_path(model, of_kind("path", path, TokenPath))
+    same_path(model, path)
     rows = []
     for l in range(model.depth):
         measure = model.measure(l, path.points[l])
@@ -192,8 +191,7 @@ def twin_table(model: Model, path: TokenPath, seeds: Any = (0, 100)) -> tuple[Ar
 
     Source: ours (chapter on seventy-two heads).
     """
-    of_kind("model", model, Model)
-    same_path(model, of_kind("path", path, TokenPath))
+    same_path(model, path)
     starts = plain_array("seeds", seeds, "iu")
     if starts.ndim != 1 or not starts.size or starts.min() < 0:
         raise ValueError(f"seeds: must be integers of at least 0 in a row; got {seeds!r}.")
@@ -211,7 +209,8 @@ def twin_table(model: Model, path: TokenPath, seeds: Any = (0, 100)) -> tuple[Ar
 
 def same_path(model: Model, path: TokenPath) -> None:
     """Refuse a path whose layers cannot be those of the model, all and in order."""
-    points = path.points
+    of_kind("model", model, Model)
+    points = of_kind("path", path, TokenPath).points
     wanted, came = (model.depth + 1, model.dimension), (len(points), points.shape[-1])
     if came != wanted:
         raise ValueError(

@@ -19,8 +19,8 @@ from transpde.checks import (
     frozen,
     function,
     generator,
+    index_below,
     mapping,
-    number,
     outlined,
     plain_array,
     positive_number,
@@ -111,9 +111,7 @@ class TokenPath(Unchanging):
 
     def __call__(self, layer: int) -> Particles:
         """Return the tokens after `layer` layers as a measure, with positions if causal."""
-        last = len(self.points) - 1
-        wanted = f"an integer from 0 to {last}"
-        layer = number("layer", layer, wanted, lambda l: 0 <= l <= last, whole=True)
+        layer = index_below("layer", layer, len(self.points))
         return _measure(self.points[layer], self.causal)
 
     @property
@@ -232,8 +230,7 @@ class Model(Unchanging):
         return x
 
     def _layer(self, layer: Any, name: str = "layer") -> int:
-        wanted = f"an integer from 0 to {self.depth - 1}"
-        return int(number(name, layer, wanted, lambda l: 0 <= l < self.depth, whole=True))
+        return index_below(name, layer, self.depth)
 
     def _layers(self, layers: Any) -> list[int]:
         if layers is None:
@@ -381,8 +378,7 @@ class Model(Unchanging):
         $\hat V = \begin{pmatrix} W_OW_v & W_Ob_v\\ 0 & 0\end{pmatrix}$ on lifted tokens $(x, 1)$.
         """
         b, k = self.blocks[self._layer(layer)], self.dimension // self.heads
-        wanted = f"an integer from 0 to {self.heads - 1}"
-        h = number("head", head, wanted, lambda i: 0 <= i < self.heads, whole=True)
+        h = index_below("head", head, self.heads)
         own = slice(h * k, (h + 1) * k)
         value = np.zeros((self.dimension + 1, self.dimension + 1))
         value[:-1] = b.output[:, own] @ np.column_stack([b.value[own], b.value_bias[own]])

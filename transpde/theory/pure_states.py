@@ -20,9 +20,9 @@ from transpde.checks import (
     finite_array,
     finite_number,
     fitting_axes,
+    index_below,
     listing,
     non_negative_array,
-    number,
     positive_array,
     positive_integer,
     positive_number,
@@ -80,8 +80,7 @@ def _mode(eigenvalues: Any, mode: Any) -> tuple[Array, int]:
         raise ValueError(
             "eigenvalues: must be at least two, of a space of dimension two; got one."
         )
-    last = f"an integer from 0 to {d - 1}"
-    return values, number("mode", mode, last, lambda p: 0 <= p < d, whole=True)
+    return values, index_below("mode", mode, d)
 
 
 @quiet

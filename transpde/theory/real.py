@@ -22,6 +22,7 @@ from transpde.checks import (
     finite_array,
     finite_number,
     flag,
+    index_below,
     listing,
     non_negative_array,
     number,
@@ -168,7 +169,7 @@ def gaussian_outputs(
     """
     q, kappa, v = _head(queries, keys, values)
     n = len(kappa)
-    r = number("exact", exact, f"an integer from 0 to {n - 1}", lambda x: 0 <= x < n, whole=True)
+    r = index_below("exact", exact, n)
     mean_weights = softmax(q @ kappa.T, axis=1).mean(axis=0)
     heavy = np.argsort(-mean_weights, kind="stable")[:r]
     rest, rest_v = np.delete(kappa, heavy, axis=0), np.delete(v, heavy, axis=0)
