@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from transpde.checks import Array, entries, finite_cases, of_kind, same_size
+from transpde.distances.between import aligned
 from transpde.energy.scores import Tokens, factor_of, known, mobility_of, number, score_of
 from transpde.fields import AffineField, out_of_range, quiet, silent
 from transpde.measures import Gaussian
@@ -209,13 +210,10 @@ def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: ArrayLike) -> Gaussia
         raise ValueError(f"other: must be a stack of shape {gaussian.stack}; got {other.stack}.")
     s = entries("s", s, "...", "in [0, 1]", lambda x: (x >= 0) & (x <= 1))
     s = s.reshape(s.shape + (1,) * (len(gaussian.stack) + 1))
-    X, Y = factor_of(gaussian, "gaussian"), factor_of(other, "other")
-    width = max(X.shape[-1], Y.shape[-1])
-    X, Y = (np.pad(F, [(0, 0)] * (F.ndim - 1) + [(0, width - F.shape[-1])]) for F in (X, Y))
-    P, _, Rt = np.linalg.svd(X.mT @ Y)
+    X, Y = aligned(factor_of(gaussian, "gaussian"), factor_of(other, "other"))
     mean = (1 - s) * gaussian.mean + s * other.mean
     s = s[..., None]
-    return Gaussian(mean, factor=(1 - s) * (X @ P) + s * (Y @ Rt.mT))
+    return Gaussian(mean, factor=(1 - s) * X + s * Y)
 
 
 def _traces(left: Array, right: Array) -> Array:

@@ -18,7 +18,7 @@ from transpde.attention import (
     Softmax,
     Unnormalized,
 )
-from transpde.checks import Array, non_negative_array, positive_number
+from transpde.checks import Array, non_negative_array, number, positive_number
 from transpde.fields import quiet
 from transpde.theory.head_sums import HeadSum, head_sum, one_case, spectral_norm
 
@@ -175,10 +175,7 @@ def lipschitz_bounds(attention: Attention, radius: float, p: float = 2.0) -> Lip
 
 def order(p: ArrayLike) -> float:
     """Return the order of a distance, a float of at least 1 or inf, or raise `ValueError`."""
-    q = np.inf if isinstance(p, float) and p == np.inf else positive_number("p", p)
-    if q < 1:
-        raise ValueError(f"p: must be at least 1; got {p!r}.")
-    return q
+    return number("p", p, "a number of at least 1, or inf", lambda q: q >= 1)
 
 
 class HeadNorms(NamedTuple):
