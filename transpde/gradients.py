@@ -29,8 +29,8 @@ from transpde.checks import (
 from transpde.fields import held, silent
 from transpde.flow import Layered
 from transpde.measures import Particles
+from transpde.measures.base import in_open_space
 from transpde.noise import CommonNoise
-from transpde.spaces import EUCLIDEAN
 from transpde.trajectories import Trajectory
 
 __all__ = ["Adjoint", "Pullback", "backpropagate", "pullback"]
@@ -94,7 +94,7 @@ def pullback(head: Attention, measure: Particles, cotangent: Any) -> Pullback:
         array([1., 1.])
     """
     one: Head = of_kind("head", head, KINDS, "a Softmax, L2, Unnormalized, Linear or Sigmoid head")
-    _check_tokens(measure)
+    check_tokens(measure)
     one.check(measure)
     return _pulled(one, measure, cotangent_at(cotangent, measure.points.shape))
 
@@ -131,7 +131,7 @@ def backpropagate(path: Trajectory, cotangent: Any) -> Adjoint:
     law = of_kind("path", path._law, Layered, "a path that tp.layers has returned")
     if isinstance(getattr(law, "noise", None), CommonNoise):
         raise ValueError("path: must have no noise; got one. Leave `noise` and `seed` out.")
-    _check_tokens(path.final, "path")
+    check_tokens(path.final, "path")
     p = cotangent_at(cotangent, path.final.points.shape)
     adjoints, found = [p], []
     for state, attention in zip(path.states[-2::-1], law.layer[::-1], strict=True):
@@ -146,14 +146,10 @@ def backpropagate(path: Trajectory, cotangent: Any) -> Adjoint:
     return Adjoint(frozen(np.array(adjoints[::-1])), tuple(found[::-1]))
 
 
-def _check_tokens(measure: Any, name: str = "measure") -> None:
+def check_tokens(measure: Any, name: str = "measure") -> None:
     of_kind(name, measure, Particles, "Particles, whose gradients are those of tokens")
     finite_cases(name, measure)
-    if measure.space != EUCLIDEAN:
-        raise ValueError(
-            f"{name}: must be tokens in Euclidean space; got {measure.space!r}. Gradients on a "
-            "sphere are not written."
-        )
+    in_open_space(name, measure, ", as gradients on a sphere are not written")
 
 
 def cotangent_at(value: Any, shape: tuple[int, ...]) -> Array:

@@ -27,7 +27,7 @@ from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
 from transpde.measures.coordinates import Moves
 
-__all__ = ["Attention", "MultiHead", "WithFeedForward"]
+__all__ = ["Attention", "MultiHead", "WithFeedForward", "match_stack"]
 
 
 class Attention(Unchanging, ABC):
@@ -179,6 +179,15 @@ class Attention(Unchanging, ABC):
         return WithFeedForward(self, other)
 
     __radd__ = __add__
+
+
+def match_stack(name: str, axes: tuple[int, ...], stack: tuple[int, ...]) -> None:
+    """Raise `ValueError` unless leading axes are none, or those of a stack or of length one."""
+    fits = len(axes) == len(stack) and all(a in (1, b) for a, b in zip(axes, stack, strict=True))
+    if axes and not fits:
+        raise ValueError(
+            f"{name}: its leading axes must match those of the measure, {stack}; got {axes}."
+        )
 
 
 def added_moves(parts: Sequence[Moves | None]) -> Moves | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.attention.base import Attention
+from transpde.attention.base import Attention, match_stack
 from transpde.attention.densities import exponentials, moments_of
 from transpde.attention.heads import at_rows
 from transpde.checks import Array, choice, finite_array, frozen, points_of, symmetric_matrix
@@ -111,15 +111,7 @@ class HeadDescent(Attention):
         return np.moveaxis(shares[..., None] * sums.matrix(x), -3, 0)
 
     def _check_kind(self, measure: Measure) -> None:
-        axes = self.scores.shape[:-3]
-        fits = len(axes) == len(measure.stack) and all(
-            a in (1, b) for a, b in zip(axes, measure.stack, strict=False)
-        )
-        if axes and not fits:
-            raise ValueError(
-                "scores: the axes before those of the heads must match those of the measure, "
-                f"{measure.stack}; got {axes}."
-            )
+        match_stack("scores", self.scores.shape[:-3], measure.stack)
         measure.check_for(self)
 
     def _check_tokens(self, measure: Particles) -> None:

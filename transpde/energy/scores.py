@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, definite_matrix, same_size, symmetric_matrix
+from transpde.checks import Array, case_axes, definite_matrix, same_size, symmetric_matrix
 from transpde.fields import out_of_range
 from transpde.measures import Gaussian, Particles
 
@@ -30,11 +30,7 @@ def score_of(measure: Tokens, score: Any, name: str = "score") -> Array:
         raise TypeError(f"measure: must be Particles or a Gaussian; got {type(measure).__name__}.")
     A = symmetric_matrix(name, score)
     same_size(name, A.shape[-1], "the measure", measure.dimension, "dimension")
-    if A.shape[:-2] not in ((), measure.stack):
-        raise ValueError(
-            f"{name}: its leading axes must match those of the measure, {measure.stack}; "
-            f"got {A.shape[:-2]}."
-        )
+    case_axes(name, A, 2, "the measure", measure.stack)
     return (A + A.mT) / 2
 
 

@@ -17,7 +17,7 @@ from transpde.checks import Array, Unchanging
 from transpde.fields import VelocityField
 from transpde.spaces import EUCLIDEAN, Space, Sphere
 
-__all__ = ["Measure", "SphereLaw"]
+__all__ = ["Measure", "SphereLaw", "in_open_space"]
 
 
 class Measure(Unchanging, ABC):
@@ -142,3 +142,9 @@ class SphereLaw(Measure):
     def growth(self, velocity: Array) -> Array:
         """Return the growth of that size, which is zero."""
         return np.zeros(())
+
+
+def in_open_space(name: str, measure: Any, why: str = "") -> None:
+    """Raise `ValueError` for tokens of a sphere, and say why where more is said."""
+    if measure.space != EUCLIDEAN:
+        raise ValueError(f"{name}: must be tokens in Euclidean space{why}; got {measure.space!r}.")

@@ -24,7 +24,7 @@ from transpde.checks import (
 from transpde.fields import VelocityField, held, quiet
 from transpde.kernels import Evaluation
 from transpde.measures import Measure, Particles
-from transpde.sampling.proximal import definite, in_open_space, root
+from transpde.sampling.proximal import definite, free_tokens, root
 from transpde.sampling.tilted import Tilted, probed, probes
 
 __all__ = ["ProximalSampler"]
@@ -210,7 +210,7 @@ class ProximalSampler(Attention):
             ValueError: tokens on a sphere, another dimension, values of another shape or NaN.
             OverflowError: a token at which Z is zero to all digits.
         """
-        in_open_space(measure)
+        free_tokens(measure)
         self.check(measure)
         probed("observable", observable, self.dimension, vector=False)
         carried = measure.weights > 0
@@ -244,7 +244,7 @@ class ProximalSampler(Attention):
                 below `lowest` or is NaN somewhere.
             RuntimeError: a token for which 10,000 proposals are all rejected.
         """
-        in_open_space(measure)
+        free_tokens(measure)
         self.check(measure)
         least = finite_number("lowest", lowest)
         rng, start = generator("seed", seed), measure.points.reshape(-1, self.dimension)

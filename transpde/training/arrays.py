@@ -15,11 +15,10 @@ from transpde.checks import (
     Array,
     Unchanging,
     finite_array,
-    finite_cases,
     frozen,
     generator,
+    index_below,
     number,
-    of_kind,
     outlined,
     positive_integer,
     positive_number,
@@ -28,9 +27,8 @@ from transpde.checks import (
     square_matrix,
 )
 from transpde.fields import held, silent
-from transpde.gradients import cotangent_at
+from transpde.gradients import check_tokens, cotangent_at
 from transpde.measures import Particles
-from transpde.spaces import EUCLIDEAN
 
 __all__ = ["Gradient", "Heads"]
 
@@ -253,11 +251,8 @@ class Heads(Unchanging):
 
     def _tokens(self, measure: Any) -> tuple[Array, Array | None, tuple[int, ...]]:
         """Return tokens (B, n, d), their log weights unless all are equal, and their shape."""
-        of_kind("measure", measure, Particles)
-        finite_cases("measure", measure)
+        check_tokens(measure)
         same_size("measure", measure.dimension, "the heads", self.dimension, "dimension")
-        if measure.space != EUCLIDEAN:
-            raise ValueError(f"measure: must be tokens in Euclidean space; got {measure.space!r}.")
         x, w = measure.points, measure.weights
         masses = None if (w == w.flat[0]).all() else measure.log_weights
         n, d = x.shape[-2:]
@@ -266,8 +261,7 @@ class Heads(Unchanging):
         return x.reshape(-1, n, d), masses, x.shape
 
     def _which(self, layer: Any) -> int:
-        wanted = f"a layer, from 0 to {self.depth - 1}"
-        return number("layer", layer, wanted, lambda x: 0 <= x < self.depth, whole=True)
+        return index_below("layer", layer, self.depth)
 
 
 def attended(score: Array, x: Array, masses: Array | None) -> Layer:
