@@ -9,9 +9,9 @@ those of `transpde.Masked(head, discount, strict=True)` at positions j/n.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +42,7 @@ __all__ = ["CausalCircle", "Correlations", "retrieval_correlations"]
 STABLE = 2.78  # the largest step times slope at which Runge-Kutta of order four is stable
 WIDEST = 5.0  # beta of softmax: of the partition function e^(2 beta) roundings are left
 SMALL, MOST = 1e-14, 4000  # of a mode that is left out, relative to the largest; modes at most
+Speed = Callable[[Array], Array]
 TOGETHER = 20_000  # complex numbers of a chunk of replicas: they stay in the cache
 
 
@@ -227,11 +228,7 @@ class CausalCircle(Unchanging):
         theta, steps = _angles(angles), positive_integer("steps", steps)
         h, found = self._step(time, steps), [theta]
         for _ in range(steps):
-            x = found[-1]
-            a = self._field(x)
-            b = self._field(x + h / 2 * a)
-            c = self._field(x + h / 2 * b)
-            found.append(x + h / 6 * (a + 2 * b + 2 * c + self._field(x + h * c)))
+            found.append(_runge_kutta(self._field, self._field, self._field, found[-1], h))
         return np.array(found)
 
     def _step(self, time: Any, steps: int) -> float:
@@ -277,11 +274,8 @@ class CausalCircle(Unchanging):
         p = np.zeros_like(path[0])
         p[..., -1] = 1.0
         for i in range(2 * steps, 0, -2):
-            late, middle, early = path[i], path[i - 1], path[i - 2]
-            a = self._adjoint(late, p)
-            b = self._adjoint(middle, p + h / 2 * a)
-            c = self._adjoint(middle, p + h / 2 * b)
-            p = p + h / 6 * (a + 2 * b + 2 * c + self._adjoint(early, p + h * c))
+            late, middle, early = (partial(self._adjoint, path[i - k]) for k in range(3))
+            p = _runge_kutta(late, middle, early, p, h)
         return path[-1], p
 
 
@@ -313,6 +307,14 @@ class _Sums:
         after[..., -2::-1] = np.cumsum(part, axis=-1)
         seen = np.tensordot(turned, after * self.powers.conj(), axes=1).real
         return np.asarray(q * self.at(turned) - self.keys * seen)
+
+
+def _runge_kutta(first: Speed, middle: Speed, last: Speed, x: Array, h: float) -> Array:
+    """Return x after a step of order four, from the speeds at its ends and in its middle."""
+    a = first(x)
+    b = middle(x + h / 2 * a)
+    c = middle(x + h / 2 * b)
+    return x + h / 6 * (a + 2 * b + 2 * c + last(x + h * c))
 
 
 def _angles(value: Any) -> Array:

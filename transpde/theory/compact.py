@@ -83,7 +83,7 @@ def speed_bound(parts: HeadSum | None) -> tuple[float, float] | None:
     """Return g and |b| of the bound gR + |b| on the speed in the ball of radius R."""
     if parts is None:
         return None
-    heads = _unmasked(parts)
+    heads = unmasked(parts)
     if not all(isinstance(head, AVERAGING) for head in heads):
         return None
     g = sum(spectral_norm(head.value) for head in heads) + spectral_norm(parts.linear)
@@ -98,7 +98,7 @@ def radius_at(growth: tuple[float, float], R: float, t: Array) -> Array:
         return R * np.exp(g * t) + pushed
 
 
-def _unmasked(parts: HeadSum) -> list[Head]:
+def unmasked(parts: HeadSum) -> list[Head]:
     """Return the heads without their masks, after a check that none is a stack."""
     heads: list[Any] = [h.head if isinstance(h, Masked) else h for h in parts.heads]
     for head in heads:
@@ -199,7 +199,7 @@ def head_norms(parts: HeadSum) -> list[HeadNorms]:
         HeadNorms(head, isinstance(outer, Masked), spectral_norm(head.value),
                   spectral_norm(head.key.T @ head.query), spectral_norm(head.query),
                   spectral_norm(head.key))
-        for head, outer in zip(_unmasked(parts), parts.heads, strict=True)
+        for head, outer in zip(unmasked(parts), parts.heads, strict=True)
         if head.value.any()
     ]  # fmt: skip
 

@@ -22,8 +22,8 @@ from transpde.checks import (
     positive_number,
 )
 from transpde.fields import quiet
-from transpde.theory.compact import LipschitzBounds, lipschitz_bounds, support_radius
-from transpde.theory.head_sums import head_sum, one_case, spectral_norm
+from transpde.theory.compact import LipschitzBounds, lipschitz_bounds, support_radius, unmasked
+from transpde.theory.head_sums import head_sum, spectral_norm
 
 Rates = tuple[Callable[[float], float], Callable[[float], float]]
 Limit = Callable[[Any, Any], Any]
@@ -94,9 +94,7 @@ def _rates(attention: Any) -> Rates | None:
     masks = set() if parts is None else {isinstance(head, Masked) for head in parts.heads}
     if parts is None or len(masks) > 1:
         return None
-    heads: list[Any] = [h.head if isinstance(h, Masked) else h for h in parts.heads]
-    for head in heads:
-        one_case("attention", head.query, head.key, head.value)
+    heads: Any = unmasked(parts)
     if all(isinstance(head, Softmax | L2 | Sigmoid) for head in heads):
 
         def rate(R: float) -> float:
