@@ -72,7 +72,7 @@ def _factored(
         if terms is None:
             return None
         kernel = _Factors(terms, unit, weights)
-        G, _, error = _mixed(kernel.step, start + lift, target)
+        G, _, error = _mixed(kernel.step, start + lift, target, SCALING_STEPS)
         G = G - weights @ G
         if error <= accepted and kernel.marginal_error(G) <= accepted:
             return G - lift - weights @ (G - lift)
@@ -141,7 +141,7 @@ def _tiled(
         f = -replace(rows, bias=logs + g).log_sums(targets)
         return -replace(columns, bias=logs + f).log_sums(sums.keys)
 
-    g, _, error = _mixed(step, start, target)
+    g, _, error = _mixed(step, start, target, SCALING_STEPS)
     if not error <= accepted:
         raise _no_convergence(error, accepted)
     return g - weights @ g
@@ -158,7 +158,7 @@ def _mixed(
     step: Callable[[Array], Array],
     g: Array,
     target: float,
-    limit: int = SCALING_STEPS,
+    limit: int,
     farthest: float = np.inf,
 ) -> tuple[Array, int, float]:
     """Return the fixed point of a step, how many were taken, and its marginal error.
