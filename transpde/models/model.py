@@ -168,7 +168,7 @@ class Model(Unchanging):
     @property
     def most(self) -> int:
         """The largest number of tokens."""
-        return len(self.layout.positions(self.weights))
+        return len(self.weights[self.layout.POSITIONS])
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -208,7 +208,7 @@ class Model(Unchanging):
                 f"tokens: must be ids of at least one token, of shape (n,); got shape {ids.shape}."
             )
         self._count("tokens", len(ids))
-        size = len(self.layout.words(self.weights))
+        size = len(self.weights[self.layout.WORDS])
         wrong = ids[(ids < 0) | (ids >= size)]
         if wrong.size:
             raise ValueError(
