@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, Unchanging, brief, kind_of, same_size
+from transpde.checks import Array, Unchanging, brief, kind_of, of_kind, same_size
 from transpde.fields import (
     AffineField,
     CalledField,
@@ -70,10 +70,7 @@ class Attention(Unchanging, ABC):
             ValueError: a measure of another dimension than the parameters, leading axes that do
                 not match, a masked attention and tokens without positions.
         """
-        if not isinstance(measure, Measure):
-            raise TypeError(
-                f"measure: must be Particles, a Gaussian or a Grid; got {type(measure).__name__}."
-            )
+        of_kind("measure", measure, Measure, "Particles, a Gaussian or a Grid")
         same_size("measure", measure.dimension, "the attention", self.dimension, "dimension")
         self._check_kind(measure)
 
@@ -240,8 +237,7 @@ class MultiHead(Attention):
                 f"heads: must be a sequence of at least one attention; got {heads!r}."
             )
         for i, head in enumerate(heads):
-            if not isinstance(head, Attention):
-                raise TypeError(f"heads: must be attentions; got {type(head).__name__} at {i}.")
+            of_kind(f"heads[{i}]", head, Attention, "an attention")
             same_size(f"heads[{i}]", head.dimension, "heads[0]", heads[0].dimension, "dimension")
         object.__setattr__(self, "heads", tuple(heads))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from transpde.checks import Array, finite_array, same_size
+from transpde.checks import Array, finite_array, of_kind, same_size
 from transpde.distances.clouds import cloud_distance, distances_of_pairs
 from transpde.distances.line import Pieces, line_distance, mean_of_order
 from transpde.fields import quiet
@@ -54,8 +54,7 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> float | Array:
         3.0
     """
     for name, measure in (("mu", mu), ("nu", nu)):
-        if not isinstance(measure, Measure):
-            raise TypeError(f"{name}: must be a measure; got {type(measure).__name__}.")
+        of_kind(name, measure, Measure, "a measure")
     p = order_of("p", p)
     same_size("nu", nu.dimension, "mu", mu.dimension, "dimension")
     if isinstance(mu, Gaussian) and isinstance(nu, Gaussian):
@@ -134,8 +133,7 @@ def _case_by_case(distance: Callable[[Any, Any], float], mu: Any, nu: Any) -> An
 
 def _with_positions(name: str, measure: Any) -> None:
     """Raise unless a measure is of tokens with positions."""
-    if not isinstance(measure, Particles):
-        raise TypeError(f"{name}: must be Particles with positions; got {type(measure).__name__}.")
+    of_kind(name, measure, Particles, "Particles with positions")
     if measure.positions is None:
         raise ValueError(
             f"{name}: must have positions; got none. "

@@ -202,9 +202,7 @@ def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: ArrayLike) -> Gaussia
         array([1., 4., 9.])
     """
     for name, measure in (("gaussian", gaussian), ("other", other)):
-        if not isinstance(measure, Gaussian):
-            raise TypeError(f"{name}: must be a Gaussian; got {type(measure).__name__}.")
-        finite_cases(name, measure)
+        finite_cases(name, of_kind(name, measure, Gaussian, "a Gaussian"))
     same_size("other", other.dimension, "gaussian", gaussian.dimension, "dimension")
     if gaussian.stack != other.stack:
         raise ValueError(f"other: must be a stack of shape {gaussian.stack}; got {other.stack}.")

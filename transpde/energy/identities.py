@@ -166,9 +166,7 @@ def gradient_defect(measure: Particles, attention: Any) -> float | Array:
 
 def _weighted(measure: Any) -> Array:
     """Return the positive weights of tokens."""
-    if not isinstance(measure, Particles):
-        raise TypeError(f"measure: must be Particles; got {type(measure).__name__}.")
-    w: Array = measure.weights
+    w: Array = of_kind("measure", measure, Particles).weights
     if not w.min() > 0:
         raise ValueError(f"measure: must have positive weights; got {w.min()}. Drop such tokens.")
     return w

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, case_axes, definite_matrix, same_size, symmetric_matrix
+from transpde.checks import Array, case_axes, definite_matrix, of_kind, same_size, symmetric_matrix
 from transpde.fields import out_of_range
 from transpde.measures import Gaussian, Particles
 
@@ -26,8 +26,7 @@ Tokens = Particles | Gaussian
 
 def score_of(measure: Tokens, score: Any, name: str = "score") -> Array:
     """Return the symmetric matrix of a measure, exactly symmetric."""
-    if not isinstance(measure, Particles | Gaussian):
-        raise TypeError(f"measure: must be Particles or a Gaussian; got {type(measure).__name__}.")
+    of_kind("measure", measure, (Particles, Gaussian), "Particles or a Gaussian")
     A = symmetric_matrix(name, score)
     same_size(name, A.shape[-1], "the measure", measure.dimension, "dimension")
     case_axes(name, A, 2, "the measure", measure.stack)

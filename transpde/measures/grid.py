@@ -21,8 +21,10 @@ from transpde.checks import (
     frozen,
     generator,
     non_negative_array,
+    of_kind,
     positive_integer,
     same_size,
+    single_case,
 )
 from transpde.checks import function as a_function
 from transpde.fields import VelocityField, evaluated, quiet, silent
@@ -161,14 +163,9 @@ class Grid(Measure):
             0.3983
         """
         axes = _checked_edges(edges)
-        if not isinstance(gaussian, Gaussian):
-            raise TypeError(f"gaussian: must be a Gaussian; got {type(gaussian).__name__}.")
+        of_kind("gaussian", gaussian, Gaussian, "a Gaussian")
         same_size("gaussian", gaussian.dimension, "edges", len(axes), "dimension")
-        if gaussian.stack:
-            raise ValueError(
-                f"gaussian: must be a single one; got a stack of shape {gaussian.stack}. "
-                "Choose a case first: gaussian[0]."
-            )
+        single_case("gaussian: a grid", "a single one", gaussian.stack)
         principal = gaussian.principal()
         rank = int((principal.factor != 0).any(axis=0).sum())
         if rank < len(axes):

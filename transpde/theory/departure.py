@@ -71,12 +71,8 @@ def mixture_velocity(
         array([[0.      ],
                [1.464028]])
     """
-    of_kind(
-        "head",
-        head,
-        (Softmax, L2, Unnormalized, Linear, Sigmoid),
-        "softmax, L2, unnormalised, linear or sigmoid",
-    )
+    known = (Softmax, L2, Unnormalized, Linear, Sigmoid)
+    of_kind("head", head, known, "softmax, L2, unnormalised, linear or sigmoid")
     if not isinstance(components, Gaussian) or len(components.stack) != 1:
         raise ValueError(
             "components: must be a stack of Gaussians with one leading axis; "
