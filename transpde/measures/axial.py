@@ -30,12 +30,11 @@ from transpde.checks import (
 )
 from transpde.checks import function as a_function
 from transpde.fields import VelocityField, evaluated, quiet
-from transpde.measures.base import SphereLaw
+from transpde.measures.base import CUT_OFF, SphereLaw, unit_mass
 from transpde.measures.particles import Particles
 
 __all__ = ["Axial"]
 
-CUT_OFF = 1e-6  # the most by which the mass of a density may differ from one
 NODES = 16  # Gauss-Legendre nodes of an octave of distance to the pole
 BULK = 4  # panels of the half around the other pole
 FLAT = 64  # the dimension up to which the panels at the equator need no splitting
@@ -131,13 +130,15 @@ class Axial(SphereLaw):
             )
         log_area = np.log(np.pi) / 2 + gammaln((d - 1) / 2) - gammaln(d / 2)
         masses = values * widths * np.exp((d - 2) * np.log(np.sin(eta)) - log_area)
-        if not abs(masses.sum() - 1) <= CUT_OFF:
-            raise ValueError(
-                f"function: its integral over the uniform law must be one to within "
-                f"{CUT_OFF:.0e}; got {masses.sum():.9g}. Divide the density by it; one that is "
-                "steep at the pole may also need a smaller depth, and one that is steep elsewhere "
-                "nodes and masses of your own: Axial(angles, masses, dimension)."
-            )
+        what, advice = (
+            "its integral over the uniform law",
+            (
+                "Divide the density by it; one that is steep at the pole may also need a smaller "
+                "depth, and one that is steep elsewhere nodes and masses of your own: "
+                "Axial(angles, masses, dimension)."
+            ),
+        )
+        unit_mass("function", what, masses.sum(), CUT_OFF, advice)
         law = object.__new__(cls)
         law._set(_of_angles(eta), masses / masses.sum(), d)
         return law
