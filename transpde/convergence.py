@@ -96,13 +96,19 @@ def bernstein_parameter(points: ArrayLike) -> Array:
         >>> float(bernstein_parameter(0.75j))
         2.0
     """
-    z = plain_array("points", points, "iufc").astype(complex)
-    if not z.size:
-        raise ValueError("points: must hold at least one; got none.")
-    if not np.isfinite(z).all():
-        raise ValueError(f"points: every entry must be finite; got {z}.")
+    z = complex_points("points", points)
     root = np.sqrt(z - 1) * np.sqrt(z + 1)  # of z, at infinity: no cut off [-1, 1]
     return np.asarray(np.abs(z + root))
+
+
+def complex_points(name: str, value: ArrayLike) -> Array:
+    """Return finite complex numbers, at least one, or raise `ValueError`."""
+    z = plain_array(name, value, "iufc").astype(complex)
+    if not z.size:
+        raise ValueError(f"{name}: must hold at least one; got none.")
+    if not np.isfinite(z).all():
+        raise ValueError(f"{name}: every entry must be finite; got {z}.")
+    return z
 
 
 __dir__ = listing(__all__)
