@@ -166,7 +166,7 @@ class CausalCircle(Unchanging):
             ValueError: angles that are not finite.
             OverflowError: velocities that no float holds.
         """
-        return self._field(_angles(angles))
+        return self._field(finite_array("angles", angles, "... n"))
 
     def _field(self, theta: Array) -> Array:
         found = np.zeros_like(theta)
@@ -191,7 +191,8 @@ class CausalCircle(Unchanging):
             ValueError: entries that are not finite, shapes that differ.
             OverflowError: velocities that no float holds.
         """
-        theta, p = _angles(angles), finite_array("covector", covector, "... n")
+        theta = finite_array("angles", angles, "... n")
+        p = finite_array("covector", covector, "... n")
         same_shape("covector", p.shape, "the angles", theta.shape)
         return self._adjoint(theta, p)
 
@@ -225,7 +226,7 @@ class CausalCircle(Unchanging):
                 so few that the method is unstable.
             OverflowError: angles that no float holds.
         """
-        theta, steps = _angles(angles), positive_integer("steps", steps)
+        theta, steps = finite_array("angles", angles, "... n"), positive_integer("steps", steps)
         h, found = self._step(time, steps), [theta]
         for _ in range(steps):
             found.append(_runge_kutta(self._field, self._field, self._field, found[-1], h))
@@ -315,10 +316,6 @@ def _runge_kutta(first: Speed, middle: Speed, last: Speed, x: Array, h: float) -
     b = middle(x + h / 2 * a)
     c = middle(x + h / 2 * b)
     return x + h / 6 * (a + 2 * b + 2 * c + last(x + h * c))
-
-
-def _angles(value: Any) -> Array:
-    return np.asarray(finite_array("angles", value, "... n"))
 
 
 @in_floats

@@ -80,7 +80,7 @@ def known(found: Array, given: Array) -> Array:
     return found
 
 
-def number(value: Any, axes: tuple[int, ...] = ()) -> Any:
-    """Return the sum over axes, a float where no axis is left."""
-    total = np.asarray(value).sum(axis=axes) if axes else np.asarray(value)
+def number(value: Any) -> Any:
+    """Return an array, or a float where it has no axes."""
+    total = np.asarray(value)
     return float(total) if total.ndim == 0 else total

@@ -155,11 +155,7 @@ def _no_convergence(error: float, accepted: float) -> RuntimeError:
 
 
 def _mixed(
-    step: Callable[[Array], Array],
-    g: Array,
-    target: float,
-    limit: int,
-    farthest: float = np.inf,
+    step: Callable[[Array], Array], g: Array, target: float, limit: int, farthest: float = np.inf
 ) -> tuple[Array, int, float]:
     """Return the fixed point of a step, how many were taken, and its marginal error.
 

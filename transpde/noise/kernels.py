@@ -24,6 +24,7 @@ from transpde.checks import (
     number,
     positive_integer,
     positive_number,
+    same_shape,
 )
 
 __all__ = ["ArcCosine", "FromActivation", "LinearKernel", "NoiseKernel", "RandomFeatures"]
@@ -389,10 +390,7 @@ class FromActivation(_Layered):
 
     def _values(self, name: str, z: Array) -> Array:
         found = finite_array(name, getattr(self, name)(z), "...")
-        if found.shape != z.shape:
-            raise ValueError(
-                f"{name}: must map an array to one of its shape, {z.shape}; got {found.shape}."
-            )
+        same_shape(f"{name}'s values", found.shape, "its argument", z.shape)
         return found
 
     @property

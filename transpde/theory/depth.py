@@ -14,14 +14,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from transpde.attention import Attention
-from transpde.checks import (
-    Array,
-    frozen,
-    listing,
-    non_negative_number,
-    outlined,
-    positive_integer,
-)
+from transpde.checks import Array, frozen, listing, non_negative_number, outlined, positive_integer
 from transpde.fields import held, quiet
 from transpde.gradients import pullback
 from transpde.measures import Particles

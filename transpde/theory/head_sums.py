@@ -19,7 +19,6 @@ __all__ = [
     "head_sum",
     "matched",
     "one_case",
-    "scalar_softmax",
     "scalar_value",
     "scores",
     "scores_of",
@@ -165,12 +164,6 @@ def _mantissas(array: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     """Return arrays over a power of two near their largest entry, and its exponents."""
     exponent = np.frexp(np.abs(array).max(axis=axes) if axes else array)[1]
     return np.ldexp(array, -exponent[(..., *[None] * len(axes))]), exponent
-
-
-def scalar_softmax(parts: HeadSum | None, gaussian: Gaussian | None = None) -> Array | None:
-    """Return the matrix of `scores`."""
-    found = scores(parts, gaussian)
-    return None if found is None else found.matrix
 
 
 class Seen(NamedTuple):
