@@ -252,10 +252,12 @@ def points_of(name: str, value: Any, owner: str, dimension: int) -> Array:
     return array
 
 
-def probability_weights(name: str, value: Any, n: int) -> Array:
+def probability_weights(
+    name: str, value: Any, n: int, owner: str = "points", shape: str = "... n"
+) -> Array:
     """Return weights (..., n), non-negative with sums one, or raise `ValueError`."""
-    weights = finite_array(name, value, "... n")
-    same_size(name, weights.shape[-1], "points", n, "length")
+    weights = finite_array(name, value, shape)
+    same_size(name, weights.shape[-1], owner, n, "length")
     if weights.min() < 0:
         least = np.unravel_index(weights.argmin(), weights.shape)
         where = tuple(int(i) for i in least) if weights.ndim > 1 else int(least[0])

@@ -76,9 +76,7 @@ class Axial(SphereLaw):
             lambda x: (x >= LEAST) & (x < np.pi),
             advice="Mass at a pole is mass very near it: give it an angle such as 1e-300.",
         )  # fmt: skip
-        m = finite_array("masses", masses, "n")
-        same_size("masses", len(m), "angles", len(eta), "length")
-        m = probability_weights("masses", m, len(m))
+        m = probability_weights("masses", masses, len(eta), "angles", "n")
         self._set(_of_angles(eta), m, sphere_dimension(dimension))
 
     def _set(self, coordinates: Array, masses: Array, dimension: int) -> None:

@@ -80,9 +80,7 @@ def mixture_velocity(
         )
     one_case("head", head.query, head.key, head.value)
     same_size("components", components.dimension, "the head", head.dimension, "dimension")
-    pi = probability_weights("weights", weights, components.stack[0])
-    if pi.ndim > 1:
-        raise ValueError(f"weights: must have shape (J,); got {pi.shape}.")
+    pi = probability_weights("weights", weights, components.stack[0], "components", "J")
     x = points_of("points", finite_array("points", points, "..."), "the head", head.dimension)
     flat = x.reshape(-1, x.shape[-1])
     if isinstance(head, Sigmoid):

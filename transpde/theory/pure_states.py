@@ -60,9 +60,7 @@ def _groups(signs: Any, weights: Any) -> _Groups:
     if weights is None:
         w = np.full(len(s), 1 / len(s))
     else:
-        w = finite_array("weights", weights, "n")
-        same_size("weights", len(w), "signs", len(s), "length")
-        w = probability_weights("weights", w, len(s))
+        w = probability_weights("weights", weights, len(s), "signs", "n")
     if w.min() == 0:
         raise ValueError("weights: must be positive; leave out tokens that weigh nothing.")
     groups = [s == side for side in (1, -1) if (s == side).any()]
