@@ -104,6 +104,14 @@ class Attention(Unchanging, ABC):
     def _check_kind(self, measure: Measure) -> None:
         """Raise unless the kind of the measure and its stack fit."""
 
+    TOKENS_ONLY = ""  # why an attention acts on no Gaussian and no Grid
+
+    def _check_gaussian(self, measure: Any) -> None:
+        raise TypeError(self.TOKENS_ONLY.format(kind="a Gaussian"))
+
+    def _check_grid(self, measure: Any) -> None:
+        raise TypeError(self.TOKENS_ONLY.format(kind="a Grid"))
+
     def _check_circle(self, measure: Measure) -> None:
         raise TypeError(_NO_DENSITY.format(kind=type(self).__name__, measure="a Circle"))
 

@@ -24,7 +24,7 @@ from transpde.checks import (
 )
 from transpde.fields import Field, VelocityField, in_range
 from transpde.kernels import EXACT, Evaluation, SoftmaxSum, TokenSum, matrix_product, token_mean
-from transpde.measures import Gaussian, Grid, Measure, Particles
+from transpde.measures import Measure, Particles
 
 __all__ = ["Masked"]
 
@@ -69,6 +69,11 @@ class Masked(Attention):
     head: Head | MultiHead
     discount: float = 0.0
     strict: bool = False
+
+    TOKENS_ONLY = (
+        "measure: a masked attention acts on tokens with positions; got {kind}. "
+        "Sample it first, and give the tokens positions."
+    )
 
     def __post_init__(self) -> None:
         _check_maskable(self.head)
@@ -161,12 +166,6 @@ class Masked(Attention):
                 "whole sequence."
             )
 
-    def _check_gaussian(self, measure: Gaussian) -> None:
-        raise TypeError(_NO_POSITIONS.format(kind="Gaussian"))
-
-    def _check_grid(self, measure: Grid) -> None:
-        raise TypeError(_NO_POSITIONS.format(kind="Grid"))
-
     def select(self, stack: tuple[int, ...], index: Array) -> Masked:
         """Return the masked head of the chosen cases of a stack."""
         head = self.head.select(stack, index)
@@ -185,12 +184,6 @@ def _check_maskable(head: Any) -> None:
                 f"MultiHead of these; got {kind_of(one)}. A feed-forward part is added after the "
                 "mask: Masked(head) + field."
             )
-
-
-_NO_POSITIONS = (
-    "measure: a masked attention acts on tokens with positions; got {kind}. "
-    "Sample it first, and give the tokens positions."
-)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

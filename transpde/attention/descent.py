@@ -15,7 +15,7 @@ from transpde.attention.heads import at_rows
 from transpde.checks import Array, choice, finite_array, frozen, points_of, symmetric_matrix
 from transpde.fields import Field, VelocityField, in_range, quiet
 from transpde.kernels import EXACT, Evaluation, SoftmaxSum, matrix_product, token_mean
-from transpde.measures import Circle, Gaussian, Grid, Measure, Particles
+from transpde.measures import Circle, Grid, Measure, Particles
 
 __all__ = ["HeadDescent"]
 
@@ -61,6 +61,11 @@ class HeadDescent(Attention):
 
     scores: Array
     mobility: str | None = "harmonic"
+
+    TOKENS_ONLY = (
+        "measure: HeadDescent attention does not keep a Gaussian Gaussian. "
+        "Sample it first: measure.sample(n, seed)."
+    )
 
     @quiet
     def __post_init__(self) -> None:
@@ -122,12 +127,6 @@ class HeadDescent(Attention):
 
     def _check_circle(self, measure: Measure) -> None:
         """Accept any density."""
-
-    def _check_gaussian(self, measure: Gaussian) -> None:
-        raise TypeError(
-            "measure: HeadDescent attention does not keep a Gaussian Gaussian. "
-            "Sample it first: measure.sample(n, seed)."
-        )
 
     def select(self, stack: tuple[int, ...], index: Array) -> HeadDescent:
         """Return the heads of the chosen cases of a stack; itself if all cases share them."""
