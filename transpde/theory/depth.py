@@ -18,7 +18,7 @@ from transpde.checks import Array, frozen, listing, non_negative_number, outline
 from transpde.fields import held, quiet
 from transpde.gradients import pullback
 from transpde.measures import Particles
-from transpde.training.decks import check_deck
+from transpde.training.decks import check_deck, copies
 
 __all__ = ["DepthFluctuation", "depth_fluctuation", "forward_bound"]
 
@@ -107,11 +107,7 @@ def _rates(deck: Any, measure: Particles, state: Array, step: float = 0.0) -> Ar
     shape = measure.points.shape
     tokens = measure.at(x.reshape(shape))
     # Row i of the Jacobian is the pullback of the i-th unit vector: all of them are one stack.
-    units = np.eye(size).reshape(size, *shape)
-    stack = Particles.trusted(
-        np.broadcast_to(tokens.points, units.shape),
-        np.broadcast_to(measure.weights, units.shape[:-1]),
-    )
+    units, stack = np.eye(size).reshape(size, *shape), copies(tokens, size)
     values = np.array([head(tokens)(tokens.points).ravel() for head in deck])
     rows = [pullback(head, stack, units).points.reshape(size, size) for head in deck]
     D, mean = np.mean(rows, axis=0), values.mean(axis=0)

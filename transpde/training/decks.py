@@ -67,13 +67,7 @@ def run_deck(
     sizes = (("depth", depth), ("heads", heads), ("networks", networks))
     L, H, R = (positive_integer(name, size) for name, size in sizes)
     rng = generator("seed", seed)
-    shape = (R, *measure.points.shape)
-    x = Particles.trusted(
-        np.broadcast_to(measure.points, shape).copy(),
-        np.broadcast_to(measure.weights, shape[:-1]),
-        None if measure.positions is None else np.broadcast_to(measure.positions, shape[:-1]),
-        measure.space,
-    )
+    x = copies(measure, R)
     for _ in range(L):
         shares = rng.multinomial(H, np.full(len(deck), 1 / len(deck)), size=R) / (L * H)
         change: Any = 0.0
@@ -81,6 +75,15 @@ def run_deck(
             change = change + shares[:, k, None, None] * x.velocities(head(x))
         x = x.at(x.space.retract(x.points + change))
     return held(x.points, "run_deck: a token")
+
+
+def copies(measure: Particles, count: int) -> Particles:
+    """Return a stack of so many copies of a sequence."""
+    points = np.broadcast_to(measure.points, (count, *measure.points.shape)).copy()
+    weights, positions = np.broadcast_to(measure.weights, points.shape[:-1]), measure.positions
+    if positions is not None:
+        positions = np.broadcast_to(positions, points.shape[:-1])
+    return Particles.trusted(points, weights, positions, measure.space)
 
 
 def check_deck(task: str, deck: Any, measure: Any, card: str) -> None:
