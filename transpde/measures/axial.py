@@ -128,14 +128,12 @@ class Axial(SphereLaw):
             )
         log_area = np.log(np.pi) / 2 + gammaln((d - 1) / 2) - gammaln(d / 2)
         masses = values * widths * np.exp((d - 2) * np.log(np.sin(eta)) - log_area)
-        what, advice = (
-            "its integral over the uniform law",
-            (
-                "Divide the density by it; one that is steep at the pole may also need a smaller "
-                "depth, and one that is steep elsewhere nodes and masses of your own: "
-                "Axial(angles, masses, dimension)."
-            ),
+        advice = (
+            "Divide the density by it; one that is steep at the pole may also need a smaller "
+            "depth, and one that is steep elsewhere nodes and masses of your own: "
+            "Axial(angles, masses, dimension)."
         )
+        what = "its integral over the uniform law"
         unit_mass("function", what, masses.sum(), CUT_OFF, advice)
         law = object.__new__(cls)
         law._set(_of_angles(eta), masses / masses.sum(), d)

@@ -33,9 +33,7 @@ from transpde.measures.particles import Particles
 __all__ = ["Circle"]
 
 FEWEST = 8  # angles
-STEEP = (
-    1e-6  # the largest mode at the cut-off, in units of the mass, of a density that is resolved
-)
+STEEP = 1e-6  # the largest mode at the cut-off, over the mass, of a density that is resolved
 EDGE = 0.3  # of the number of angles: modes beyond count as those at the cut-off
 
 
@@ -245,9 +243,8 @@ class Circle(SphereLaw):
     def verify(self, times: Array, states: Array) -> None:
         """Raise `RuntimeError` where a density (T, n) has become too steep for its angles."""
         n = states.shape[-1]
-        high = (
-            np.abs(np.fft.rfft(states, axis=-1))[:, int(EDGE * n) :].max(axis=-1) * 2 * np.pi / n
-        )
+        modes = np.abs(np.fft.rfft(states, axis=-1))
+        high = modes[:, int(EDGE * n) :].max(axis=-1) * 2 * np.pi / n
         steep = high > STEEP
         if steep.any():
             i = int(np.argmax(steep))

@@ -154,11 +154,8 @@ def lipschitz_bounds(attention: Attention, radius: float, p: float = 2.0) -> Lip
         >>> theory.lipschitz_bounds(tp.Linear(np.eye(2), np.eye(2), np.eye(2)), radius=2.0)
         LipschitzBounds(in_space=4.0, in_measure=8.0)
     """
-    R, hardy, parts = (
-        positive_number("radius", radius),
-        hardy_factor(order(p)),
-        head_sum(attention),
-    )
+    R, hardy = positive_number("radius", radius), hardy_factor(order(p))
+    parts = head_sum(attention)
     if parts is None:
         return LipschitzBounds(None, None)
     in_space, in_measure, known = spectral_norm(parts.linear), 0.0, True

@@ -195,11 +195,8 @@ def laplace_mean(direction: Any, concentration: float, gradient: Any) -> Array:
 
     Source: ours (chapter on low temperature).
     """
-    e, K = (
-        finite_array("direction", direction, "d"),
-        positive_number("concentration", concentration),
-    )
-    g = finite_array("gradient", gradient, "d")
+    e, g = finite_array("direction", direction, "d"), finite_array("gradient", gradient, "d")
+    K = positive_number("concentration", concentration)
     same_size("gradient", len(g), "direction", len(e), "dimension")
     Sphere().check("direction", e[None])
     sphere_dimension(len(e))
@@ -351,11 +348,8 @@ def tangent_model(
             "values, scores: must have v2 > 0, a2 > 0 and v2 a2 > v1 a1, so that VA prefers the "
             f"second axis; got values {v1, v2} and scores {a1, a2}."
         )
-    b, s0, t = (
-        positive_number("beta", beta),
-        positive_number("spread", spread),
-        non_negative_array("time", time),
-    )
+    b, s0 = positive_number("beta", beta), positive_number("spread", spread)
+    t = non_negative_array("time", time)
     m0 = finite_number("mean", mean)
     u0, power = b * s0**2, a2 / g - 1 / v2
     if not (np.isfinite(g * u0) and u0 > 0):

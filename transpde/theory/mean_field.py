@@ -31,11 +31,8 @@ Limit = Callable[[Any, Any], Any]
 __all__ = ["masked_bounds", "masked_limit", "twin_bound"]
 
 EARLY = 1e-12  # of a depth, where the integral of a bound begins as a product
-NODES, MOST, TAIL = (
-    (16, 8),
-    (96, 48),
-    3,
-)  # in position and rank; last coefficients that are checked
+NODES, MOST = (16, 8), (96, 48)  # in position and rank
+TAIL = 3  # last coefficients that are checked
 
 
 @quiet
