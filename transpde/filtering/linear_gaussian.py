@@ -133,7 +133,7 @@ class LinearGaussian(Unchanging):
         found = np.linalg.solve(correlations, H @ P @ self.transition.T / units)
         return _held((found / units).mT, name)
 
-    @quiet
+    @silent
     def filter(self, observations: Any) -> tuple[Array, Array]:
         """Return means and covariances of the exact beliefs, by Kalman's recursion.
 
@@ -151,10 +151,9 @@ class LinearGaussian(Unchanging):
         z = self._seen(observations)
         P = np.empty((z.shape[-2] + 1, *self.covariance.shape))
         P[0] = self.covariance
-        with np.errstate(all="ignore"):
-            for t in range(len(P) - 1):
-                P[t + 1] = self._closed(self._gain(P[t]), P[t])
-            return _held(self._means(self._gain(P[:-1]), z)), _held(P)
+        for t in range(len(P) - 1):
+            P[t + 1] = self._closed(self._gain(P[t]), P[t])
+        return _held(self._means(self._gain(P[:-1]), z)), _held(P)
 
     @quiet
     def dual_layer(

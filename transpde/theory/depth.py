@@ -15,7 +15,7 @@ from scipy.integrate import solve_ivp
 
 from transpde.attention import Attention
 from transpde.checks import Array, frozen, listing, non_negative_number, outlined, positive_integer
-from transpde.fields import held, quiet
+from transpde.fields import held, quiet, silent
 from transpde.gradients import pullback
 from transpde.measures import Particles
 from transpde.training.decks import check_deck, copies
@@ -41,7 +41,7 @@ class DepthFluctuation(NamedTuple):
     constant: float
 
 
-@quiet
+@silent
 def depth_fluctuation(
     deck: Sequence[Attention], measure: Particles, depth: int | None = None
 ) -> DepthFluctuation:
@@ -76,22 +76,21 @@ def depth_fluctuation(
         pullback(head, measure, np.zeros(measure.points.shape))  # which refuses what it must
     size = measure.points.size
     start = np.concatenate([measure.pack(), np.zeros(size**2)])
-    with np.errstate(all="ignore"):
-        if depth is None:
-            run = solve_ivp(
-                lambda t, y: _rates(deck, measure, y), (0.0, 1.0), start, "DOP853",
-                rtol=1e-11, atol=1e-13,
-            )  # fmt: skip
-            if not run.success:
-                raise OverflowError(
-                    "depth_fluctuation: the flow of the mean field could not be followed to time "
-                    f"one, only to {run.t[-1]:.4g}. Give a depth, or smaller values."
-                )
-            end = run.y[:, -1]
-        else:
-            end, L = start, positive_integer("depth", depth)
-            for _ in range(L):
-                end = end + _rates(deck, measure, end, 1 / L) / L
+    if depth is None:
+        run = solve_ivp(
+            lambda t, y: _rates(deck, measure, y), (0.0, 1.0), start, "DOP853",
+            rtol=1e-11, atol=1e-13,
+        )  # fmt: skip
+        if not run.success:
+            raise OverflowError(
+                "depth_fluctuation: the flow of the mean field could not be followed to time "
+                f"one, only to {run.t[-1]:.4g}. Give a depth, or smaller values."
+            )
+        end = run.y[:, -1]
+    else:
+        end, L = start, positive_integer("depth", depth)
+        for _ in range(L):
+            end = end + _rates(deck, measure, end, 1 / L) / L
     held(end, "depth_fluctuation: a token")
     Sigma = end[size:].reshape(size, size)
     constant = float(np.trace(Sigma) / len(measure.points))
