@@ -25,6 +25,7 @@ __all__ = [
     "at_targets",
     "coefficients_of",
     "from_values",
+    "interpolated_means",
     "interpolated_sums",
     "means_and_divisors",
     "nodes_needed",
@@ -84,13 +85,8 @@ def from_values(p: int) -> Array:
     return np.asarray(inverse)
 
 
-def means_and_divisors(
-    t: Array, y: Array, bias: Array, values: Array, nodes: Nodes
-) -> tuple[Array, Array]:
-    """Return means (m, c) under exp(t.y + bias), and what each is divided by, shape (m,).
-
-    What is divided has an error of one size over the whole box: the quotient is worst where the
-    divisor is least.
+def interpolated_means(t: Array, y: Array, bias: Array, values: Array, nodes: Nodes) -> Array:
+    """Return the means (m, c) of values (n, c) under exp(t.y + bias).
 
     Args:
         t: targets, shape (m, d), d at most 3.
@@ -98,6 +94,17 @@ def means_and_divisors(
         bias: shape (n,).
         values: shape (n, c).
         nodes: how many along each axis.
+    """
+    return means_and_divisors(t, y, bias, values, nodes)[0]
+
+
+def means_and_divisors(
+    t: Array, y: Array, bias: Array, values: Array, nodes: Nodes
+) -> tuple[Array, Array]:
+    """Return the interpolated means (m, c), and what each is divided by, shape (m,).
+
+    What is divided has an error of one size over the whole box: the quotient is worst where the
+    divisor is least.
     """
     sums = _SumsAtNodes.of(t, y, bias, values, nodes)
     result, divisors = np.empty((len(t), values.shape[1])), np.empty(len(t))
