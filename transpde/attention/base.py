@@ -104,13 +104,13 @@ class Attention(Unchanging, ABC):
     def _check_kind(self, measure: Measure) -> None:
         """Raise unless the kind of the measure and its stack fit."""
 
-    TOKENS_ONLY = ""  # why an attention acts on no Gaussian and no Grid
+    _tokens_only = ""  # why an attention acts on no Gaussian and no Grid
 
     def _check_gaussian(self, measure: Any) -> None:
-        raise TypeError(self.TOKENS_ONLY.format(kind="a Gaussian"))
+        raise TypeError(self._tokens_only.format(kind="a Gaussian"))
 
     def _check_grid(self, measure: Any) -> None:
-        raise TypeError(self.TOKENS_ONLY.format(kind="a Grid"))
+        raise TypeError(self._tokens_only.format(kind="a Grid"))
 
     def _check_circle(self, measure: Measure) -> None:
         raise TypeError(_NO_DENSITY.format(kind=type(self).__name__, measure="a Circle"))

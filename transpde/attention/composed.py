@@ -70,7 +70,7 @@ class Masked(Attention):
     discount: float = 0.0
     strict: bool = False
 
-    TOKENS_ONLY = (
+    _tokens_only = (
         "measure: a masked attention acts on tokens with positions; got {kind}. "
         "Sample it first, and give the tokens positions."
     )

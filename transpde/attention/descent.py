@@ -62,7 +62,7 @@ class HeadDescent(Attention):
     scores: Array
     mobility: str | None = "harmonic"
 
-    TOKENS_ONLY = (
+    _tokens_only = (
         "measure: HeadDescent attention does not keep a Gaussian Gaussian. "
         "Sample it first: measure.sample(n, seed)."
     )

@@ -47,7 +47,7 @@ class Tilted(Attention):
     attention: Softmax | L2
     log_weight: Any
 
-    TOKENS_ONLY = (
+    _tokens_only = (
         "measure: a head with weights of its own acts on Particles; got {kind}. Sample it first: "
         "measure.sample(n, seed)."
     )
