@@ -437,11 +437,10 @@ CASES = {
 }
 
 
-def machine():
-    """Return what a reader needs to judge the times."""
-    packages = ["numpy", "scipy", "POT", "torch", "transpde"]
+def machine(peers=()):
+    """Return what a reader needs to judge the times, with versions of peers, too."""
     versions = {}
-    for package in packages:
+    for package in ("numpy", "scipy", "POT", "torch", "transpde", *peers):
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -519,27 +518,29 @@ def case_rows(cases):
     return lines
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def record(description, cases, table, threads, peers=()):
+    """Run the cases that the command line chooses on so many processors; store what it finds."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument(
+        "--skip", default=[], nargs="*", help="cases whose name holds one of these"
+    )
     parser.add_argument("--out", type=Path, help="write a JSON file here, and a table beside it")
     given = parser.parse_args()
     rows = {}
-    with threadpoolctl.threadpool_limits(THREADS, user_api="blas"):
-        for name, case in CASES.items():
-            if given.only in name:
-                rows[name] = case()
-                shown = {
-                    k: f"{v:.3g}" if isinstance(v, float) else v for k, v in rows[name].items()
-                }
+    with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+        for name, case in cases.items():
+            if given.only in name and not any(part in name for part in given.skip):
+                row = rows[name] = case()
+                shown = {k: f"{v:.3g}" if isinstance(v, float) else v for k, v in row.items()}
                 print(f"{name}: {shown}", flush=True)
     if given.out:
-        found = {"machine": machine(), "cases": rows}
+        found = {"machine": machine(peers) | {"threads": threads}, "cases": rows}
         given.out.write_text(json.dumps(found, indent=1) + "\n")
         given.out.with_suffix(".md").write_text(table(found))
 
 
 if __name__ == "__main__":
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
-    main()
+    record(__doc__, CASES, table, THREADS)

@@ -8,17 +8,12 @@ cases, stated in the table, and its time is that of the sample times the cases o
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
-import threadpoolctl
-from attention import by_turns, machine
+from attention import by_turns, record
 from flow_peers import attended, covariance, factor, tokens
 
 import transpde as tp
@@ -296,27 +291,5 @@ def _line(name, row):
     )
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="cases whose name holds this")
-    parser.add_argument(
-        "--skip", default=[], nargs="*", help="cases whose name holds one of these"
-    )
-    parser.add_argument("--out", type=Path, help="write a JSON file here, and a table beside it")
-    given = parser.parse_args()
-    rows = {}
-    with threadpoolctl.threadpool_limits(1):
-        for name, case in CASES.items():
-            if given.only in name and not any(part in name for part in given.skip):
-                rows[name] = case()
-                print(f"{name}: {rows[name]}", flush=True)
-    if given.out:
-        found = {"machine": machine() | {"threads": 1}, "cases": rows}
-        given.out.write_text(json.dumps(found, indent=1) + "\n")
-        given.out.with_suffix(".md").write_text(table(found))
-
-
 if __name__ == "__main__":
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
-    main()
+    record(__doc__, CASES, table, 1)

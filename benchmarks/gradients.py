@@ -9,14 +9,10 @@ usual one, by einsum). A ratio is the peer's median over ours.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-from pathlib import Path
+from functools import partial
 
 import numpy as np
-import threadpoolctl
-from attention import by_turns, machine
+from attention import by_turns, record
 
 import transpde as tp
 from transpde.training import Heads
@@ -109,26 +105,6 @@ def table(found):
     return "\n".join(lines) + "\n"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="write a JSON file here, and a table beside it")
-    given = parser.parse_args()
-    rows = {}
-    with threadpoolctl.threadpool_limits(1):
-        for name, case in CASES.items():
-            rows[name] = compared(*case)
-            print(f"{name}: {rows[name]}", flush=True)
-    if given.out:
-        from importlib import metadata
-
-        on = machine() | {"threads": 1}
-        on["versions"] = on["versions"] | {"autograd": metadata.version("autograd")}
-        found = {"machine": on, "cases": rows}
-        given.out.write_text(json.dumps(found, indent=1) + "\n")
-        given.out.with_suffix(".md").write_text(table(found))
-
-
 if __name__ == "__main__":
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
-    main()
+    cases = {name: partial(compared, *case) for name, case in CASES.items()}
+    record(__doc__, cases, table, 1, ["autograd"])

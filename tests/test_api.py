@@ -21,9 +21,9 @@ from transpde import attention
 PACKAGE = Path(transpde.__file__).parent
 # Each module imports from earlier ones only.
 ORDER = [
-    "checks", "progress", "fields", "spaces", "measures", "kernels", "attention", "schedules",
-    "stepping", "trajectories", "noise", "sampling", "flow", "filtering", "gradients", "training",
-    "crowd", "spectra", "distances", "disc", "convergence", "conventions",
+    "unchanging", "checks", "progress", "fields", "spaces", "measures", "kernels", "attention",
+    "schedules", "stepping", "trajectories", "noise", "sampling", "flow", "filtering", "gradients",
+    "training", "crowd", "spectra", "distances", "disc", "convergence", "conventions",
     "theory", "causal_circle", "energy", "models", "ensembles", "records", "plotting", "figures",
     "widgets", "exercises",
 ]  # fmt: skip

@@ -673,7 +673,7 @@ TOKENS = tp.Particles([[1.0, 0.0], [0.0, 1.0]], positions=[0.0, 1.0])
         (lambda: tp.Sigmoid(*EYE, [1.0, 2.0]), ValueError, "bias: must be one number"),
         (lambda: tp.MultiHead([]), ValueError, "heads: must be a sequence of at least one"),
         (lambda: tp.MultiHead(tp.Softmax(*EYE)), ValueError, "heads: must be a sequence"),
-        (lambda: tp.MultiHead([3]), TypeError, "heads: must be attentions; got int at 0"),
+        (lambda: tp.MultiHead([3]), TypeError, r"heads\[0\]: must be an attention; got int"),
         (
             lambda: tp.MultiHead([tp.Softmax(*EYE), tp.Softmax([[1]], [[1]], [[1]])]),
             ValueError,

@@ -226,8 +226,8 @@ def test_the_best_known_digits_survive_near_the_pole():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: tp.Axial([0.0, 1.0], [0.5, 0.5], 2), "angles: must lie between 0 and pi"),
-        (lambda: tp.Axial([1.0, np.pi], [0.5, 0.5], 2), "angles: must lie between 0 and pi"),
+        (lambda: tp.Axial([0.0, 1.0], [0.5, 0.5], 2), "angles: must be between 0 and pi"),
+        (lambda: tp.Axial([1.0, np.pi], [0.5, 0.5], 2), "angles: must be between 0 and pi"),
         (lambda: tp.Axial([1.0, 2.0], [0.5, 0.4], 2), "masses: must sum to one; got a sum of 0.9"),
         (lambda: tp.Axial([1.0, 2.0], [1.5, -0.5], 2), "masses: must be non-negative"),
         (lambda: tp.Axial([1.0, 2.0], [1.0], 2), "masses: its length must be that of angles, 2"),

@@ -204,7 +204,7 @@ def test_what_does_not_fit_is_refused():
         CausalCircle(20.0, normalised=True)
     with pytest.raises(ValueError, match="gain: its length"):
         CausalCircle([1.0, 2.0], 0.0, [1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match="n: must be at least 2"):
+    with pytest.raises(ValueError, match="n: must be an integer of at least 2"):
         retrieval_correlations(CausalCircle(1.0), 1, 1.0, replicas=9, seed=0)
     with pytest.raises(ValueError, match="covector: must have the shape"):
         CausalCircle(1.0).adjoint([0.0, 1.0], [1.0])

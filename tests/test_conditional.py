@@ -182,8 +182,8 @@ TOKENS = tp.Particles([[0.0], [1.0]], positions=[0.0, 1.0])
             ValueError,
             "nu: its dimension must be that of mu, 1; got 2",
         ),
-        (TOKENS, TOKENS, 0.5, ValueError, "p: must be at least 1; got 0.5"),
-        (TOKENS, TOKENS, np.inf, ValueError, "p: must be a positive finite number; got inf"),
+        (TOKENS, TOKENS, 0.5, ValueError, "p: must be a finite number of at least 1; got 0.5"),
+        (TOKENS, TOKENS, np.inf, ValueError, "p: must be a finite number of at least 1; got inf"),
     ],
 )
 def test_bad_input(mu, nu, p, error, message):
@@ -378,7 +378,7 @@ def test_masked_bounds_of_other_heads_and_sums():
     assert mean_field.masked_bounds(soft, 1.0, 1.0).in_measure is None
     with pytest.raises(TypeError, match="attention: must be made of masked heads"):
         mean_field.masked_bounds(soft.head, 1.0)
-    with pytest.raises(ValueError, match="p: must be at least 1"):
+    with pytest.raises(ValueError, match="p: must be a number of at least 1"):
         mean_field.masked_bounds(soft, 1.0, 0.5)
 
 

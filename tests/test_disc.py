@@ -96,7 +96,7 @@ def test_what_has_no_place_in_the_disc_is_told():
     for point, norm in (([0.9, 0.9], "1.27279"), ([1e200, 0.0], "1e")):
         with pytest.raises(ValueError, match=f"points: must be in the unit disc; .* of {norm}"):
             disc.covariances_at(point)
-    with pytest.raises(ValueError, match="rings: must be at least 2; got 1"):
+    with pytest.raises(ValueError, match="rings: must be an integer of at least 2; got 1"):
         disc.disc_covariances(1, 9)
     with pytest.raises(ValueError, match=r"radius: must be below 1; got 1\.0"):
         disc.disc_covariances(4, 9, radius=1.0)

@@ -411,7 +411,7 @@ def test_a_missing_library_is_named(monkeypatch, module, progress):
         (
             lambda: random_gaussians(2, seed=0, mean_scale=-1),
             ValueError,
-            "mean_scale: must be a number of at least 0; got -1",
+            "mean_scale: must be a finite number of at least 0; got -1",
         ),
         (lambda: random_tokens(2, 2, seed=0, law="cube"), ValueError, "law: must be one of ball"),
         (lambda: sweep(3, [1]), TypeError, "function: must be callable; got int"),

@@ -609,7 +609,7 @@ def test_bad_densities():
         tp.Grid.from_density(np.linspace(0.0, 1.0, 5), lambda x: 10 * x[:, 0] - 4)
     with pytest.raises(ValueError, match="gaussian: must have a density"):
         tp.Grid.from_gaussian(box(2, 8), tp.Gaussian([0.0, 0.0], factor=[[1.0], [1.0]]))
-    with pytest.raises(ValueError, match="gaussian: must be a single one"):
+    with pytest.raises(ValueError, match="gaussian: a grid needs a single one"):
         tp.Grid.from_gaussian(box(1, 8), tp.Gaussian(np.zeros((3, 1)), factor=[[1.0]]))
     with pytest.raises(ValueError, match="gaussian: its dimension must be that of edges, 1"):
         tp.Grid.from_gaussian(box(1, 8), PLANE)

@@ -311,7 +311,7 @@ def test_the_valley_is_the_smallest_energy_or_there_is_none():
 
 
 def test_angles_and_bounds_at_the_ends_of_the_floats():
-    with pytest.raises(ValueError, match=r"^time: must have a shape that fits that of start"):
+    with pytest.raises(ValueError, match=r"^time: its axes must match those of start"):
         head_descent.opposed_angle(2, 1, [0.1, 0.2], [1.0, 2.0, 3.0])
     assert head_descent.opposed_angle(2, 1, [[0.1], [0.2]], [1.0, 2.0, 3.0]).shape == (2, 3)
     assert head_descent.opposed_energy(1e4, 1, 0.0) == np.inf

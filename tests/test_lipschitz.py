@@ -447,9 +447,9 @@ def test_bad_input_is_told():
     head = tp.Softmax(np.eye(2), np.eye(2), np.eye(2))
     with pytest.raises(ValueError, match="radius: must be a positive"):
         theory.lipschitz_bounds(head, -1.0)
-    with pytest.raises(ValueError, match="p: must be at least 1"):
+    with pytest.raises(ValueError, match="p: must be a number of at least 1"):
         theory.stability_bound(head, 1.0, 1.0, p=0.5)
-    with pytest.raises(ValueError, match="time: must be at least 0"):
+    with pytest.raises(ValueError, match="time: must be non-negative"):
         theory.support_radius(head, 1.0, [0.0, -1.0])
     with pytest.raises(TypeError, match="attention: must be an attention"):
         theory.support_radius("softmax", 1.0, 1.0)

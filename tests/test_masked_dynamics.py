@@ -304,7 +304,11 @@ STACK = tp.Softmax(np.zeros((3, 2, 2)), EYE, EYE)
     ("call", "error", "message"),
     [
         (lambda: mean_field.twin_bound(masked_line(), -1.0, 1.0), ValueError, "radius: must be a"),
-        (lambda: mean_field.twin_bound(masked_line(), 1.0, -1.0), ValueError, "time: must be at"),
+        (
+            lambda: mean_field.twin_bound(masked_line(), 1.0, -1.0),
+            ValueError,
+            "time: must be non-",
+        ),
         (
             lambda: mean_field.twin_bound(STACK, 1.0, 1.0),
             ValueError,

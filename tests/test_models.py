@@ -417,7 +417,7 @@ def test_wrong_calls_are_refused(model, kind):
     wrong = {
         "start": dict(start=np.ones((3, 5))), "layer": dict(tokens=ids, layers=[2]),
         "attention": dict(tokens=ids, skip=False, attention=False),
-        "edit: must return": dict(tokens=ids, edit=lambda l, q, o: o[0][None]),
+        "edit's outputs: must have": dict(tokens=ids, edit=lambda l, q, o: o[0][None]),
         "tokens: give either": dict(tokens=ids, start=np.ones((3, tiny.D))),
     }  # fmt: skip
     for match, given in wrong.items():
@@ -438,7 +438,7 @@ def test_wrong_calls_are_refused(model, kind):
     with pytest.raises(ValueError, match="names of weights"):
         model.with_weights({"nothing": [1.0]})
     name = next(iter(model.weights))
-    with pytest.raises(ValueError, match="must have shape"):
+    with pytest.raises(ValueError, match="must have the shape"):
         model.with_weights({name: [1.0]})
     with pytest.raises(TypeError, match="changes"):
         model.with_weights([name])

@@ -311,13 +311,16 @@ def test_the_rates_are_those_of_the_heat_equation_at_low_temperature():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: one_cluster.clustering_rate(-1.0, 2, 2), "beta: must be a finite inverse temp"),
+        (
+            lambda: one_cluster.clustering_rate(-1.0, 2, 2),
+            "beta: must be a finite number",
+        ),
         (lambda: one_cluster.clustering_rate(1.0, 1, 2), "dimension: must be an integer of at"),
         (lambda: one_cluster.clustering_rate(1.0, 3, 2, order=-2), "order: must be a finite"),
         (lambda: one_cluster.two_cluster_threshold(0.1, 0.9), "lighter: must be at most the he"),
-        (lambda: one_cluster.mode_rates(1.0, 2, [0.5]), "degrees: must be integers"),
+        (lambda: one_cluster.mode_rates(1.0, 2, [0.5]), "degrees: must be whole numbers"),
         (lambda: one_cluster.poisson_mean(1.0, 1.0), "start: must be a number between 0 and 1"),
-        (lambda: one_cluster.poisson_mean(0.5, -1.0), "time: must not be negative; got -1"),
+        (lambda: one_cluster.poisson_mean(0.5, -1.0), "time: must be non-negative; got -1"),
     ],
 )
 def test_bad_input_is_refused(make, words):

@@ -30,7 +30,7 @@ def test_field_arrows_are_the_velocities():
     assert len(arrows.U) == 9
     with pytest.raises(ValueError, match=r"xlim: must be \(low, high\)"):
         plotting.plot_field(field, xlim=(1.0, 1.0))
-    with pytest.raises(ValueError, match="field: must return one velocity a point"):
+    with pytest.raises(ValueError, match="field's velocities: must have the shape of the points"):
         plotting.plot_field(lambda x: x[:, 0])
 
 

@@ -319,9 +319,9 @@ def test_what_does_not_fit_is_refused():
         retrieval.rollout([1.0, 2.0], 1.0, np.zeros((3, 3)))
     with pytest.raises(ValueError, match="order: must be integers"):
         retrieval.gain(1.0, 1.5)
-    with pytest.raises(ValueError, match=r"gain: its shape must broadcast .* got \(2,\)"):
+    with pytest.raises(ValueError, match=r"gain: its axes must match .* got \(2,\)"):
         retrieval.correlation([1.0, 2.0], 1.0, 1.0, [0.1, 0.2, 0.3])
-    with pytest.raises(ValueError, match="strength: its shape must broadcast"):
+    with pytest.raises(ValueError, match="strength: its axes must match"):
         retrieval.path_sum([1.0, 2.0], [0.1, 0.2, 0.3])
     with pytest.raises(OverflowError, match="Take less"):
         retrieval.critical_points([1.0], 1e6, 1.0)

@@ -767,7 +767,7 @@ def test_bad_input_is_told():
         theory.variance(head, 1.0, 1.0)
     with pytest.raises(TypeError, match="attention: must be an attention"):
         theory.variance("l2", 1.0, 1.0)
-    with pytest.raises(ValueError, match="start: must be at least 0"):
+    with pytest.raises(ValueError, match="start: must be non-negative"):
         theory.variance(tp.Softmax([[1.0]], [[1.0]], [[1.0]]), [2.0, -1.0], 1.0)
     with pytest.raises(ValueError, match="no leading axes"):
         theory.growth_bound(tp.Sinkhorn(np.ones((2, 1, 1)), [[1.0]], [[1.0]]))

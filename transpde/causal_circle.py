@@ -9,9 +9,9 @@ those of `transpde.Masked(head, discount, strict=True)` at positions j/n.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,15 +21,17 @@ from transpde.checks import (
     LEAST,
     Array,
     Unchanging,
-    brief,
     finite_array,
     flag,
     generator,
     listing,
     of_kind,
+    outlined,
     positive_integer,
     positive_number,
+    same_shape,
     same_size,
+    whole_array,
 )
 from transpde.fields import in_floats
 from transpde.theory import retrieval
@@ -40,6 +42,7 @@ __all__ = ["CausalCircle", "Correlations", "retrieval_correlations"]
 STABLE = 2.78  # the largest step times slope at which Runge-Kutta of order four is stable
 WIDEST = 5.0  # beta of softmax: of the partition function e^(2 beta) roundings are left
 SMALL, MOST = 1e-14, 4000  # of a mode that is left out, relative to the largest; modes at most
+Speed = Callable[[Array], Array]
 TOGETHER = 20_000  # complex numbers of a chunk of replicas: they stay in the cache
 
 
@@ -53,15 +56,12 @@ class _Head(NamedTuple):
     gain: float
 
 
+@outlined
 class Correlations(NamedTuple):
     """Means over replicas and their standard errors, shape (orders, n - 1)."""
 
     mean: Array
     error: Array
-
-    def __repr__(self) -> str:
-        """Return the shapes."""
-        return brief(self, self._asdict())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -166,7 +166,7 @@ class CausalCircle(Unchanging):
             ValueError: angles that are not finite.
             OverflowError: velocities that no float holds.
         """
-        return self._field(_angles(angles))
+        return self._field(finite_array("angles", angles, "... n"))
 
     def _field(self, theta: Array) -> Array:
         found = np.zeros_like(theta)
@@ -191,11 +191,9 @@ class CausalCircle(Unchanging):
             ValueError: entries that are not finite, shapes that differ.
             OverflowError: velocities that no float holds.
         """
-        theta, p = _angles(angles), finite_array("covector", covector, "... n")
-        if p.shape != theta.shape:
-            raise ValueError(
-                f"covector: must have the shape of the angles, {theta.shape}; got {p.shape}."
-            )
+        theta = finite_array("angles", angles, "... n")
+        p = finite_array("covector", covector, "... n")
+        same_shape("covector", p.shape, "the angles", theta.shape)
         return self._adjoint(theta, p)
 
     def _adjoint(self, theta: Array, p: Array) -> Array:
@@ -228,14 +226,10 @@ class CausalCircle(Unchanging):
                 so few that the method is unstable.
             OverflowError: angles that no float holds.
         """
-        theta, steps = _angles(angles), positive_integer("steps", steps)
+        theta, steps = finite_array("angles", angles, "... n"), positive_integer("steps", steps)
         h, found = self._step(time, steps), [theta]
         for _ in range(steps):
-            x = found[-1]
-            a = self._field(x)
-            b = self._field(x + h / 2 * a)
-            c = self._field(x + h / 2 * b)
-            found.append(x + h / 6 * (a + 2 * b + 2 * c + self._field(x + h * c)))
+            found.append(_runge_kutta(self._field, self._field, self._field, found[-1], h))
         return np.array(found)
 
     def _step(self, time: Any, steps: int) -> float:
@@ -281,11 +275,8 @@ class CausalCircle(Unchanging):
         p = np.zeros_like(path[0])
         p[..., -1] = 1.0
         for i in range(2 * steps, 0, -2):
-            late, middle, early = path[i], path[i - 1], path[i - 2]
-            a = self._adjoint(late, p)
-            b = self._adjoint(middle, p + h / 2 * a)
-            c = self._adjoint(middle, p + h / 2 * b)
-            p = p + h / 6 * (a + 2 * b + 2 * c + self._adjoint(early, p + h * c))
+            late, middle, early = (partial(self._adjoint, path[i - k]) for k in range(3))
+            p = _runge_kutta(late, middle, early, p, h)
         return path[-1], p
 
 
@@ -319,8 +310,12 @@ class _Sums:
         return np.asarray(q * self.at(turned) - self.keys * seen)
 
 
-def _angles(value: Any) -> Array:
-    return np.asarray(finite_array("angles", value, "... n"))
+def _runge_kutta(first: Speed, middle: Speed, last: Speed, x: Array, h: float) -> Array:
+    """Return x after a step of order four, from the speeds at its ends and in its middle."""
+    a = first(x)
+    b = middle(x + h / 2 * a)
+    c = middle(x + h / 2 * b)
+    return x + h / 6 * (a + 2 * b + 2 * c + last(x + h * c))
 
 
 @in_floats
@@ -369,11 +364,11 @@ def retrieval_correlations(
         (1, 2)
     """
     of_kind("circle", circle, CausalCircle, "a CausalCircle")
-    n, t = _at_least("n", n, 2), positive_number("time", time)
-    m = np.atleast_1d(finite_array("orders", orders, "..."))
-    if m.ndim > 1 or (m < 1).any() or (m % 1 != 0).any():
-        raise ValueError(f"orders: must be integers of at least 1, (o,); got {orders!r}.")
-    count, control = _at_least("replicas", replicas, 8), flag("control", control)
+    n, t = positive_integer("n", n, 2), positive_number("time", time)
+    m = np.atleast_1d(whole_array("orders", orders, 1))
+    if m.ndim > 1:
+        raise ValueError(f"orders: must be numbers (o,); got shape {m.shape}.")
+    count, control = positive_integer("replicas", replicas, 8), flag("control", control)
     starts = generator("seed", seed).uniform(0, 2 * np.pi, size=(count, n))
     values, controls = np.empty((2, count, len(m), n - 1))
     for rows in _chunks(circle, n, count):
@@ -390,13 +385,6 @@ def retrieval_correlations(
         values -= fitted * (controls - _first_mean(circle, t, m, n))
     error = values.std(axis=0, ddof=1 + control) / np.sqrt(count)
     return Correlations(values.mean(axis=0), error)
-
-
-def _at_least(name: str, value: Any, least: int) -> int:
-    found = positive_integer(name, value)
-    if found < least:
-        raise ValueError(f"{name}: must be at least {least}; got {found}.")
-    return found
 
 
 def _chunks(circle: CausalCircle, n: int, count: int) -> Iterator[slice]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from transpde.unchanging import Array, Unchanging, brief, frozen, listing, outlined
 
 __all__ = [
     "Array",
@@ -26,6 +27,7 @@ __all__ = [
     "finite_array",
     "finite_cases",
     "flag",
+    "frozen",
     "function",
     "increasing_times",
     "kind_of",
@@ -34,6 +36,7 @@ __all__ = [
     "mapping",
     "number",
     "of_kind",
+    "outlined",
     "plain_array",
     "positive_array",
     "positive_integer",
@@ -47,7 +50,7 @@ __all__ = [
     "text",
 ]
 
-Array = NDArray[Any]
+Shape = tuple[int, ...]
 
 LARGEST = 1 << 63  # no array has as many entries
 LEAST = float(np.finfo(float).tiny)
@@ -99,12 +102,47 @@ def finite_array(name: str, value: Any, shape: str) -> Array:
     return array
 
 
+def entries(
+    name: str,
+    value: Any,
+    shape: str,
+    allowed: str,
+    holds: Callable[[Array], Any],
+    advice: str = "",
+) -> Array:
+    """Return a finite array of the shape for each entry of which `holds`; see `number`.
+
+    Raises:
+        ValueError: as `finite_array`, and an entry that is not allowed.
+    """
+    array = finite_array(name, value, shape)
+    wrong = array[~holds(array)]
+    if wrong.size:
+        raise ValueError(f"{name}: must be {allowed}; got {wrong[0]}.{advice and ' '}{advice}")
+    return array
+
+
 def positive_array(name: str, value: Any, shape: str = "N") -> Array:
     """Return an array of positive numbers, or raise `ValueError`."""
-    array = finite_array(name, value, shape)
-    if array.min() <= 0:
-        raise ValueError(f"{name}: must be positive; got {array.min()}.")
-    return array
+    return entries(name, value, shape, "positive", lambda x: x > 0)
+
+
+def non_negative_array(name: str, value: Any, shape: str = "...") -> Array:
+    """Return an array of numbers of at least 0, or raise `ValueError`."""
+    return entries(name, value, shape, "non-negative", lambda x: x >= 0)
+
+
+def whole_array(name: str, value: Any, least: int) -> Array:
+    """Return an array of whole numbers of at least `least`, as floats, or raise `ValueError`."""
+    allowed = f"whole numbers of at least {least}"
+    return entries(name, value, "...", allowed, lambda x: (x >= least) & (x % 1 == 0))
+
+
+def square_matrix(name: str, value: Any, shape: str = "... d d") -> Array:
+    """Return a square matrix, or a stack of them, or raise `ValueError`."""
+    matrix = finite_array(name, value, shape)
+    same_size(name, matrix.shape[-1], "its rows", matrix.shape[-2], "number of columns")
+    return matrix
 
 
 def plain_array(name: str, value: Any, kinds: str = "iuf") -> Array:
@@ -152,66 +190,6 @@ def _shown(value: Any) -> str:
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
-def frozen(array: Array) -> Array:
-    """Make an array read-only, so that a measure or an attention cannot change under its owner."""
-    array.setflags(write=False)
-    return array
-
-
-class Unchanging:
-    """What holds arrays that do not change: copies, also by pickle, hold read-only ones, too."""
-
-    def sealed(self) -> Self:
-        """Make all arrays inside read-only, and return this."""
-        _seal(list(vars(self).values()))
-        return self
-
-    def __repr__(self) -> str:
-        """Return the kind and what it holds, arrays by their shapes, in one or two lines."""
-        return brief(self, {key: one for key, one in vars(self).items() if key[0] != "_"})
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over what pickle or a copy has kept; numpy keeps no flags of arrays."""
-        vars(self).update(state)
-        self.sealed()
-
-
-def listing(names: Iterable[str]) -> Callable[[], list[str]]:
-    """Return the `__dir__` of a module whose public names are these."""
-    return lambda: sorted(names)
-
-
-def brief(thing: Any, parts: Mapping[str, Any]) -> str:
-    """Return the kind of a thing and its parts, arrays by their shapes, in 160 characters."""
-    shown = [f"{key} {_outline(one)}" for key, one in parts.items() if one is not None]
-    text = ", ".join(shown)
-    kind = type(thing).__name__
-    room = 158 - len(kind)
-    return f"{kind}({text if len(text) <= room else text[: room - 3] + '...'})"
-
-
-def _outline(value: Any) -> str:
-    """Return the shape of an array, the kinds of several things, or the text of another."""
-    if isinstance(value, np.ndarray):
-        return str(value.shape) if value.ndim else f"{value.item():.6g}"
-    if isinstance(value, tuple | list) and value and isinstance(value[0], Unchanging):
-        kinds = [type(one).__name__ for one in value]
-        return " + ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds))
-    if isinstance(value, Unchanging | bool | int | float | str | tuple):
-        return " ".join(repr(value).split())
-    return type(value).__name__
-
-
-def _seal(value: Any) -> None:
-    if isinstance(value, np.ndarray):
-        frozen(value)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            _seal(one)
-    elif isinstance(value, Unchanging):
-        value.sealed()
-
-
 def generator(name: str, seed: Any) -> np.random.Generator:
     """Return the generator of a seed (an integer >= 0, several, or a generator), or raise."""
     known = np.random.Generator | np.random.SeedSequence | np.random.BitGenerator
@@ -241,6 +219,26 @@ def same_size(name: str, size: int, other_name: str, other_size: int, axis: str)
         )
 
 
+def same_shape(name: str, shape: Shape, other_name: str, other_shape: Shape) -> None:
+    """Raise `ValueError` unless an argument has the shape of another."""
+    if shape != other_shape:
+        raise ValueError(
+            f"{name}: must have the shape of {other_name}, {other_shape}; got {shape}."
+        )
+
+
+def fitting_axes(
+    name: str, axes: Shape, other_name: str, other_axes: Shape, what: str = "leading axes"
+) -> None:
+    """Raise `ValueError` unless axes of two arguments can be broadcast together."""
+    try:
+        np.broadcast_shapes(axes, other_axes)
+    except ValueError:
+        raise ValueError(
+            f"{name}: its {what} must match those of {other_name}, {other_axes}; got {axes}."
+        ) from None
+
+
 def points_of(name: str, value: Any, owner: str, dimension: int) -> Array:
     """Return points (..., d) or (d,) as floats of the right dimension, or raise `ValueError`.
 
@@ -254,10 +252,12 @@ def points_of(name: str, value: Any, owner: str, dimension: int) -> Array:
     return array
 
 
-def probability_weights(name: str, value: Any, n: int) -> Array:
+def probability_weights(
+    name: str, value: Any, n: int, owner: str = "points", shape: str = "... n"
+) -> Array:
     """Return weights (..., n), non-negative with sums one, or raise `ValueError`."""
-    weights = finite_array(name, value, "... n")
-    same_size(name, weights.shape[-1], "points", n, "length")
+    weights = finite_array(name, value, shape)
+    same_size(name, weights.shape[-1], owner, n, "length")
     if weights.min() < 0:
         least = np.unravel_index(weights.argmin(), weights.shape)
         where = tuple(int(i) for i in least) if weights.ndim > 1 else int(least[0])
@@ -304,10 +304,9 @@ def finite_cases(name: str, measure: Any) -> None:
         )
 
 
-def symmetric_matrix(name: str, value: Any) -> Array:
-    """Return a stack (..., d, d) of symmetric matrices, or raise `ValueError`."""
-    matrix = finite_array(name, value, "... d d")
-    same_size(name, matrix.shape[-1], "its rows", matrix.shape[-2], "number of columns")
+def symmetric_matrix(name: str, value: Any, shape: str = "... d d") -> Array:
+    """Return a symmetric matrix, or a stack of them, or raise `ValueError`."""
+    matrix = square_matrix(name, value, shape)
     size = np.abs(matrix).max(axis=(-2, -1), keepdims=True)
     gap = np.abs(matrix - matrix.mT)
     if (gap > 1e-10 * size).any():
@@ -318,9 +317,9 @@ def symmetric_matrix(name: str, value: Any) -> Array:
     return matrix
 
 
-def covariance_matrix(name: str, value: Any) -> Array:
-    """Return a stack (..., d, d) of symmetric positive semidefinite matrices, or raise."""
-    matrix = symmetric_matrix(name, value)
+def covariance_matrix(name: str, value: Any, shape: str = "... d d") -> Array:
+    """Return a symmetric positive semidefinite matrix, or a stack of them, or raise."""
+    matrix = symmetric_matrix(name, value, shape)
     size = np.abs(matrix).max(axis=(-2, -1))
     lowest = np.linalg.eigvalsh(matrix).min(axis=-1)
     if (lowest < -1e-10 * size).any():
@@ -344,7 +343,7 @@ def known_covariances(name: str, value: Any) -> Array:
 
 def definite_matrix(name: str, value: Any, shape: str = "d d") -> Array:
     """Return a symmetric positive definite matrix, or a stack of them, or raise `ValueError`."""
-    matrix = symmetric_matrix(name, finite_array(name, value, shape))
+    matrix = symmetric_matrix(name, value, shape)
     lowest = np.linalg.eigvalsh(matrix).min()
     if not lowest > 0:
         raise ValueError(f"{name}: must be positive definite; got an eigenvalue of {lowest}.")
@@ -404,9 +403,31 @@ def positive_number(name: str, value: Any, *, infinite: bool = False, advice: st
     return found
 
 
-def positive_integer(name: str, value: Any) -> int:
-    """Return an integer >= 1, or raise `ValueError`."""
-    return number(name, value, "an integer of at least 1", lambda x: x >= 1, whole=True)
+def non_negative_number(name: str, value: Any) -> float:
+    """Return a finite float that is >= 0, or raise `ValueError`."""
+    return number(name, value, "a finite number of at least 0", lambda x: 0 <= x < np.inf)
+
+
+def finite_number(name: str, value: Any) -> float:
+    """Return a finite float, or raise `ValueError`."""
+    return number(name, value, "a finite number", np.isfinite)
+
+
+def index_below(name: str, value: Any, count: int) -> int:
+    """Return an integer from 0 to `count` - 1, or raise `ValueError`."""
+    wanted = f"an integer from 0 to {count - 1}"
+    return number(name, value, wanted, lambda i: 0 <= i < count, whole=True)
+
+
+def open_share(name: str, value: Any) -> float:
+    """Return a number between 0 and 1, ends excluded, or raise `ValueError`."""
+    allowed = "a number between 0 and 1, without these"
+    return number(name, value, allowed, lambda x: LEAST <= x < 1)
+
+
+def positive_integer(name: str, value: Any, least: int = 1) -> int:
+    """Return an integer >= 1, or of at least as much as is said, or raise `ValueError`."""
+    return number(name, value, f"an integer of at least {least}", lambda x: x >= least, whole=True)
 
 
 def increasing_times(name: str, value: Any) -> Array:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from transpde.checks import Array, finite_array, listing, plain_array, positive_array, same_size
+from transpde.checks import Array, listing, plain_array, positive_array, same_size
 from transpde.fields import quiet
 
 __all__ = ["SeedOrder", "bernstein_parameter", "fitted_order", "seed_order"]
@@ -68,11 +68,9 @@ def seed_order(x: ArrayLike, samples: ArrayLike) -> SeedOrder:
         >>> str(order), order.near(-1.0, margin=1e-9)
         ('-1.00 +- 0.00', True)
     """
-    errors = finite_array("samples", samples, "S N")
+    errors = positive_array("samples", samples, "S N")
     if len(errors) < 2:
         raise ValueError(f"samples: must have at least two seeds; got {len(errors)}.")
-    if errors.min() <= 0:
-        raise ValueError(f"samples: must be positive; got {errors.min()}.")
     orders = np.array([fitted_order(x, row) for row in errors])
     return SeedOrder(float(orders.mean()), float(orders.std(ddof=1) / np.sqrt(len(orders))))
 
@@ -98,13 +96,19 @@ def bernstein_parameter(points: ArrayLike) -> Array:
         >>> float(bernstein_parameter(0.75j))
         2.0
     """
-    z = plain_array("points", points, "iufc").astype(complex)
-    if not z.size:
-        raise ValueError("points: must hold at least one; got none.")
-    if not np.isfinite(z).all():
-        raise ValueError(f"points: every entry must be finite; got {z}.")
+    z = complex_points("points", points)
     root = np.sqrt(z - 1) * np.sqrt(z + 1)  # of z, at infinity: no cut off [-1, 1]
     return np.asarray(np.abs(z + root))
+
+
+def complex_points(name: str, value: ArrayLike) -> Array:
+    """Return finite complex numbers, at least one, or raise `ValueError`."""
+    z = plain_array(name, value, "iufc").astype(complex)
+    if not z.size:
+        raise ValueError(f"{name}: must hold at least one; got none.")
+    if not np.isfinite(z).all():
+        raise ValueError(f"{name}: every entry must be finite; got {z}.")
+    return z
 
 
 __dir__ = listing(__all__)

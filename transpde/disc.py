@@ -159,9 +159,7 @@ def disc_covariances(rings: int, rays: int, radius: float = 0.98) -> Array:
         array([[0.75, 0.  ],
                [0.  , 0.25]])
     """
-    for name, count in (("rings", rings), ("rays", rays)):
-        if positive_integer(name, count) < 2:
-            raise ValueError(f"{name}: must be at least 2; got {count}.")
+    rings, rays = positive_integer("rings", rings, 2), positive_integer("rays", rays, 2)
     if positive_number("radius", radius) >= 1:
         raise ValueError(f"radius: must be below 1; got {radius}.")
     r, angle = np.meshgrid(

@@ -18,14 +18,15 @@ import numpy as np
 
 from transpde.checks import (
     Array,
-    brief,
     choice,
     flag,
     frozen,
     increasing_times,
     listing,
+    non_negative_number,
     number,
     of_kind,
+    outlined,
     plain_array,
     positive_integer,
     positive_number,
@@ -59,16 +60,13 @@ STREAMS = (
 FIRST_STREAM = 1 << 31
 
 
+@outlined
 class Parameters(NamedTuple):
     """Query, key and value of a head, in the order that every head takes them."""
 
     query: Array
     key: Array
     value: Array
-
-    def __repr__(self) -> str:
-        """Return what it holds, arrays by their shapes."""
-        return brief(self, self._asdict())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how pickle makes them again, read-only as they are."""
@@ -425,7 +423,7 @@ def random_gaussians(
     if trace is not None:
         size = np.sqrt((X**2).sum(axis=(-2, -1), keepdims=True))
         X = X / size * np.sqrt(positive_number("trace", trace))
-    spread = number("mean_scale", mean_scale, "a number of at least 0", lambda x: 0 <= x < np.inf)
+    spread = non_negative_number("mean_scale", mean_scale)
     m = _each(cases, seed, lambda one: spread * _stream(one, "mean").normal(size=d))
     return Gaussian(m, factor=X)
 
@@ -575,8 +573,7 @@ def sweep(
 
 def _number_of_jobs(jobs: Any) -> int:
     known = "a positive integer or -1 for one a core"
-    count: int = number("jobs", jobs, known, lambda n: n == -1 or n > 0, whole=True)
-    return count
+    return number("jobs", jobs, known, lambda n: n == -1 or n > 0, whole=True)
 
 
 def _calls(cases: Iterable[Any], seed: Seed | None) -> Iterator[tuple[Any, ...]]:

@@ -12,7 +12,17 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from transpde.checks import Array, Unchanging, brief, finite_array, frozen, points_of, same_size
+from transpde.checks import (
+    Array,
+    Unchanging,
+    brief,
+    finite_array,
+    fitting_axes,
+    frozen,
+    points_of,
+    same_size,
+    square_matrix,
+)
 
 __all__ = [
     "AffineField",
@@ -23,6 +33,7 @@ __all__ = [
     "VelocityField",
     "added",
     "evaluated",
+    "held",
     "in_floats",
     "in_range",
     "out_of_range",
@@ -37,12 +48,20 @@ silent = np.errstate(all="ignore")  # what leaves the range is found at the end
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def out_of_range(what: str) -> OverflowError:
+def out_of_range(
+    what: str,
+    why: str = ", by itself or because a score does",
+    advice: str = "Use smaller tokens or parameters.",
+) -> OverflowError:
     """Return the error of a velocity or a weight that no float holds."""
-    return OverflowError(
-        f"{what} leaves the range of floating point numbers, by itself or because a score does. "
-        "Use smaller tokens or parameters."
-    )
+    return OverflowError(f"{what} leaves the range of floating point numbers{why}. {advice}")
+
+
+def held(values: Any, what: str, *more: str) -> Any:
+    """Return values that floats hold, or raise the error of `out_of_range`."""
+    if not np.isfinite(values).all():
+        raise out_of_range(what, *more)
+    return values
 
 
 def in_floats(function: F) -> F:
@@ -198,17 +217,10 @@ class AffineField(Field):
     motion: Motion | None
 
     def __init__(self, linear: ArrayLike, offset: ArrayLike | None = None) -> None:
-        B = finite_array("linear", linear, "... d d")
-        same_size("linear", B.shape[-1], "its rows", B.shape[-2], "number of columns")
+        B = square_matrix("linear", linear)
         c = np.zeros(B.shape[-1]) if offset is None else finite_array("offset", offset, "... d")
         same_size("offset", c.shape[-1], "linear", B.shape[-1], "dimension")
-        try:
-            np.broadcast_shapes(B.shape[:-2], c.shape[:-1])
-        except ValueError as error:
-            raise ValueError(
-                "offset: its leading axes must match those of linear, "
-                f"{B.shape[:-2]}; got {c.shape[:-1]}."
-            ) from error
+        fitting_axes("offset", c.shape[:-1], "linear", B.shape[:-2])
         vars(self).update(_both=(B, frozen(c)), motion=None)
 
     @classmethod

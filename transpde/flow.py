@@ -117,7 +117,7 @@ def flow(
     elif np.isinf(horizon):
         stationary = AT_REST
     rtol, atol = positive_number("rtol", rtol), positive_number("atol", atol)
-    _check_measure(measure)
+    of_kind("measure", measure, Measure, "a measure")
     schedule = Schedule.of(attention)
     with np.errstate(all="ignore"):
         schedule.check(measure, horizon)
@@ -133,10 +133,6 @@ def flow(
     law = Flowing(schedule, options)
     with bar(flag("progress", progress), "flow") as show:
         return _integrated(measure, law, times, horizon, show if progress else None)
-
-
-def _check_measure(measure: Any) -> None:
-    of_kind("measure", measure, Measure, "a measure")
 
 
 def _budget(budget: int | None, horizon: float) -> int:
@@ -273,7 +269,7 @@ def layers(
     """
     depth, step = positive_integer("depth", depth), positive_number("step", step)
     how = evaluation(kernel, 1e-10, "kernel").remembering()
-    _check_measure(measure)
+    of_kind("measure", measure, Measure, "a measure")
     if attention is None and noise is not None:
         attention = _still(measure)
     layer = _layer_attentions(attention, depth, step)

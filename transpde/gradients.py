@@ -15,12 +15,22 @@ from scipy.special import expit
 
 from transpde.attention import L2, Attention, Linear, MultiHead, Sigmoid, Softmax, Unnormalized
 from transpde.attention.heads import Head
-from transpde.checks import Array, brief, finite_array, finite_cases, frozen, listing, of_kind
-from transpde.fields import out_of_range, silent
+from transpde.checks import (
+    Array,
+    brief,
+    finite_array,
+    finite_cases,
+    frozen,
+    listing,
+    of_kind,
+    outlined,
+    same_shape,
+)
+from transpde.fields import held, silent
 from transpde.flow import Layered
 from transpde.measures import Particles
+from transpde.measures.base import in_open_space
 from transpde.noise import CommonNoise
-from transpde.spaces import EUCLIDEAN
 from transpde.trajectories import Trajectory
 
 __all__ = ["Adjoint", "Pullback", "backpropagate", "pullback"]
@@ -30,6 +40,7 @@ __dir__ = listing(__all__)
 KINDS = (Softmax, L2, Unnormalized, Linear, Sigmoid)
 
 
+@outlined
 class Pullback(NamedTuple):
     """Gradients by the tokens (..., n, d) and by the parameters of a head, each of its shape."""
 
@@ -37,10 +48,6 @@ class Pullback(NamedTuple):
     query: Array
     key: Array
     value: Array
-
-    def __repr__(self) -> str:
-        """Return the shapes."""
-        return brief(self, self._asdict())
 
 
 class Adjoint(NamedTuple):
@@ -87,7 +94,7 @@ def pullback(head: Attention, measure: Particles, cotangent: Any) -> Pullback:
         array([1., 1.])
     """
     one: Head = of_kind("head", head, KINDS, "a Softmax, L2, Unnormalized, Linear or Sigmoid head")
-    _check_tokens(measure)
+    check_tokens(measure)
     one.check(measure)
     return _pulled(one, measure, cotangent_at(cotangent, measure.points.shape))
 
@@ -124,7 +131,7 @@ def backpropagate(path: Trajectory, cotangent: Any) -> Adjoint:
     law = of_kind("path", path._law, Layered, "a path that tp.layers has returned")
     if isinstance(getattr(law, "noise", None), CommonNoise):
         raise ValueError("path: must have no noise; got one. Leave `noise` and `seed` out.")
-    _check_tokens(path.final, "path")
+    check_tokens(path.final, "path")
     p = cotangent_at(cotangent, path.final.points.shape)
     adjoints, found = [p], []
     for state, attention in zip(path.states[-2::-1], law.layer[::-1], strict=True):
@@ -139,23 +146,16 @@ def backpropagate(path: Trajectory, cotangent: Any) -> Adjoint:
     return Adjoint(frozen(np.array(adjoints[::-1])), tuple(found[::-1]))
 
 
-def _check_tokens(measure: Any, name: str = "measure") -> None:
+def check_tokens(measure: Any, name: str = "measure") -> None:
     of_kind(name, measure, Particles, "Particles, whose gradients are those of tokens")
     finite_cases(name, measure)
-    if measure.space != EUCLIDEAN:
-        raise ValueError(
-            f"{name}: must be tokens in Euclidean space; got {measure.space!r}. Gradients on a "
-            "sphere are not written."
-        )
+    in_open_space(name, measure, ", as gradients on a sphere are not written")
 
 
 def cotangent_at(value: Any, shape: tuple[int, ...]) -> Array:
     """Return the gradients of a number by tokens of this shape, or raise `ValueError`."""
     found = finite_array("cotangent", value, "... n d")
-    if found.shape != shape:
-        raise ValueError(
-            f"cotangent: must have the shape of the tokens, {shape}; got {found.shape}."
-        )
+    same_shape("cotangent", found.shape, "the tokens", shape)
     return found
 
 
@@ -176,9 +176,7 @@ def _pulled(head: Head, measure: Particles, O: Array) -> Pullback:
         _as_one(k_.mT @ X, K.shape),
         _as_one(O.mT @ (P @ X), V.shape),
     )
-    if not all(np.isfinite(one).all() for one in found):
-        raise out_of_range("pullback: a gradient")
-    return Pullback(*(frozen(one) for one in found))
+    return Pullback(*(frozen(held(one, "pullback: a gradient")) for one in found))
 
 
 def _by_scores(head: Head, measure: Particles, P: Array, by_weights: Array, qk: Any) -> Array:

@@ -121,8 +121,7 @@ def _lookup(attention: Any, jumps: Array) -> Callable[[float], Any]:
 def checked_attention(value: Any) -> Attention:
     """Return an attention, or raise `TypeError`."""
     wanted = "an attention, a Schedule or a callable t -> attention"
-    found: Attention = of_kind("attention", value, Attention, wanted)
-    return found
+    return of_kind("attention", value, Attention, wanted)
 
 
 def _checked_jumps(jumps: Any) -> Array:

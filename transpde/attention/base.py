@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, Unchanging, brief, kind_of, same_size
+from transpde.checks import Array, Unchanging, brief, kind_of, of_kind, same_size
 from transpde.fields import (
     AffineField,
     CalledField,
@@ -27,7 +27,7 @@ from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
 from transpde.measures.coordinates import Moves
 
-__all__ = ["Attention", "MultiHead", "WithFeedForward"]
+__all__ = ["Attention", "MultiHead", "WithFeedForward", "match_stack"]
 
 
 class Attention(Unchanging, ABC):
@@ -70,10 +70,7 @@ class Attention(Unchanging, ABC):
             ValueError: a measure of another dimension than the parameters, leading axes that do
                 not match, a masked attention and tokens without positions.
         """
-        if not isinstance(measure, Measure):
-            raise TypeError(
-                f"measure: must be Particles, a Gaussian or a Grid; got {type(measure).__name__}."
-            )
+        of_kind("measure", measure, Measure, "Particles, a Gaussian or a Grid")
         same_size("measure", measure.dimension, "the attention", self.dimension, "dimension")
         self._check_kind(measure)
 
@@ -106,6 +103,14 @@ class Attention(Unchanging, ABC):
     @abstractmethod
     def _check_kind(self, measure: Measure) -> None:
         """Raise unless the kind of the measure and its stack fit."""
+
+    _tokens_only = ""  # why an attention acts on no Gaussian and no Grid
+
+    def _check_gaussian(self, measure: Any) -> None:
+        raise TypeError(self._tokens_only.format(kind="a Gaussian"))
+
+    def _check_grid(self, measure: Any) -> None:
+        raise TypeError(self._tokens_only.format(kind="a Grid"))
 
     def _check_circle(self, measure: Measure) -> None:
         raise TypeError(_NO_DENSITY.format(kind=type(self).__name__, measure="a Circle"))
@@ -181,6 +186,15 @@ class Attention(Unchanging, ABC):
     __radd__ = __add__
 
 
+def match_stack(name: str, axes: tuple[int, ...], stack: tuple[int, ...]) -> None:
+    """Raise `ValueError` unless leading axes are none, or those of a stack or of length one."""
+    fits = len(axes) == len(stack) and all(a in (1, b) for a, b in zip(axes, stack, strict=True))
+    if axes and not fits:
+        raise ValueError(
+            f"{name}: its leading axes must match those of the measure, {stack}; got {axes}."
+        )
+
+
 def added_moves(parts: Sequence[Moves | None]) -> Moves | None:
     """Return the sum of maps from Gaussians to their velocities, None unless all are known."""
     known = [part for part in parts if part is not None]
@@ -231,8 +245,7 @@ class MultiHead(Attention):
                 f"heads: must be a sequence of at least one attention; got {heads!r}."
             )
         for i, head in enumerate(heads):
-            if not isinstance(head, Attention):
-                raise TypeError(f"heads: must be attentions; got {type(head).__name__} at {i}.")
+            of_kind(f"heads[{i}]", head, Attention, "an attention")
             same_size(f"heads[{i}]", head.dimension, "heads[0]", heads[0].dimension, "dimension")
         object.__setattr__(self, "heads", tuple(heads))
 

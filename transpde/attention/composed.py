@@ -18,13 +18,13 @@ from transpde.checks import (
     finite_array,
     flag,
     kind_of,
-    number,
+    non_negative_number,
     points_of,
     same_size,
 )
 from transpde.fields import Field, VelocityField, in_range
 from transpde.kernels import EXACT, Evaluation, SoftmaxSum, TokenSum, matrix_product, token_mean
-from transpde.measures import Gaussian, Grid, Measure, Particles
+from transpde.measures import Measure, Particles
 
 __all__ = ["Masked"]
 
@@ -70,12 +70,14 @@ class Masked(Attention):
     discount: float = 0.0
     strict: bool = False
 
+    _tokens_only = (
+        "measure: a masked attention acts on tokens with positions; got {kind}. "
+        "Sample it first, and give the tokens positions."
+    )
+
     def __post_init__(self) -> None:
         _check_maskable(self.head)
-        found = number(
-            "discount", self.discount, "a finite number of at least 0", lambda x: 0 <= x < np.inf
-        )
-        object.__setattr__(self, "discount", found)
+        object.__setattr__(self, "discount", non_negative_number("discount", self.discount))
         object.__setattr__(self, "strict", flag("strict", self.strict))
 
     def __repr__(self) -> str:
@@ -164,12 +166,6 @@ class Masked(Attention):
                 "whole sequence."
             )
 
-    def _check_gaussian(self, measure: Gaussian) -> None:
-        raise TypeError(_NO_POSITIONS.format(kind="Gaussian"))
-
-    def _check_grid(self, measure: Grid) -> None:
-        raise TypeError(_NO_POSITIONS.format(kind="Grid"))
-
     def select(self, stack: tuple[int, ...], index: Array) -> Masked:
         """Return the masked head of the chosen cases of a stack."""
         head = self.head.select(stack, index)
@@ -188,12 +184,6 @@ def _check_maskable(head: Any) -> None:
                 f"MultiHead of these; got {kind_of(one)}. A feed-forward part is added after the "
                 "mask: Masked(head) + field."
             )
-
-
-_NO_POSITIONS = (
-    "measure: a masked attention acts on tokens with positions; got {kind}. "
-    "Sample it first, and give the tokens positions."
-)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -8,6 +8,7 @@ ${}_0F_1$ or a scaled Bessel function.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,7 @@ from scipy.special import gammaln, hyp0f1, ive
 
 from transpde.checks import Array, frozen, points_of
 from transpde.fields import Field, in_range
+from transpde.kernels.blocks import slices
 from transpde.measures import Axial, Circle
 
 __all__ = ["AxialField", "CircleField", "angles_for", "exponentials", "isotropic", "moments_of"]
@@ -58,33 +60,46 @@ def angles_for(width: float) -> int:
     return int(np.ceil(1.5 * high))
 
 
+class LawField(Field):
+    """The field that a head makes of a law on a sphere, by sums over masses, some at a time."""
+
+    measure: Any
+
+    @abstractmethod
+    def sums(self, x: Array) -> Array:
+        """Return the velocities at a few points (m, d)."""
+
+    @in_range
+    def __call__(self, x: Any, positions: Any = None) -> Array:
+        """Return the velocities at `x`, of shape (..., n, d) or (d,)."""
+        d = self.measure.dimension
+        points = points_of("x", x, "the attention", d)
+        return self.values(points.reshape(-1, d)).reshape(points.shape)
+
+    def known(self) -> bool:
+        """Return whether the law is finite."""
+        return bool(np.isfinite(self.measure.pack()).all())
+
+    def values(self, x: Array, positions: Array | None = None) -> Array:
+        """Return the velocities at points (m, d)."""
+        found = np.empty(x.shape)
+        for rows in slices(0, len(x), max(1, AT_ONCE // len(self.measure.pack()))):
+            found[rows] = self.sums(x[rows])
+        return found
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class CircleField(Field):
+class CircleField(LawField):
     """The field that a softmax or unnormalised head makes of a density on the circle."""
 
     head: Any
     measure: Circle
 
-    @in_range
-    def __call__(self, x: Any, positions: Any = None) -> Array:
-        """Return the velocities at `x`, of shape (..., n, 2) or (2,)."""
-        points = points_of("x", x, "the attention", 2)
-        return self.values(points.reshape(-1, 2)).reshape(points.shape)
-
-    def known(self) -> bool:
-        """Return whether the density is finite."""
-        return bool(np.isfinite(self.measure.density).all())
-
-    def values(self, x: Array, positions: Array | None = None) -> Array:
+    def sums(self, x: Array) -> Array:
         """Return the velocities at points (m, 2), by trapezoid sums over the angles."""
         A = self.head.key.T @ self.head.query
-        found = np.empty(x.shape)
-        count = max(1, AT_ONCE // len(self.measure.density))
-        for start in range(0, len(x), count):
-            rows = slice(start, start + count)
-            weights, shift = exponentials(x[rows] @ A.T, self.measure.points)
-            found[rows] = self._velocities(weights @ moments_of(self.measure), shift)
-        return found
+        weights, shift = exponentials(x @ A.T, self.measure.points)
+        return self._velocities(weights @ moments_of(self.measure), shift)
 
     def at_angles(self) -> Array:
         """Return the velocities at the angles of the density itself, (n, 2)."""
@@ -139,7 +154,7 @@ def _weights_at_angles(matrix: bytes, n: int) -> tuple[Array, Array]:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AxialField(Field):
+class AxialField(LawField):
     r"""The field of a head with $K^\top Q = \beta I$, $V = vI$ on a symmetric law.
 
     $$\Gamma(x) = v\sum_i m_i e^{\beta x_1u_i}\big(u_iB_d(z)\,e + \tfrac{\beta s_i^2}{d-1}
@@ -152,26 +167,11 @@ class AxialField(Field):
     normalised: bool
     measure: Axial
 
-    @in_range
-    def __call__(self, x: Any, positions: Any = None) -> Array:
-        """Return the velocities at `x`, of shape (..., n, d) or (d,)."""
-        d = self.measure.dimension
-        points = points_of("x", x, "the attention", d)
-        return self.values(points.reshape(-1, d)).reshape(points.shape)
-
-    def known(self) -> bool:
-        """Return whether the law is finite."""
-        return bool(np.isfinite(self.measure.coordinates).all())
-
-    def values(self, x: Array, positions: Array | None = None) -> Array:
+    def sums(self, x: Array) -> Array:
         """Return the velocities at points (m, d), by sums over the nodes."""
-        found = np.empty(x.shape)
-        count = max(1, AT_ONCE // len(self.measure.masses))
-        for start in range(0, len(x), count):
-            rows = slice(start, start + count)
-            along, across = self._parts(x[rows, 0], np.linalg.norm(x[rows, 1:], axis=1))
-            found[rows] = across[:, None] * x[rows]
-            found[rows, 0] = along
+        along, across = self._parts(x[:, 0], np.linalg.norm(x[:, 1:], axis=1))
+        found = across[:, None] * x
+        found[:, 0] = along
         return found
 
     def rates(self) -> Array:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from transpde.attention.base import Attention
+from transpde.attention.base import Attention, match_stack
 from transpde.attention.densities import exponentials, moments_of
 from transpde.attention.heads import at_rows
 from transpde.checks import Array, choice, finite_array, frozen, points_of, symmetric_matrix
 from transpde.fields import Field, VelocityField, in_range, quiet
 from transpde.kernels import EXACT, Evaluation, SoftmaxSum, matrix_product, token_mean
-from transpde.measures import Circle, Gaussian, Grid, Measure, Particles
+from transpde.measures import Circle, Grid, Measure, Particles
 
 __all__ = ["HeadDescent"]
 
@@ -61,6 +61,11 @@ class HeadDescent(Attention):
 
     scores: Array
     mobility: str | None = "harmonic"
+
+    _tokens_only = (
+        "measure: HeadDescent attention does not keep a Gaussian Gaussian. "
+        "Sample it first: measure.sample(n, seed)."
+    )
 
     @quiet
     def __post_init__(self) -> None:
@@ -111,15 +116,7 @@ class HeadDescent(Attention):
         return np.moveaxis(shares[..., None] * sums.matrix(x), -3, 0)
 
     def _check_kind(self, measure: Measure) -> None:
-        axes = self.scores.shape[:-3]
-        fits = len(axes) == len(measure.stack) and all(
-            a in (1, b) for a, b in zip(axes, measure.stack, strict=False)
-        )
-        if axes and not fits:
-            raise ValueError(
-                "scores: the axes before those of the heads must match those of the measure, "
-                f"{measure.stack}; got {axes}."
-            )
+        match_stack("scores", self.scores.shape[:-3], measure.stack)
         measure.check_for(self)
 
     def _check_tokens(self, measure: Particles) -> None:
@@ -130,12 +127,6 @@ class HeadDescent(Attention):
 
     def _check_circle(self, measure: Measure) -> None:
         """Accept any density."""
-
-    def _check_gaussian(self, measure: Gaussian) -> None:
-        raise TypeError(
-            "measure: HeadDescent attention does not keep a Gaussian Gaussian. "
-            "Sample it first: measure.sample(n, seed)."
-        )
 
     def select(self, stack: tuple[int, ...], index: Array) -> HeadDescent:
         """Return the heads of the chosen cases of a stack; itself if all cases share them."""

@@ -12,7 +12,7 @@ from transpde.checks import (
     Array,
     Unchanging,
     increasing_times,
-    number,
+    non_negative_number,
     of_kind,
     positive_integer,
     positive_number,
@@ -166,7 +166,7 @@ def descend(
     """
     checked(task, crowd)
     h, most = positive_number("step", step), positive_integer("steps", steps)
-    wanted = number("below", below, "a number of at least 0", lambda x: 0 <= x < np.inf)
+    wanted = non_negative_number("below", below)
     task.gradient(crowd)
     found, losses = [crowd.parameters()], [task.loss(crowd)]
     message, finished, here = f"All {most} steps are taken.", wanted == 0, crowd

@@ -17,6 +17,7 @@ from transpde.checks import (
     positive_integer,
     positive_number,
     same_size,
+    square_matrix,
 )
 
 __all__ = ["Crowd", "random_crowd"]
@@ -49,10 +50,8 @@ class Crowd(Unchanging):
     masses: Any = None
 
     def __post_init__(self) -> None:
-        A = finite_array("scores", self.scores, "m d d")
-        V = finite_array("values", self.values, "m d d")
-        for name, one in (("scores", A), ("values", V)):
-            same_size(name, one.shape[-1], "its rows", one.shape[-2], "number of columns")
+        A = square_matrix("scores", self.scores, "m d d")
+        V = square_matrix("values", self.values, "m d d")
         same_size("values", V.shape[-1], "scores", A.shape[-1], "dimension")
         same_size("values", len(V), "scores", len(A), "number of heads")
         given = np.full(len(A), 1 / len(A)) if self.masses is None else self.masses

@@ -13,7 +13,7 @@ import numpy as np
 
 from transpde.checks import Array, Unchanging, finite_array, of_kind, same_size
 from transpde.crowd.heads import Crowd
-from transpde.fields import out_of_range, silent
+from transpde.fields import held, silent
 
 __all__ = ["Regression"]
 
@@ -207,6 +207,4 @@ class Regression(Unchanging):
 
 
 def _held(array: Any) -> Any:
-    if not np.isfinite(array).all():
-        raise out_of_range("crowd: an output or a derivative of its heads")
-    return array
+    return held(array, "crowd: an output or a derivative of its heads")

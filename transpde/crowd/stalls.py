@@ -218,5 +218,4 @@ def _uncertainty(task: Regression, crowd: Crowd) -> float:
 
 
 def _seed(seed: Any) -> int:
-    found: int = number("seeds", seed, "integers of at least 0", lambda n: n >= 0, whole=True)
-    return found
+    return number("seeds", seed, "integers of at least 0", lambda n: n >= 0, whole=True)

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from transpde.checks import Array, finite_array, positive_number, same_size
+from transpde.checks import Array, finite_array, of_kind, same_size
 from transpde.distances.clouds import cloud_distance, distances_of_pairs
 from transpde.distances.line import Pieces, line_distance, mean_of_order
 from transpde.fields import quiet
 from transpde.measures import Gaussian, Grid, Measure, Particles
 from transpde.measures.axes import lengths
+from transpde.measures.axial import order_of
 
-__all__ = ["bures", "conditional_wasserstein", "wasserstein"]
+__all__ = ["aligned", "bures", "conditional_wasserstein", "wasserstein"]
 
 SAME_POSITION = 1e-9  # relative to the largest position; and for masses
 
@@ -53,9 +54,8 @@ def wasserstein(mu: Measure, nu: Measure, p: float = 2) -> float | Array:
         3.0
     """
     for name, measure in (("mu", mu), ("nu", nu)):
-        if not isinstance(measure, Measure):
-            raise TypeError(f"{name}: must be a measure; got {type(measure).__name__}.")
-    p = _order(p)
+        of_kind(name, measure, Measure, "a measure")
+    p = order_of("p", p)
     same_size("nu", nu.dimension, "mu", mu.dimension, "dimension")
     if isinstance(mu, Gaussian) and isinstance(nu, Gaussian):
         return _gaussian_distance(mu, nu, p)
@@ -101,7 +101,7 @@ def conditional_wasserstein(mu: Particles, nu: Particles, p: float = 2) -> float
         >>> tp.wasserstein(mu, nu), tp.conditional_wasserstein(mu, nu)
         (0.0, 1.0)
     """
-    p = _order(p)
+    p = order_of("p", p)
     for name, measure in (("mu", mu), ("nu", nu)):
         _with_positions(name, measure)
     same_size("nu", nu.dimension, "mu", mu.dimension, "dimension")
@@ -133,8 +133,7 @@ def _case_by_case(distance: Callable[[Any, Any], float], mu: Any, nu: Any) -> An
 
 def _with_positions(name: str, measure: Any) -> None:
     """Raise unless a measure is of tokens with positions."""
-    if not isinstance(measure, Particles):
-        raise TypeError(f"{name}: must be Particles with positions; got {type(measure).__name__}.")
+    of_kind(name, measure, Particles, "Particles with positions")
     if measure.positions is None:
         raise ValueError(
             f"{name}: must have positions; got none. "
@@ -170,13 +169,6 @@ def _same_marginal(s: Array, theta: Array, t: Array, other: Array) -> None:
     )
 
 
-def _order(p: Any) -> float:
-    order = positive_number("p", p)
-    if order < 1:
-        raise ValueError(f"p: must be at least 1; got {p!r}.")
-    return order
-
-
 @quiet
 def bures(X: ArrayLike, Y: ArrayLike) -> float | Array:
     r"""Return the Bures distance between the covariances $XX^\top$ and $YY^\top$.
@@ -205,10 +197,8 @@ def bures(X: ArrayLike, Y: ArrayLike) -> float | Array:
     _same_stack("Y", Y.shape[:-2], "X", X.shape[:-2])
     # Each case times a power of two of its own: no square over- or underflows.
     exponent = np.maximum(*(np.frexp(np.abs(M).max(axis=(-2, -1)))[1] for M in (X, Y)))
-    width = max(X.shape[-1], Y.shape[-1])
-    X, Y = (_widened(np.ldexp(M, -exponent[..., None, None]), width) for M in (X, Y))
-    P, _, Rt = np.linalg.svd(X.mT @ Y)
-    gap = X @ P - Y @ Rt.mT
+    X, Y = aligned(*(np.ldexp(M, -exponent[..., None, None]) for M in (X, Y)))
+    gap = X - Y
     distance = np.ldexp(lengths(gap.reshape(*gap.shape[:-2], -1), axis=-1), exponent)
     return distance if distance.ndim else float(distance)
 
@@ -220,9 +210,12 @@ def _same_stack(name: str, axes: tuple[int, ...], other: str, expected: tuple[in
         )
 
 
-def _widened(X: Array, width: int) -> Array:
-    padding = [(0, 0)] * (X.ndim - 1) + [(0, width - X.shape[-1])]
-    return np.pad(X, padding)
+def aligned(X: Array, Y: Array) -> tuple[Array, Array]:
+    """Return factors of as many columns, turned so that the distance between them is least."""
+    width = max(X.shape[-1], Y.shape[-1])
+    X, Y = (np.pad(F, [(0, 0)] * (F.ndim - 1) + [(0, width - F.shape[-1])]) for F in (X, Y))
+    P, _, Rt = np.linalg.svd(X.mT @ Y)
+    return X @ P, Y @ Rt.mT
 
 
 def _gaussian_distance(mu: Gaussian, nu: Gaussian, p: float) -> Any:

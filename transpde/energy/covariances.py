@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from transpde.checks import Array, finite_array, finite_cases, of_kind, same_size
+from transpde.checks import Array, entries, finite_cases, of_kind, same_size
+from transpde.distances.between import aligned
 from transpde.energy.scores import Tokens, factor_of, known, mobility_of, number, score_of
 from transpde.fields import AffineField, out_of_range, quiet, silent
 from transpde.measures import Gaussian
@@ -132,8 +133,7 @@ def twisted_curvatures(gaussian: Gaussian, score: Any) -> Array:
     mixed = _traces(pull, L)
     hessian = -0.5 * (_traces(turn, turn) + mixed + mixed.mT)
     scale = np.linalg.inv(np.linalg.cholesky(_traces(L @ S, L)))
-    curvatures: Array = sizes * np.linalg.eigvalsh(scale @ hessian @ scale.mT)
-    return curvatures
+    return sizes * np.linalg.eigvalsh(scale @ hessian @ scale.mT)
 
 
 @silent
@@ -202,26 +202,18 @@ def bures_geodesic(gaussian: Gaussian, other: Gaussian, s: ArrayLike) -> Gaussia
         array([1., 4., 9.])
     """
     for name, measure in (("gaussian", gaussian), ("other", other)):
-        if not isinstance(measure, Gaussian):
-            raise TypeError(f"{name}: must be a Gaussian; got {type(measure).__name__}.")
-        finite_cases(name, measure)
+        finite_cases(name, of_kind(name, measure, Gaussian, "a Gaussian"))
     same_size("other", other.dimension, "gaussian", gaussian.dimension, "dimension")
     if gaussian.stack != other.stack:
         raise ValueError(f"other: must be a stack of shape {gaussian.stack}; got {other.stack}.")
-    s = finite_array("s", s, "...")
-    if s.min() < 0 or s.max() > 1:
-        raise ValueError(f"s: must be in [0, 1]; got {s.min()} to {s.max()}.")
+    s = entries("s", s, "...", "in [0, 1]", lambda x: (x >= 0) & (x <= 1))
     s = s.reshape(s.shape + (1,) * (len(gaussian.stack) + 1))
-    X, Y = factor_of(gaussian, "gaussian"), factor_of(other, "other")
-    width = max(X.shape[-1], Y.shape[-1])
-    X, Y = (np.pad(F, [(0, 0)] * (F.ndim - 1) + [(0, width - F.shape[-1])]) for F in (X, Y))
-    P, _, Rt = np.linalg.svd(X.mT @ Y)
+    X, Y = aligned(factor_of(gaussian, "gaussian"), factor_of(other, "other"))
     mean = (1 - s) * gaussian.mean + s * other.mean
     s = s[..., None]
-    return Gaussian(mean, factor=(1 - s) * (X @ P) + s * (Y @ Rt.mT))
+    return Gaussian(mean, factor=(1 - s) * X + s * Y)
 
 
 def _traces(left: Array, right: Array) -> Array:
     """Return the traces of all products of two lists of matrices, shape (..., p, p)."""
-    traces: Array = np.einsum("...iab,...jba->...ij", left, np.broadcast_to(right, left.shape))
-    return traces
+    return np.einsum("...iab,...jba->...ij", left, np.broadcast_to(right, left.shape))

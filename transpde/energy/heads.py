@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.interpolate import make_interp_spline
 
 from transpde.attention import Attention, HeadDescent
-from transpde.checks import Array, brief, function, of_kind, same_size
+from transpde.checks import Array, function, of_kind, outlined, same_shape, same_size
+from transpde.energy.identities import check_path, integral
 from transpde.energy.scores import known, mean_of, number
 from transpde.fields import out_of_range, quiet, silent
 from transpde.measures import Particles
@@ -80,11 +80,7 @@ def heads_power(measure: Particles, scores: Any, rates: Any) -> Any:
         0.75
     """
     head, turned = _heads(measure, scores), _heads(measure, rates, "rates")
-    if turned.scores.shape != head.scores.shape:
-        raise ValueError(
-            f"rates: must have the shape of scores, {head.scores.shape}; got "
-            f"{turned.scores.shape}."
-        )
+    same_shape("rates", turned.scores.shape, "scores", head.scores.shape)
     x, pulls = measure.points[..., None, :, :], _means(measure, head) @ turned.scores.mT
     logs = _partitions(measure, head) + measure.log_weights[..., None, :]
     most = np.max(logs, axis=(-2, -1), keepdims=True)
@@ -155,6 +151,7 @@ def _log_weights(logs: Array, mobility: str | None) -> Array:
     return np.asarray(sign * (most[..., 0, :] + np.log(mean)))
 
 
+@outlined
 class Balance(NamedTuple):
     """The energy balance of a flow at its recorded times, arrays (T, ...) from time zero."""
 
@@ -166,10 +163,6 @@ class Balance(NamedTuple):
     def residual(self) -> Array:
         """The change minus the work plus the dissipation: zero where the identity holds."""
         return self.change - self.work + self.dissipation
-
-    def __repr__(self) -> str:
-        """Return what it holds, arrays by their shapes."""
-        return brief(self, self._asdict())
 
 
 @quiet
@@ -210,10 +203,8 @@ def heads_balance(
         >>> bool(abs(heads_balance(path, D, rate).residual).max() < 1e-9)
         True
     """
-    of_kind("path", path, Trajectory)
+    check_path(path)
     scores, rates = function("scores", scores), function("rates", rates)
-    if len(path) < 16:
-        raise ValueError(f"path: must have at least 16 recorded times; got {len(path)}.")
     schedule = None if attention is None else Schedule.of(attention)
     energies, power, squares = [], [], []
     for i, t in enumerate(float(time) for time in path.times):
@@ -223,13 +214,7 @@ def heads_balance(
         head = None if schedule is None else schedule(t)
         squares.append(heads_dissipation(measure, D, head, mobility))
     E = np.array(energies)
-    work, dissipation = (
-        make_interp_spline(path.times, np.array(values), k=7, check_finite=False).antiderivative()(
-            path.times
-        )
-        for values in (power, squares)
-    )
-    return Balance(E - E[0], work, dissipation)
+    return Balance(E - E[0], integral(path, power), integral(path, squares))
 
 
 def _heads(measure: Any, scores: Any, name: str = "scores") -> HeadDescent:

@@ -47,10 +47,8 @@ def energy_residual(
         ...                 lambda mu: -twisted_dissipation(mu, A)) < 1e-6
         True
     """
-    of_kind("path", path, Trajectory)
+    check_path(path)
     energy, rate = function("energy", energy), function("rate", rate)
-    if len(path) < 16:
-        raise ValueError(f"path: must have at least 16 recorded times; got {len(path)}.")
     E, r = (
         finite_array(name, [value(path[i]) for i in range(len(path))], "...")
         for name, value in (("energy", energy), ("rate", rate))
@@ -58,8 +56,20 @@ def energy_residual(
     spread = E.max(axis=0) - E.min(axis=0)
     if (spread == 0).any():
         raise ValueError("energy: must change along the path; it is constant.")
-    integral = make_interp_spline(path.times, r, k=7).antiderivative()(path.times)
-    return number(np.abs(E - E[0] - integral).max(axis=0) / spread)
+    return number(np.abs(E - E[0] - integral(path, r)).max(axis=0) / spread)
+
+
+def check_path(path: Any) -> None:
+    """Raise unless a path has times enough for an `integral`."""
+    of_kind("path", path, Trajectory)
+    if len(path) < 16:
+        raise ValueError(f"path: must have at least 16 recorded times; got {len(path)}.")
+
+
+def integral(path: Trajectory[Any], values: Any) -> Array:
+    """Return the integral along a path of values at its times, by their spline of degree 7."""
+    spline = make_interp_spline(path.times, np.array(values), k=7, check_finite=False)
+    return spline.antiderivative()(path.times)
 
 
 @quiet
@@ -156,9 +166,7 @@ def gradient_defect(measure: Particles, attention: Any) -> float | Array:
 
 def _weighted(measure: Any) -> Array:
     """Return the positive weights of tokens."""
-    if not isinstance(measure, Particles):
-        raise TypeError(f"measure: must be Particles; got {type(measure).__name__}.")
-    w: Array = measure.weights
+    w: Array = of_kind("measure", measure, Particles).weights
     if not w.min() > 0:
         raise ValueError(f"measure: must have positive weights; got {w.min()}. Drop such tokens.")
     return w

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, definite_matrix, same_size, symmetric_matrix
+from transpde.checks import Array, case_axes, definite_matrix, of_kind, same_size, symmetric_matrix
 from transpde.fields import out_of_range
 from transpde.measures import Gaussian, Particles
 
@@ -26,15 +26,10 @@ Tokens = Particles | Gaussian
 
 def score_of(measure: Tokens, score: Any, name: str = "score") -> Array:
     """Return the symmetric matrix of a measure, exactly symmetric."""
-    if not isinstance(measure, Particles | Gaussian):
-        raise TypeError(f"measure: must be Particles or a Gaussian; got {type(measure).__name__}.")
+    of_kind("measure", measure, (Particles, Gaussian), "Particles or a Gaussian")
     A = symmetric_matrix(name, score)
     same_size(name, A.shape[-1], "the measure", measure.dimension, "dimension")
-    if A.shape[:-2] not in ((), measure.stack):
-        raise ValueError(
-            f"{name}: its leading axes must match those of the measure, {measure.stack}; "
-            f"got {A.shape[:-2]}."
-        )
+    case_axes(name, A, 2, "the measure", measure.stack)
     return (A + A.mT) / 2
 
 
@@ -85,7 +80,7 @@ def known(found: Array, given: Array) -> Array:
     return found
 
 
-def number(value: Any, axes: tuple[int, ...] = ()) -> Any:
-    """Return the sum over axes, a float where no axis is left."""
-    total = np.asarray(value).sum(axis=axes) if axes else np.asarray(value)
+def number(value: Any) -> Any:
+    """Return an array, or a float where it has no axes."""
+    total = np.asarray(value)
     return float(total) if total.ndim == 0 else total

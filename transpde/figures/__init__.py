@@ -104,8 +104,7 @@ def data(name: str) -> FigureData:
         >>> figures.data("trad_explosion").numbers["starts"]
         1184
     """
-    computed: FigureData = family(name).data(name)
-    return computed
+    return family(name).data(name)
 
 
 def draw(name: str, data: FigureData | None = None, figure: Figure | None = None) -> Figure:

@@ -22,7 +22,7 @@ from transpde.checks import (
     positive_integer,
     same_size,
 )
-from transpde.fields import quiet, silent
+from transpde.fields import held, quiet, silent
 
 __all__ = ["LinearGaussian"]
 
@@ -64,13 +64,9 @@ class LinearGaussian(Unchanging):
     @quiet
     def __post_init__(self) -> None:
         found = {name: finite_array(name, getattr(self, name), s) for name, s in SIZES.items()}
-        found["process_noise"] = covariance_matrix(
-            "process_noise", finite_array("process_noise", self.process_noise, "d d")
-        )
+        found["process_noise"] = covariance_matrix("process_noise", self.process_noise, "d d")
         found["observation_noise"] = definite_matrix("observation_noise", self.observation_noise)
-        found["covariance"] = covariance_matrix(
-            "covariance", finite_array("covariance", self.covariance, "d d")
-        )
+        found["covariance"] = covariance_matrix("covariance", self.covariance, "d d")
         d, m = len(found["mean"]), len(found["observation"])
         for name in ("transition", "process_noise", "covariance"):
             same_size(name, found[name].shape[0], "mean", d, "number of rows")
@@ -137,7 +133,7 @@ class LinearGaussian(Unchanging):
         found = np.linalg.solve(correlations, H @ P @ self.transition.T / units)
         return _held((found / units).mT, name)
 
-    @quiet
+    @silent
     def filter(self, observations: Any) -> tuple[Array, Array]:
         """Return means and covariances of the exact beliefs, by Kalman's recursion.
 
@@ -155,10 +151,9 @@ class LinearGaussian(Unchanging):
         z = self._seen(observations)
         P = np.empty((z.shape[-2] + 1, *self.covariance.shape))
         P[0] = self.covariance
-        with np.errstate(all="ignore"):
-            for t in range(len(P) - 1):
-                P[t + 1] = self._closed(self._gain(P[t]), P[t])
-            return _held(self._means(self._gain(P[:-1]), z)), _held(P)
+        for t in range(len(P) - 1):
+            P[t + 1] = self._closed(self._gain(P[t]), P[t])
+        return _held(self._means(self._gain(P[:-1]), z)), _held(P)
 
     @quiet
     def dual_layer(
@@ -239,7 +234,7 @@ class LinearGaussian(Unchanging):
         *stack, n, _ = z.shape
         means = finite_array("beliefs", beliefs[0], "... T d")
         case_axes("beliefs", means, 2, "observations", tuple(stack))
-        P = covariance_matrix("beliefs", finite_array("beliefs", beliefs[1], "T d d"))
+        P = covariance_matrix("beliefs", beliefs[1], "T d d")
         for array in (means, P):
             same_size("beliefs", array.shape[-1], "mean", len(self.mean), "dimension")
         for length in (means.shape[-2], P.shape[0]):
@@ -248,12 +243,8 @@ class LinearGaussian(Unchanging):
 
 
 def _held(values: Array, name: str = "observations") -> Array:
-    if not np.isfinite(values).all():
-        raise OverflowError(
-            f"{name}: a belief leaves the range of floating point numbers. Use a shorter "
-            "sequence, smaller covariances, or a transition of smaller norm."
-        )
-    return values
+    advice = "Use a shorter sequence, smaller covariances, or a transition of smaller norm."
+    return held(values, f"{name}: a belief", "", advice)
 
 
 def _root(covariance: Array) -> Array:

@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 ROWS, FEWEST = 512, 20  # targets of a tile
+CHUNKS = 8  # of targets or tokens
 TOKENS = 2048  # of a block whose terms fit in a cache
 # Nanoseconds from which it pays to tell BLAS that one thread is enough, and from which threads win
 # more than they cost; more than a few only wait for memory.
@@ -99,6 +100,14 @@ def row_tiles(m: int, work: float) -> list[slice]:
 def token_blocks(n: int) -> list[slice]:
     """Return slices of at most `TOKENS` of n tokens."""
     return slices(0, n, TOKENS)
+
+
+def chunks(n: int, least: int) -> list[slice]:
+    """Return slices of targets or tokens, for threads: as many whatever the number of these.
+
+    Sums over them are added in order, so that a result does not depend on that number.
+    """
+    return slices(0, n, max(least, -(-n // CHUNKS)))
 
 
 def slices(start: int, stop: int, size: int) -> list[slice]:

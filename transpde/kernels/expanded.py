@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from transpde.checks import Array
-from transpde.kernels.blocks import CausalOrder, in_threads, slices
+from transpde.kernels.blocks import CausalOrder, chunks, in_threads, slices
 from transpde.kernels.separable import AHEAD, Halves, Sweep, scaled
 
 __all__ = ["causal_means", "cost", "means_and_shares"]
 
 BLOCK = 128  # tokens whose sums among each other are exact behind a mask
 TILE, WIDEST = 1 << 18, 1024  # entries of a tile, and points
-CHUNKS = 8  # of tokens, added in order: the result does not depend on the number of threads
 # Nanoseconds of a multiply-add of the matrix products, and of an entry of what they multiply.
 PRODUCT, ENTRY = 0.07, 1.0
 
@@ -50,7 +49,7 @@ def means_and_shares(
             terms.add(sums, along[some], here[:, some])
         return sums
 
-    parts = in_threads(total, _chunks(len(y)), len(y) * time)
+    parts = in_threads(total, chunks(len(y), AHEAD), len(y) * time)
     sums = [np.sum(step, axis=0) for step in zip(*parts, strict=True)]
     found = np.empty((len(columns), len(t)))
 
@@ -59,12 +58,8 @@ def means_and_shares(
         for some in slices(0, here.shape[1], width):
             here[:, some] = terms.read(sums, along[some])
 
-    in_threads(fill, _chunks(len(t)), len(t) * time)
+    in_threads(fill, chunks(len(t), AHEAD), len(t) * time)
     return (found[:-1] / found[-1]).T, found[-1] / weights.sum()
-
-
-def _chunks(n: int) -> list[slice]:
-    return slices(0, n, max(AHEAD, -(-n // CHUNKS)))
 
 
 def causal_means(

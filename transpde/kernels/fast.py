@@ -23,7 +23,7 @@ from transpde.checks import Array
 from transpde.kernels.blocks import across, box, one_blas_thread
 from transpde.kernels.choice import Evaluation
 from transpde.kernels.expanded import BLOCK, causal_means, cost, means_and_shares
-from transpde.kernels.nodes import Nodes, interpolated_sums, means_and_divisors, nodes_needed
+from transpde.kernels.nodes import interpolated_sums, means_and_divisors, nodes_needed
 from transpde.kernels.pointwise import both_sides, doubly_interpolated_sums
 from transpde.kernels.separable import halves, scaled
 from transpde.kernels.sums import Order, PointwiseSum, SoftmaxSum, TokenSum
@@ -159,7 +159,7 @@ def _softmax(sums: SoftmaxSum, x: Array, values: Array, order: Order | None) -> 
     if not _squares_finite(t, y, bias, centre):
         return None
     values = across(values, centre).T
-    by_nodes: Finder = partial(_by_nodes, t, y, bias, values)
+    by_nodes: Finder = partial(_by_nodes, t, y, bias, values, None)
     by_expansion: Finder = partial(_by_expansion, t, y, bias, values, order)
     if order is not None or x.shape[1] > DIMENSIONS:
         return Task(t, centre, [by_expansion])
@@ -178,7 +178,7 @@ def _exponential(sums: PointwiseSum, x: Array, values: Array) -> Task | None:
     heights = sums.queries(x) @ box(sums.keys)[0]  # what a softmax does not see
     if not _squares_finite(t, y, bias, heights):
         return None
-    find: Finder = partial(_by_nodes_alone, t, y, bias, values, heights)
+    find: Finder = partial(_by_nodes, t, y, bias, values, heights)
     return Task(t, np.zeros(values.shape[1]), [find])
 
 
@@ -246,30 +246,21 @@ def _least(doubts: Array) -> Array:
 
 
 def _by_nodes(
-    t: Array, y: Array, bias: Array, values: Array, how: Evaluation, attempt: int
-) -> tuple[Array, Array] | None:
-    nodes = _nodes(t, y, values, how, attempt)
-    return None if nodes is None else means_and_divisors(t, y, bias, values, nodes)
-
-
-def _by_nodes_alone(
-    t: Array, y: Array, bias: Array, values: Array, heights: Array, how: Evaluation, attempt: int
-) -> tuple[Array, Array] | None:
-    nodes = _nodes(t, y, values, how, attempt)
-    if nodes is None:
-        return None
-    return _with_sizes(interpolated_sums(t, y, bias, values, heights, nodes))
-
-
-def _nodes(t: Array, y: Array, values: Array, how: Evaluation, attempt: int) -> Nodes | None:
-    """Return the nodes of an attempt; None where they are too many."""
+    t: Array, y: Array, bias: Array, values: Array, heights: Array | None, how: Evaluation,
+    attempt: int,
+) -> tuple[Array, Array] | None:  # fmt: skip
+    """Return means, or sums where heights are given; None where they would need too many nodes."""
     nodes = nodes_needed(t, y, how.tol)
     if nodes is None:
         return None
     nodes = nodes.times(MORE**attempt)
     exponentials, c = sum(nodes.counts), values.shape[1]
     work = PRODUCT * nodes.total * (c + 1) + EXPONENTIAL * exponentials
-    return None if _too_dear(nodes.total, (len(t) + len(y)) * work, t, y, how) else nodes
+    if _too_dear(nodes.total, (len(t) + len(y)) * work, t, y, how):
+        return None
+    if heights is None:
+        return means_and_divisors(t, y, bias, values, nodes)
+    return _with_sizes(interpolated_sums(t, y, bias, values, heights, nodes))
 
 
 def _by_both_sides(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from transpde.checks import Array
-from transpde.kernels.blocks import across, box, in_threads, slices
+from transpde.kernels.blocks import across, box, chunks, in_threads, slices
 
 __all__ = [
     "InBox",
@@ -34,8 +34,7 @@ __all__ = [
     "tensor_sums",
 ]
 
-# Of tokens, added in order: the result does not depend on the number of threads.
-CHUNKS, SHORTEST = 8, 5000
+SHORTEST = 5000  # of a chunk
 WIDTH = 2560  # tokens, or targets, of a tile
 LARGEST_EXPONENT = 300.0
 
@@ -232,13 +231,9 @@ def tensor_sums(
             total += _products(factors[:-1]) @ last.reshape(-1, WIDTH)[:, :width].T
         return total
 
-    parts = in_threads(part, _chunks(n), n * _cost(counts, c))
+    parts = in_threads(part, chunks(n, SHORTEST), n * _cost(counts, c))
     total = np.sum(parts, axis=0).reshape(*counts[:-1], c, counts[-1])
     return np.moveaxis(total, -2, 0)
-
-
-def _chunks(n: int) -> list[slice]:
-    return slices(0, n, max(SHORTEST, -(-n // CHUNKS)))
 
 
 def _cost(counts: Sequence[int], c: int) -> float:
@@ -295,7 +290,7 @@ def at_targets(targets: InBox, coefficients: Array, put: Callable[[slice, Array]
                 sums = inner.reshape(c, counts[-1], WIDTH)[:, :, :width]
                 put(rows, np.einsum("cpm,pm->cm", sums, factors[-1]))
 
-    in_threads(fill, _chunks(n), n * _cost(counts, c))
+    in_threads(fill, chunks(n, SHORTEST), n * _cost(counts, c))
 
 
 def polynomials(u: Array, count: int, rows: Array | None = None) -> Array:

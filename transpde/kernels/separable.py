@@ -16,12 +16,13 @@ columns.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from transpde.checks import Array
-from transpde.kernels.blocks import box, slices
+from transpde.kernels.blocks import across, box, slices
 from transpde.kernels.nodes import from_values, places_of, polynomials
 
 __all__ = ["Expansion", "Functions", "Halves", "Scaled", "Sweep", "expansion", "halves", "scaled"]
@@ -52,8 +53,10 @@ def scaled(t: Array, y: Array) -> Scaled:
     bias = y @ middle
     flat = (a == 0) | (b == 0)
     ratio = np.sqrt(np.where(flat, 1.0, b) / np.where(flat, 1.0, a))
-    t, y = (t - middle) * np.where(flat, 0.0, ratio), (y - shift) * np.where(flat, 0.0, 1 / ratio)
-    return Scaled(t, y, np.sqrt(a * b), bias)
+    t, y = across(t, middle), across(y, shift)
+    t *= np.where(flat, 0.0, ratio)[:, None]
+    y *= np.where(flat, 0.0, 1 / ratio)[:, None]
+    return Scaled(t.T, y.T, np.sqrt(a * b), bias)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +78,15 @@ class Functions:
         pairs = [one if small else known[float(r)] for r, small in zip(radii, flat, strict=True)]
         return cls(radii, [table for _, table in pairs], [sizes for sizes, _ in pairs])
 
+    @cached_property
     def wide(self) -> list[int]:
-        """Return the axes with several functions, the longest first."""
+        """The axes with several functions, the longest first."""
         order = np.argsort(-self.radii, kind="stable")
         return [int(a) for a in order if len(self.sizes[a]) > 1]
 
     def along(self, points: Array) -> list[Array]:
         """Return the functions of each axis at points (n, d), shapes (r, n)."""
-        wide = self.wide()
+        wide = self.wide
         found = [np.ones((1, len(points)))] * len(self.tables)
         units = points[:, wide] / self.radii[wide]
         rows = polynomials(units.T, max(map(len, self.tables)))
@@ -198,7 +202,7 @@ def expansion(radii: Array, tol: float, most: int = MOST_TERMS) -> Expansion | N
     found = halves(radii, tol)
     if found is None or len(found) > 2 * most:  # they come in steps
         return None
-    group = Group.of(found.functions, found.functions.wide(), _least(found.functions, tol))
+    group = Group.of(found.functions, found.functions.wide, _least(found.functions, tol))
     return None if len(group.sizes) > most else Expansion(found.functions, group)
 
 
@@ -210,7 +214,7 @@ def halves(radii: Array, tol: float) -> Halves | None:
     axes: tuple[list[int], list[int]] = ([], [])
     counts = [1, 1]
     least = _least(functions, tol)
-    for a in functions.wide():
+    for a in functions.wide:
         k = int(counts[1] < counts[0])
         axes[k].append(a)
         counts[k] *= len(functions.sizes[a])
@@ -223,7 +227,7 @@ def halves(radii: Array, tol: float) -> Halves | None:
 
 def _least(functions: Functions, tol: float) -> float:
     """Return the size up to which terms are dropped: they are more where there are more axes."""
-    return tol / 10 / 2.0 ** max(0, len(functions.wide()) - 4)
+    return tol / 10 / 2.0 ** max(0, len(functions.wide) - 4)
 
 
 def _eigenfunctions(radius: float, tol: float) -> tuple[Array, Array]:

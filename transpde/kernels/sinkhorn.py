@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,8 @@ def _factored(
         if terms is None:
             return None
         kernel = _Factors(terms, unit, weights)
-        G, error = _mixed(kernel.step, start + lift, weights, target)
+        G, _, error = _mixed(kernel.step, start + lift, target, SCALING_STEPS)
+        G = G - weights @ G
         if error <= accepted and kernel.marginal_error(G) <= accepted:
             return G - lift - weights @ (G - lift)
     return None
@@ -139,10 +141,10 @@ def _tiled(
         f = -replace(rows, bias=logs + g).log_sums(targets)
         return -replace(columns, bias=logs + f).log_sums(sums.keys)
 
-    g, error = _mixed(step, start, weights, target)
+    g, _, error = _mixed(step, start, target, SCALING_STEPS)
     if not error <= accepted:
         raise _no_convergence(error, accepted)
-    return g
+    return g - weights @ g
 
 
 def _no_convergence(error: float, accepted: float) -> RuntimeError:
@@ -153,22 +155,26 @@ def _no_convergence(error: float, accepted: float) -> RuntimeError:
 
 
 def _mixed(
-    step: Callable[[Array], Array], g: Array, weights: Array, target: float
-) -> tuple[Array, float]:
-    """Return the fixed point of a step and its marginal error, by Anderson's mixing."""
-    history, last, error = _AndersonHistory(), np.inf, np.inf
-    for _ in range(SCALING_STEPS):
+    step: Callable[[Array], Array], g: Array, target: float, limit: int, farthest: float = np.inf
+) -> tuple[Array, int, float]:
+    """Return the fixed point of a step, how many were taken, and its marginal error.
+
+    Anderson's mixing of the last ones. It ends early beyond the range, or what is `farthest`.
+    """
+    image, last, history = g, np.inf, _AndersonHistory()
+    for used in range(1, limit + 1):
         with np.errstate(all="ignore"):
-            image = step(g)
-            error = float(np.abs(np.expm1(g - image)).max())
-        if not np.isfinite(error):
-            return g, np.inf
-        if error <= target:
-            return image - weights @ image, error
+            proposal = step(g)
+            error = float(np.abs(np.expm1(g - proposal)).max())
+        if not np.isfinite(proposal).all():
+            return image, used, np.inf
+        image = proposal
+        if not target < error < np.inf or np.abs(image).max() > farthest:
+            break
         if error > 2 * last:
             history = _AndersonHistory()
         g, last = history.mixed(g, image - g), error
-    return g - weights @ g, error
+    return image, used, error
 
 
 def sinkhorn_potential(
@@ -213,8 +219,9 @@ def _scaling_and_newton(
     used, error = 0, np.inf
     while used < SCALING_STEPS and not error <= target:
         kernel = _balanced_kernel(scores, weights, g)
-        g, steps, error = _mixed_iteration(kernel, weights, g, target, SCALING_STEPS - used)
-        used += steps
+        step, left = partial(_scaled, kernel, weights), SCALING_STEPS - used
+        image, steps, error = _mixed(step, np.zeros_like(g), target, left, ABSORB)
+        g, used = g + image, used + steps
         if not np.isfinite(error):
             g = _log_iteration(scores, weights, g)
         g = g - weights @ g  # a constant changes nothing, but costs digits
@@ -237,30 +244,10 @@ def _log_iteration(scores: Array, weights: Array, g: Array) -> Array:
     return -logsumexp(scores + f[:, None], b=weights[:, None], axis=0)
 
 
-def _mixed_iteration(
-    kernel: Array, weights: Array, g: Array, tolerance: float, limit: int
-) -> tuple[Array, int, float]:
-    """Return g, the number of iterations and the marginal error, from a balanced kernel.
-
-    It returns early where the potential has moved too far for this kernel, and with an infinite
-    error where the kernel underflows.
-    """
-    h, image, last = np.zeros_like(g), np.zeros_like(g), np.inf
-    history = _AndersonHistory()
-    for step in range(1, limit + 1):
-        with np.errstate(all="ignore"):
-            rows = kernel @ (weights * np.exp(h))
-            proposal = -np.log(kernel.T @ (weights / rows))
-            error = float(np.abs(np.expm1(h - proposal)).max())
-        if not np.isfinite(proposal).all():
-            return g + image, step, np.inf
-        image = proposal
-        if error <= tolerance or np.abs(image).max() > ABSORB:
-            break
-        if error > 2 * last:
-            history = _AndersonHistory()
-        h, last = history.mixed(h, image - h), error
-    return g + image, step, error
+def _scaled(kernel: Array, weights: Array, h: Array) -> Array:
+    """Return h after a step that makes both marginals one, one after the other."""
+    rows = kernel @ (weights * np.exp(h))
+    return -np.log(kernel.T @ (weights / rows))
 
 
 def _newton_iteration(

@@ -18,22 +18,23 @@ from scipy.special import gammaln
 from transpde.checks import (
     LEAST,
     Array,
+    entries,
     finite_array,
     frozen,
     generator,
     number,
+    open_share,
     positive_integer,
     probability_weights,
     same_size,
 )
 from transpde.checks import function as a_function
 from transpde.fields import VelocityField, evaluated, quiet
-from transpde.measures.base import SphereLaw
+from transpde.measures.base import CUT_OFF, SphereLaw, unit_mass
 from transpde.measures.particles import Particles
 
 __all__ = ["Axial"]
 
-CUT_OFF = 1e-6  # the most by which the mass of a density may differ from one
 NODES = 16  # Gauss-Legendre nodes of an octave of distance to the pole
 BULK = 4  # panels of the half around the other pole
 FLAT = 64  # the dimension up to which the panels at the equator need no splitting
@@ -70,16 +71,12 @@ class Axial(SphereLaw):
     masses: Array
 
     def __init__(self, angles: Any, masses: Any, dimension: int) -> None:
-        eta = finite_array("angles", angles, "n")
-        if not (eta.min() >= LEAST and eta.max() < np.pi):
-            bad = eta[(eta < LEAST) | (eta >= np.pi)][0]
-            raise ValueError(
-                f"angles: must lie between 0 and pi, without these; got {bad}. Mass at a pole is "
-                "mass very near it: give it an angle such as 1e-300."
-            )
-        m = finite_array("masses", masses, "n")
-        same_size("masses", len(m), "angles", len(eta), "length")
-        m = probability_weights("masses", m, len(m))
+        eta = entries(
+            "angles", angles, "n", "between 0 and pi, without these",
+            lambda x: (x >= LEAST) & (x < np.pi),
+            advice="Mass at a pole is mass very near it: give it an angle such as 1e-300.",
+        )  # fmt: skip
+        m = probability_weights("masses", masses, len(eta), "angles", "n")
         self._set(_of_angles(eta), m, sphere_dimension(dimension))
 
     def _set(self, coordinates: Array, masses: Array, dimension: int) -> None:
@@ -120,8 +117,7 @@ class Axial(SphereLaw):
             0.25
         """
         f, d = a_function("function", function), sphere_dimension(dimension)
-        least = number("depth", depth, "a number between 0 and 1, without these",
-                       lambda x: LEAST <= x < 1)  # fmt: skip
+        least = open_share("depth", depth)
         eta, widths = _graded(least, d)
         values = finite_array("function", f(eta.copy()), "n")
         same_size("function", len(values), "its angles", len(eta), "number of values")
@@ -132,13 +128,13 @@ class Axial(SphereLaw):
             )
         log_area = np.log(np.pi) / 2 + gammaln((d - 1) / 2) - gammaln(d / 2)
         masses = values * widths * np.exp((d - 2) * np.log(np.sin(eta)) - log_area)
-        if not abs(masses.sum() - 1) <= CUT_OFF:
-            raise ValueError(
-                f"function: its integral over the uniform law must be one to within "
-                f"{CUT_OFF:.0e}; got {masses.sum():.9g}. Divide the density by it; one that is "
-                "steep at the pole may also need a smaller depth, and one that is steep elsewhere "
-                "nodes and masses of your own: Axial(angles, masses, dimension)."
-            )
+        advice = (
+            "Divide the density by it; one that is steep at the pole may also need a smaller "
+            "depth, and one that is steep elsewhere nodes and masses of your own: "
+            "Axial(angles, masses, dimension)."
+        )
+        what = "its integral over the uniform law"
+        unit_mass("function", what, masses.sum(), CUT_OFF, advice)
         law = object.__new__(cls)
         law._set(_of_angles(eta), masses / masses.sum(), d)
         return law
@@ -228,8 +224,7 @@ class Axial(SphereLaw):
 
     def field_of(self, head: Any, how: Any) -> VelocityField:
         """Return the field that a head makes of a symmetric law, without a check."""
-        field: VelocityField = head._axial_field(self)
-        return field
+        return head._axial_field(self)
 
     def check_for(self, head: Any) -> None:
         """Raise unless a head has a field for a symmetric law."""
@@ -278,16 +273,12 @@ class Axial(SphereLaw):
 
 def sphere_dimension(dimension: Any) -> int:
     """Return the dimension d of the space around a sphere, or raise `ValueError`."""
-    d: int = number(
-        "dimension", dimension, "an integer of at least 2", lambda x: x >= 2, whole=True
-    )
-    return d
+    return positive_integer("dimension", dimension, 2)
 
 
 def order_of(name: str, p: Any) -> float:
     """Return the order of a Wasserstein distance, or raise `ValueError`."""
-    found: float = number(name, p, "a finite number of at least 1", lambda x: 1 <= x < np.inf)
-    return found
+    return number(name, p, "a finite number of at least 1", lambda x: 1 <= x < np.inf)
 
 
 def _of_angles(eta: Array) -> Array:

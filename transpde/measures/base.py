@@ -17,7 +17,10 @@ from transpde.checks import Array, Unchanging
 from transpde.fields import VelocityField
 from transpde.spaces import EUCLIDEAN, Space, Sphere
 
-__all__ = ["Measure", "SphereLaw"]
+__all__ = ["Measure", "SphereLaw", "in_open_space", "unit_mass"]
+
+MASS_TOLERANCE = 1e-9  # of the total mass, as for the weights of particles
+CUT_OFF = 1e-6  # the most by which the mass of a function may differ from one
 
 
 class Measure(Unchanging, ABC):
@@ -142,3 +145,17 @@ class SphereLaw(Measure):
     def growth(self, velocity: Array) -> Array:
         """Return the growth of that size, which is zero."""
         return np.zeros(())
+
+
+def in_open_space(name: str, measure: Any, why: str = "") -> None:
+    """Raise `ValueError` for tokens of a sphere, and say why where more is said."""
+    if measure.space != EUCLIDEAN:
+        raise ValueError(f"{name}: must be tokens in Euclidean space{why}; got {measure.space!r}.")
+
+
+def unit_mass(name: str, what: str, mass: float, within: float, advice: str) -> None:
+    """Raise `ValueError` unless a mass is one to within a tolerance."""
+    if not abs(mass - 1) <= within:
+        raise ValueError(
+            f"{name}: {what} must be one to within {within:.0e}; got {mass:.12g}. {advice}"
+        )

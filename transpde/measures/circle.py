@@ -27,17 +27,13 @@ from transpde.checks import (
 from transpde.checks import function as a_function
 from transpde.fields import VelocityField, evaluated, quiet
 from transpde.measures.axial import order_of
-from transpde.measures.base import SphereLaw
+from transpde.measures.base import CUT_OFF, MASS_TOLERANCE, SphereLaw, unit_mass
 from transpde.measures.particles import Particles
 
 __all__ = ["Circle"]
 
 FEWEST = 8  # angles
-MASS_TOLERANCE = 1e-9  # of the total mass, as for the weights of particles
-CUT_OFF = 1e-6  # the most by which the mass of a function may differ from one
-STEEP = (
-    1e-6  # the largest mode at the cut-off, in units of the mass, of a density that is resolved
-)
+STEEP = 1e-6  # the largest mode at the cut-off, over the mass, of a density that is resolved
 EDGE = 0.3  # of the number of angles: modes beyond count as those at the cut-off
 
 
@@ -79,11 +75,8 @@ class Circle(SphereLaw):
                 f"density: must be non-negative; got {rho.min()} at index {rho.argmin()}."
             )
         mass = 2 * np.pi * rho.mean()
-        if abs(mass - 1) > MASS_TOLERANCE:
-            raise ValueError(
-                "density: its integral over the angle, the mean of the values times 2 pi, must be "
-                f"one to within {MASS_TOLERANCE:.0e}; got {mass}. Divide by it first."
-            )
+        what = "its integral over the angle, the mean of the values times 2 pi,"
+        unit_mass("density", what, mass, MASS_TOLERANCE, "Divide by it first.")
         self._set(rho)
 
     def _set(self, density: Array) -> None:
@@ -118,11 +111,8 @@ class Circle(SphereLaw):
         values = finite_array("function", f(equal_angles(n)), "n")
         same_size("function", len(values), "its angles", n, "number of values")
         mass = float(2 * np.pi * values.mean())
-        if not abs(mass - 1) <= CUT_OFF:
-            raise ValueError(
-                f"function: its integral over the angle must be one to within {CUT_OFF:.0e}; got "
-                f"{mass:.9g}. Divide the density by it; a steep one needs more angles."
-            )
+        advice = "Divide the density by it; a steep one needs more angles."
+        unit_mass("function", "its integral over the angle", mass, CUT_OFF, advice)
         return cls(values / mass)
 
     # --- the measure -------------------------------------------------------------------------
@@ -208,8 +198,7 @@ class Circle(SphereLaw):
 
     def field_of(self, head: Any, how: Any) -> VelocityField:
         """Return the field that a head makes of a density on the circle, without a check."""
-        field: VelocityField = head._circle_field(self)
-        return field
+        return head._circle_field(self)
 
     def check_for(self, head: Any) -> None:
         """Raise unless a head has a field for a density on the circle."""
@@ -254,9 +243,8 @@ class Circle(SphereLaw):
     def verify(self, times: Array, states: Array) -> None:
         """Raise `RuntimeError` where a density (T, n) has become too steep for its angles."""
         n = states.shape[-1]
-        high = (
-            np.abs(np.fft.rfft(states, axis=-1))[:, int(EDGE * n) :].max(axis=-1) * 2 * np.pi / n
-        )
+        modes = np.abs(np.fft.rfft(states, axis=-1))
+        high = modes[:, int(EDGE * n) :].max(axis=-1) * 2 * np.pi / n
         steep = high > STEEP
         if steep.any():
             i = int(np.argmax(steep))

@@ -15,10 +15,20 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike
 
-from transpde.checks import Array, finite_array, frozen, generator, positive_integer, same_size
+from transpde.checks import (
+    Array,
+    finite_array,
+    frozen,
+    generator,
+    non_negative_array,
+    of_kind,
+    positive_integer,
+    same_size,
+    single_case,
+)
 from transpde.checks import function as a_function
 from transpde.fields import VelocityField, evaluated, quiet, silent
-from transpde.measures.base import Measure
+from transpde.measures.base import CUT_OFF, MASS_TOLERANCE, Measure, unit_mass
 from transpde.measures.gaussian import Gaussian
 from transpde.measures.particles import Particles
 
@@ -28,8 +38,6 @@ __all__ = ["FaceVelocities", "Grid"]
 # (n1 + 1, n2) and (n1, n2 + 1) in the plane.
 FaceVelocities = tuple[Array, ...]
 
-MASS_TOLERANCE = 1e-9  # of the total mass, as for the weights of particles
-CUT_OFF = 1e-6  # the most that a box may cut off a density
 NODES = 8  # Gauss-Legendre nodes of a cell along each axis
 SHORTEST = -600.0  # log of a variance whose density is still a number: far below any cell
 
@@ -73,17 +81,13 @@ class Grid(Measure):
     @quiet
     def __init__(self, edges: ArrayLike, density: ArrayLike) -> None:
         axes = _checked_edges(edges)
-        rho = finite_array("density", density, " ".join(f"n{i + 1}" for i in range(len(axes))))
+        shape = " ".join(f"n{i + 1}" for i in range(len(axes)))
+        rho = non_negative_array("density", density, shape)
         for i, axis in enumerate(axes):
             same_size("density", rho.shape[i], "the cells of edges", len(axis) - 1, f"axis {i}")
-        if rho.min() < 0:
-            raise ValueError(f"density: must be non-negative; got {rho.min()}.")
         self._set(axes, rho)
-        if abs(self.masses.sum() - 1) > MASS_TOLERANCE:
-            raise ValueError(
-                "density: its mass, the sum of density times size of cell, must be one to within "
-                f"{MASS_TOLERANCE:.0e}; got {self.masses.sum()}. Divide by it first."
-            )
+        what = "its mass, the sum of density times size of cell,"
+        unit_mass("density", what, self.masses.sum(), MASS_TOLERANCE, "Divide by it first.")
 
     def _set(self, edges: tuple[Array, ...], density: Array) -> None:
         object.__setattr__(self, "edges", edges)
@@ -125,11 +129,8 @@ class Grid(Measure):
             shape = (*averages.shape[:i], len(axis) - 1, NODES, *averages.shape[i + 1 :])
             averages = np.tensordot(averages.reshape(shape), w / 2, axes=(i + 1, 0))
         mass = float((averages * _volumes(axes)).sum())
-        if not abs(mass - 1) <= CUT_OFF:
-            raise ValueError(
-                f"function: its mass inside the edges must be one to within {CUT_OFF:.0e}; got "
-                f"{mass:.9g}. Widen or refine the edges, or divide the density by its mass."
-            )
+        advice = "Widen or refine the edges, or divide the density by its mass."
+        unit_mass("function", "its mass inside the edges", mass, CUT_OFF, advice)
         return cls(axes, averages / mass)
 
     @classmethod
@@ -154,14 +155,9 @@ class Grid(Measure):
             0.3983
         """
         axes = _checked_edges(edges)
-        if not isinstance(gaussian, Gaussian):
-            raise TypeError(f"gaussian: must be a Gaussian; got {type(gaussian).__name__}.")
+        of_kind("gaussian", gaussian, Gaussian, "a Gaussian")
         same_size("gaussian", gaussian.dimension, "edges", len(axes), "dimension")
-        if gaussian.stack:
-            raise ValueError(
-                f"gaussian: must be a single one; got a stack of shape {gaussian.stack}. "
-                "Choose a case first: gaussian[0]."
-            )
+        single_case("gaussian: a grid", "a single one", gaussian.stack)
         principal = gaussian.principal()
         rank = int((principal.factor != 0).any(axis=0).sum())
         if rank < len(axes):

@@ -128,14 +128,6 @@ class Layout(ABC):
         number = name.removeprefix(self.LAYER).partition(".")[0]
         return int(number) if name.startswith(self.LAYER) and number.isdecimal() else -1
 
-    def words(self, weights: Weights) -> Array:
-        """Return the table of words."""
-        return weights[self.WORDS]
-
-    def positions(self, weights: Weights) -> Array:
-        """Return the table of positions."""
-        return weights[self.POSITIONS]
-
 
 class Bert(Layout):
     """BERT: every token sees all; a layer norm after each half of a layer."""

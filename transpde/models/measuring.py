@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from transpde.checks import Array, brief, finite_array, of_kind, plain_array, positive_integer
+from transpde.checks import Array, finite_array, of_kind, outlined, plain_array, positive_integer
 from transpde.fields import quiet
 from transpde.models.lifting import score_spread, twin
 from transpde.models.model import Model, Projections, TokenPath
@@ -19,6 +19,7 @@ WHOLE = "path: must come from model(tokens) with all layers in order; got {}."
 SINKS = 3  # tokens that the law takes exactly
 
 
+@outlined
 class HeadTable(NamedTuple):
     r"""Numbers of all heads on the tokens of a path, each of shape (L, H).
 
@@ -46,9 +47,6 @@ class HeadTable(NamedTuple):
     slope_share: Array
     shrinkage: Array
     impossible: Array
-
-    def __repr__(self) -> str:
-        return brief(self, self._asdict())
 
 
 def cut(ids: Any, n: int) -> Array:
@@ -121,8 +119,7 @@ def head_table(model: Model, path: TokenPath) -> HeadTable:
 
     Source: ours (chapter on seventy-two heads).
     """
-    of_kind("model", model, Model)
-    same_path(model, of_kind("path", path, TokenPath))
+    same_path(model, path)
     rows = []
     for l in range(model.depth):
         measure = model.measure(l, path.points[l])
@@ -194,8 +191,7 @@ def twin_table(model: Model, path: TokenPath, seeds: Any = (0, 100)) -> tuple[Ar
 
     Source: ours (chapter on seventy-two heads).
     """
-    of_kind("model", model, Model)
-    same_path(model, of_kind("path", path, TokenPath))
+    same_path(model, path)
     starts = plain_array("seeds", seeds, "iu")
     if starts.ndim != 1 or not starts.size or starts.min() < 0:
         raise ValueError(f"seeds: must be integers of at least 0 in a row; got {seeds!r}.")
@@ -213,7 +209,8 @@ def twin_table(model: Model, path: TokenPath, seeds: Any = (0, 100)) -> tuple[Ar
 
 def same_path(model: Model, path: TokenPath) -> None:
     """Refuse a path whose layers cannot be those of the model, all and in order."""
-    points = path.points
+    of_kind("model", model, Model)
+    points = of_kind("path", path, TokenPath).points
     wanted, came = (model.depth + 1, model.dimension), (len(points), points.shape[-1])
     if came != wanted:
         raise ValueError(

@@ -14,16 +14,17 @@ from transpde.attention import Attention, Masked, MultiHead, Softmax
 from transpde.checks import (
     Array,
     Unchanging,
-    brief,
     finite_array,
     flag,
     frozen,
     function,
     generator,
+    index_below,
     mapping,
-    number,
+    outlined,
     plain_array,
     positive_number,
+    same_shape,
     same_size,
     text,
 )
@@ -37,6 +38,7 @@ __all__ = ["Layer", "Model", "Projections", "TokenPath"]
 Edit = Callable[[int, Array, Array], Array]
 
 
+@outlined
 class Projections(NamedTuple):
     r"""What the heads of a layer make of its tokens, before their output matrices.
 
@@ -52,9 +54,6 @@ class Projections(NamedTuple):
     values: Array
     causal: bool
 
-    def __repr__(self) -> str:
-        return brief(self, self._asdict())
-
     @property
     def weights(self) -> Array:
         """The attention matrices P, shape (H, n, n), rows sum to one."""
@@ -69,6 +68,7 @@ class Projections(NamedTuple):
         return self.weights @ self.values
 
 
+@outlined
 class Layer(NamedTuple):
     """The parts of a layer at given tokens, each of shape (n, d).
 
@@ -83,9 +83,6 @@ class Layer(NamedTuple):
     middle: Array
     feed_forward: Array
     out: Array
-
-    def __repr__(self) -> str:
-        return brief(self, self._asdict())
 
 
 def _measure(points: Array, causal: bool) -> Particles:
@@ -114,9 +111,7 @@ class TokenPath(Unchanging):
 
     def __call__(self, layer: int) -> Particles:
         """Return the tokens after `layer` layers as a measure, with positions if causal."""
-        last = len(self.points) - 1
-        wanted = f"an integer from 0 to {last}"
-        layer = number("layer", layer, wanted, lambda l: 0 <= l <= last, whole=True)
+        layer = index_below("layer", layer, len(self.points))
         return _measure(self.points[layer], self.causal)
 
     @property
@@ -173,7 +168,7 @@ class Model(Unchanging):
     @property
     def most(self) -> int:
         """The largest number of tokens."""
-        return len(self.layout.positions(self.weights))
+        return len(self.weights[self.layout.POSITIONS])
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -213,7 +208,7 @@ class Model(Unchanging):
                 f"tokens: must be ids of at least one token, of shape (n,); got shape {ids.shape}."
             )
         self._count("tokens", len(ids))
-        size = len(self.layout.words(self.weights))
+        size = len(self.weights[self.layout.WORDS])
         wrong = ids[(ids < 0) | (ids >= size)]
         if wrong.size:
             raise ValueError(
@@ -235,8 +230,7 @@ class Model(Unchanging):
         return x
 
     def _layer(self, layer: Any, name: str = "layer") -> int:
-        wanted = f"an integer from 0 to {self.depth - 1}"
-        return int(number(name, layer, wanted, lambda l: 0 <= l < self.depth, whole=True))
+        return index_below(name, layer, self.depth)
 
     def _layers(self, layers: Any) -> list[int]:
         if layers is None:
@@ -334,11 +328,7 @@ class Model(Unchanging):
             outputs = finite_array(
                 "edit", function("edit", edit)(layer, made.queries, outputs), "h n k"
             )
-            if outputs.shape != made.queries.shape:
-                raise ValueError(
-                    f"edit: must return outputs of shape {made.queries.shape}; "
-                    f"got {outputs.shape}."
-                )
+            same_shape("edit's outputs", outputs.shape, "the queries", made.queries.shape)
         joined = outputs.swapaxes(0, 1).reshape(seen.shape[0], -1)
         return joined @ block.output.T + block.output_bias
 
@@ -388,8 +378,7 @@ class Model(Unchanging):
         $\hat V = \begin{pmatrix} W_OW_v & W_Ob_v\\ 0 & 0\end{pmatrix}$ on lifted tokens $(x, 1)$.
         """
         b, k = self.blocks[self._layer(layer)], self.dimension // self.heads
-        wanted = f"an integer from 0 to {self.heads - 1}"
-        h = number("head", head, wanted, lambda i: 0 <= i < self.heads, whole=True)
+        h = index_below("head", head, self.heads)
         own = slice(h * k, (h + 1) * k)
         value = np.zeros((self.dimension + 1, self.dimension + 1))
         value[:-1] = b.output[:, own] @ np.column_stack([b.value[own], b.value_bias[own]])
@@ -428,10 +417,7 @@ class Model(Unchanging):
                     f"changes: must be names of weights; got {name!r}. See model.weights."
                 )
             new = finite_array(f"changes[{name!r}]", value, "...")
-            if new.shape != weights[name].shape:
-                raise ValueError(
-                    f"changes[{name!r}]: must have shape {weights[name].shape}; got {new.shape}."
-                )
+            same_shape(f"changes[{name!r}]", new.shape, "these weights", weights[name].shape)
             weights[name] = frozen(new.astype(weights[name].dtype))
         return replace(self, weights=weights)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, frozen, text
+from transpde.checks import Array, frozen, of_kind, text
 from transpde.models.blocks import ACTIVATIONS, Bert, Gpt2, Layout
 from transpde.models.model import Model
 
@@ -82,9 +82,7 @@ def read(folder: str | os.PathLike[str]) -> Model:
         Traceback (most recent call last):
         FileNotFoundError: folder: must be a folder on this disk with config.json; got 'no/such...
     """
-    if not isinstance(folder, str | os.PathLike):
-        raise TypeError(f"folder: must be a path; got {type(folder).__name__}.")
-    place = Path(folder)
+    place = Path(of_kind("folder", folder, (str, os.PathLike), "a path"))
     if not (place / "config.json").is_file():
         raise FileNotFoundError(
             f"folder: must be a folder on this disk with config.json; got {str(folder)!r}. "

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from transpde.checks import Array, choice, of_kind, plain_array
+from transpde.checks import Array, choice, plain_array
 from transpde.models.measuring import same_path
 from transpde.models.model import Model, Projections, TokenPath
 from transpde.theory import real
@@ -42,8 +42,7 @@ def replacement(
 
     Source: ours (chapter on seventy-two heads).
     """
-    of_kind("model", model, Model)
-    same_path(model, of_kind("path", path, TokenPath))
+    same_path(model, path)
     make = KINDS[choice("by", by, KINDS)]
     heads = plain_array("chosen", chosen, "b")
     if heads.shape != (model.depth, model.heads):

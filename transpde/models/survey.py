@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.distance import pdist
 
-from transpde.checks import Array, brief, of_kind
+from transpde.checks import Array, outlined
 from transpde.fields import quiet
 from transpde.models.lifting import score_spread
 from transpde.models.measuring import WHOLE, affine_share, same_path, twin_table
@@ -22,6 +22,7 @@ layer   least median  most    heads  twins    before   after  bound
 """
 
 
+@outlined
 class Survey(NamedTuple):
     r"""What `survey` finds; `print` shows a table with a line for each layer.
 
@@ -47,9 +48,6 @@ class Survey(NamedTuple):
     before: Array
     after: Array
     bound: Array
-
-    def __repr__(self) -> str:
-        return brief(self, self._asdict())
 
     def __str__(self) -> str:
         """Return the table."""
@@ -89,8 +87,7 @@ def survey(model: Model, path: TokenPath) -> Survey:
 
     Source: ours (chapters on seventy-two heads and on collapse).
     """
-    of_kind("model", model, Model)
-    same_path(model, of_kind("path", path, TokenPath))
+    same_path(model, path)
     n, k = path.points.shape[1], model.dimension // model.heads
     if n < k + 3:
         raise ValueError(

@@ -17,6 +17,7 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
+from transpde.fields import held
 from transpde.measures import Particles
 from transpde.noise.kernels import NoiseKernel
 
@@ -130,12 +131,8 @@ class CommonNoise(Unchanging):
 
 def _held(values: Array) -> Array:
     """Return values, or raise where one is beyond floats."""
-    if not np.isfinite(values).all():
-        raise OverflowError(
-            "noise: the field, or a token moved by it, leaves the range of floating point "
-            "numbers. Use smaller tokens or a smaller step."
-        )
-    return values
+    advice = "Use smaller tokens or a smaller step."
+    return held(values, "noise: the field, or a token moved by it,", "", advice)
 
 
 def _root(gram: Array) -> Array:
@@ -147,5 +144,4 @@ def _root(gram: Array) -> Array:
             "kernel: must be positive definite; got a Gram matrix of tokens with an eigenvalue of "
             f"{values.min():.3g}."
         )
-    found: Array = (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ vectors.mT
-    return found
+    return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ vectors.mT

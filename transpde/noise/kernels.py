@@ -24,6 +24,7 @@ from transpde.checks import (
     number,
     positive_integer,
     positive_number,
+    same_shape,
 )
 
 __all__ = ["ArcCosine", "FromActivation", "LinearKernel", "NoiseKernel", "RandomFeatures"]
@@ -39,8 +40,7 @@ SERIES = 0.01  # an angle below which sin - angle cos is its series
 
 
 def _size(name: str, value: Any) -> float:
-    found: float = number(name, value, "a number from 0 to 1e100", lambda x: 0 <= x <= LARGEST)
-    return found
+    return number(name, value, "a number from 0 to 1e100", lambda x: 0 <= x <= LARGEST)
 
 
 def _positive(name: str, value: Any) -> float:
@@ -78,8 +78,7 @@ class NoiseKernel(Unchanging, ABC):
                 f"rho: must be between -1 and 1; got {rho.flat[np.abs(rho).argmax()]}."
             )
         gap = np.maximum(1 - rho, np.finfo(float).tiny)
-        found: Array = self.at_one - (1 - rho) * self.secant(gap)
-        return found
+        return self.at_one - (1 - rho) * self.secant(gap)
 
     @property
     def odd(self) -> bool:
@@ -94,8 +93,7 @@ class NoiseKernel(Unchanging, ABC):
                 "Give the measure space=Sphere(), or a kernel with a `gram` of its own."
             )
         gap = np.clip(1 - points @ points.mT, np.finfo(float).tiny, 2.0)
-        found: Array = self.at_one - gap * self.secant(gap)
-        return found
+        return self.at_one - gap * self.secant(gap)
 
     def network(self, rng: np.random.Generator, stack: tuple[int, ...], width: int, d: int) -> Any:
         """Return the weights and biases of first layers of some width, one a case."""
@@ -156,8 +154,7 @@ class LinearKernel(NoiseKernel):
 
     def gram(self, points: Array) -> Array:
         """Return the covariances (..., n, n)."""
-        found: Array = self.scale * (points @ points.mT) + self.constant
-        return found
+        return self.scale * (points @ points.mT) + self.constant
 
     def network(self, rng: np.random.Generator, stack: tuple[int, ...], width: int, d: int) -> Any:
         """Return the first layers."""
@@ -165,8 +162,7 @@ class LinearKernel(NoiseKernel):
 
     def hidden(self, points: Array, drawn: Any) -> Array:
         """Return the values of the first layers."""
-        found: Array = np.sqrt(self.scale) * (points @ drawn[0].mT)
-        return found
+        return np.sqrt(self.scale) * (points @ drawn[0].mT)
 
     @property
     def output_bias(self) -> float:
@@ -210,15 +206,13 @@ class RandomFeatures(NoiseKernel):
 
     def secant(self, gap: Array) -> Array:
         """Return the slope of the chord."""
-        found: Array = -np.expm1(-self.slope * gap) / gap
-        return found
+        return -np.expm1(-self.slope * gap) / gap
 
     def gram(self, points: Array) -> Array:
         """Return the covariances (..., n, n)."""
         squares = (points**2).sum(axis=-1)
         gap = (squares[..., :, None] + squares[..., None, :]) / 2 - points @ points.mT
-        found: Array = np.exp(-self.slope * np.maximum(gap, 0.0))
-        return found
+        return np.exp(-self.slope * np.maximum(gap, 0.0))
 
     def network(self, rng: np.random.Generator, stack: tuple[int, ...], width: int, d: int) -> Any:
         """Return frequencies and phases."""
@@ -227,8 +221,7 @@ class RandomFeatures(NoiseKernel):
 
     def hidden(self, points: Array, drawn: Any) -> Array:
         """Return the cosines."""
-        found: Array = np.sqrt(2) * np.cos(points @ drawn[0].mT + drawn[1])
-        return found
+        return np.sqrt(2) * np.cos(points @ drawn[0].mT + drawn[1])
 
 
 class _Layered(NoiseKernel):
@@ -313,16 +306,14 @@ class ArcCosine(_Layered):
             exact = (np.sin(angle) - angle * np.cos(angle)) / lost
         # (phi^3/3 - phi^5/30) / (phi^2/2 - phi^4/24), to the fourth power relatively
         series = angle * (2 / 3 - angle**2 / 90)
-        found: Array = (0.5 - np.where(small, series, exact) / (2 * np.pi)) / self.dimension
-        return found
+        return (0.5 - np.where(small, series, exact) / (2 * np.pi)) / self.dimension
 
     def gram(self, points: Array) -> Array:
         """Return the covariances (..., n, n)."""
         sizes, q = self._inputs(points)
         angle = np.arccos(q)
         J = (np.sin(angle) + (np.pi - angle) * q) / (2 * np.pi)
-        found: Array = sizes[..., :, None] * sizes[..., None, :] * J + self.last_bias**2
-        return found
+        return sizes[..., :, None] * sizes[..., None, :] * J + self.last_bias**2
 
     def _activate(self, z: Array) -> Array:
         return np.maximum(z, 0.0)
@@ -399,10 +390,7 @@ class FromActivation(_Layered):
 
     def _values(self, name: str, z: Array) -> Array:
         found = finite_array(name, getattr(self, name)(z), "...")
-        if found.shape != z.shape:
-            raise ValueError(
-                f"{name}: must map an array to one of its shape, {z.shape}; got {found.shape}."
-            )
+        same_shape(f"{name}'s values", found.shape, "its argument", z.shape)
         return found
 
     @property

@@ -15,11 +15,13 @@ from transpde.attention import Attention, Masked
 from transpde.checks import (
     Array,
     finite_array,
+    finite_number,
     function,
     mapping,
     of_kind,
     positive_integer,
     positive_number,
+    same_shape,
     same_size,
 )
 from transpde.measures import Particles
@@ -34,7 +36,6 @@ from transpde.plotting.styles import (
     axes_on,
     drawing,
     each,
-    finite_number,
     one_cloud,
     one_path,
     one_space,
@@ -126,16 +127,11 @@ def plot_field(
     Example:
         >>> ax = plot_field(tp.AffineField([[0.0, 1.0], [-1.0, 0.0]]))  # doctest: +SKIP
     """
-    sides = []
-    for name, limits in (("xlim", xlim), ("ylim", ylim)):
-        sides.append(np.linspace(*_ends(name, limits), positive_integer("count", count)))
+    n, ends = positive_integer("count", count), (("xlim", xlim), ("ylim", ylim))
+    sides = [np.linspace(*_ends(name, limits), n) for name, limits in ends]
     points = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
     velocity = finite_array("field", field(points), "...")
-    if velocity.shape != points.shape:
-        raise ValueError(
-            f"field: must return one velocity a point, shape {points.shape}; "
-            f"got shape {velocity.shape}."
-        )
+    same_shape("field's velocities", velocity.shape, "the points", points.shape)
     ax = axes_on(ax)
     style = {"angles": "xy", "pivot": "mid", "width": 0.0035, "zorder": 1, "color": color}
     ax.quiver(*points.T, *velocity.T, **style | arrows)

@@ -388,7 +388,7 @@ def _plane_paths(name: str, value: Any) -> None:
 
 def _plane_form(name: str, value: Any) -> Array:
     """Return a symmetric matrix (2, 2), or raise."""
-    C = symmetric_matrix(name, finite_array(name, value, "d d"))
+    C = symmetric_matrix(name, value, "d d")
     same_size(name, len(C), "the plane", 2, "dimension")
     return C
 

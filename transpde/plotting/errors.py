@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from transpde.checks import (
     Array,
+    finite_number,
     mapping,
     of_kind,
     plain_array,
@@ -22,7 +23,7 @@ from transpde.checks import (
     same_size,
 )
 from transpde.checks import function as a_function
-from transpde.convergence import bernstein_parameter, fitted_order
+from transpde.convergence import bernstein_parameter, complex_points, fitted_order
 from transpde.plotting.styles import (
     GREY,
     INK,
@@ -31,7 +32,6 @@ from transpde.plotting.styles import (
     axes_on,
     drawing,
     each,
-    finite_number,
     note,
     seed_rows,
 )
@@ -244,11 +244,7 @@ def plot_poles(
     Example:
         >>> ax = plot_poles(lambda z: 1 / (1 + z**2), [1j, -1j])  # doctest: +SKIP
     """
-    poles = np.ravel(plain_array("poles", poles, "iufc").astype(complex))
-    if not poles.size:
-        raise ValueError("poles: must hold at least one; got none.")
-    if not np.isfinite(poles).all():
-        raise ValueError(f"poles: every entry must be finite; got {poles}.")
+    poles = np.ravel(complex_points("poles", poles))
     if positive_number("width", width) < 1:
         raise ValueError(f"width: must be at least 1, to show [-1, 1]; got {width}.")
     positive_number("height", height)

@@ -62,9 +62,7 @@ def plot_dimensions(
         >>> looks = {"a": {"color": "k", "label": "a"}}
         >>> ax = plot_dimensions([2, 4], {"a": [[1, 2]]}, looks=looks)  # doctest: +SKIP
     """
-    d = finite_array("dimensions", dimensions, "N")
-    if not (d > 0).all():
-        raise ValueError(f"dimensions: must be positive, for a logarithmic axis; got {d.min():g}.")
+    d = positive_array("dimensions", dimensions)
     each("samples", samples, lambda name, rows: seed_rows(name, rows, d, "dimensions"))
     heights = [_height(law, d) for law in _listed("laws", laws)]
     if bare := sorted(set(samples) - set(looks)):

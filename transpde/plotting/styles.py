@@ -18,8 +18,10 @@ from transpde.attention import Attention, WithFeedForward
 from transpde.checks import (
     Array,
     finite_array,
+    finite_number,
     flag,
     mapping,
+    non_negative_number,
     number,
     of_kind,
     positive_integer,
@@ -142,18 +144,8 @@ def _share(name: str, value: Any) -> None:
     number(name, value, "a number from 0 to 1", lambda x: 0 <= x <= 1)
 
 
-def finite_number(name: str, value: Any) -> float:
-    """Return a finite float, or raise `ValueError`."""
-    found: float = number(name, value, "a finite number", np.isfinite)
-    return found
-
-
 def _axes(name: str, value: Any) -> None:
     of_kind(name, value, Axes, "axes of matplotlib")
-
-
-def _not_negative(name: str, value: Any) -> None:
-    number(name, value, "a number of at least 0", lambda x: 0 <= x < np.inf)
 
 
 REST = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
@@ -162,7 +154,7 @@ SHARED: dict[str, Callable[[str, Any], Any]] = (
     | dict.fromkeys(("annotate", "colorbar", "ends"), flag)
     | dict.fromkeys(("bins", "columns", "count", "shown"), positive_integer)
     | dict.fromkeys(("height", "limit", "width"), positive_number)
-    | {"size": _not_negative}
+    | {"size": non_negative_number}
     | dict.fromkeys(("label", "title", "xlabel", "ylabel"), text)
     | dict.fromkeys(
         ("attentions", "curves", "looks", "panels", "ratios", "series", "slopes", "styles"),

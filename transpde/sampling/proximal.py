@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from transpde.attention import Attention
+from transpde.attention.base import match_stack
 from transpde.attention.normalised import L2
 from transpde.checks import (
     Array,
     definite_matrix,
+    fitting_axes,
     generator,
     of_kind,
     positive_number,
@@ -24,9 +26,9 @@ from transpde.checks import (
 )
 from transpde.fields import AffineField, quiet
 from transpde.measures import Particles
-from transpde.spaces import EUCLIDEAN
+from transpde.measures.base import in_open_space
 
-__all__ = ["Quadratic", "in_open_space", "proximal_attention", "random_layer", "root"]
+__all__ = ["Quadratic", "free_tokens", "proximal_attention", "random_layer", "root"]
 
 
 class Quadratic(NamedTuple):
@@ -49,13 +51,7 @@ def checked(hessian: Any, time: Any, temperature: Any, preconditioner: Any) -> Q
     H = symmetric_matrix("hessian", hessian)
     T, beta = positive_number("time", time), positive_number("temperature", temperature)
     M = np.eye(H.shape[-1]) if preconditioner is None else definite(preconditioner, H.shape[-1])
-    try:
-        np.broadcast_shapes(H.shape, M.shape)
-    except ValueError as error:
-        raise ValueError(
-            "preconditioner: its leading axes must match those of hessian, "
-            f"{H.shape[:-2]}; got {M.shape[:-2]}."
-        ) from error
+    fitting_axes("preconditioner", M.shape[:-2], "hessian", H.shape[:-2])
     _check_mass(H, T, M)
     return Quadratic(H, T, beta, M)
 
@@ -162,7 +158,7 @@ def random_layer(
 
     Source: ours (chapter on attention as a sampler).
     """
-    in_open_space(measure)
+    free_tokens(measure)
     step = checked(hessian, time, temperature, preconditioner)
     same_size("hessian", step.hessian.shape[-1], "measure", measure.dimension, "dimension")
     for name, matrix in (("hessian", step.hessian), ("preconditioner", step.preconditioner)):
@@ -174,30 +170,16 @@ def random_layer(
     return measure.at(middle + spread * noise)
 
 
-def in_open_space(measure: Any) -> None:
+def free_tokens(measure: Any) -> None:
     """Raise unless a measure is Particles in Euclidean space, where the kernel lives."""
     of_kind("measure", measure, Particles)
-    if measure.space != EUCLIDEAN:
-        raise ValueError(
-            "measure: must be tokens in Euclidean space, as a draw of the kernel leaves any "
-            f"other; got tokens in {measure.space!r}."
-        )
-
-
-def match_stack(name: str, axes: tuple[int, ...], stack: tuple[int, ...]) -> None:
-    """Raise `ValueError` unless leading axes fit those of a stack."""
-    fits = len(axes) == len(stack) and all(a in (1, b) for a, b in zip(axes, stack, strict=True))
-    if axes and not fits:
-        raise ValueError(
-            f"{name}: its leading axes must match those of the measure, {stack}; got {axes}."
-        )
+    in_open_space("measure", measure, ", as a draw of the kernel leaves any other")
 
 
 def root(matrix: Array) -> Array:
     """Return the symmetric roots of positive definite matrices (..., d, d)."""
     values, vectors = np.linalg.eigh(matrix)
-    found: Array = (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ vectors.mT
-    return found
+    return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ vectors.mT
 
 
 def _symmetric(matrix: Array) -> Array:

@@ -14,17 +14,17 @@ from transpde.attention.normalised import L2
 from transpde.checks import (
     Array,
     finite_array,
+    finite_number,
     function,
     generator,
-    number,
     positive_integer,
     positive_number,
     same_size,
 )
-from transpde.fields import VelocityField, out_of_range, quiet
+from transpde.fields import VelocityField, held, quiet
 from transpde.kernels import Evaluation
 from transpde.measures import Measure, Particles
-from transpde.sampling.proximal import definite, in_open_space, root
+from transpde.sampling.proximal import definite, free_tokens, root
 from transpde.sampling.tilted import Tilted, probed, probes
 
 __all__ = ["ProximalSampler"]
@@ -210,7 +210,7 @@ class ProximalSampler(Attention):
             ValueError: tokens on a sphere, another dimension, values of another shape or NaN.
             OverflowError: a token at which Z is zero to all digits.
         """
-        in_open_space(measure)
+        free_tokens(measure)
         self.check(measure)
         probed("observable", observable, self.dimension, vector=False)
         carried = measure.weights > 0
@@ -219,8 +219,7 @@ class ProximalSampler(Attention):
         flat = places.reshape(*measure.stack, -1, self.dimension)
         values = np.reshape(observable(flat), logs.shape)
         total = logsumexp(logs, axis=-1, keepdims=True)
-        if not np.isfinite(total[carried]).all():
-            raise out_of_range("potential: the mass of the kernel at a token")
+        held(total[carried], "potential: the mass of the kernel at a token")
         with np.errstate(invalid="ignore"):  # a place without mass may have any value
             products = np.exp(logs - total) * values
         terms = np.where(np.isneginf(logs), 0.0, products).sum(axis=-1)
@@ -245,9 +244,9 @@ class ProximalSampler(Attention):
                 below `lowest` or is NaN somewhere.
             RuntimeError: a token for which 10,000 proposals are all rejected.
         """
-        in_open_space(measure)
+        free_tokens(measure)
         self.check(measure)
-        least = number("lowest", lowest, "a finite number", np.isfinite)
+        least = finite_number("lowest", lowest)
         rng, start = generator("seed", seed), measure.points.reshape(-1, self.dimension)
         found, left = start.copy(), np.arange(len(start))
         for _ in range(ROUNDS):

@@ -13,7 +13,7 @@ from transpde.attention.normalised import L2, Softmax
 from transpde.checks import Array, function, of_kind
 from transpde.fields import VelocityField, out_of_range
 from transpde.kernels import EXACT, Evaluation, SoftmaxSum
-from transpde.measures import Gaussian, Grid, Measure, Particles
+from transpde.measures import Measure, Particles
 
 __all__ = ["Tilted", "probed"]
 
@@ -46,6 +46,11 @@ class Tilted(Attention):
 
     attention: Softmax | L2
     log_weight: Any
+
+    _tokens_only = (
+        "measure: a head with weights of its own acts on Particles; got {kind}. Sample it first: "
+        "measure.sample(n, seed)."
+    )
 
     def __post_init__(self) -> None:
         of_kind("attention", self.attention, (Softmax, L2), "a Softmax or L2 head")
@@ -82,22 +87,10 @@ class Tilted(Attention):
     def _check_tokens(self, measure: Particles) -> None:
         """Accept any tokens."""
 
-    def _check_gaussian(self, measure: Gaussian) -> None:
-        raise TypeError(_TOKENS_ONLY.format(kind="a Gaussian"))
-
-    def _check_grid(self, measure: Grid) -> None:
-        raise TypeError(_TOKENS_ONLY.format(kind="a Grid"))
-
     def select(self, stack: tuple[int, ...], index: Array) -> Tilted:
         """Return the head of the chosen cases of a stack."""
         head = self.attention.select(stack, index)
         return self if head is self.attention else Tilted(head, self.log_weight)
-
-
-_TOKENS_ONLY = (
-    "measure: a head with weights of its own acts on Particles; got {kind}. Sample it first: "
-    "measure.sample(n, seed)."
-)
 
 
 def probed(name: str, given: Any, dimension: int, *, vector: bool) -> Array:

@@ -18,9 +18,9 @@ from transpde.attention import (
     Softmax,
     Unnormalized,
 )
-from transpde.checks import Array, positive_number
+from transpde.checks import Array, non_negative_array, number, positive_number
 from transpde.fields import quiet
-from transpde.theory.head_sums import HeadSum, depths, head_sum, one_case, spectral_norm
+from transpde.theory.head_sums import HeadSum, head_sum, one_case, spectral_norm
 
 __all__ = ["LipschitzBounds", "lipschitz_bounds", "support_radius"]
 
@@ -71,7 +71,7 @@ def support_radius(attention: Attention, radius: float, time: ArrayLike) -> Any:
         >>> theory.support_radius(attention, radius=2.0, time=[0.0, 1.0])
         array([2.        , 5.43656366])
     """
-    R, t = positive_number("radius", radius), depths(time)
+    R, t = positive_number("radius", radius), non_negative_array("time", time)
     growth = speed_bound(head_sum(attention))
     if growth is None:
         return None
@@ -83,7 +83,7 @@ def speed_bound(parts: HeadSum | None) -> tuple[float, float] | None:
     """Return g and |b| of the bound gR + |b| on the speed in the ball of radius R."""
     if parts is None:
         return None
-    heads = _unmasked(parts)
+    heads = unmasked(parts)
     if not all(isinstance(head, AVERAGING) for head in heads):
         return None
     g = sum(spectral_norm(head.value) for head in heads) + spectral_norm(parts.linear)
@@ -98,7 +98,7 @@ def radius_at(growth: tuple[float, float], R: float, t: Array) -> Array:
         return R * np.exp(g * t) + pushed
 
 
-def _unmasked(parts: HeadSum) -> list[Head]:
+def unmasked(parts: HeadSum) -> list[Head]:
     """Return the heads without their masks, after a check that none is a stack."""
     heads: list[Any] = [h.head if isinstance(h, Masked) else h for h in parts.heads]
     for head in heads:
@@ -154,11 +154,8 @@ def lipschitz_bounds(attention: Attention, radius: float, p: float = 2.0) -> Lip
         >>> theory.lipschitz_bounds(tp.Linear(np.eye(2), np.eye(2), np.eye(2)), radius=2.0)
         LipschitzBounds(in_space=4.0, in_measure=8.0)
     """
-    R, hardy, parts = (
-        positive_number("radius", radius),
-        hardy_factor(order(p)),
-        head_sum(attention),
-    )
+    R, hardy = positive_number("radius", radius), hardy_factor(order(p))
+    parts = head_sum(attention)
     if parts is None:
         return LipschitzBounds(None, None)
     in_space, in_measure, known = spectral_norm(parts.linear), 0.0, True
@@ -175,10 +172,7 @@ def lipschitz_bounds(attention: Attention, radius: float, p: float = 2.0) -> Lip
 
 def order(p: ArrayLike) -> float:
     """Return the order of a distance, a float of at least 1 or inf, or raise `ValueError`."""
-    q = np.inf if isinstance(p, float) and p == np.inf else positive_number("p", p)
-    if q < 1:
-        raise ValueError(f"p: must be at least 1; got {p!r}.")
-    return q
+    return number("p", p, "a number of at least 1, or inf", lambda q: q >= 1)
 
 
 class HeadNorms(NamedTuple):
@@ -202,7 +196,7 @@ def head_norms(parts: HeadSum) -> list[HeadNorms]:
         HeadNorms(head, isinstance(outer, Masked), spectral_norm(head.value),
                   spectral_norm(head.key.T @ head.query), spectral_norm(head.query),
                   spectral_norm(head.key))
-        for head, outer in zip(_unmasked(parts), parts.heads, strict=True)
+        for head, outer in zip(unmasked(parts), parts.heads, strict=True)
         if head.value.any()
     ]  # fmt: skip
 

@@ -19,10 +19,12 @@ from transpde.checks import (
     Array,
     finite_array,
     finite_cases,
+    finite_number,
     flag,
     generator,
     increasing_times,
     listing,
+    non_negative_array,
     number,
     of_kind,
     positive_integer,
@@ -127,8 +129,7 @@ def fluctuation_covariance(
         )
         return _times_exp(u @ setting.covariance @ other_u, setting.V @ turned @ setting.V.T)
     with np.errstate(over="ignore", invalid="ignore"):
-        found: Array = setting.V @ inner @ setting.V.T
-    return found
+        return setting.V @ inner @ setting.V.T
 
 
 @quiet
@@ -353,7 +354,7 @@ def moving_context_constant(score: float, time: float, label: float) -> float | 
         inf
     """
     a = number("score", score, "a finite number other than 0", lambda x: np.isfinite(x) and x != 0)
-    z = number("label", label, "a finite number", np.isfinite)
+    z = finite_number("label", label)
     T = positive_number("time", time)
     if 2 * a * T >= 1:
         raise ValueError(
@@ -389,8 +390,7 @@ def _terms(a: float, T: float, z: float, degree: int) -> Array:
     start = np.zeros((degree + 1) ** 2)
     q = solve_ivp(slope, (0, T), start, method="DOP853", rtol=1e-11, atol=1e-14).y[:, -1]
     monomials = np.array([z**m for m in k]) * np.exp(-logs)
-    found: Array = (k + 1) * (monomials @ q.reshape(degree + 1, degree + 1)) ** 2
-    return found
+    return (k + 1) * (monomials @ q.reshape(degree + 1, degree + 1)) ** 2
 
 
 @quiet
@@ -543,10 +543,8 @@ def sharp_context_constant(inverse_temperature: Any, dimension: int) -> float | 
         >>> context.sharp_context_constant([0.0, 0.5], 2)
         array([2.        , 0.88888889])
     """
-    beta = finite_array("inverse_temperature", inverse_temperature, "...")
+    beta = non_negative_array("inverse_temperature", inverse_temperature)
     d = positive_integer("dimension", dimension)
-    if beta.min() < 0:
-        raise ValueError(f"inverse_temperature: must be at least 0; got {beta.min()}.")
     found = d * np.exp(d * np.log1p(2 * beta) - (d / 2 + 1) * np.log1p(4 * beta))
     return found if found.ndim else float(found)
 

@@ -12,11 +12,14 @@ import numpy as np
 
 from transpde.checks import (
     finite_array,
+    finite_number,
     flag,
     listing,
+    non_negative_number,
     number,
     positive_number,
     same_size,
+    square_matrix,
     symmetric_matrix,
 )
 from transpde.fields import quiet, silent
@@ -64,7 +67,8 @@ def optimality_bound(slope: float, teacher_size: float, *, fits: bool = True) ->
         >>> crowd.optimality_bound(0.25, 2.0)
         0.25
     """
-    found = _size("slope", slope) * _size("teacher_size", teacher_size)
+    found = non_negative_number("slope", slope)
+    found *= non_negative_number("teacher_size", teacher_size)
     return found / 2 if flag("fits", fits) else found
 
 
@@ -91,8 +95,7 @@ def waking_rate(first_variation: Any, mass: float) -> float:
         >>> crowd.waking_rate([[0.0, 2.0], [0.0, 0.0]], 0.5)
         2.0
     """
-    g = finite_array("first_variation", first_variation, "d d")
-    same_size("first_variation", g.shape[1], "its rows", g.shape[0], "number of columns")
+    g = square_matrix("first_variation", first_variation, "d d")
     return float(positive_number("mass", mass) * (g**2).sum())
 
 
@@ -118,7 +121,7 @@ def block_inertia(score: Any, mixed: Any, *, tolerance: float = 1e-8) -> Inertia
         >>> crowd.block_inertia([[1.0, 0.0], [0.0, 1.0]], [[1.0], [0.0]])
         Inertia(negative=1, zero=0, positive=2)
     """
-    a = symmetric_matrix("score", finite_array("score", score, "n n"))
+    a = symmetric_matrix("score", score, "n n")
     b = finite_array("mixed", mixed, "n k")
     same_size("mixed", len(b), "score", len(a), "number of rows")
     least = positive_number("tolerance", tolerance) * max(np.abs(a).max(), np.abs(b).max())
@@ -154,7 +157,8 @@ def split_change(eigenvalue: float, mass: float, size: float) -> float:
         -0.005
     """
     delta = positive_number("size", size)
-    return positive_number("mass", mass) * delta * delta * _finite("eigenvalue", eigenvalue) / 2
+    slope = finite_number("eigenvalue", eigenvalue)
+    return positive_number("mass", mass) * delta * delta * slope / 2
 
 
 @quiet
@@ -189,16 +193,6 @@ def escape_time(eigenvalue: float, factor: float = 10.0, *, step: float | None =
     if not 0 < gain < np.inf:
         raise ValueError(f"step: must be a positive number that moves a head; got {step!r}.")
     return float(np.log(more) / gain)
-
-
-def _size(name: str, value: Any) -> float:
-    found: float = number(name, value, "a number of at least 0", lambda x: 0 <= x < np.inf)
-    return found
-
-
-def _finite(name: str, value: Any) -> float:
-    found: float = number(name, value, "a finite number", lambda x: -np.inf < x < np.inf)
-    return found
 
 
 __dir__ = listing(__all__)

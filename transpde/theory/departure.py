@@ -17,7 +17,6 @@ from transpde.checks import (
     Array,
     finite_array,
     listing,
-    number,
     of_kind,
     points_of,
     positive_array,
@@ -72,12 +71,8 @@ def mixture_velocity(
         array([[0.      ],
                [1.464028]])
     """
-    of_kind(
-        "head",
-        head,
-        (Softmax, L2, Unnormalized, Linear, Sigmoid),
-        "softmax, L2, unnormalised, linear or sigmoid",
-    )
+    known = (Softmax, L2, Unnormalized, Linear, Sigmoid)
+    of_kind("head", head, known, "softmax, L2, unnormalised, linear or sigmoid")
     if not isinstance(components, Gaussian) or len(components.stack) != 1:
         raise ValueError(
             "components: must be a stack of Gaussians with one leading axis; "
@@ -85,9 +80,7 @@ def mixture_velocity(
         )
     one_case("head", head.query, head.key, head.value)
     same_size("components", components.dimension, "the head", head.dimension, "dimension")
-    pi = probability_weights("weights", weights, components.stack[0])
-    if pi.ndim > 1:
-        raise ValueError(f"weights: must have shape (J,); got {pi.shape}.")
+    pi = probability_weights("weights", weights, components.stack[0], "components", "J")
     x = points_of("points", finite_array("points", points, "..."), "the head", head.dimension)
     flat = x.reshape(-1, x.shape[-1])
     if isinstance(head, Sigmoid):
@@ -218,7 +211,7 @@ def cumulant_growth(head: Softmax, start: Any, order: int, time: ArrayLike) -> f
         4.481689
     """
     of_kind("head", head, Softmax, "a softmax head")
-    k = number("order", order, "an integer of at least 3", lambda n: n >= 3, whole=True)
+    k = positive_integer("order", order, 3)
     s0 = positive_array("start", start, "...")
     s = np.asarray(variance(head, s0, time))
     s = np.where(np.isfinite(s), s, np.nan)

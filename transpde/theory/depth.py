@@ -14,24 +14,18 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from transpde.attention import Attention
-from transpde.checks import (
-    Array,
-    brief,
-    frozen,
-    listing,
-    number,
-    positive_integer,
-)
-from transpde.fields import out_of_range, quiet
+from transpde.checks import Array, frozen, listing, non_negative_number, outlined, positive_integer
+from transpde.fields import held, quiet, silent
 from transpde.gradients import pullback
 from transpde.measures import Particles
-from transpde.training.decks import check_deck
+from transpde.training.decks import check_deck, copies
 
 __all__ = ["DepthFluctuation", "depth_fluctuation", "forward_bound"]
 
 __dir__ = listing(__all__)
 
 
+@outlined
 class DepthFluctuation(NamedTuple):
     r"""The law of the last tokens of a random network: $N(\bar x, \Sigma/(LH))$ for large L H.
 
@@ -46,12 +40,8 @@ class DepthFluctuation(NamedTuple):
     covariance: Array
     constant: float
 
-    def __repr__(self) -> str:
-        """Return the shapes and the constant."""
-        return brief(self, self._asdict())
 
-
-@quiet
+@silent
 def depth_fluctuation(
     deck: Sequence[Attention], measure: Particles, depth: int | None = None
 ) -> DepthFluctuation:
@@ -86,24 +76,22 @@ def depth_fluctuation(
         pullback(head, measure, np.zeros(measure.points.shape))  # which refuses what it must
     size = measure.points.size
     start = np.concatenate([measure.pack(), np.zeros(size**2)])
-    with np.errstate(all="ignore"):
-        if depth is None:
-            run = solve_ivp(
-                lambda t, y: _rates(deck, measure, y), (0.0, 1.0), start, "DOP853",
-                rtol=1e-11, atol=1e-13,
-            )  # fmt: skip
-            if not run.success:
-                raise OverflowError(
-                    "depth_fluctuation: the flow of the mean field could not be followed to time "
-                    f"one, only to {run.t[-1]:.4g}. Give a depth, or smaller values."
-                )
-            end = run.y[:, -1]
-        else:
-            end, L = start, positive_integer("depth", depth)
-            for _ in range(L):
-                end = end + _rates(deck, measure, end, 1 / L) / L
-    if not np.isfinite(end).all():
-        raise out_of_range("depth_fluctuation: a token")
+    if depth is None:
+        run = solve_ivp(
+            lambda t, y: _rates(deck, measure, y), (0.0, 1.0), start, "DOP853",
+            rtol=1e-11, atol=1e-13,
+        )  # fmt: skip
+        if not run.success:
+            raise OverflowError(
+                "depth_fluctuation: the flow of the mean field could not be followed to time "
+                f"one, only to {run.t[-1]:.4g}. Give a depth, or smaller values."
+            )
+        end = run.y[:, -1]
+    else:
+        end, L = start, positive_integer("depth", depth)
+        for _ in range(L):
+            end = end + _rates(deck, measure, end, 1 / L) / L
+    held(end, "depth_fluctuation: a token")
     Sigma = end[size:].reshape(size, size)
     constant = float(np.trace(Sigma) / len(measure.points))
     return DepthFluctuation(
@@ -118,11 +106,7 @@ def _rates(deck: Any, measure: Particles, state: Array, step: float = 0.0) -> Ar
     shape = measure.points.shape
     tokens = measure.at(x.reshape(shape))
     # Row i of the Jacobian is the pullback of the i-th unit vector: all of them are one stack.
-    units = np.eye(size).reshape(size, *shape)
-    stack = Particles.trusted(
-        np.broadcast_to(tokens.points, units.shape),
-        np.broadcast_to(measure.weights, units.shape[:-1]),
-    )
+    units, stack = np.eye(size).reshape(size, *shape), copies(tokens, size)
     values = np.array([head(tokens)(tokens.points).ravel() for head in deck])
     rows = [pullback(head, stack, units).points.reshape(size, size) for head in deck]
     D, mean = np.mean(rows, axis=0), values.mean(axis=0)
@@ -160,8 +144,7 @@ def forward_bound(
         1.0
     """
     named = (("lipschitz", lipschitz), ("variance", variance), ("acceleration", acceleration))
-    allowed = "a finite number of at least 0"
-    l, v, a = (number(name, x, allowed, lambda y: 0 <= y < np.inf) for name, x in named)
+    l, v, a = (non_negative_number(name, value) for name, value in named)
     L, H = positive_integer("depth", depth), positive_integer("heads", heads)
     with np.errstate(over="ignore"):
         sum_ = 4 * (np.float64(v) / (L * H)) + (np.float64(a) / (2 * L)) ** 2

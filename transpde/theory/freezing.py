@@ -8,7 +8,6 @@ $\beta$, and no draw reaches far beyond $\sqrt{2\log n}$.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -18,13 +17,12 @@ from scipy.special import log_ndtr, ndtri_exp
 
 from transpde.attention import Softmax
 from transpde.checks import (
-    LEAST,
     Array,
     finite_array,
     generator,
     increasing_times,
     listing,
-    number,
+    open_share,
     positive_integer,
     positive_number,
     same_size,
@@ -44,10 +42,6 @@ NODES = 32  # of a panel
 BETWEEN = np.cos(np.pi * np.arange(9) / 8)
 
 Speed = Callable[[Array], Array]
-
-
-def _share(name: str, value: Any) -> float:
-    return float(number(name, value, "a number between 0 and 1", lambda x: LEAST <= x < 1))
 
 
 @in_floats
@@ -92,8 +86,7 @@ def tilted_means(
     counts = np.where(log_mean < MANY, rng.poisson(mean, (draws, len(z))) / mean, 1.0)
     exponents = np.outer(z, beta) + log_mean[:, None]
     weights = np.exp(exponents - exponents.max(axis=0))
-    means: Array = ((counts * z) @ weights) / (counts @ weights)
-    return means
+    return ((counts * z) @ weights) / (counts @ weights)
 
 
 @quiet
@@ -116,7 +109,7 @@ def departure_tilt(means: ArrayLike, tilts: ArrayLike, tolerance: float) -> floa
         >>> round(freezing.departure_tilt([1.0, 2.0, 2.0], [1.0, 2.0, 3.0], 0.1), 6)
         2.222222
     """
-    beta, share = finite_array("tilts", tilts, "m"), 1 - _share("tolerance", tolerance)
+    beta, share = finite_array("tilts", tilts, "m"), 1 - open_share("tolerance", tolerance)
     m = finite_array("means", means, "m")
     same_size("means", len(m), "tilts", len(beta), "length")
     if (np.diff(beta) <= 0).any():
@@ -155,7 +148,7 @@ def cut_tilt(log_n: float, tolerance: float) -> float:
         >>> round(freezing.cut_tilt(np.log(1e6), 0.1), 2)
         4.13
     """
-    log_n, eta = positive_number("log_n", log_n), _share("tolerance", tolerance)
+    log_n, eta = positive_number("log_n", log_n), open_share("tolerance", tolerance)
     largest = -float(ndtri_exp(np.log(np.log(2)) - log_n))
     c = np.linspace(-10.0, 10.0, 200_001)
     hazard = np.exp(-(c**2) / 2 - log_ndtr(c)) / np.sqrt(2 * np.pi)

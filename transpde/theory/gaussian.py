@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from transpde.attention import L2, Attention
-from transpde.checks import Array
+from transpde.checks import Array, non_negative_array
 from transpde.fields import out_of_range, quiet
 from transpde.measures import Gaussian
 from transpde.theory import one_key, riccati
@@ -15,7 +15,6 @@ from transpde.theory.head_sums import (
     ROUNDING,
     HeadSum,
     Scores,
-    depths,
     gram,
     matched,
     scalar_value,
@@ -69,7 +68,7 @@ def closed_form_covariance(
         array([[2.        , 0.        ],
                [0.        , 0.66666667]])
     """
-    parts, t = matched(attention, gaussian), depths(time)
+    parts, t = matched(attention, gaussian), non_negative_array("time", time)
     found = scores(parts, gaussian)
     if parts is not None and found is None:
         return _one_key_covariance(parts, gaussian, t)

@@ -6,14 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from transpde.attention import L2, Attention, Head, Sinkhorn, Softmax
-from transpde.checks import Array
+from transpde.checks import Array, non_negative_array
 from transpde.fields import quiet
 from transpde.measures import Gaussian
 from transpde.theory import one_key
 from transpde.theory.head_sums import (
     ROUNDING,
     HeadSum,
-    depths,
     head_sum,
     matched,
     one_case,
@@ -117,7 +116,7 @@ def log_growth_bound(
         >>> theory.log_growth_bound(tp.L2(K, K, np.eye(3)), gaussian, [0.0, 2.0])
         array([ 0.        , 12.66666667])
     """
-    t = depths(time)
+    t = non_negative_array("time", time)
     known = growth_bound(attention, gaussian)
     parts = matched(attention, gaussian)
     if known is not None:

@@ -17,15 +17,17 @@ from scipy.special import eval_genlaguerre, eval_hermitenorm, eval_legendre, fac
 
 from transpde.checks import (
     Array,
-    brief,
+    entries,
     finite_array,
+    fitting_axes,
     listing,
-    number,
+    non_negative_array,
+    non_negative_number,
+    outlined,
     positive_integer,
     positive_number,
 )
 from transpde.fields import quiet
-from transpde.theory.head_sums import times_from_zero
 
 __all__ = [
     "OrnsteinUhlenbeckLaw",
@@ -66,16 +68,9 @@ def opposed_angle(first: float, second: float, start: Any, time: Any) -> Any:
         1.411217
     """
     a, b = positive_number("first", first), positive_number("second", second)
-    theta = finite_array("start", start, "...")
-    if theta.min() < 0 or theta.max() > np.pi / 2:
-        raise ValueError(f"start: must be from 0 to pi/2; got {start!r}.")
-    t = times_from_zero(time)
-    try:
-        np.broadcast_shapes(theta.shape, t.shape)
-    except ValueError as error:
-        raise ValueError(
-            f"time: must have a shape that fits that of start, {theta.shape}; got {t.shape}."
-        ) from error
+    theta = entries("start", start, "...", "from 0 to pi/2", lambda x: (x >= 0) & (x <= np.pi / 2))
+    t = non_negative_array("time", time)
+    fitting_axes("time", t.shape, "start", theta.shape, "axes")
     half = (a - b) * t / 2  # in sines and cosines, so that no power leaves the range
     scale = np.exp(-np.abs(half))
     left = np.where(half < 0, scale**2, 1.0)
@@ -162,14 +157,13 @@ def dissipation_bound(energy: float, size: float, variation: float) -> float:
         >>> head_descent.dissipation_bound(0.5, 0.0, 1.0)
         1.0
     """
-    E, s, variation = (
-        number(name, value, "a number of at least 0", lambda x: 0 <= x < np.inf)
-        for name, value in (("energy", energy), ("size", size), ("variation", variation))
-    )
+    E, s = non_negative_number("energy", energy), non_negative_number("size", size)
+    variation = non_negative_number("variation", variation)
     with np.errstate(over="ignore", divide="ignore"):
         return float(E + np.exp(s + np.log(variation)) / 2)
 
 
+@outlined
 class OrnsteinUhlenbeckLaw(NamedTuple):
     r"""The numbers of the 1/H law of Ornstein--Uhlenbeck heads on $S^2$."""
 
@@ -178,10 +172,6 @@ class OrnsteinUhlenbeckLaw(NamedTuple):
     rates: Array  # kappa_l of the even degrees l = 2, 4, ...: how fast the tokens answer
     frozen: float  # H G^2 of tokens that stand still
     moving: tuple[float, float]  # bounds on H G^2 of tokens that answer
-
-    def __repr__(self) -> str:
-        """Return what it holds, arrays by their shapes."""
-        return brief(self, self._asdict())
 
 
 @quiet

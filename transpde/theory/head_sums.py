@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from transpde.attention import Attention, Head, Linear, Masked, MultiHead, Softmax, WithFeedForward
-from transpde.checks import Array, finite_array, finite_cases, of_kind, same_size
+from transpde.checks import Array, finite_cases, of_kind, same_size
 from transpde.fields import AffineField
 from transpde.measures import Gaussian
 
@@ -15,12 +15,10 @@ __all__ = [
     "HeadSum",
     "Scores",
     "Seen",
-    "depths",
     "gram",
     "head_sum",
     "matched",
     "one_case",
-    "scalar_softmax",
     "scalar_value",
     "scores",
     "scores_of",
@@ -68,22 +66,6 @@ def head_sum(attention: Any) -> HeadSum | None:
     heads = tuple(head for parts in known for head in parts.heads)
     linear = sum((parts.linear for parts in known), none.linear)
     return HeadSum(heads, linear, sum((parts.offset for parts in known), none.offset))
-
-
-def depths(time: Any) -> Array:
-    """Return times as floats of at least 0, or raise `ValueError`."""
-    t = finite_array("time", time, "...")
-    if t.min() < 0:
-        raise ValueError(f"time: must be at least 0; got {t.min()}.")
-    return t
-
-
-def times_from_zero(time: Any) -> Array:
-    """Return times that are not negative, of any shape, or raise `ValueError`."""
-    times = finite_array("time", time, "...")
-    if times.min() < 0:
-        raise ValueError(f"time: must not be negative; got {times.min()}.")
-    return times
 
 
 def spectral_norm(matrix: Array) -> float:
@@ -182,12 +164,6 @@ def _mantissas(array: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     """Return arrays over a power of two near their largest entry, and its exponents."""
     exponent = np.frexp(np.abs(array).max(axis=axes) if axes else array)[1]
     return np.ldexp(array, -exponent[(..., *[None] * len(axes))]), exponent
-
-
-def scalar_softmax(parts: HeadSum | None, gaussian: Gaussian | None = None) -> Array | None:
-    """Return the matrix of `scores`."""
-    found = scores(parts, gaussian)
-    return None if found is None else found.matrix
 
 
 class Seen(NamedTuple):

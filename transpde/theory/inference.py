@@ -22,9 +22,11 @@ from transpde.checks import (
     positive_integer,
     positive_number,
     probability_weights,
+    same_shape,
     same_size,
+    square_matrix,
 )
-from transpde.fields import quiet, silent
+from transpde.fields import held, quiet, silent
 from transpde.filtering import HiddenMarkov, LinearGaussian
 
 __all__ = [
@@ -58,8 +60,7 @@ def dobrushin(transition: Any) -> float:
         >>> round(inference.dobrushin([[0.9, 0.1], [0.3, 0.7]]), 12)
         0.6
     """
-    N = finite_array("transition", transition, "k k")
-    same_size("transition", N.shape[1], "its rows", N.shape[0], "number of columns")
+    N = square_matrix("transition", transition, "k k")
     probability_weights("transition", N, len(N))
     return float(np.abs(N[:, None] - N).sum(axis=-1).max() / 2)
 
@@ -136,8 +137,7 @@ def layer_errors(model: HiddenMarkov, beliefs: Any, observations: Any) -> Array:
     """
     pi = of_kind("model", model, HiddenMarkov).filter(observations)
     p, rho = model.likelihoods(observations), finite_array("beliefs", beliefs, "... T k")
-    if rho.shape != pi.shape:
-        raise ValueError(f"beliefs: must have shape {pi.shape}; got {rho.shape}.")
+    same_shape("beliefs", rho.shape, "the exact ones", pi.shape)
     mass = rho.sum(axis=-1)
     if np.abs(mass - 1).max() > 1e-9:
         worst = mass.flat[np.abs(mass - 1).argmax()]
@@ -226,8 +226,7 @@ def critical_flip(error: float) -> float:
     low, high = 1e-6, 0.5 - 1e-9
     if two_state_factor(low, e) > -1 or two_state_factor(high, e) < -1:
         raise ValueError(f"error: no critical flip probability above {low} is found; got {e}.")
-    found: float = brentq(lambda q: two_state_factor(q, e) + 1, low, high, xtol=1e-14)
-    return found
+    return brentq(lambda q: two_state_factor(q, e) + 1, low, high, xtol=1e-14)
 
 
 @quiet
@@ -262,7 +261,7 @@ def newton_errors(model: LinearGaussian, covariances: Any) -> Array:
         array([0.    , 0.    , 0.0197])
     """
     of_kind("model", model, LinearGaussian)
-    P = covariance_matrix("covariances", finite_array("covariances", covariances, "T d d"))
+    P = covariance_matrix("covariances", covariances, "T d d")
     same_size("covariances", P.shape[-1], "mean", len(model.mean), "dimension")
     number("covariances", len(P), "of at least two positions", lambda x: x >= 2, whole=True)
     F, H, R = model.transition, model.observation, model.observation_noise
@@ -321,12 +320,8 @@ def mass_growth(model: HiddenMarkov, observations: Any, window: int | None = Non
 
 
 def _held(name: str, values: Array) -> Array:
-    if not np.isfinite(values).all():
-        raise OverflowError(
-            f"{name}: what becomes of errors leaves the range of floating point numbers. Use "
-            "fewer positions, or smaller covariances."
-        )
-    return values
+    advice = "Use fewer positions, or smaller covariances."
+    return held(values, f"{name}: what becomes of errors", "", advice)
 
 
 __dir__ = listing(__all__)

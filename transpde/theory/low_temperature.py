@@ -18,17 +18,18 @@ from transpde.attention.normalised import Softmax
 from transpde.checks import (
     Array,
     finite_array,
+    finite_number,
     frozen,
     listing,
-    number,
+    non_negative_array,
     of_kind,
+    positive_array,
     positive_number,
     same_size,
 )
 from transpde.fields import quiet
 from transpde.measures.axial import sphere_dimension
 from transpde.spaces import Sphere
-from transpde.theory.head_sums import times_from_zero
 from transpde.theory.one_cluster import bessel_quotients, mode_rates
 
 __all__ = [
@@ -79,7 +80,7 @@ def zero_temperature_path(head: Any, points: Any, time: Any) -> Array:
     Source: ours (chapter on low temperature).
     """
     A, V = _matrices(head)
-    x, t = _on_sphere(points, len(A)), times_from_zero(time)
+    x, t = _on_sphere(points, len(A)), non_negative_array("time", time)
     M = V @ A
     clock = _clock(A, M, x, float(t.max()))
     found = np.stack([_there(M, s, x) for s in clock(t.ravel())])
@@ -172,7 +173,7 @@ def uniform_mean(concentration: Any, dimension: int) -> Array:
 
     Source: ours (chapter on low temperature).
     """
-    K, d = _concentrations(concentration), sphere_dimension(dimension)
+    K, d = positive_array("concentration", concentration, "..."), sphere_dimension(dimension)
     return frozen(bessel_quotients(d / 2 - 1, 1, K))
 
 
@@ -194,11 +195,8 @@ def laplace_mean(direction: Any, concentration: float, gradient: Any) -> Array:
 
     Source: ours (chapter on low temperature).
     """
-    e, K = (
-        finite_array("direction", direction, "d"),
-        positive_number("concentration", concentration),
-    )
-    g = finite_array("gradient", gradient, "d")
+    e, g = finite_array("direction", direction, "d"), finite_array("gradient", gradient, "d")
+    K = positive_number("concentration", concentration)
     same_size("gradient", len(g), "direction", len(e), "dimension")
     Sphere().check("direction", e[None])
     sphere_dimension(len(e))
@@ -227,7 +225,7 @@ def laplace_bound(concentration: Any, dimension: int, mass: float) -> Array:
 
     Source: ours (chapter on low temperature).
     """
-    K, d = _concentrations(concentration), sphere_dimension(dimension)
+    K, d = positive_array("concentration", concentration, "..."), sphere_dimension(dimension)
     if K.min() < 2:
         raise ValueError(f"concentration: the bound holds from 2 on; got {K.min()}.")
     kappa = positive_number("mass", mass)
@@ -350,12 +348,9 @@ def tangent_model(
             "values, scores: must have v2 > 0, a2 > 0 and v2 a2 > v1 a1, so that VA prefers the "
             f"second axis; got values {v1, v2} and scores {a1, a2}."
         )
-    b, s0, t = (
-        positive_number("beta", beta),
-        positive_number("spread", spread),
-        times_from_zero(time),
-    )
-    m0 = number("mean", mean, "a finite number", np.isfinite)
+    b, s0 = positive_number("beta", beta), positive_number("spread", spread)
+    t = non_negative_array("time", time)
+    m0 = finite_number("mean", mean)
     u0, power = b * s0**2, a2 / g - 1 / v2
     if not (np.isfinite(g * u0) and u0 > 0):
         raise ValueError(f"beta, spread: beta spread^2 must be a number; got {b} and {s0}.")
@@ -470,13 +465,6 @@ def _on_sphere(points: Any, dimension: int) -> Array:
     same_size("points", x.shape[1], "the head", dimension, "dimension")
     Sphere().check("points", x)
     return x
-
-
-def _concentrations(value: Any) -> Array:
-    K = finite_array("concentration", value, "...")
-    if K.min() <= 0:
-        raise ValueError(f"concentration: must be positive; got {K.min()}.")
-    return K
 
 
 def _plane(values: Any, scores: Any) -> tuple[float, float, float, float, float]:

@@ -12,10 +12,18 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import minimize_scalar
 
 from transpde.attention import L2, Attention, Masked, Sigmoid, Sinkhorn, Softmax
-from transpde.checks import Array, finite_array, flag, function, listing, positive_number
+from transpde.checks import (
+    Array,
+    finite_array,
+    flag,
+    function,
+    listing,
+    non_negative_array,
+    positive_number,
+)
 from transpde.fields import quiet
-from transpde.theory.compact import LipschitzBounds, lipschitz_bounds, support_radius
-from transpde.theory.head_sums import depths, head_sum, one_case, spectral_norm
+from transpde.theory.compact import LipschitzBounds, lipschitz_bounds, support_radius, unmasked
+from transpde.theory.head_sums import head_sum, spectral_norm
 
 Rates = tuple[Callable[[float], float], Callable[[float], float]]
 Limit = Callable[[Any, Any], Any]
@@ -23,11 +31,8 @@ Limit = Callable[[Any, Any], Any]
 __all__ = ["masked_bounds", "masked_limit", "twin_bound"]
 
 EARLY = 1e-12  # of a depth, where the integral of a bound begins as a product
-NODES, MOST, TAIL = (
-    (16, 8),
-    (96, 48),
-    3,
-)  # in position and rank; last coefficients that are checked
+NODES, MOST = (16, 8), (96, 48)  # in position and rank
+TAIL = 3  # last coefficients that are checked
 
 
 @quiet
@@ -70,8 +75,8 @@ def twin_bound(
         >>> round(mean_field.twin_bound(mean, radius=1.0, time=1.0), 6)  # 2 e
         5.436564
     """
-    R, t, log = positive_number("radius", radius), depths(time), flag("log", log)
-    rates = _rates(attention)
+    R, t = positive_number("radius", radius), non_negative_array("time", time)
+    log, rates = flag("log", log), _rates(attention)
     if rates is None or support_radius(attention, R, 0.0) is None:
         return None
     with np.errstate(over="ignore", divide="ignore"):
@@ -86,9 +91,7 @@ def _rates(attention: Any) -> Rates | None:
     masks = set() if parts is None else {isinstance(head, Masked) for head in parts.heads}
     if parts is None or len(masks) > 1:
         return None
-    heads: list[Any] = [h.head if isinstance(h, Masked) else h for h in parts.heads]
-    for head in heads:
-        one_case("attention", head.query, head.key, head.value)
+    heads: Any = unmasked(parts)
     if all(isinstance(head, Softmax | L2 | Sigmoid) for head in heads):
 
         def rate(R: float) -> float:

@@ -15,20 +15,21 @@ from scipy.special import gammaln, ive
 
 from transpde.attention.densities import log_average
 from transpde.checks import (
-    LEAST,
     Array,
-    finite_array,
     flag,
     frozen,
     listing,
+    non_negative_array,
+    non_negative_number,
     number,
     of_kind,
+    open_share,
     positive_number,
+    whole_array,
 )
 from transpde.fields import out_of_range, quiet, silent
 from transpde.measures import Axial
 from transpde.measures.axial import order_of, sphere_dimension
-from transpde.theory.head_sums import times_from_zero
 
 __all__ = [
     "arc_rate",
@@ -70,7 +71,7 @@ def axial_shift(measure: Axial, time: Any) -> Array:
     Source: ours (chapter on quantitative clustering).
     """
     law: Axial = of_kind("measure", measure, Axial)
-    t = times_from_zero(time)
+    t = non_negative_array("time", time)
     q, m = law.coordinates, law.masses
     return _solved(lambda tau: m @ np.tanh(tau + q), 0.0, t)
 
@@ -96,8 +97,8 @@ def poisson_mean(start: float, time: Any) -> Array:
         >>> round(float(one_cluster.poisson_mean(0.3, 6.911)), 4)
         0.995
     """
-    r = _share("start", start)
-    return np.asarray(r / np.hypot(r, np.sqrt(1 - r * r) * np.exp(-times_from_zero(time) / 2)))
+    r, t = open_share("start", start), non_negative_array("time", time)
+    return np.asarray(r / np.hypot(r, np.sqrt(1 - r * r) * np.exp(-t / 2)))
 
 
 @quiet
@@ -122,8 +123,8 @@ def boosted_mean(start: float, time: Any) -> Array:
         array([0.264521, 0.734727])
     """
     # With w = tanh(tau / 2) the equation is that of the shift, d(tau)/dt = M, here for log(tau).
-    log_start = np.log(2 * np.arctanh(_share("start", start)))
-    t = np.minimum(times_from_zero(time), AT_THE_END)
+    log_start = np.log(2 * np.arctanh(open_share("start", start)))
+    t = np.minimum(non_negative_array("time", time), AT_THE_END)
     return np.asarray(_boosted(np.exp(_solved(_log_speed, log_start, t))))
 
 
@@ -158,7 +159,7 @@ def clustering_rate(
         >>> round(one_cluster.clustering_rate(0.5, 2, p=2, normalized=False), 5)
         0.30327
     """
-    b, d = _temperature(beta), sphere_dimension(dimension)
+    b, d = non_negative_number("beta", beta), sphere_dimension(dimension)
     p = order_of("p", p)
     k = d - 1 + number("order", order, f"a finite number above {1 - d}",
                        lambda x: 1 - d < x < np.inf)  # fmt: skip
@@ -213,7 +214,7 @@ def arc_rate(beta: float, heavier: float, lighter: float, normalized: bool = Tru
 
     Source: ours (chapter on quantitative clustering).
     """
-    b, (m0, m1) = _temperature(beta), _two_masses(heavier, lighter)
+    b, (m0, m1) = non_negative_number("beta", beta), _two_masses(heavier, lighter)
     if flag("normalized", normalized):
         return float(np.tanh(b - _log_ratio(m0, m1) / 2))
     return float(m1 * np.exp(b) - m0 * np.exp(-b))
@@ -248,9 +249,7 @@ def mode_rates(beta: float, dimension: int, degrees: Any, normalized: bool = Tru
         array([0.537315, 0.582084])
     """
     b, d = positive_number("beta", beta), sphere_dimension(dimension)
-    degree = finite_array("degrees", degrees, "...")
-    if degree.min() < 0 or (degree % 1).any():
-        raise ValueError(f"degrees: must be integers of at least 0; got {degrees!r}.")
+    degree = whole_array("degrees", degrees, 0)
     order = degree + d / 2 - 1
     # log of I_{l + nu} / I_nu, times Z for unnormalised attention, over beta
     logs = gammaln(d / 2) - gammaln(order + 1) + (degree - 1) * np.log(b / 2) - np.log(2)
@@ -315,18 +314,6 @@ def _boosted(tau: Any) -> Any:
     value = (1 + rest) / (1 - rest) - 4 * large * rest / (1 - rest) ** 2
     series = small * (2 / 3 - 4 / 45 * small**2 + 4 / 315 * small**4)
     return np.where(tau < SERIES, series, value)
-
-
-def _temperature(beta: Any) -> float:
-    found: float = number("beta", beta, "a finite inverse temperature of at least 0",
-                          lambda x: 0 <= x < np.inf)  # fmt: skip
-    return found
-
-
-def _share(name: str, value: Any) -> float:
-    found: float = number(name, value, "a number between 0 and 1, without these",
-                          lambda x: LEAST <= x < 1)  # fmt: skip
-    return found
 
 
 def _log_ratio(m0: float, m1: float) -> float:

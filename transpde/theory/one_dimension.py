@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from scipy.special import wrightomega
 
 from transpde.attention import L2, Attention, Sinkhorn
-from transpde.checks import Array, finite_array
+from transpde.checks import Array, non_negative_array
 from transpde.fields import quiet
-from transpde.theory.head_sums import HeadSum, depths, head_sum, scalar_softmax
+from transpde.theory.head_sums import HeadSum, head_sum, scores
 
 __all__ = ["variance"]
 
@@ -59,9 +59,7 @@ def variance(attention: Attention, start: Any, time: ArrayLike) -> float | Array
     parts = head_sum(attention)
     if attention.dimension != 1:
         raise ValueError(f"attention: must be of dimension 1; got {attention.dimension}.")
-    s0, t = finite_array("start", start, "..."), depths(time)
-    if s0.min() < 0:
-        raise ValueError(f"start: must be at least 0; got {s0.min()}.")
+    s0, t = non_negative_array("start", start), non_negative_array("time", time)
     s0, t = np.broadcast_arrays(s0, t)
     if parts is None:
         return None
@@ -75,9 +73,9 @@ def variance(attention: Attention, start: Any, time: ArrayLike) -> float | Array
 
 def _solution(parts: HeadSum, s: Array, t: Array) -> Array | None:
     """Return s(t) from s > 0."""
-    head, A = parts.heads[0], scalar_softmax(parts)
-    if A is not None:
-        return _softmax(_number(A), _number(parts.linear), s, t)
+    head, found = parts.heads[0], scores(parts)
+    if found is not None:
+        return _softmax(_number(found.matrix), _number(parts.linear), s, t)
     if len(parts.heads) > 1 or parts.linear.any() or not isinstance(head, L2 | Sinkhorn):
         return None
     v, a = _number(head.value), _number(head.key.mT @ head.query)

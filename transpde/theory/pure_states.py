@@ -18,8 +18,11 @@ from scipy.special import expit
 from transpde.checks import (
     Array,
     finite_array,
+    finite_number,
+    fitting_axes,
+    index_below,
     listing,
-    number,
+    non_negative_array,
     positive_array,
     positive_integer,
     positive_number,
@@ -27,7 +30,6 @@ from transpde.checks import (
     same_size,
 )
 from transpde.fields import quiet, silent
-from transpde.theory.head_sums import times_from_zero
 
 __all__ = [
     "cone_bound",
@@ -58,9 +60,7 @@ def _groups(signs: Any, weights: Any) -> _Groups:
     if weights is None:
         w = np.full(len(s), 1 / len(s))
     else:
-        w = finite_array("weights", weights, "n")
-        same_size("weights", len(w), "signs", len(s), "length")
-        w = probability_weights("weights", w, len(s))
+        w = probability_weights("weights", weights, len(s), "signs", "n")
     if w.min() == 0:
         raise ValueError("weights: must be positive; leave out tokens that weigh nothing.")
     groups = [s == side for side in (1, -1) if (s == side).any()]
@@ -78,8 +78,7 @@ def _mode(eigenvalues: Any, mode: Any) -> tuple[Array, int]:
         raise ValueError(
             "eigenvalues: must be at least two, of a space of dimension two; got one."
         )
-    last = f"an integer from 0 to {d - 1}"
-    return values, number("mode", mode, last, lambda p: 0 <= p < d, whole=True)
+    return values, index_below("mode", mode, d)
 
 
 @quiet
@@ -126,7 +125,7 @@ def pure_state_spectrum(
     values, p = _mode(eigenvalues, mode)
     groups = _groups(signs, weights)
     inverse = positive_number("beta", beta)
-    a = values[p] if score is None else number("score", score, "a finite number", np.isfinite)
+    a = values[p] if score is None else finite_number("score", score)
     others = np.delete(values, p)
     if len(groups.masses) == 1:
         alike = np.full((len(others), groups.counts[0] - 1), -values[p])
@@ -168,7 +167,7 @@ def split_threshold(strength: ArrayLike, ratio: ArrayLike = 1.0) -> Array:
         0.761594
     """
     b, r = positive_array("strength", strength, "..."), positive_array("ratio", ratio, "...")
-    b, r = _together("ratio", r, "strength", b)
+    fitting_axes("ratio", r.shape, "strength", b.shape, "axes")
     # sinh(x) sinh(y) in place of a difference of cosh, which loses digits; e^(2b) divided out.
     half = np.abs(np.log(r)) / 2
     lower, upper = b - half, b + half
@@ -177,17 +176,6 @@ def split_threshold(strength: ArrayLike, ratio: ArrayLike = 1.0) -> Array:
     top = top * np.expm1(-2 * np.abs(lower)) * np.expm1(-2 * upper)
     with np.errstate(over="ignore"):
         return np.asarray(top / -np.expm1(-4 * b))
-
-
-def _together(name: str, one: Array, other_name: str, other: Array) -> tuple[Array, Array]:
-    """Return two arrays of one shape, the second argument first."""
-    try:
-        first, second = np.broadcast_arrays(other, one)
-    except ValueError as error:
-        raise ValueError(
-            f"{name}: its shape must go with that of {other_name}, {other.shape}; got {one.shape}."
-        ) from error
-    return first, second
 
 
 @quiet
@@ -269,11 +257,10 @@ def stable_splits(n: int, strength: ArrayLike, share: ArrayLike) -> Array:
         >>> int(theory.stable_splits(12, 0.8, 0.3).sum())
         7
     """
-    tokens = positive_integer("n", n)
-    if tokens < 2:
-        raise ValueError(f"n: must be at least 2; got {n!r}.")
+    tokens = positive_integer("n", n, 2)
     b, m = positive_array("strength", strength, "..."), finite_array("share", share, "...")
-    b, m = (one[..., None] for one in _together("share", m, "strength", b))
+    fitting_axes("share", m.shape, "strength", b.shape, "axes")
+    b, m = (one[..., None] for one in np.broadcast_arrays(b, m))
     k = np.arange(1, tokens)
     r = np.maximum(k, tokens - k) / np.minimum(k, tokens - k)
     alone = np.minimum(k, tokens - k) == 1
@@ -354,7 +341,7 @@ def cone_bound(eigenvalues: ArrayLike, coordinates: ArrayLike, time: ArrayLike) 
     values, _ = _mode(eigenvalues, 0)
     x = finite_array("coordinates", coordinates, "n d")
     same_size("coordinates", x.shape[1], "eigenvalues", len(values), "number of columns")
-    t = times_from_zero(time)
+    t = non_negative_array("time", time)
     gaps = values[0] - np.abs(values[1:])
     if gaps.min() <= 0 or x[:, 0].min() <= 0:
         return None

@@ -20,15 +20,18 @@ from transpde.checks import (
     Array,
     covariance_matrix,
     finite_array,
+    finite_number,
     flag,
+    index_below,
     listing,
+    non_negative_array,
     number,
     of_kind,
     positive_integer,
     positive_number,
     same_size,
 )
-from transpde.fields import in_floats, out_of_range, quiet
+from transpde.fields import held, in_floats, quiet
 
 __all__ = [
     "GainAxis",
@@ -166,7 +169,7 @@ def gaussian_outputs(
     """
     q, kappa, v = _head(queries, keys, values)
     n = len(kappa)
-    r = number("exact", exact, f"an integer from 0 to {n - 1}", lambda x: 0 <= x < n, whole=True)
+    r = index_below("exact", exact, n)
     mean_weights = softmax(q @ kappa.T, axis=1).mean(axis=0)
     heavy = np.argsort(-mean_weights, kind="stable")[:r]
     rest, rest_v = np.delete(kappa, heavy, axis=0), np.delete(v, heavy, axis=0)
@@ -176,8 +179,7 @@ def gaussian_outputs(
     logs = np.log(len(rest)) + q @ mean + 0.5 * (q * quadratic).sum(axis=1)
     shares = softmax(np.column_stack([q @ kappa[heavy].T, logs]), axis=1)
     linear = mean_v + (q @ spread.T) @ spread_v / len(rest)
-    found: Array = shares[:, :r] @ v[heavy] + shares[:, r:] * linear
-    return found
+    return shares[:, :r] @ v[heavy] + shares[:, r:] * linear
 
 
 @in_floats
@@ -211,12 +213,11 @@ def third_cumulant(
         array([[2.66666667]])
     """
     q, kappa, v = _head(queries, keys, values)
-    t = number("inverse_temperature", inverse_temperature, "a finite number", np.isfinite)
+    t = finite_number("inverse_temperature", inverse_temperature)
     scores = q @ kappa.T
     P = softmax(t * scores, axis=1)
     squares = P * (scores - (P * scores).sum(axis=1, keepdims=True)) ** 2
-    found: Array = squares @ v - squares.sum(axis=1, keepdims=True) * (P @ v)
-    return found
+    return squares @ v - squares.sum(axis=1, keepdims=True) * (P @ v)
 
 
 @in_floats
@@ -279,7 +280,7 @@ def sink_covariance(
     """
     pi = number("share", share, "a number from 0 to 1", lambda x: 0 <= x <= 1)
     y, m = finite_array("sink", sink, "d"), finite_array("mean", mean, "d")
-    S = covariance_matrix("covariance", finite_array("covariance", covariance, "d d"))
+    S = covariance_matrix("covariance", covariance, "d d")
     same_size("mean", len(m), "sink", len(y), "length")
     same_size("covariance", len(S), "sink", len(y), "number of rows")
     return (1 - pi) * S + pi * (1 - pi) * np.outer(y - m, y - m)
@@ -310,7 +311,7 @@ def tilted_mean_covariance(
         >>> real.tilted_mean_covariance([[1.0]], [1.2]).round(4)
         array([[10.2985]])
     """
-    S = covariance_matrix("covariance", finite_array("covariance", covariance, "d d"))
+    S = covariance_matrix("covariance", covariance, "d d")
     a = finite_array("tilt", tilt, "d")
     b = a if other is None else finite_array("other", other, "d")
     same_size("tilt", len(a), "covariance", len(S), "length")
@@ -428,9 +429,7 @@ def impossible_share(queries: ArrayLike, keys: ArrayLike) -> float:
         0.5
     """
     q, kappa, _ = _head(queries, keys, keys)
-    scores = q @ (kappa - kappa.mean(axis=0)).T
-    if not np.isfinite(scores).all():
-        raise out_of_range("queries: a score")
+    scores = held(q @ (kappa - kappa.mean(axis=0)).T, "queries: a score")
     return float(((scores**2).mean(axis=1) > scores.max(axis=1)).mean())
 
 
@@ -462,9 +461,7 @@ def collapse_bound(attention: Attention, diameter: Any, lifted: bool = False) ->
         0.000249999
     """
     of_kind("attention", attention, (Softmax, MultiHead))
-    delta, end = finite_array("diameter", diameter, "..."), -1 if flag("lifted", lifted) else None
-    if (delta < 0).any():
-        raise ValueError(f"diameter: must be non-negative; got {delta.min()}.")
+    delta, end = non_negative_array("diameter", diameter), -1 if flag("lifted", lifted) else None
     heads: Any = attention.heads if isinstance(attention, MultiHead) else [attention]
     bound = np.zeros(delta.shape)
     for head in heads:
@@ -512,8 +509,7 @@ def consensus_jacobian(
         same_size(name, size, "gain", len(g), "length")
     same_size("value", V.shape[1], "gain", len(g), "number of columns")
     z = c + V @ c + b
-    if not np.isfinite(z @ z):
-        raise out_of_range("token: what it becomes")
+    held(z @ z, "token: what it becomes")
     z = z - z.mean()
     length = np.linalg.norm(z)
     if not length > 0:

@@ -18,14 +18,18 @@ from scipy.special import expit, exprel, hyp0f1, ive
 from transpde.checks import (
     LEAST,
     Array,
-    brief,
+    entries,
     finite_array,
+    fitting_axes,
     flag,
     listing,
+    non_negative_array,
     number,
+    outlined,
     positive_integer,
     positive_number,
     same_size,
+    square_matrix,
 )
 from transpde.fields import in_floats, quiet
 
@@ -49,23 +53,19 @@ LARGEST = 500.0  # inverse temperature: its exponential, squared over its size, 
 STEEPEST = 600.0  # discount
 
 
+@outlined
 class CriticalPoints(NamedTuple):
     """Sources in (0, 1) at which a profile is locally least or largest, increasing."""
 
     minima: Array
     maxima: Array
 
-    def __repr__(self) -> str:
-        """Return the shapes."""
-        return brief(self, self._asdict())
-
 
 def discount_of(value: Any) -> float:
     """Return a discount over the whole sequence, or raise."""
-    found: float = number(
+    return number(
         "discount", value, f"a number from 0 to {STEEPEST:g}", lambda x: 0 <= x <= STEEPEST
     )
-    return found
 
 
 def beta_of(value: Any) -> float:
@@ -77,10 +77,13 @@ def beta_of(value: Any) -> float:
 
 
 def _orders(value: Any) -> Array:
-    n = finite_array("order", value, "...")
-    if (n < 1).any() or (n % 1 != 0).any() or (n > 1e6).any():
-        raise ValueError(f"order: must be integers from 1 to 1e6; got {value!r}.")
-    return n
+    integers = "integers from 1 to 1e6"
+    return entries("order", value, "...", integers, lambda n: (n >= 1) & (n <= 1e6) & (n % 1 == 0))
+
+
+def _sources(value: Any) -> Array:
+    positive = f"positive, at least {LEAST:.3g}"
+    return entries("source", value, "...", positive, lambda s: s >= LEAST)
 
 
 @quiet
@@ -189,34 +192,10 @@ def path_sum(strength: Any, length: Any) -> Any:
         >>> round(retrieval.path_sum(1.0, 2.0), 6)
         2.394833
     """
-    c, y = finite_array("strength", strength, "..."), _lengths(length)
-    _together("strength", c, "length", y)
+    c, y = finite_array("strength", strength, "..."), non_negative_array("length", length)
+    fitting_axes("strength", c.shape, "length", y.shape, "axes")
     found = c * hyp0f1(2, c * y)
     return found if found.ndim else float(found)
-
-
-def _lengths(value: Any) -> Array:
-    y = finite_array("length", value, "...")
-    if y.min(initial=0.0) < 0:
-        raise ValueError(f"length: must be at least 0; got {y.min()}.")
-    return y
-
-
-def _together(name: str, one: Array, other_name: str, other: Array) -> None:
-    try:
-        np.broadcast_shapes(one.shape, other.shape)
-    except ValueError:
-        raise ValueError(
-            f"{name}: its shape must broadcast with that of {other_name}, {other.shape}; "
-            f"got {one.shape}."
-        ) from None
-
-
-def _sources(value: Any) -> Array:
-    s = finite_array("source", value, "...")
-    if (s < LEAST).any():
-        raise ValueError(f"source: must be positive, at least {LEAST:.3g}; got {s.min()}.")
-    return s
 
 
 def _kernel(discount: float, target: float, source: Array) -> tuple[Array, Array]:
@@ -263,7 +242,7 @@ def correlation(
     place = number("position", position, "a number in (0, 1]", lambda x: 0 < x <= 1)
     if s.max() > place:
         raise ValueError(f"source: must be at most the position, {place}; got {s.max()}.")
-    _together("gain", a, "source", s)
+    fitting_axes("gain", a.shape, "source", s.shape, "axes")
     k, y = _kernel(lam, place, s)
     found = k * a * t * hyp0f1(2, a * t * y)
     return found if found.ndim else float(found)
@@ -470,8 +449,7 @@ def rollout(gains: Any, time: float, weights: Any) -> Array:
                [1., 1.]])
     """
     a = np.atleast_1d(finite_array("gains", gains, "..."))
-    W, t = finite_array("weights", weights, "... n n"), positive_number("time", time)
-    same_size("weights", W.shape[-1], "its rows", W.shape[-2], "number of columns")
+    W, t = square_matrix("weights", weights, "... n n"), positive_number("time", time)
     W = W[None] if W.ndim == 2 else W
     if a.ndim > 1 or W.ndim > 3:
         raise ValueError(

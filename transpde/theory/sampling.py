@@ -22,6 +22,7 @@ from transpde.checks import (
     number,
     positive_number,
     same_size,
+    whole_array,
 )
 from transpde.fields import quiet
 from transpde.sampling.proximal import checked, root
@@ -217,11 +218,8 @@ def mode_rates(orders: Any, curvature: float, time: float) -> Array:
 
     Source: ours (chapter on attention as a sampler).
     """
-    k, a = finite_array("orders", orders, "..."), positive_number("curvature", curvature)
+    k, a = whole_array("orders", orders, 0), positive_number("curvature", curvature)
     T = positive_number("time", time)
-    wrong = k[(k < 0) | (k != np.floor(k))]
-    if wrong.size:
-        raise ValueError(f"orders: must be whole numbers of at least 0; got {wrong[0]:g}.")
     _below_collapse(a, T)
     return np.asarray(k * a * np.exp((k - 1) * np.log1p(-a * T)) / (1 + a * T))[()]
 

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from transpde.attention import L2, Head, Linear, Sigmoid, Sinkhorn, Softmax, Unnormalized
 from transpde.checks import Array, listing, of_kind, same_size, single_case
-from transpde.fields import quiet
+from transpde.fields import held, quiet
 from transpde.measures import Particles
 from transpde.theory.head_sums import one_case
 
@@ -55,12 +55,8 @@ def small_token_terms(head: Head, tokens: Particles) -> tuple[Array, Array]:
     one_case("head", head.query, head.key, head.value)
     with np.errstate(over="ignore", invalid="ignore"):
         constant, rest = _terms(head, tokens)
-    if not np.isfinite(rest).all():
-        raise OverflowError(
-            "tokens: too large for the second term, which leaves the range of floating point "
-            "numbers. Divide them by a number first."
-        )
-    return constant, rest
+    what, advice = "tokens: too large for the second term, which", "Divide them by a number first."
+    return constant, held(rest, what, "", advice)
 
 
 def _terms(head: Head, tokens: Particles) -> tuple[Array, Array]:

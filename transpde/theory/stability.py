@@ -11,7 +11,7 @@ from scipy import integrate
 from scipy.special import logsumexp
 
 from transpde.attention import L2, Attention, Sigmoid, Sinkhorn, Softmax
-from transpde.checks import Array, flag, positive_number
+from transpde.checks import Array, flag, non_negative_array, positive_number
 from transpde.fields import quiet
 from transpde.theory.compact import (
     HeadNorms,
@@ -23,7 +23,7 @@ from transpde.theory.compact import (
     radius_at,
     speed_bound,
 )
-from transpde.theory.head_sums import HeadSum, depths, head_sum, spectral_norm
+from transpde.theory.head_sums import HeadSum, head_sum, spectral_norm
 
 __all__ = ["order_bounds", "stability_bound"]
 
@@ -168,7 +168,8 @@ def stability_bound(
         >>> theory.stability_bound(attention, radius=1.0, time=1.0, log=True)
         17.6923016
     """
-    R, t, q, parts = positive_number("radius", radius), depths(time), order(p), head_sum(attention)
+    R, t = positive_number("radius", radius), non_negative_array("time", time)
+    q, parts = order(p), head_sum(attention)
     growth = speed_bound(parts)
     if parts is None or growth is None:
         return None

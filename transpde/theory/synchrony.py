@@ -19,10 +19,11 @@ from scipy.special import expit
 
 from transpde.checks import (
     Array,
-    finite_array,
+    entries,
     generator,
     increasing_times,
     listing,
+    non_negative_number,
     number,
     of_kind,
     positive_integer,
@@ -67,21 +68,14 @@ class PairMotion(NamedTuple):
 
 def _setting(kernel: Any, dimension: Any) -> tuple[NoiseKernel, int]:
     of_kind("kernel", kernel, NoiseKernel, "a kernel of transpde.noise")
-    d = number("dimension", dimension, "an integer of at least 2", lambda n: n >= 2, whole=True)
+    d = positive_integer("dimension", dimension, 2)
     if kernel.dimension is not None:
         same_size("kernel", kernel.dimension, "the sphere", d, "dimension")
     return kernel, d
 
 
-def _value(value: Any) -> float:
-    return _moderate("value", value)
-
-
 def _moderate(name: str, value: Any) -> float:
-    found: float = number(
-        name, value, "a number between -1e100 and 1e100", lambda x: -HUGE <= x <= HUGE
-    )
-    return found
+    return number(name, value, "a number between -1e100 and 1e100", lambda x: -HUGE <= x <= HUGE)
 
 
 def _rates(kernel: NoiseKernel, d: int, r: Array) -> tuple[Array, Array]:
@@ -118,7 +112,7 @@ def lyapunov(kernel: NoiseKernel, dimension: int, value: float = 0.0) -> float:
     """
     kernel, d = _setting(kernel, dimension)
     noise = ((d - 3) * kernel.slope - (d - 1) * kernel.at_one) / 2
-    return float(noise - _value(value))
+    return float(noise - _moderate("value", value))
 
 
 @quiet
@@ -221,19 +215,10 @@ def pair_drift(
         (0.0, 2.0)
     """
     kernel, d = _setting(kernel, dimension)
-    theta = finite_array("angles", angles, "...")
-    if theta.min() <= 0 or theta.max() >= np.pi:
-        worst = theta.min() if theta.min() <= 0 else theta.max()
-        raise ValueError(f"angles: must lie between 0 and pi, ends excluded; got {worst}.")
-    v, beta = _value(value), _temperature(inverse_temperature)
-    return PairMotion(*_motion(kernel, d, theta, v, beta))
-
-
-def _temperature(value: Any) -> float:
-    found: float = number(
-        "inverse_temperature", value, "a finite number of at least 0", lambda x: 0 <= x < np.inf
-    )
-    return found
+    between = "between 0 and pi, ends excluded"
+    theta = entries("angles", angles, "...", between, lambda x: (x > 0) & (x < np.pi))
+    beta = non_negative_number("inverse_temperature", inverse_temperature)
+    return PairMotion(*_motion(kernel, d, theta, _moderate("value", value), beta))
 
 
 def _motion(
@@ -275,8 +260,7 @@ def _primitive(values: Array, step: float) -> Array:
 def _along(s: Array, values: Array, at: Array) -> Array:
     """Return a function of s, which is linear before the first node."""
     inside = CubicSpline(s, values)
-    found: Array = inside(np.maximum(at, s[0])) + inside(s[0], 1) * np.minimum(at - s[0], 0.0)
-    return found
+    return inside(np.maximum(at, s[0])) + inside(s[0], 1) * np.minimum(at - s[0], 0.0)
 
 
 @quiet
@@ -332,8 +316,7 @@ def pair_density(
         mass += np.exp(logs[end] - top) * (kernel.at_one + kernel.slope) / (2 * rate)
     theta = np.asarray(angles, dtype=float)
     at = _along(s, primitive, np.log(np.tan(theta / 2)))
-    found: Array = np.exp(at - top) / motion.variance / mass
-    return found
+    return np.exp(at - top) / motion.variance / mass
 
 
 @quiet
@@ -460,10 +443,7 @@ def mean_energy(
     """
     kernel, d = _setting(kernel, dimension)
     t, p = increasing_times("times", times), positive_number("order", order)
-    r0 = finite_array("start", start, "...")
-    if r0.min() <= 0 or r0.max() > 2:
-        worst = r0.min() if r0.min() <= 0 else r0.max()
-        raise ValueError(f"start: must be above 0 and at most 2; got {worst}.")
+    r0 = entries("start", start, "...", "above 0 and at most 2", lambda r: (r > 0) & (r <= 2))
     y = _log_gaps(kernel, d, p, float(np.log(r0.min())), float(t[-1]))
     drift, variance = _rates(kernel, d, np.exp(np.maximum(y, DEEPEST)))
     speed = float(np.abs([drift, variance]).max())

@@ -19,9 +19,9 @@ from transpde.checks import (
     positive_integer,
     positive_number,
 )
-from transpde.fields import out_of_range, quiet, silent
+from transpde.fields import held, quiet, silent
 from transpde.measures import Particles
-from transpde.spaces import EUCLIDEAN
+from transpde.measures.base import in_open_space
 from transpde.theory.compact import lipschitz_bounds, support_radius
 
 __all__ = ["picard_bound", "picard_iterates", "steepest_pair"]
@@ -65,17 +65,13 @@ def picard_iterates(
         >>> theory.picard_iterates(tp.Particles([[1.0]]), one, 1.0, steps=1, count=2)[:, -1, 0, 0]
         array([1. , 2. , 2.5])
     """
-    if of_kind("measure", measure, Particles).space != EUCLIDEAN:
-        raise ValueError(
-            f"measure: must be tokens in Euclidean space; got tokens in {measure.space!r}."
-        )
+    in_open_space("measure", of_kind("measure", measure, Particles))
     of_kind("attention", attention, Attention).check(measure)
     steps, count = positive_integer("steps", steps), positive_integer("count", count)
     h = positive_number("time", time) / steps
 
     def moved(x: Array) -> Particles:
-        if not np.isfinite(x).all():
-            raise out_of_range("measure: a token of an iterate")
+        held(x, "measure: a token of an iterate")
         return Particles(x, measure.weights, measure.positions)
 
     curves = [np.repeat(measure.points[None], steps + 1, axis=0)]

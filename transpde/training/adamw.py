@@ -14,16 +14,17 @@ import numpy as np
 from transpde.checks import (
     Array,
     Unchanging,
-    brief,
     finite_array,
     flag,
     frozen,
-    number,
+    non_negative_number,
     of_kind,
+    outlined,
     positive_integer,
     positive_number,
+    same_shape,
 )
-from transpde.fields import out_of_range, silent
+from transpde.fields import held, out_of_range, silent
 from transpde.measures import Particles
 from transpde.training.arrays import Heads
 
@@ -79,9 +80,7 @@ class AdamW(Unchanging):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", positive_number("rate", self.rate))
-        allowed = "a finite number of at least 0"
-        decay = number("decay", self.decay, allowed, lambda x: 0 <= x < np.inf)
-        object.__setattr__(self, "decay", decay)
+        object.__setattr__(self, "decay", non_negative_number("decay", self.decay))
         object.__setattr__(self, "epsilon", positive_number("epsilon", self.epsilon))
         object.__setattr__(self, "block", flag("block", self.block))
         betas = finite_array("betas", self.betas, "two")
@@ -106,10 +105,7 @@ class AdamW(Unchanging):
         """
         theta = finite_array("parameters", parameters, "... rows columns")
         g = finite_array("gradient", gradient, "... rows columns")
-        if g.shape != theta.shape:
-            raise ValueError(
-                f"gradient: must have the shape of the parameters, {theta.shape}; got {g.shape}."
-            )
+        same_shape("gradient", g.shape, "the parameters", theta.shape)
         if moments is not None:
             of_kind("moments", moments, Moments, "what a step has returned, or None")
             needed = g.shape, (*g.shape[:-2], 1, 1) if self.block else g.shape
@@ -119,9 +115,7 @@ class AdamW(Unchanging):
                     f"arrays {moments.first.shape} and {moments.root.shape}. Begin with None."
                 )
         moved, kept = self.moved(theta, g, moments)
-        if not np.isfinite(moved).all():
-            raise out_of_range("step: a parameter")
-        return moved, kept
+        return held(moved, "step: a parameter"), kept
 
     def moved(self, theta: Array, g: Array, moments: Moments | None) -> tuple[Array, Moments]:
         """Return what `step` returns, without a check."""
@@ -144,6 +138,7 @@ class AdamW(Unchanging):
         )
 
 
+@outlined
 class Training(NamedTuple):
     """A training: losses before each step and after the last, the heads, and why it ended.
 
@@ -153,10 +148,6 @@ class Training(NamedTuple):
     losses: Array
     heads: Heads
     stop: str
-
-    def __repr__(self) -> str:
-        """Return the number of losses, the network and the reason."""
-        return brief(self, self._asdict())
 
 
 @silent
@@ -206,8 +197,7 @@ def train(
     of_kind("rule", rule, AdamW)
     x, masses, shape = heads._tokens(measure)
     goal = finite_array("target", target, "... n d")
-    if goal.shape != shape:
-        raise ValueError(f"target: must have the shape of the tokens, {shape}; got {goal.shape}.")
+    same_shape("target", goal.shape, "the tokens", shape)
     count = positive_integer("steps", steps)
     scale = heads.depth * heads.heads if flag("scaled", scaled) else 1
     weights = np.broadcast_to(measure.weights, shape[:-1]).reshape(x.shape[:-1]) / len(x)

@@ -14,35 +14,32 @@ import numpy as np
 from transpde.checks import (
     Array,
     Unchanging,
-    brief,
     finite_array,
-    finite_cases,
     frozen,
     generator,
+    index_below,
     number,
-    of_kind,
+    outlined,
     positive_integer,
     positive_number,
+    same_shape,
     same_size,
+    square_matrix,
 )
-from transpde.fields import out_of_range, silent
-from transpde.gradients import cotangent_at
+from transpde.fields import held, silent
+from transpde.gradients import check_tokens, cotangent_at
 from transpde.measures import Particles
-from transpde.spaces import EUCLIDEAN
 
 __all__ = ["Gradient", "Heads"]
 
 
+@outlined
 class Gradient(NamedTuple):
     """Gradients by the tokens and by the scores and values of heads, each of its shape."""
 
     points: Array
     score: Array
     value: Array
-
-    def __repr__(self) -> str:
-        """Return the shapes."""
-        return brief(self, self._asdict())
 
 
 class Layer(NamedTuple):
@@ -86,11 +83,9 @@ class Heads(Unchanging):
     value: Array
 
     def __post_init__(self) -> None:
-        A = finite_array("score", self.score, "L H d d")
+        A = square_matrix("score", self.score, "L H d d")
         V = finite_array("value", self.value, "L H d d")
-        same_size("score", A.shape[-2], "its columns", A.shape[-1], "number of rows")
-        if A.shape != V.shape:
-            raise ValueError(f"value: must have the shape of score, {A.shape}; got {V.shape}.")
+        same_shape("value", V.shape, "score", A.shape)
         object.__setattr__(self, "score", A)
         object.__setattr__(self, "value", V)
 
@@ -157,8 +152,7 @@ class Heads(Unchanging):
         states = [x]
         for layer in self.forward(x, masses):
             states.append(states[-1] + self._velocities(layer, len(states) - 1) / self.depth)
-        if not np.isfinite(states[-1]).all():
-            raise out_of_range("run: a token")
+        held(states[-1], "run: a token")
         return np.array(states).reshape(-1, *shape)
 
     @silent
@@ -177,9 +171,7 @@ class Heads(Unchanging):
         x, masses, shape = self._tokens(measure)
         r = self._which(layer)
         found = self._velocities(attended(self.score[r], x, masses), r)
-        if not np.isfinite(found).all():
-            raise out_of_range("velocity: one")
-        return found.reshape(shape)
+        return held(found, "velocity: one").reshape(shape)
 
     @silent
     def pullback(self, measure: Particles, cotangent: Any, layer: int = 0) -> Gradient:
@@ -259,11 +251,8 @@ class Heads(Unchanging):
 
     def _tokens(self, measure: Any) -> tuple[Array, Array | None, tuple[int, ...]]:
         """Return tokens (B, n, d), their log weights unless all are equal, and their shape."""
-        of_kind("measure", measure, Particles)
-        finite_cases("measure", measure)
+        check_tokens(measure)
         same_size("measure", measure.dimension, "the heads", self.dimension, "dimension")
-        if measure.space != EUCLIDEAN:
-            raise ValueError(f"measure: must be tokens in Euclidean space; got {measure.space!r}.")
         x, w = measure.points, measure.weights
         masses = None if (w == w.flat[0]).all() else measure.log_weights
         n, d = x.shape[-2:]
@@ -272,8 +261,7 @@ class Heads(Unchanging):
         return x.reshape(-1, n, d), masses, x.shape
 
     def _which(self, layer: Any) -> int:
-        wanted = f"a layer, from 0 to {self.depth - 1}"
-        return number("layer", layer, wanted, lambda x: 0 <= x < self.depth, whole=True)
+        return index_below("layer", layer, self.depth)
 
 
 def attended(score: Array, x: Array, masses: Array | None) -> Layer:
@@ -308,6 +296,4 @@ def pulled(layer: Layer, score: Array, value: Array, O: Array) -> tuple[Array, A
 
 
 def _held(found: Gradient) -> Gradient:
-    if not all(np.isfinite(one).all() for one in found):
-        raise out_of_range("a gradient")
-    return found
+    return Gradient(*(held(one, "a gradient") for one in found))

@@ -17,7 +17,7 @@ from transpde.checks import (
     same_size,
     single_case,
 )
-from transpde.fields import out_of_range, silent
+from transpde.fields import held, silent
 from transpde.measures import Particles
 
 __all__ = ["run_deck", "two_clusters"]
@@ -67,22 +67,23 @@ def run_deck(
     sizes = (("depth", depth), ("heads", heads), ("networks", networks))
     L, H, R = (positive_integer(name, size) for name, size in sizes)
     rng = generator("seed", seed)
-    shape = (R, *measure.points.shape)
-    x = Particles.trusted(
-        np.broadcast_to(measure.points, shape).copy(),
-        np.broadcast_to(measure.weights, shape[:-1]),
-        None if measure.positions is None else np.broadcast_to(measure.positions, shape[:-1]),
-        measure.space,
-    )
+    x = copies(measure, R)
     for _ in range(L):
         shares = rng.multinomial(H, np.full(len(deck), 1 / len(deck)), size=R) / (L * H)
         change: Any = 0.0
         for k, head in enumerate(deck):
             change = change + shares[:, k, None, None] * x.velocities(head(x))
         x = x.at(x.space.retract(x.points + change))
-    if not np.isfinite(x.points).all():
-        raise out_of_range("run_deck: a token")
-    return x.points
+    return held(x.points, "run_deck: a token")
+
+
+def copies(measure: Particles, count: int) -> Particles:
+    """Return a stack of so many copies of a sequence."""
+    points = np.broadcast_to(measure.points, (count, *measure.points.shape)).copy()
+    weights, positions = np.broadcast_to(measure.weights, points.shape[:-1]), measure.positions
+    if positions is not None:
+        positions = np.broadcast_to(positions, points.shape[:-1])
+    return Particles.trusted(points, weights, positions, measure.space)
 
 
 def check_deck(task: str, deck: Any, measure: Any, card: str) -> None:
@@ -123,9 +124,7 @@ def two_clusters(
         >>> round(float(((measure.points - target) ** 2).sum(axis=-1).mean() / 2), 5)
         0.0761
     """
-    B, n = positive_integer("sequences", sequences), positive_integer("tokens", tokens)
-    if n < 2:
-        raise ValueError(f"tokens: must be an integer of at least 2; got {n}.")
+    B, n = positive_integer("sequences", sequences), positive_integer("tokens", tokens, 2)
     rng, deviation = generator("seed", seed), positive_number("noise", noise)
     x, target = np.empty((2, B, n, 2))
     for b in range(B):

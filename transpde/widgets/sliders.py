@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
-from transpde.checks import positive_number, refuse_masked
+from transpde.checks import of_kind, positive_number, refuse_masked
 from transpde.widgets.labels import text
 
 __all__ = ["Layout", "Slider", "laid_out"]
@@ -139,8 +139,7 @@ def _check_sliders(sliders: Mapping[str, Any]) -> None:
             "sliders: an explorer needs at least one; give name=Slider(values, label)."
         )
     for name, slider in sliders.items():
-        if not isinstance(slider, Slider):
-            raise TypeError(f"{name}: must be a Slider; got {type(slider).__name__}.")
+        of_kind(name, slider, Slider, "a Slider")
     count = math.prod(len(slider.values) for slider in sliders.values())
     if count > MAX_FRAMES:
         raise ValueError(
