@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from scipy.special import gammaln
 
@@ -35,6 +34,7 @@ from transpde.checks import (
 from transpde.fields import quiet
 from transpde.flow import flow
 from transpde.measures import Gaussian, Particles
+from transpde.theory.following import followed
 from transpde.theory.head_sums import head_sum, one_case
 from transpde.theory.mean_field import twin_bound
 from transpde.theory.real import tilted_mean_covariance
@@ -388,7 +388,7 @@ def _terms(a: float, T: float, z: float, degree: int) -> Array:
         return (rho * q + np.diag(np.sqrt(sigma) * powers) + response).ravel()
 
     start = np.zeros((degree + 1) ** 2)
-    q = solve_ivp(slope, (0, T), start, method="DOP853", rtol=1e-11, atol=1e-14).y[:, -1]
+    q = followed("context", slope, (0, T), start, rtol=1e-11, atol=1e-14).y[:, -1]
     monomials = np.array([z**m for m in k]) * np.exp(-logs)
     return (k + 1) * (monomials @ q.reshape(degree + 1, degree + 1)) ** 2
 

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
 from transpde.attention import Attention
 from transpde.checks import Array, frozen, listing, non_negative_number, outlined, positive_integer
 from transpde.fields import held, quiet, silent
 from transpde.gradients import pullback
 from transpde.measures import Particles
+from transpde.theory.following import followed
 from transpde.training.decks import check_deck, copies
 
 __all__ = ["DepthFluctuation", "depth_fluctuation", "forward_bound"]
@@ -77,15 +77,10 @@ def depth_fluctuation(
     size = measure.points.size
     start = np.concatenate([measure.pack(), np.zeros(size**2)])
     if depth is None:
-        run = solve_ivp(
-            lambda t, y: _rates(deck, measure, y), (0.0, 1.0), start, "DOP853",
-            rtol=1e-11, atol=1e-13,
+        run = followed(
+            "depth_fluctuation", lambda t, y: _rates(deck, measure, y), (0.0, 1.0), start,
+            "Give a depth, or smaller values.", rtol=1e-11, atol=1e-13,
         )  # fmt: skip
-        if not run.success:
-            raise OverflowError(
-                "depth_fluctuation: the flow of the mean field could not be followed to time "
-                f"one, only to {run.t[-1]:.4g}. Give a depth, or smaller values."
-            )
         end = run.y[:, -1]
     else:
         end, L = start, positive_integer("depth", depth)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike
-from scipy.integrate import solve_ivp
 from scipy.special import log_ndtr, ndtri_exp
 
 from transpde.attention import Softmax
@@ -31,6 +30,7 @@ from transpde.fields import in_floats, quiet
 from transpde.kernels.fast import CHECKS, SEED
 from transpde.kernels.nodes import from_values, places_of
 from transpde.measures import Particles
+from transpde.theory.following import followed
 
 __all__ = ["cut_tilt", "departure_tilt", "line_flow", "line_velocity", "tilted_means"]
 
@@ -254,9 +254,9 @@ def line_flow(points: ArrayLike, times: ArrayLike) -> Array:
     """
     t = increasing_times("times", times)
     start = finite_array("points", points, "n")
-    path = solve_ivp(
-        lambda _, x: line_velocity(x, tol=1e-6),
-        (0.0, t[-1]), start, t_eval=t, rtol=1e-4, atol=1e-4,
+    path = followed(
+        "line_flow", lambda _, x: line_velocity(x, tol=1e-6), (0.0, t[-1]), start,
+        method="RK45", t_eval=t, rtol=1e-4, atol=1e-4,
     )  # fmt: skip
     return np.asarray(path.y.T)
 

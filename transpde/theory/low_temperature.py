@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.integrate import solve_ivp
 from scipy.linalg import expm, schur, solve_sylvester
 from scipy.optimize import brentq
 
@@ -30,6 +29,7 @@ from transpde.checks import (
 from transpde.fields import quiet
 from transpde.measures.axial import sphere_dimension
 from transpde.spaces import Sphere
+from transpde.theory.following import followed
 from transpde.theory.one_cluster import bessel_quotients, mode_rates
 
 __all__ = [
@@ -407,8 +407,10 @@ def _clock(A: Array, M: Array, x: Array, last: float) -> Any:
     def speed(_: float, s: Array) -> Array:
         return np.asarray(1 / np.linalg.norm(_there(M, s, x) @ A.T, axis=1))
 
-    path = solve_ivp(speed, (0.0, max(last, 1e-300)), np.zeros(len(x)), method="DOP853",
-                     rtol=1e-12, atol=1e-13, dense_output=True)  # fmt: skip
+    path = followed(
+        "the clock of tokens", speed, (0.0, max(last, 1e-300)), np.zeros(len(x)),
+        rtol=1e-12, atol=1e-13, dense_output=True,
+    )  # fmt: skip
     return lambda t: path.sol(t).T
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import ArrayLike
-from scipy.integrate import solve_ivp
 from scipy.optimize import minimize_scalar
 
 from transpde.attention import L2, Attention, Masked, Sigmoid, Sinkhorn, Softmax
@@ -23,6 +22,7 @@ from transpde.checks import (
 )
 from transpde.fields import quiet
 from transpde.theory.compact import LipschitzBounds, lipschitz_bounds, support_radius, unmasked
+from transpde.theory.following import followed
 from transpde.theory.head_sums import head_sum, spectral_norm
 
 Rates = tuple[Callable[[float], float], Callable[[float], float]]
@@ -136,7 +136,7 @@ def _log_integral(rates: Rates, attention: Any, R: float, t: float) -> float:
         return s * rate(radius) + source(radius) * np.exp(-z) - 1
 
     start, span = [np.log(source(R))], (np.log(first), np.log(t))
-    found = solve_ivp(slope, span, start, method="DOP853", rtol=1e-10, atol=1e-10)
+    found = followed("masked_bounds", slope, span, start, rtol=1e-10, atol=1e-10)
     return float(found.y[0, -1] + np.log(t))
 
 
@@ -255,17 +255,25 @@ def masked_limit(attention: Masked, start: Limit, time: float, *, tol: float = 1
     function("start", start)
     counts: Any = NODES
     while all(np.array(counts) <= MOST):
-        table = _limit_table(head, start, t, tol / 10, counts)
-        ends = np.abs(table[-TAIL:]).max(), np.abs(table[:, -TAIL:]).max()
-        rough = [end > tol / 10 * np.abs(table).max() for end in ends]
+        try:
+            table = _limit_table(head, start, t, tol / 10, counts)
+            ends = np.abs(table[-TAIL:]).max(), np.abs(table[:, -TAIL:]).max()
+            rough = [end > tol / 10 * np.abs(table).max() for end in ends]
+        except _TooFewNodesError:
+            rough = [True, True]
         if not any(rough):
             return lambda s, u: legendre.legval2d(
                 2 * np.asarray(s) - 1, 2 * np.asarray(u) - 1, table
             )
         counts = tuple(c * 3 // 2 if more else c for c, more in zip(counts, rough, strict=True))
     raise ValueError(
-        f"start: must be smooth enough for {MOST} nodes; make it smoother or tol larger."
+        f"start: must be smooth enough for {MOST} nodes; make it smoother, time shorter or tol "
+        "larger."
     )
+
+
+class _TooFewNodesError(Exception):
+    """The interpolated weights that a position sees have a sum that is not positive."""
 
 
 def _limit_table(head: Softmax, start: Limit, t: float, tol: float, counts: Any) -> Array:
@@ -280,14 +288,17 @@ def _limit_table(head: Softmax, start: Limit, t: float, tol: float, counts: Any)
         scores = a * np.multiply.outer(x, x)
         weights = np.exp(scores - scores.max(axis=1, keepdims=True)).reshape(m, r, -1)
         weights *= mass[:, None]
-        return np.asarray(v * (weights @ x / weights.sum(axis=-1)).ravel())
+        total = weights.sum(axis=-1)
+        if (total <= 0).any():
+            raise _TooFewNodesError
+        return np.asarray(v * (weights @ x / total).ravel())
 
     s, u = np.meshgrid((1 + z) / 2, (1 + y) / 2, indexing="ij")
     found = finite_array("start(positions, ranks)", start(s, u), "...")
     if found.shape not in ((), s.shape):
         raise ValueError(f"start: must give arrays of shape {s.shape} here; got {found.shape}.")
     first = np.broadcast_to(found, s.shape).ravel()
-    end = solve_ivp(velocity, (0.0, t), first, method="DOP853", rtol=tol, atol=tol).y[:, -1]
+    end = followed("masked_limit", velocity, (0.0, t), first, rtol=tol, atol=tol).y[:, -1]
     ranks = np.linalg.inv(legendre.legvander(y, r - 1))
     return np.asarray(values @ end.reshape(m, r) @ ranks.T)
 

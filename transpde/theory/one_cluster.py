@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.integrate import solve_ivp
 from scipy.special import gammaln, ive
 
 from transpde.attention.densities import log_average
@@ -30,6 +29,7 @@ from transpde.checks import (
 from transpde.fields import out_of_range, quiet, silent
 from transpde.measures import Axial
 from transpde.measures.axial import order_of, sphere_dimension
+from transpde.theory.following import followed
 
 __all__ = [
     "arc_rate",
@@ -297,8 +297,10 @@ def _solved(rate: Any, start: float, times: Array) -> Array:
     ordered, back = np.unique(times, return_inverse=True)
     if ordered[-1] == 0:
         return np.full(times.shape, start)
-    path = solve_ivp(lambda _, y: np.atleast_1d(rate(y[0])), (0.0, ordered[-1]), [start],
-                     t_eval=ordered, **TOLERANCES)  # fmt: skip
+    path = followed(
+        "times", lambda _, y: np.atleast_1d(rate(y[0])), (0.0, ordered[-1]), [start],
+        t_eval=ordered, **TOLERANCES,
+    )  # fmt: skip
     return np.asarray(path.y[0][back].reshape(times.shape))
 
 
