@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
-from transpde.attention.base import Attention
+from transpde.attention.base import Attention, match_stack
 from transpde.attention.densities import AxialField, CircleField, angles_for, isotropic
 from transpde.attention.planar import orthogonal
 from transpde.checks import Array, finite_array, points_of, same_size
@@ -136,15 +136,7 @@ class Head(Attention):
     def matches(self, stack: tuple[int, ...]) -> None:
         """Raise `ValueError` unless the leading axes of the parameters fit those of a stack."""
         for name in ("query", "key", "value"):
-            axes = getattr(self, name).shape[:-2]
-            fits = len(axes) == len(stack) and all(
-                a in (1, b) for a, b in zip(axes, stack, strict=True)
-            )
-            if axes and not fits:
-                raise ValueError(
-                    f"{name}: its leading axes must match those of the measure, {stack}; "
-                    f"got {axes}."
-                )
+            match_stack(name, getattr(self, name).shape[:-2], stack)
 
     def select(self, stack: tuple[int, ...], index: Array) -> Self:
         """Return the head of the chosen cases of a stack; itself if all cases share it."""
