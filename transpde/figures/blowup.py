@@ -175,12 +175,12 @@ def _of_l2(recipe: recipes.Recipe, attention: tp.L2, paths: Paths) -> dict[str, 
     direction = np.degrees(np.arctan2(top[1], top[0])) % 180
     other = recipes.l2(recipe, consistent=True)
     early, changed = (
-        planar_paths(one, recipe.starts, np.array([0.0, 8.0, 40.0]), physical=True)
-        for one in (attention, other)
+        tp.flow(recipe.gaussians, one, [0.0, 8.0, 40.0]) for one in (attention, other)
     )
     S, T = early.covariances[1], changed.covariances[1]
     change = np.linalg.norm(T - S, axis=(1, 2)) / np.linalg.norm(S, axis=(1, 2))
-    low, middle, high = np.percentile(early.angles, [5, 50, 95])
+    angles = axis_angles(symmetric_coordinates(early.directions[-1]))
+    low, middle, high = np.percentile(angles, [5, 50, 95])
     return {
         "limit_direction": direction,
         "rate": 2 * rates.real.max(),
