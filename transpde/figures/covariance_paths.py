@@ -169,7 +169,7 @@ def planar_paths(
     return Paths(
         points=np.stack([S[0] - S[2], 2 * S[1]], axis=-1) / size[..., None],
         log_sizes=np.log(size),
-        log_dets=s.sum(axis=-1) + 2 * np.log(np.abs(_area(X))),
+        log_dets=s.sum(axis=-1) + 2 * np.linalg.slogdet(X)[1],
         times=np.expm1(at.mean[..., 0]),
         growth=(rates[0] + rates[2]) / size[-1],
     )
@@ -199,8 +199,8 @@ class OnClock(tp.Attention):
         """Return the velocities of the means (n, 2) and the linear parts (2, 2, n)."""
         B, slow = self.linear(*_entries(X, s)), np.exp(-m[:, 0])
         pace = np.sqrt(np.add.reduce(B * B, axis=0)) + slow
-        drift = np.zeros_like(m)
-        np.divide(slow, pace, out=drift[:, 0])
+        drift = np.zeros(m.shape)
+        drift[:, 0] = slow / pace
         return drift, (B / pace).reshape(2, 2, -1)
 
     def field(self, measure: Any, how: Any) -> tp.AffineField:
@@ -232,18 +232,15 @@ class OnClock(tp.Attention):
 
 def _entries(X: Array, s: Array) -> tuple[Array, Array]:
     """Return the entries 11, 12, 22 (3, ...) and the determinants of covariances of factors."""
-    (a, b), (c, d) = np.moveaxis(X, (-2, -1), (0, 1))
-    first, second = np.moveaxis(np.exp(s), -1, 0)
-    S = np.empty((3, *a.shape))
+    a, b, c, d = X[..., 0, 0], X[..., 0, 1], X[..., 1, 0], X[..., 1, 1]
+    squares = np.exp(s)
+    first, second, S = squares[..., 0], squares[..., 1], np.empty((3, *a.shape))
     left, right = first * a, second * b
     np.add(left * a, right * b, out=S[0])
     np.add(left * c, right * d, out=S[1])
     np.add(first * c * c, second * d * d, out=S[2])
-    return S, first * second * _area(X) ** 2
-
-
-def _area(X: Array) -> Array:
-    return np.asarray(X[..., 0, 0] * X[..., 1, 1] - X[..., 0, 1] * X[..., 1, 0])
+    area = a * d - b * c
+    return S, first * second * area * area
 
 
 def _rates(B: Array, S: Array) -> Array:

@@ -163,6 +163,7 @@ class Integration(Run):
         if self.stiff[rows[0]]:
             step = Implicit(derivative, z, slope, h, equation.jacobian(z, slope, cases))
         else:
+            z = cases.measure.arranged(z)
             step = Explicit(derivative, z, slope, h)
         error = step.error(self._scale(cases, z, step.new))
         usable = np.isfinite(error) & np.isfinite(step.slope).all(axis=1)
