@@ -44,7 +44,7 @@ from transpde.checks import (
 from transpde.disc import axis_angles, unit_trace_matrices
 from transpde.measures import Gaussian
 
-__all__ = ["RTOL", "OnClock", "Paths", "by_arc_length", "clock_ticks", "planar_paths", "velocity"]
+__all__ = ["RTOL", "Paths", "by_arc_length", "clock_ticks", "planar_paths", "velocity"]
 
 RTOL = 1e-10
 
@@ -130,9 +130,7 @@ def by_arc_length(curves: Array, count: int) -> Array:
     return chosen
 
 
-def planar_paths(
-    attention: Any, starts: Array, places: Array, *, rtol: float = RTOL, method: str = "auto"
-) -> Paths:
+def planar_paths(attention: Any, starts: Array, places: Array, *, rtol: float = RTOL) -> Paths:
     """Return the flow of covariances (n, 2, 2) of positive determinant at places of their clock.
 
     Args:
@@ -140,7 +138,6 @@ def planar_paths(
         starts: covariances, shape (n, 2, 2).
         places: of the clock, increasing from 0, shape (T,).
         rtol: tolerance of each coordinate, relative and absolute.
-        method: of `transpde.flow`.
 
     Raises:
         TypeError: another attention.
@@ -159,7 +156,7 @@ def planar_paths(
     same_size("starts", starts.shape[-1], "the plane", 2, "dimension")
     places, rtol = increasing_times("places", places), positive_number("rtol", rtol)
     gaussians = Gaussian.from_covariance(np.zeros(2), starts)
-    path = tp.flow(gaussians, paced, places, method=method, rtol=rtol, atol=rtol)
+    path = tp.flow(gaussians, paced, places, rtol=rtol, atol=rtol)
     if not (path.stop == "time").all():
         raise RuntimeError("planar_paths: a case does not reach the last place.")
     at = path[:]
