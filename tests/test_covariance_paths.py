@@ -231,3 +231,8 @@ def test_sinkhorn_of_another_epsilon_is_refused():
     r = recipes.zero()
     with pytest.raises(ValueError, match="epsilon = 1; got 2"):
         planar_paths(tp.Sinkhorn(r.query, r.key, r.value, 2.0), r.starts, np.array([0.0, 1.0]))
+
+
+def test_starts_of_rank_one_are_refused():
+    with pytest.raises(ValueError, match="starts: must have a positive determinant"):
+        planar_paths(recipes.softmax(recipes.zero()), np.diag([1.0, 0.0])[None], [0.0, 1.0])

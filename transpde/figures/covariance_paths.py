@@ -141,7 +141,8 @@ def planar_paths(attention: Any, starts: Array, places: Array, *, rtol: float = 
 
     Raises:
         TypeError: another attention.
-        ValueError: starts that are no covariances of the plane, places that do not increase.
+        ValueError: starts that are no covariances of the plane or all of rank one, places that do
+            not increase.
         RuntimeError: a case does not reach the last place.
 
     Example:
@@ -156,11 +157,14 @@ def planar_paths(attention: Any, starts: Array, places: Array, *, rtol: float = 
     same_size("starts", starts.shape[-1], "the plane", 2, "dimension")
     places, rtol = increasing_times("places", places), positive_number("rtol", rtol)
     gaussians = Gaussian.from_covariance(np.zeros(2), starts)
+    if gaussians.factor.shape[-1] < 2:
+        raise ValueError("starts: must have a positive determinant; got matrices of rank one.")
     path = tp.flow(gaussians, paced, places, rtol=rtol, atol=rtol)
     if not (path.stop == "time").all():
         raise RuntimeError("planar_paths: a case does not reach the last place.")
     at = path[:]
     X, s, (S, det) = at.factor, at.log_scales, _entries(at.factor, at.log_scales)
+    S[:, 0] = starts[:, [0, 0, 1], [0, 1, 1]].T  # to the last digit, which a factor has not
     size, last = S[0] + S[2], S[:, -1]
     rates = _rates(paced.linear(last, det[-1]), last)
     return Paths(
