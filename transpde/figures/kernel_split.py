@@ -10,7 +10,7 @@ the limit for V = I, already fills ker Q: the limit has rank d - rank Q. Source:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,16 +36,6 @@ class KernelSplit:
     free: Array
     seen: Array
     basis: Array
-
-    def __getitem__(self, cases: Any) -> KernelSplit:
-        """Return the chosen cases."""
-        count = len(self.seen)
-        chosen = self.attention.select((count,), np.arange(count)[cases])
-        return KernelSplit(chosen, self.free[cases], self.seen[cases], self.basis[cases])
-
-    def moved(self, seen: Array) -> KernelSplit:
-        """Return the problem with other columns Z."""
-        return replace(self, seen=seen)
 
     def flow(self, times: Array, rtol: float) -> Array:
         """Return Z, up to a turn of its columns, at times (T,) from that of `seen`, (T, B, d, m).
