@@ -75,7 +75,7 @@ def exact_one_query(q, V, S, tau):
 
 
 def test_one_query_has_an_exact_solution_for_every_value():
-    Q, V, X, problem = random_split(7, 4, 1)
+    Q, V, X, _ = random_split(7, 4, 1)
     for case in range(3):
         q = Q[case, 0] / 4**0.25
         for tau in (0.2,):
