@@ -277,7 +277,7 @@ def _motion_of_pair(Y: Array, s: Array, BY: Array) -> tuple[Array, Array]:
     b = (own - gram[..., None] * M) / squares
     turning = BY - M[..., None, :] * Y[..., ::-1]
     turning -= b[..., None, :] * Y
-    if np.maximum.reduce(apart, axis=None) > -100 - UNSEEN:
+    if not np.maximum.reduce(apart, axis=None) <= -100 - UNSEEN:
         turning *= _awake(s)[..., None, :]
     b *= 2
     return turning, b
