@@ -170,7 +170,7 @@ def planar_paths(attention: Any, starts: Array, places: Array, *, rtol: float = 
     return Paths(
         points=np.stack([S[0] - S[2], 2 * S[1]], axis=-1) / size[..., None],
         log_sizes=np.log(size),
-        log_dets=s.sum(axis=-1) + 2 * np.linalg.slogdet(X)[1],
+        log_dets=s.sum(axis=-1) + 2 * np.log(np.abs(_area(X))),
         times=np.expm1(at.mean[..., 0]),
         growth=(rates[0] + rates[2]) / size[-1],
     )
@@ -240,8 +240,11 @@ def _entries(X: Array, s: Array) -> tuple[Array, Array]:
     np.add(left * a, right * b, out=S[0])
     np.add(left * c, right * d, out=S[1])
     np.add(first * c * c, second * d * d, out=S[2])
-    area = a * d - b * c
-    return S, first * second * area * area
+    return S, first * second * _area(X) ** 2
+
+
+def _area(X: Array) -> Array:
+    return np.asarray(X[..., 0, 0] * X[..., 1, 1] - X[..., 0, 1] * X[..., 1, 0])
 
 
 def _rates(B: Array, S: Array) -> Array:

@@ -151,11 +151,9 @@ def decide(problem: KernelSplit, rtol: float = RTOL) -> Outcome:
 
 def data(name: str) -> FigureData:
     """Decide the ranks of all limits of a figure."""
-    outcomes, problems = [], []
-    for value in VALUES:
-        for d in DIMENSIONS:
-            problems.append(kernel_split(KINDS[name], *script_pairs(name, value, d)))
-            outcomes.append(decide(problems[-1]))
+    pairs = [script_pairs(name, value, d) for value in VALUES for d in DIMENSIONS]
+    problems = [kernel_split(KINDS[name], *pair) for pair in pairs]
+    outcomes = _outcomes(KINDS[name], pairs)
     ranks = np.array([outcome.ranks for outcome in outcomes]).reshape(2, 3, RUNS)
     logs = np.full((6, RUNS, max(DIMENSIONS)), np.nan)
     for row, outcome in zip(logs, outcomes, strict=True):
@@ -173,6 +171,19 @@ def data(name: str) -> FigureData:
         scheme={"method": "DOP853, or Rodas5P, on the columns that Q sees", "rtol": RTOL},
         horizon="1e6; 1e8 while undecided",
     )
+
+
+def _outcomes(kind: str, pairs: list[tuple[Array, Array, Array]]) -> list[Outcome]:
+    """Return what becomes of each stack: those of both values of a dimension flow together."""
+    found = []
+    for first, second in zip(pairs[:3], pairs[3:], strict=True):
+        Q, V, X = map(np.concatenate, zip(first, second, strict=True))
+        found.append(decide(kernel_split(kind, Q, V, X)))
+    return [
+        Outcome(**{name: array[half] for name, array in vars(outcome).items()})
+        for half in (slice(RUNS), slice(RUNS, None))
+        for outcome in found
+    ]
 
 
 def _script_counts(name: str) -> Array:
