@@ -236,3 +236,20 @@ def test_sinkhorn_of_another_epsilon_is_refused():
 def test_starts_of_rank_one_are_refused():
     with pytest.raises(ValueError, match="starts: must have a positive determinant"):
         planar_paths(recipes.softmax(recipes.zero()), np.diag([1.0, 0.0])[None], [0.0, 1.0])
+
+
+def test_the_clock_of_a_figure_needs_no_other():
+    """A flow that is told nothing of it puts its own clock on top, to the same ends."""
+
+    class Untold(OnClock):
+        steady = False
+
+    recipe = recipes.both()
+    starts, places = recipe.gaussians[::80], np.array([0.0, 3.0, 12.0])
+    ends = [
+        tp.flow(starts, kind(recipes.softmax(recipe)), places).final for kind in (OnClock, Untold)
+    ]
+    assert OnClock.steady
+    assert not tp.Softmax.steady
+    np.testing.assert_allclose(ends[0].log_size, ends[1].log_size, atol=1e-7)
+    np.testing.assert_allclose(ends[0].mean, ends[1].mean, atol=1e-7)

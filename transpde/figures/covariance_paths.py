@@ -194,7 +194,7 @@ class OnClock(tp.Attention):
         vars(self)["linear"] = _linear_part(attention)
 
     linear: Linear
-    dimension = 2
+    dimension, steady = 2, True
 
     def _paced(self, m: Array, X: Array, s: Array) -> tuple[Array, Array]:
         """Return the velocities of the means (n, 2) and the linear parts (2, 2, n)."""

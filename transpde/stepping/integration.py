@@ -321,7 +321,7 @@ class Integration(Run):
     def _change_clocks(self, state: State) -> None:
         """Let cases that have run for long, or begin to grow fast, go over to the clock."""
         cases, rows, theta = state.cases, state.cases.rows, state.z[:, -1]
-        if cases.all_clocked:
+        if cases.all_clocked or getattr(cases.attention, "steady", False):
             return
         over = state.growth * cases.unit * theta > FAST
         # Clocks of their own part cases that share times, so a stack in time waits for a growth.
