@@ -175,7 +175,8 @@ class L2(GaussianHead):
         # With N = KY the core is C = 2 (D^-2 + 2 N^T N)^-1. The columns of C N^T solve least
         # squares problems with the rows N and D^-1, which stay in range and apart for any D:
         # unlike N^T N, and unlike the singular values of N D.
-        Y, N = X, product(self.key, X)
+        Y = X if in_axes else planar.apart(X, s)
+        N = product(self.key, Y)
         if planar.within(s, planar.L2_LOG, N):
             CN = planar.l2_weights(N, s)
         else:
@@ -273,10 +274,11 @@ class Sinkhorn(GaussianHead):
         # its singular vectors hold the digits of the small entries of C = DSD.
         # An axis much longer than the others has only its direction in C: bounds on the gaps
         # between lengths keep all products in range.
-        Y, keys, queries = X, product(self.key, X), product(self.query, X)
+        Y = X if in_axes else planar.apart(X, s)
+        keys, queries = product(self.key, Y), product(self.query, Y)
         if planar.within(s, planar.SINKHORN_LOG, keys, queries):
             CN = planar.sinkhorn_weights(keys, queries, s, self.epsilon)
-            TX = product(CN, queries)
+            TX = product(CN, queries if Y is X else product(self.query, X))
             return Y, lambda: product(CN, self.query), TX, lambda: np.zeros(s.shape)
         Y, s = self._axes(X, s, in_axes)
         keys, queries = product(self.key, Y), product(self.query, Y)

@@ -17,10 +17,19 @@ from transpde.checks import Array
 from transpde.measures.axes import at_right_angles
 from transpde.measures.products import product
 
-__all__ = ["L2_LOG", "SINKHORN_LOG", "l2_weights", "orthogonal", "sinkhorn_weights", "within"]
+__all__ = [
+    "L2_LOG",
+    "SINKHORN_LOG",
+    "apart",
+    "l2_weights",
+    "orthogonal",
+    "sinkhorn_weights",
+    "within",
+]
 
 # Log scales, and products of columns with keys and queries, whose powers are floats.
 L2_LOG, SINKHORN_LOG, LARGEST = 250.0, 120.0, 1e10
+LEANING = 1e-4  # the square of the sine of an angle between columns that lean on each other
 
 
 def orthogonal(X: Array, s: Array) -> tuple[Array, Array] | None:
@@ -28,6 +37,23 @@ def orthogonal(X: Array, s: Array) -> tuple[Array, Array] | None:
     if X.shape[-1] != 2 or not _most(s[..., 1] - s[..., 0]) < SINKHORN_LOG:
         return None
     return at_right_angles(X, s), s
+
+
+def apart(X: Array, s: Array) -> Array:
+    """Return columns of the same covariance that do not lean on each other.
+
+    Differences of two nearly parallel ones would drown in rounding what the short direction does.
+    """
+    if X.shape[-1] != 2:
+        return X
+    first, second = X[..., 0], X[..., 1]
+    pairs = (first, first), (second, second), (first, second)
+    a, b, g = (np.add.reduce(u * v, axis=-1) for u, v in pairs)
+    area = a * b
+    if np.logical_and.reduce(area - g * g >= LEANING * area, axis=None):
+        return X
+    turned = orthogonal(X, s)
+    return X if turned is None else turned[0]
 
 
 def within(s: Array, largest: float, *products: Array) -> bool:
