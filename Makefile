@@ -102,7 +102,7 @@ figures: $(INSTALLED) ## recompute every reproduced figure
 	@$(STAGE) 'figures' $(PY) -m transpde.figures --all
 
 # The peers live in an environment of their own: no one needs torch to read or test the book.
-# Left out here: the 600 histograms through `tp.flow`, five minutes a run (see kernel_split.py).
+# Left out here: the 600 histograms at full rank through `tp.flow`, five minutes a run.
 bench: $(INSTALLED) ## time sums over tokens side by side with their peers, at most 30 minutes
 	@test -x .venv-bench/bin/python || $(STAGE) 'environment of the peers' tools/bench-venv
 	@$(STAGE) 'benchmarks' .venv-bench/bin/python benchmarks/attention.py --out benchmarks/attention.json

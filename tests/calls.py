@@ -1395,7 +1395,6 @@ ROWS: dict[str, dict[str, Argument]] = {
     "figures.covariance_paths.planar_paths": {
         "attention": ATTENTION(HEAD), "starts": NUMBERS(I2[None]),
         "places": of(array_like(single=True))([0.0, 1.0]), "rtol": POSITIVE(1e-6),
-        "physical": FLAG(False),
     },
     "widgets.Slider": {
         "values": Argument([0.0, 1.0], Kind(lambda v: iter([

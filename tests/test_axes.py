@@ -317,6 +317,26 @@ def test_graded_motion_of_two_axes():
     assert alike.tolist() == [[0, 5], [7, 0]]
 
 
+def test_two_columns_of_a_stack_move_as_each_alone():
+    """Lengths alike or apart, either way round, beyond what floats show; a zero, and a NaN."""
+    rng = np.random.default_rng(12)
+    gaps = np.array(
+        [0.0, 1e-9, -1e-9, 0.3, -0.3, 40.0, -40.0, 1450.0, -1450.0, 2e3, -2e3, 1.0, 7.0]
+    )
+    Y, s = rng.normal(size=(len(gaps), 3, 2)), np.stack([0 * gaps, -gaps], axis=-1)
+    Y /= np.linalg.norm(Y, axis=1, keepdims=True)
+    Y[-2, :, 1], Y[-1, 0, 0] = 0.0, np.nan
+    BY = rng.normal(size=(len(gaps), 3, 3)) @ Y
+    turning, growth = graded_motion(Y, s, BY)
+    leaning, thin = far_from_orthogonal(Y, s), nearly_singular(Y)
+    for i in range(len(gaps)):
+        one = graded_motion(Y[i], s[i], BY[i])
+        for found, exact in zip((turning[i], growth[i]), one, strict=True):
+            np.testing.assert_allclose(found, exact, rtol=1e-12, atol=1e-13)
+        assert leaning[i] == far_from_orthogonal(Y[i], s[i])
+        assert thin[i] == nearly_singular(Y[i])
+
+
 def test_graded_motion_of_columns_that_lean_or_vanish():
     rng = np.random.default_rng(8)
     Y, B = rng.normal(size=(3, 3)), rng.normal(size=(3, 3))

@@ -9,8 +9,7 @@ from transpde import figures
 from transpde.disc import disc_coordinates
 from transpde.figures import frontispiece, recipes
 from transpde.figures.covariance_paths import (
-    _linear,
-    _response,
+    OnClock,
     by_arc_length,
     clock_ticks,
     planar_paths,
@@ -147,27 +146,52 @@ def test_closed_forms_in_the_plane_are_those_of_the_attentions(attend):
     attention = attend(recipes.both())
     G = np.random.default_rng(0).normal(size=(20, 2, 2))
     S = G @ np.swapaxes(G, 1, 2) * np.geomspace(1e-6, 1e6, 20)[:, None, None]
-    trace = np.trace(S, axis1=1, axis2=2)
-    D = np.stack([S[:, 0, 0], S[:, 0, 1], S[:, 1, 1]]) / trace
-    response, linear = _response(attention)
-    found = (linear @ response(D, np.log(trace), np.linalg.slogdet(S)[1])).T.reshape(-1, 2, 2)
+    entries = np.stack([S[:, 0, 0], S[:, 0, 1], S[:, 1, 1]])
+    found = OnClock(attention).linear(entries, np.linalg.det(S)).T.reshape(-1, 2, 2)
     B = attention(tp.Gaussian.from_covariance(np.zeros(2), S)).linear
     size = np.linalg.norm(B, axis=(1, 2))
     assert (np.linalg.norm(found - B, axis=(1, 2)) / size).max() < 1e-9
-    assert _linear(recipes.softmax(recipes.both())).shape == (4, 3)
 
 
-@pytest.mark.parametrize("attend", [recipes.l2, recipes.sinkhorn])
-def test_planar_paths_agree_with_the_flow_of_the_package(attend):
+@pytest.mark.parametrize("attend", [recipes.softmax, recipes.l2, recipes.sinkhorn, _heads(2)])
+def test_clock_changes_the_pace_alone(attend):
+    """The paths go through the states of the flow in time, at the times that they tell."""
     recipe = recipes.explosion()
-    starts, times = recipe.starts[::97], np.array([0.0, 1.0, 4.0])
-    attention = attend(recipe)
-    path = tp.flow(tp.Gaussian.from_covariance(np.zeros(2), starts), attention, times)
-    found = planar_paths(attention, starts, times, physical=True)
-    np.testing.assert_allclose(found.times, np.repeat(times[:, None], len(starts), 1), atol=1e-12)
-    np.testing.assert_allclose(found.log_sizes, path.log_sizes, atol=1e-7)
-    points = disc_coordinates(path.directions)
-    np.testing.assert_allclose(found.points, points, atol=1e-7)
+    starts, attention = recipe.starts[::97], attend(recipe)
+    found = planar_paths(attention, starts, np.array([0.0, 0.5, 1.5]))
+    assert (np.diff(found.times, axis=0) > 0).all()
+    for case, start in enumerate(starts):
+        gaussian = tp.Gaussian.from_covariance(np.zeros(2), start)
+        path = tp.flow(gaussian, attention, found.times[:, case])
+        np.testing.assert_allclose(found.log_sizes[:, case], path.log_sizes, atol=1e-7)
+        points = disc_coordinates(path.directions)
+        np.testing.assert_allclose(found.points[:, case], points, atol=1e-7)
+
+
+@pytest.mark.parametrize("attend", [recipes.softmax, recipes.l2, recipes.sinkhorn, _heads(2)])
+def test_pace_of_the_clock_is_its_definition(attend):
+    """ds = (|B| + 1 / (1 + t)) dt, and log(1 + t) in the place of the mean."""
+    recipe = recipes.both()
+    attention, t = attend(recipe), np.linspace(0.0, 3.0, 7)
+    X = np.random.default_rng(1).normal(size=(7, 2, 2))
+    mean = np.stack([np.log1p(t), 0 * t], axis=-1)
+    clocked = OnClock(attention)(tp.Gaussian(mean, factor=X))
+    B = attention(tp.Gaussian(np.zeros((7, 2)), factor=X)).linear
+    pace = np.linalg.norm(B, axis=(1, 2)) + 1 / (1 + t)
+    np.testing.assert_allclose(clocked.linear, B / pace[:, None, None], rtol=1e-11, atol=1e-13)
+    drift = clocked(mean[:, None])[:, 0]
+    np.testing.assert_allclose(drift[:, 0], 1 / (1 + t) / pace, rtol=1e-11)
+    np.testing.assert_allclose(drift[:, 1], 0.0, atol=1e-13)
+    start = np.array([[0.5, 0.2], [0.2, 0.3]])[None]
+    moves = OnClock(attention).of_gaussians(False)
+    _, turn = moves(mean, X, np.zeros((7, 2)))
+    np.testing.assert_allclose(turn, clocked.linear @ X, rtol=1e-11, atol=1e-13)
+    s = np.linspace(0.0, 2.0, 201)
+    found = planar_paths(attention, start, s)
+    B = attention(tp.Gaussian.from_covariance(np.zeros(2), found.covariances[:, 0])).linear
+    pace = np.linalg.norm(B, axis=(1, 2)) + 1 / (1 + found.times[:, 0])
+    along = integrate.cumulative_simpson(pace, x=found.times[:, 0], initial=0.0)
+    np.testing.assert_allclose(along, s, atol=1e-6)
 
 
 def test_determinant_is_kept_as_a_coordinate_of_its_own():
@@ -207,3 +231,25 @@ def test_sinkhorn_of_another_epsilon_is_refused():
     r = recipes.zero()
     with pytest.raises(ValueError, match="epsilon = 1; got 2"):
         planar_paths(tp.Sinkhorn(r.query, r.key, r.value, 2.0), r.starts, np.array([0.0, 1.0]))
+
+
+def test_starts_of_rank_one_are_refused():
+    with pytest.raises(ValueError, match="starts: must have a positive determinant"):
+        planar_paths(recipes.softmax(recipes.zero()), np.diag([1.0, 0.0])[None], [0.0, 1.0])
+
+
+def test_the_clock_of_a_figure_needs_no_other():
+    """A flow that is told nothing of it puts its own clock on top, to the same ends."""
+
+    class Untold(OnClock):
+        steady = False
+
+    recipe = recipes.both()
+    starts, places = recipe.gaussians[::80], np.array([0.0, 3.0, 12.0])
+    ends = [
+        tp.flow(starts, kind(recipes.softmax(recipe)), places).final for kind in (OnClock, Untold)
+    ]
+    assert OnClock.steady
+    assert not tp.Softmax.steady
+    np.testing.assert_allclose(ends[0].log_size, ends[1].log_size, atol=1e-7)
+    np.testing.assert_allclose(ends[0].mean, ends[1].mean, atol=1e-7)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +32,9 @@ __all__ = ["Attention", "MultiHead", "WithFeedForward", "match_stack"]
 
 class Attention(Unchanging, ABC):
     """A map from a measure to a velocity field: `attention(measure)(x)`."""
+
+    # Whether its time is a clock on which nothing explodes: a flow then needs no other.
+    steady: ClassVar[bool] = False
 
     def __call__(
         self, measure: Measure, method: str = "auto", tol: float = 1e-10

@@ -35,7 +35,8 @@ from transpde.measures.products import applied, product
 
 __all__ = ["GaussianHead", "Head", "Response", "TokenField", "at_rows"]
 
-Response = tuple[Callable[[], Array], Array, Array]  # see GaussianHead
+# See GaussianHead.
+Response = tuple[Array, Callable[[], Array], Array, Callable[[], Array]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -207,18 +208,18 @@ class GaussianHead(Head):
     r"""A head that keeps Gaussians Gaussian: $\Gamma(x) = V(m + X S X^\top(Ax - u))$."""
 
     @abstractmethod
-    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> Response:
-        r"""Return how to make $T = CY^\top A$, and $TX$ and $q = Tm - CY^\top u$, where $C = DSD$.
+    def _response(self, m: Array, X: Array, s: Array, in_axes: bool) -> Response:
+        r"""Return Y, how to make $T = CY^\top A$, $TX$, how to make $q = Tm - CY^\top u$.
 
-        The Gaussian has the mean m and is given in its principal axes, $\Sigma = YD^2Y^\top$ with
-        orthonormal Y and a log scale s for each entry of the diagonal D; X is a factor. Each
-        product is stated so that it neither overflows nor drowns in rounding where the motion of
-        the Gaussian does not.
+        The Gaussian has the mean m, a factor X and a log scale s for each of its columns, which
+        are, if `in_axes`, its principal axes. It is $\Sigma = YD^2Y^\top$ with columns Y that the
+        head chooses, D the diagonal of their scales, and $C = DSD$. Each product is stated so that
+        it neither overflows nor drowns in rounding where the motion of the Gaussian does not.
         """
 
-    def _axes(self, X: Array, s: Array) -> tuple[Array, Array]:
-        """Return Y and its log scales, as `_response` wants them, of a factor and its own."""
-        return orthogonal(X, s) or orthonormal_columns(X, s)
+    def _axes(self, X: Array, s: Array, in_axes: bool) -> tuple[Array, Array]:
+        """Return columns at right angles, and their log scales, of a factor and its own."""
+        return (X, s) if in_axes else orthogonal(X, s) or orthonormal_columns(X, s)
 
     def _left(self, s: Array, T: Array, TX: Array) -> Array | float:
         """Return what part of TX is left after its terms cancel: 1 if none do."""
@@ -250,10 +251,10 @@ class GaussianHead(Head):
 
     def _affine_field(self, measure: Gaussian) -> AffineField:
         m, X, V = measure.mean, measure.factor, self.value
-        Y, s = (X, measure.log_scales) if measure.in_axes else self._axes(X, measure.log_scales)
-        T, TX, q = self._response(m, Y, s, X)
+        s = measure.log_scales
+        Y, T, TX, q = self._response(m, X, s, measure.in_axes)
         VY = product(V, Y)
-        at_mean = applied(V, m) + applied(VY, q)
+        at_mean = applied(V, m) + applied(VY, q())
         motion = Motion(
             m,
             X,
@@ -274,10 +275,11 @@ class GaussianHead(Head):
         V = self.value
 
         def moves(m: Array, X: Array, s: Array) -> tuple[Array, Array]:
-            Y, s = (X, s) if in_axes else self._axes(X, s)
-            _, TX, q = self._response(m, Y, s, X)
+            Y, _, TX, q = self._response(m, X, s, in_axes)
             VY = product(V, Y)
-            return applied(V, m) + applied(VY, q), product(VY, TX)
+            turn = product(VY, TX)
+            # The mean of a centred Gaussian rests.
+            return applied(V, m) + applied(VY, q()) if m.any() else np.zeros_like(m), turn
 
         return moves
 

@@ -109,9 +109,6 @@ class Softmax(GaussianHead):
 
         return moves
 
-    def _axes(self, X: Array, s: Array) -> tuple[Array, Array]:
-        return X, s  # T is no larger than the covariance: any factor does
-
     def _left(self, s: Array, T: Array, TX: Array) -> Array | float:
         # TX is a plain product with unit columns. (Divided first: no square underflows.)
         depth = (s - s.max(axis=-1, keepdims=True)) / 2
@@ -121,10 +118,11 @@ class Softmax(GaussianHead):
         whole, left = (np.sqrt((M**2).sum(axis=(-2, -1))) for M in (T, TX))
         return left / np.where(whole > 0, whole, 1.0)
 
-    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> Response:
-        keys = product(self.key, Y)
+    def _response(self, m: Array, X: Array, s: Array, in_axes: bool) -> Response:
+        # T is no larger than the covariance: any factor does.
+        keys = product(self.key, X)
         T = np.exp(s)[..., None] * product(keys.mT, self.query)
-        return lambda: T, product(T, X), applied(T, m)
+        return X, lambda: T, product(T, X), lambda: applied(T, m)
 
     def _weights_along(
         self, Y: Array, s: Array, dY: Array, ds: Array
@@ -169,19 +167,23 @@ class L2(GaussianHead):
         squares = np.where(lost.any(axis=-1, keepdims=True), np.nan, squares)
         return SoftmaxSum(2 * self.query, 2 * origin, keys, measure.log_weights - squares)
 
-    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> Response:
+    def _response(self, m: Array, X: Array, s: Array, in_axes: bool) -> Response:
         # With N = KY the core is C = 2 (D^-2 + 2 N^T N)^-1. The columns of C N^T solve least
         # squares problems with the rows N and D^-1, which stay in range and apart for any D:
         # unlike N^T N, and unlike the singular values of N D.
+        Y = X if in_axes else planar.apart(X, s)
         N = product(self.key, Y)
         if planar.within(s, planar.L2_LOG, N):
             CN = planar.l2_weights(N, s)
         else:
-            weights, _, inside, _ = _l2_weights(N, s)
+            Y, s = self._axes(X, s, in_axes)
+            weights, _, inside, _ = _l2_weights(product(self.key, Y), s)
             CN = inside[..., None] * weights
-        shift = applied(self.query, m) - applied(self.key, m)
         TX = product(CN, product(self.query, X))
-        return lambda: product(CN, self.query), TX, applied(CN, shift)
+        return Y, lambda: product(CN, self.query), TX, lambda: applied(CN, self._shift(m))
+
+    def _shift(self, m: Array) -> Array:
+        return applied(self.query, m) - applied(self.key, m)
 
     def _weights_along(
         self, Y: Array, s: Array, dY: Array, ds: Array
@@ -263,22 +265,26 @@ class Sinkhorn(GaussianHead):
             how.memory.keep(self, g)
         return replace(sums, bias=g + measure.log_weights)
 
-    def _response(self, m: Array, Y: Array, s: Array, X: Array) -> Response:
+    def _response(self, m: Array, X: Array, s: Array, in_axes: bool) -> Response:
         # G = DZD with Z = Y^T A Y is graded from its first row and column to its last, and then
         # its singular vectors hold the digits of the small entries of C = DSD.
         # An axis much longer than the others has only its direction in C: bounds on the gaps
         # between lengths keep all products in range.
+        Y = X if in_axes else planar.apart(X, s)
         keys, queries = product(self.key, Y), product(self.query, Y)
         if planar.within(s, planar.SINKHORN_LOG, keys, queries):
             CN = planar.sinkhorn_weights(keys, queries, s, self.epsilon)
-        elif keys.shape[-2] < keys.shape[-1]:
+            TX = product(CN, queries if Y is X else product(self.query, X))
+            return Y, lambda: product(CN, self.query), TX, lambda: np.zeros(s.shape)
+        Y, s = self._axes(X, s, in_axes)
+        keys, queries = product(self.key, Y), product(self.query, Y)
+        if keys.shape[-2] < keys.shape[-1]:
             CN = self._few_weights(keys, queries, s)
-        else:
-            C = self._core(keys, queries, s)[0]
-            TX = C @ (keys.mT @ (self.query @ X))
-            return lambda: C @ keys.mT @ self.query, TX, np.zeros(s.shape)
-        TX = product(CN, product(self.query, X))
-        return lambda: product(CN, self.query), TX, np.zeros(s.shape)
+            TX = product(CN, product(self.query, X))
+            return Y, lambda: product(CN, self.query), TX, lambda: np.zeros(s.shape)
+        C = self._core(keys, queries, s)[0]
+        TX = C @ (keys.mT @ (self.query @ X))
+        return Y, lambda: C @ keys.mT @ self.query, TX, lambda: np.zeros(s.shape)
 
     def _few_weights(self, keys: Array, queries: Array, s: Array) -> Array:
         r"""Return $CN^\top$ for fewer rows of keys than columns.

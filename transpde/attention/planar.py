@@ -1,14 +1,15 @@
-r"""Responses of Gaussians of two columns in closed form, by Cayley and Hamilton.
+r"""Responses of Gaussians of one or two columns in closed form, by Cayley and Hamilton.
 
-For a covariance $\Sigma = YD^2Y^\top$ with two columns at right angles they are quotients of sums
-of terms that no size or thinness of the Gaussian makes cancel. They need no decomposition, and so
-serve thousands at once. `within` says where they hold: for keys of at most two rows, far from the
-limits of floats.
+For a covariance $\Sigma = YD^2Y^\top$ they are quotients of sums of terms that no size or thinness
+of the Gaussian makes cancel. They need no decomposition, and so serve thousands at once. `within`
+says where they hold: far from the limits of floats, of two columns for keys of at most two rows.
 
 Source: ours.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +17,19 @@ from transpde.checks import Array
 from transpde.measures.axes import at_right_angles
 from transpde.measures.products import product
 
-__all__ = ["L2_LOG", "SINKHORN_LOG", "l2_weights", "orthogonal", "sinkhorn_weights", "within"]
+__all__ = [
+    "L2_LOG",
+    "SINKHORN_LOG",
+    "apart",
+    "l2_weights",
+    "orthogonal",
+    "sinkhorn_weights",
+    "within",
+]
 
 # Log scales, and products of columns with keys and queries, whose powers are floats.
 L2_LOG, SINKHORN_LOG, LARGEST = 250.0, 120.0, 1e10
+LEANING = 1e-4  # the square of the sine of an angle between columns that lean on each other
 
 
 def orthogonal(X: Array, s: Array) -> tuple[Array, Array] | None:
@@ -29,9 +39,27 @@ def orthogonal(X: Array, s: Array) -> tuple[Array, Array] | None:
     return at_right_angles(X, s), s
 
 
+def apart(X: Array, s: Array) -> Array:
+    """Return columns of the same covariance that do not lean on each other.
+
+    Differences of two nearly parallel ones would drown in rounding what the short direction does.
+    """
+    if X.shape[-1] != 2:
+        return X
+    first, second = X[..., 0], X[..., 1]
+    pairs = (first, first), (second, second), (first, second)
+    a, b, g = (np.add.reduce(u * v, axis=-1) for u, v in pairs)
+    area = a * b
+    if np.logical_and.reduce(area - g * g >= LEANING * area, axis=None):
+        return X
+    turned = orthogonal(X, s)
+    return X if turned is None else turned[0]
+
+
 def within(s: Array, largest: float, *products: Array) -> bool:
-    """Return whether two columns with log scales up to `largest` have a closed form."""
-    if s.shape[-1] != 2 or products[0].shape[-2] > 2:
+    """Return whether one column, or two, with log scales up to `largest` have a closed form."""
+    columns, rows = s.shape[-1], products[0].shape[-2]
+    if columns > 2 or (columns == 2 and rows > 2):
         return False
     return _most(s) < largest and max(map(_most, products)) < LARGEST
 
@@ -41,16 +69,16 @@ def _most(array: Array) -> float:
 
 
 def l2_weights(N: Array, s: Array) -> Array:
-    r"""Return $CN^\top$ with $C = 2(D^{-2} + 2N^\top N)^{-1}$, shape (..., 2, k).
+    r"""Return $CN^\top$ with $C = 2(D^{-2} + 2N^\top N)^{-1}$, shape (..., r, k).
 
     Args:
-        N: keys of the columns, (..., k, 2).
-        s: log scales of the columns, (..., 2).
+        N: keys of the columns, (..., k, r).
+        s: log scales of the columns, (..., r).
     """
     twice = 2 * np.exp(s)
     weights = twice[..., None] * N.mT
     total = 1 + np.add.reduce(twice * np.add.reduce(N * N, axis=-2), axis=-1)
-    if N.shape[-2] == 2:
+    if N.shape[-2:] == (2, 2):
         area = _determinant(N)
         common = twice[..., 0] * twice[..., 1] * area
         total = total + common * area
@@ -59,14 +87,14 @@ def l2_weights(N: Array, s: Array) -> Array:
 
 
 def sinkhorn_weights(N: Array, M: Array, s: Array, epsilon: float) -> Array:
-    r"""Return $CN^\top$, shape (..., 2, k).
+    r"""Return $CN^\top$, shape (..., r, k).
 
     Here $C = 2D[(\varepsilon^2 + 4GG^\top)^{1/2} + \varepsilon]^{-1}D$ and $G = DN^\top MD$.
 
     Args:
-        N: keys of the columns, (..., k, 2).
-        M: queries of the columns, (..., k, 2).
-        s: log scales of the columns, (..., 2).
+        N: keys of the columns, (..., k, r).
+        M: queries of the columns, (..., k, r).
+        s: log scales of the columns, (..., r).
         epsilon: the regularisation.
     """
     # R = (epsilon^2 + 4 GG^T)^(1/2) is (R^2 + root) / tau with root = det R and tau = tr R. The
@@ -74,9 +102,11 @@ def sinkhorn_weights(N: Array, M: Array, s: Array, epsilon: float) -> Array:
     squares, Z = np.exp(s), product(N.mT, M)
     size = 4 * np.add.reduce(squares[..., None, :] * Z * Z, axis=-1)
     size = np.add.reduce(squares * size, axis=-1)  # 4 |G|^2
-    both, square = squares[..., 0] * squares[..., 1], epsilon**2
-    full = N.shape[-2] == 2
-    area = 4 * both * _determinant(N) * _determinant(M) if full else 0.0  # 4 det G
+    square, full = epsilon**2, N.shape[-2:] == (2, 2)
+    area: Any = 0.0
+    if full:
+        both = squares[..., 0] * squares[..., 1]
+        area = 4 * both * _determinant(N) * _determinant(M)  # 4 det G
     root = np.sqrt(square * (square + size) + area**2)
     tau = np.sqrt(2 * square + size + 2 * root)
     below = root + epsilon * tau + square

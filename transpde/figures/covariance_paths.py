@@ -1,5 +1,10 @@
 r"""Centred Gaussians of the plane, thousands at a time, each on the clock of its own field.
 
+A figure shows each case at places of its own clock $ds = (\|B\|_F + 1/(1 + t))\,dt$, on which
+limits are approached exponentially, a blow-up is at infinity, and hardly a case is stiff. A stack
+of `transpde.flow` has times in common: so the flow is that of an attention at this pace, whose
+time is s. As the Gaussians have no mean, its place holds $\log(1 + t)$.
+
 In the plane every attention of the figures has $B = V C A$ with a matrix C in closed form. With
 $P = K^\top K$, $W = I + 4 (X^\top A X)(X^\top A X)^\top$, $\tau^2 = \operatorname{tr}W +
 2\sqrt{\det W}$ and $c = \sqrt{\det W} + \tau$,
@@ -11,27 +16,18 @@ $P = K^\top K$, $W = I + 4 (X^\top A X)(X^\top A X)^\top$, $\tau^2 = \operatorna
   (\det W + c\operatorname{tr}W + c^2)$.
 
 Sums of positive terms, so nothing cancels however thin or large $\Sigma$ is, provided
-$\det\Sigma$ is a coordinate of its own: $(\log\det\Sigma)^{\cdot} = 2\operatorname{tr}B$. The
-others are the place in the disc, $\log\operatorname{tr}\Sigma$ and the time, all on the clock
-$ds = (\|B\|_F + 1/(1 + t))\,dt$: hardly a case is stiff on it, limits are approached
-exponentially, and a blow-up is at infinity.
+$\det\Sigma$ comes from a factor.
 
-The loop is its own for two reasons: a figure shows each case at places of its own clock, where a
-stack of `transpde.flow` has times in common; and that flow, of any dimension, takes 2 to 12 times
-as long to the same ends (to 2e-8): all figures would be some 70 times faster than the scripts
-instead of 150.
-
-Source: ours (Cayley-Hamilton); held to `transpde.flow` by test.
+Source: ours (Cayley-Hamilton); held to the attentions and to LSODA by test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from scipy import integrate
 
 import transpde as tp
 from transpde.checks import (
@@ -39,20 +35,22 @@ from transpde.checks import (
     brief,
     covariance_matrix,
     finite_array,
-    flag,
     increasing_times,
     listing,
     of_kind,
     positive_number,
     same_size,
 )
-from transpde.disc import axis_angles, symmetric_coordinates, unit_trace_matrices
+from transpde.disc import axis_angles, unit_trace_matrices
+from transpde.measures import Gaussian
 
 __all__ = ["RTOL", "Paths", "by_arc_length", "clock_ticks", "planar_paths", "velocity"]
 
-RTOL = 1e-9  # of each case: the solver's, over all, is smaller by the root of their number
+RTOL = 1e-10
 
-Response = Callable[[Array, Array, Array], Array]
+# From the entries 11, 12, 22 of covariances (3, n) and their determinants (n,) to the entries of
+# the linear parts B of their fields (4, n), row by row.
+Linear = Callable[[Array, Array], Array]
 
 
 @dataclass(frozen=True)
@@ -132,22 +130,20 @@ def by_arc_length(curves: Array, count: int) -> Array:
     return chosen
 
 
-def planar_paths(
-    attention: Any, starts: Array, places: Array, *, rtol: float = RTOL, physical: bool = False
-) -> Paths:
-    """Integrate covariances (n, 2, 2) of positive determinant to the given places of their clock.
+def planar_paths(attention: Any, starts: Array, places: Array, *, rtol: float = RTOL) -> Paths:
+    """Return the flow of covariances (n, 2, 2) of positive determinant at places of their clock.
 
     Args:
         attention: softmax, L2, Sinkhorn with epsilon = 1, or heads of softmax.
         starts: covariances, shape (n, 2, 2).
         places: of the clock, increasing from 0, shape (T,).
-        rtol: relative tolerance of each case.
-        physical: the places are physical times; for flows that are not stiff and do not blow up.
+        rtol: tolerance of each coordinate, relative and absolute.
 
     Raises:
         TypeError: another attention.
-        ValueError: starts that are no covariances of the plane, places that do not increase.
-        RuntimeError: the solver fails.
+        ValueError: starts that are no covariances of the plane or all of rank one, places that do
+            not increase.
+        RuntimeError: a case does not reach the last place.
 
     Example:
         >>> import numpy as np, transpde as tp
@@ -156,69 +152,116 @@ def planar_paths(
         >>> planar_paths(head, np.eye(2)[None] / 2, np.array([0.0, 40.0])).blowup_times
         array([1.])
     """
-    rate = _rate(attention, flag("physical", physical))
+    paced = OnClock(attention)
     starts = covariance_matrix("starts", finite_array("starts", starts, "n d d"))
     same_size("starts", starts.shape[-1], "the plane", 2, "dimension")
     places, rtol = increasing_times("places", places), positive_number("rtol", rtol)
-    (u, w, size), n = symmetric_coordinates(starts).T, len(starts)
-    first = [u / size, w / size, np.log(size), np.log(np.linalg.det(starts)), np.zeros(n)]
-    share = rtol / np.sqrt(5 * n)
-    run = integrate.solve_ivp(
-        lambda s, y: rate(y.reshape(5, n))[0].ravel(),
-        (0.0, places[-1]),
-        np.concatenate(first),
-        method="DOP853",
-        t_eval=places,
-        rtol=share,
-        atol=share,
+    gaussians = Gaussian.from_covariance(np.zeros(2), starts)
+    if gaussians.factor.shape[-1] < 2:
+        raise ValueError("starts: must have a positive determinant; got matrices of rank one.")
+    path = tp.flow(gaussians, paced, places, rtol=rtol, atol=rtol)
+    if not (path.stop == "time").all():
+        raise RuntimeError("planar_paths: a case does not reach the last place.")
+    at = path[:]
+    X, s, (S, det) = at.factor, at.log_scales, _entries(at.factor, at.log_scales)
+    S[:, 0] = starts[:, [0, 0, 1], [0, 1, 1]].T  # to the last digit, which a factor has not
+    size, last = S[0] + S[2], S[:, -1]
+    rates = _rates(paced.linear(last, det[-1]), last)
+    return Paths(
+        points=np.stack([S[0] - S[2], 2 * S[1]], axis=-1) / size[..., None],
+        log_sizes=np.log(size),
+        log_dets=s.sum(axis=-1) + 2 * np.log(np.abs(_area(X))),
+        times=np.expm1(at.mean[..., 0]),
+        growth=(rates[0] + rates[2]) / size[-1],
     )
-    if run.status != 0:
-        raise RuntimeError(f"planar_paths: the solver failed: {run.message}")
-    y = run.y.reshape(5, n, len(places)).transpose(0, 2, 1)
-    growth = rate(y[:, -1])[1]
-    return Paths(np.stack(y[:2], axis=-1), y[2], y[3], y[4], growth)
 
 
 def velocity(attention: Any) -> Callable[[Array], Array]:
     """Return the derivative of covariances by their entries 11, 12, 22: (3, n) to (3, n)."""
-    response, linear = _response(attention)
+    linear = _linear_part(attention)
 
     def rate(S: Array) -> Array:
-        size, det = S[0] + S[2], np.maximum(S[0] * S[2] - S[1] ** 2, np.finfo(float).tiny)
-        b11, b12, b21, b22 = linear @ response(S / size, np.log(size), np.log(det))
-        mixed = b11 * S[1] + b12 * S[2] + b21 * S[0] + b22 * S[1]
-        return np.stack([2 * (b11 * S[0] + b12 * S[1]), mixed, 2 * (b21 * S[1] + b22 * S[2])])
+        det = np.maximum(S[0] * S[2] - S[1] ** 2, np.finfo(float).tiny)
+        return _rates(linear(S, det), S)
 
     return rate
 
 
-def _rate(attention: Any, physical: bool) -> Callable[[Array], tuple[Array, Array]]:
-    """Return the derivatives (5, n) along the clock and d log(trace) / dt as functions of y."""
-    response, linear = _response(attention)
+class OnClock(tp.Attention):
+    """An attention at the pace of the clock, on Gaussians of the plane with log(1 + t) as mean."""
 
-    def rate(y: Array) -> tuple[Array, Array]:
-        p, q, log_size, log_det, t = y
-        D = np.stack([1 + p, q, 1 - p]) / 2
-        C = response(D, log_size, log_det)
-        b11, b12, b21, b22 = linear @ C
-        first, second = 2 * (b11 * D[0] + b12 * D[1]), 2 * (b21 * D[1] + b22 * D[2])
-        mixed = 2 * ((b11 + b22) * D[1] + b12 * D[2] + b21 * D[0])
-        growth = first + second
-        size = np.sqrt(b11**2 + b12**2 + b21**2 + b22**2)
-        speed = 1.0 if physical else size + 1 / (1 + np.maximum(t, 0.0))
-        moves = [first - second - growth * p, mixed - growth * q, growth, 2 * (b11 + b22)]
-        return np.stack([*moves, np.ones_like(p)]) / speed, growth
+    def __init__(self, attention: Any) -> None:
+        vars(self)["linear"] = _linear_part(attention)
 
-    return rate
+    linear: Linear
+    dimension, steady = 2, True
+
+    def _paced(self, m: Array, X: Array, s: Array) -> tuple[Array, Array]:
+        """Return the velocities of the means (n, 2) and the linear parts (2, 2, n)."""
+        B, slow = self.linear(*_entries(X, s)), np.exp(-m[:, 0])
+        pace = np.sqrt(np.add.reduce(B * B, axis=0)) + slow
+        drift = np.zeros(m.shape)
+        drift[:, 0] = slow / pace
+        return drift, (B / pace).reshape(2, 2, -1)
+
+    def field(self, measure: Any, how: Any) -> tp.AffineField:
+        """Return the velocity field of a stack, without a check."""
+        drift, B = self._paced(measure.mean, measure.factor, measure.log_scales)
+        B = B.transpose(2, 0, 1)
+        return tp.AffineField.trusted(B, drift - (B @ measure.mean[..., None])[..., 0])
+
+    def of_gaussians(self, in_axes: bool) -> Any:
+        """Return the map from Gaussians to the velocities that their fields give themselves."""
+
+        def moves(m: Array, X: Array, s: Array) -> tuple[Array, Array]:
+            drift, B = self._paced(m, X, s)
+            X = X.transpose(1, 2, 0)
+            return drift, (B[:, :1] * X[:1] + B[:, 1:] * X[1:]).transpose(2, 0, 1)
+
+        return moves
+
+    def _check_kind(self, measure: Any) -> None:
+        of_kind("measure", measure, Gaussian, "a stack of Gaussians")
+
+    def _matrix(self, measure: Any) -> Array:
+        raise TypeError("matrix: the clock of Gaussians has none.")
+
+    def select(self, stack: tuple[int, ...], index: Array) -> OnClock:
+        """Return itself: all cases share it."""
+        return self
 
 
-def _response(attention: Any) -> tuple[Response, Array]:
-    """Return C as a function of direction, log size and log determinant; C -> B as (4, 3)."""
+def _entries(X: Array, s: Array) -> tuple[Array, Array]:
+    """Return the entries 11, 12, 22 (3, ...) and the determinants of covariances of factors."""
+    a, b, c, d = X[..., 0, 0], X[..., 0, 1], X[..., 1, 0], X[..., 1, 1]
+    squares = np.exp(s)
+    first, second, S = squares[..., 0], squares[..., 1], np.empty((3, *a.shape))
+    left, right = first * a, second * b
+    np.add(left * a, right * b, out=S[0])
+    np.add(left * c, right * d, out=S[1])
+    np.add(first * c * c, second * d * d, out=S[2])
+    return S, first * second * _area(X) ** 2
+
+
+def _area(X: Array) -> Array:
+    return np.asarray(X[..., 0, 0] * X[..., 1, 1] - X[..., 0, 1] * X[..., 1, 0])
+
+
+def _rates(B: Array, S: Array) -> Array:
+    """Return the derivatives (3, n) of covariances S (3, n) whose fields have linear parts B."""
+    mixed = B[0] * S[1] + B[1] * S[2] + B[2] * S[0] + B[3] * S[1]
+    return np.stack([2 * (B[0] * S[0] + B[1] * S[1]), mixed, 2 * (B[2] * S[1] + B[3] * S[2])])
+
+
+def _linear_part(attention: Any) -> Linear:
+    """Return the map from covariances to the linear parts of their fields."""
     if isinstance(attention, tp.MultiHead):
-        return _softmax(attention), np.sum([_linear(head) for head in attention.heads], axis=0)
+        heads = np.sum([_linear(cast("Any", head)) for head in attention.heads], axis=0)
+        return lambda S, det: heads @ S
     kinds: dict[type, Any] = {tp.Softmax: _softmax, tp.L2: _l2, tp.Sinkhorn: _sinkhorn}
     of_kind("attention", attention, tuple(kinds))
-    return kinds[type(attention)](attention), _linear(attention)
+    response, linear = kinds[type(attention)](attention), _linear(attention)
+    return lambda S, det: linear @ response(S, det)
 
 
 def _linear(head: Any) -> Array:
@@ -233,41 +276,39 @@ def _adjugate(matrix: Array) -> Array:
     return np.array([[matrix[1, 1]], [-matrix[0, 1]], [matrix[0, 0]]])
 
 
-def _softmax(head: Any) -> Response:
-    return lambda D, log_size, log_det: D * np.exp(log_size)
+def _softmax(head: Any) -> Linear:
+    return lambda S, det: S
 
 
-def _l2(head: Any) -> Response:
+def _l2(head: Any) -> Linear:
     P = head.key.T @ head.key
     inner, adj = np.array([P[0, 0], 2 * P[0, 1], P[1, 1]]), _adjugate(P)
+    area = 4 * np.linalg.det(P)
 
-    def response(D: Array, log_size: Array, log_det: Array) -> Array:
-        det = np.exp(log_det - log_size)  # numerator and denominator are over the trace
-        below = np.exp(-log_size) + 2 * (inner @ D) + 4 * np.linalg.det(P) * det
-        return 2 * (D + 2 * det * adj) / below
+    def response(S: Array, det: Array) -> Array:
+        return (2 * S + 4 * det * adj) / (1 + 2 * (inner @ S) + area * det)
 
     return response
 
 
-def _sinkhorn(head: Any) -> Response:
+def _sinkhorn(head: Any) -> Linear:
     if head.epsilon != 1:
         raise ValueError(f"attention: must be Sinkhorn with epsilon = 1; got {head.epsilon}.")
     A = head.key.T @ head.query
     units = ([[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]])
     # The entries of A S A^T, and of its adjugate, from those of S.
     image = np.stack([(A @ np.array(unit) @ A.T)[[0, 0, 1], [0, 1, 1]] for unit in units], axis=1)
-    adjugate = image[::-1] * np.array([[1], [-1], [1]])
+    adjugate, area = image[::-1] * np.array([[1], [-1], [1]]), 4 * np.linalg.det(A)
 
-    def response(D: Array, log_size: Array, log_det: Array) -> Array:
-        size, det = np.exp(log_size), np.exp(log_det)
-        S = D * size
+    def response(S: Array, det: Array) -> Array:
         T = image @ S
         square = 4 * (S[0] * T[0] + 2 * S[1] * T[1] + S[2] * T[2])
         trace = 2 + square
-        root = np.sqrt(1 + square + (4 * det * np.linalg.det(A)) ** 2)
+        root = np.sqrt(1 + square + (area * det) ** 2)
         tau = np.sqrt(trace + 2 * root)
         c = root + tau
-        return 2 * tau * ((1 + c) * S + 4 * det * (adjugate @ S)) / (root**2 + c * trace + c**2)
+        below = root**2 + c * trace + c**2
+        return 2 * tau * ((1 + c) * S + 4 * det * (adjugate @ S)) / below
 
     return response
 

@@ -27,6 +27,7 @@ __all__ = ["SIZE", "data", "draw"]
 SIZE = (5.6, 4.7)
 WIDE = (9.0, 4.6)  # of two panels
 END = 60.0  # of the clock
+ROUGH = 1e-9  # where only sizes are told
 BLOWN = 20.0  # log of a trace that grows for ever
 ATTENTIONS: dict[str, Any] = {
     "trad_both_V": recipes.softmax,
@@ -47,7 +48,7 @@ def data(name: str) -> FigureData:
     if name == "L2_both":
         numbers |= _of_scaling(recipe, paths)
     if name == "MH_both":
-        two = planar_paths(recipes.multi_head(recipe, 2), recipe.starts, places)
+        two = planar_paths(recipes.multi_head(recipe, 2), recipe.starts, places, rtol=ROUGH)
         arrays["points_two_heads"] = drawing.pack(by_arc_length(two.points, count))
         numbers |= {
             "two_heads_blown_up": int((two.log_sizes[-1] > BLOWN).sum()),
@@ -101,7 +102,8 @@ def _numbers(recipe: recipes.Recipe, paths: Paths) -> dict[str, Any]:
 
 def _of_scaling(recipe: recipes.Recipe, paths: Paths) -> dict[str, Any]:
     """Return by what the limits of L2 change where keys are scaled as scores are."""
-    other = planar_paths(recipes.l2(recipe, consistent=True), recipe.starts, np.array([0.0, END]))
+    attention, ends = recipes.l2(recipe, consistent=True), np.array([0.0, END])
+    other = planar_paths(attention, recipe.starts, ends, rtol=ROUGH)
     S, T = paths.covariances[-1], other.covariances[-1]
     change = np.linalg.norm(T - S, axis=(1, 2)) / np.linalg.norm(S, axis=(1, 2))
     return {

@@ -37,6 +37,7 @@ SHORT = 1e-6  # a direction so much shorter than the longest needs a scale of it
 APART = 2.0  # the ratio of squared lengths from which columns are kept apart
 OBLIQUE, DISORDER = 0.9, 5.0  # a cosine, a difference of log scales: more is no longer in axes
 UNSEEN = -1500.0  # log of a share of the trace that no float can show
+LEAST_SUM = 0.5  # of shares of which the largest is one
 
 
 def ratio(a: ArrayLike, b: ArrayLike) -> Any:
@@ -47,8 +48,10 @@ def ratio(a: ArrayLike, b: ArrayLike) -> Any:
 def shares_of(logs: Array) -> Array:
     """Return e^logs over their sum along the last axis, 0 where there is none."""
     most = np.maximum.reduce(logs, axis=-1, keepdims=True)
-    shares = np.exp(logs - np.where(most == -np.inf, 0.0, most))
-    return np.asarray(ratio(shares, np.add.reduce(shares, axis=-1, keepdims=True)))
+    most[most == -np.inf] = 0.0
+    shares = np.exp(logs - most)
+    shares /= np.maximum(np.add.reduce(shares, axis=-1, keepdims=True), LEAST_SUM)
+    return shares
 
 
 def lengths(vectors: Array, axis: int = -2) -> Array:
@@ -161,17 +164,23 @@ def _well_conditioned(X: Array) -> bool:
 
 def nearly_singular(X: Array) -> Array:
     """Return which of a stack of factors hold a direction that is getting lost in the others."""
-    if _well_conditioned(X):
+    pairs = X.ndim > 2 and X.shape[-1] == 2
+    if not pairs and _well_conditioned(X):
         return np.zeros(X.shape[:-2], dtype=bool)
     if X.ndim == 2:
         return _holds_short_direction(X)
     # No share of the squares of singular values is less than their product, as none exceeds one.
     gram = product(X.mT, X)
     shares = ratio(gram, np.trace(gram, axis1=-2, axis2=-1)[..., None, None])
-    with np.errstate(invalid="ignore"):
-        doubtful = ~(np.linalg.det(shares) > (10 * SHORT) ** 2)
+    if pairs:
+        least = shares[..., 0, 0] * shares[..., 1, 1] - shares[..., 0, 1] ** 2
+    else:
+        with np.errstate(invalid="ignore"):
+            least = np.linalg.det(shares)
+    doubtful = ~(least > (10 * SHORT) ** 2)
     found = np.zeros(X.shape[:-2], dtype=bool)
-    found[doubtful] = _holds_short_direction(X[doubtful])
+    if doubtful.any():
+        found[doubtful] = _holds_short_direction(X[doubtful])
     return found
 
 
@@ -188,6 +197,10 @@ def _holds_short_direction(X: Array) -> Array:
 
 def far_from_orthogonal(Y: Array, s: Array) -> Array:
     """Return which of a stack of factors have lost their principal axes or the order of these."""
+    if s.shape[-1] == 2 and s.ndim > 1:
+        u = s[..., 0] - s[..., 1]
+        cosines = np.abs(np.add.reduce(Y[..., 0] * Y[..., 1], axis=-1))
+        return (~(cosines < OBLIQUE) & (np.abs(u) < -UNSEEN)) | (u < -DISORDER)
     visible = s > s.max(axis=-1, keepdims=True) + UNSEEN
     cosines = np.abs(product(Y.mT, Y)) * (visible[..., None, :] & visible[..., :, None])
     apart = (np.triu(cosines, 1) < OBLIQUE).all(axis=(-2, -1))
@@ -238,14 +251,42 @@ def graded_motion(Y: Array, s: Array, BY: Array) -> tuple[Array, Array]:
     $D_i \gg D_j$, M takes from column j just what would lean it on column i; where the lengths
     are alike, so that principal axes may turn at any speed, M is near zero.
     """
+    if s.shape[-1] == 2 and s.ndim > 1:
+        return _motion_of_pair(Y, s, BY)
     if s.shape[-1] > 1:
         BY = BY - product(Y, _apartness(Y, s, BY))
     square = (Y * Y).sum(axis=-2)
     b = (Y * BY).sum(axis=-2) / np.where(square == 0, 1.0, square)
-    # A column too short to be seen beside the longest rests: it often turns fastest of all.
+    return (BY - b[..., None, :] * Y) * _awake(s)[..., None, :], 2 * b
+
+
+def _motion_of_pair(Y: Array, s: Array, BY: Array) -> tuple[Array, Array]:
+    """Return `graded_motion` of a stack of two columns, entry by entry."""
+    W, squares = product(Y.mT, BY), np.add.reduce(Y * Y, axis=-2)
+    own, gram = np.diagonal(W, axis1=-2, axis2=-1), np.add.reduce(Y[..., 0] * Y[..., 1], axis=-1)
+    speed = np.sqrt(np.add.reduce(W * W, axis=(-2, -1)))
+    H = W[..., 0, 1] + W[..., 1, 0] + (speed - own[..., 0] - own[..., 1]) * gram
+    u = s[..., 0] - s[..., 1]
+    apart = np.abs(u)
+    q = np.exp(-apart)
+    H *= (1 - q) / (1 + (APART - 2) * q + q * q)
+    short, M = u < 0, np.empty_like(s)  # what each column loses of the other
+    q *= -H
+    M[..., 0], M[..., 1] = np.where(short, H, q), np.where(short, q, H)
+    squares += squares == 0
+    b = (own - gram[..., None] * M) / squares
+    turning = BY - M[..., None, :] * Y[..., ::-1]
+    turning -= b[..., None, :] * Y
+    if not np.maximum.reduce(apart, axis=None) <= -100 - UNSEEN:
+        turning *= _awake(s)[..., None, :]
+    b *= 2
+    return turning, b
+
+
+def _awake(s: Array) -> Array:
+    """Return 0 for columns too short to be seen beside the longest, often the fastest of all."""
     depth = s - s.max(axis=-1, keepdims=True)
-    awake = np.clip((depth - UNSEEN) / 100, 0.0, 1.0)
-    return (BY - b[..., None, :] * Y) * awake[..., None, :], 2 * b
+    return np.clip((depth - UNSEEN) / 100, 0.0, 1.0)
 
 
 def _apartness(Y: Array, s: Array, BY: Array) -> Array:
@@ -272,8 +313,7 @@ def graded_motion_along(
 ) -> tuple[Array, Array]:
     """Return the derivatives of `graded_motion` in N directions `by` of Y and s."""
     Y, BY, (dY, ds) = Y[..., None, :, :], BY[..., None, :, :], by
-    depth = s - s.max(axis=-1, keepdims=True)
-    awake = np.clip((depth - UNSEEN) / 100, 0.0, 1.0)[..., None, None, :]
+    awake = _awake(s)[..., None, None, :]
     if s.shape[-1] > 1:
         H, W, gram, back = _leaning(Y, BY)
         dW = dY.mT @ BY + Y.mT @ dBY

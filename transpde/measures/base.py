@@ -54,6 +54,10 @@ class Measure(Unchanging, ABC):
     def unpack(self, state: Array) -> Self:
         """Return the measure of the same kind with coordinates `state`."""
 
+    def arranged(self, states: Array) -> Array:
+        """Return states (b, ...) in the order in memory in which they are stepped fastest."""
+        return states
+
     def select(self, index: Array) -> Self:
         """Return the chosen cases of a stack, counted along the flattened stack."""
         return self

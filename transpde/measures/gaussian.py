@@ -41,7 +41,7 @@ from transpde.measures.axes import (
 from transpde.measures.base import Measure
 from transpde.measures.coordinates import Moves, joined, moved_by, split
 from transpde.measures.particles import Particles
-from transpde.measures.products import arranged
+from transpde.measures.products import arranged, inner
 
 __all__ = ["Gaussian"]
 
@@ -270,7 +270,9 @@ class Gaussian(Measure):
 
     def marked(self, in_axes: bool) -> Gaussian:
         """Return the same Gaussian, known to be in its principal axes or not known to be."""
-        return Gaussian.trusted(self.mean, self.factor, self.log_scales, in_axes)
+        gaussian = object.__new__(Gaussian)
+        vars(gaussian).update(vars(self), in_axes=in_axes)
+        return gaussian
 
     def __getitem__(self, case: Any) -> Gaussian:
         """Return the chosen case, or cases, of a stack."""
@@ -326,6 +328,10 @@ class Gaussian(Measure):
         """Return (m, X, s) as one vector a case, shape (..., d + d r + r)."""
         return joined(self.mean, self.factor, self.log_scales)
 
+    def arranged(self, states: Array) -> Array:
+        """Return states (b, ...) in the order in memory in which they are stepped fastest."""
+        return arranged(states, *self.factor.shape[-2:])
+
     def unpack(self, state: Array) -> Gaussian:
         """Return Gaussians of the same dimension and number of factor columns."""
         shape = self.factor.shape[-2:]
@@ -333,9 +339,7 @@ class Gaussian(Measure):
         for array in parts:
             array.flags.writeable = False
         gaussian = object.__new__(Gaussian)
-        known = vars(gaussian)
-        known["mean"], known["factor"] = mean, factor
-        known["log_scales"], known["in_axes"] = log_scales, False
+        vars(gaussian).update(mean=mean, factor=factor, log_scales=log_scales, in_axes=False)
         return gaussian
 
     def advect(self, field: VelocityField) -> Array:
@@ -423,7 +427,7 @@ class Gaussian(Measure):
     def turning(self, velocity: Array) -> Array:
         """Return the speed of the columns, whose lengths stay about one."""
         columns = velocity[..., self.factor.shape[-2] : -self.factor.shape[-1]]
-        return np.asarray(np.sqrt(np.vecdot(columns, columns)))
+        return np.asarray(np.sqrt(inner(columns, columns)))
 
     def growth(self, velocity: Array) -> Array:
         """Return d log tr(covariance) / dt, shape (...)."""

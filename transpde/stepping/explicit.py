@@ -30,7 +30,7 @@ class Explicit:
 
     Args:
         derivative: states (b, M) -> their derivatives (b, M).
-        z: states (b, M).
+        z: states (b, M), whose order in memory all that is made of them takes.
         slope: the derivatives there.
         h: steps (b,).
     """
@@ -39,8 +39,8 @@ class Explicit:
 
     def __init__(self, derivative: Derivative, z: Array, slope: Array, h: Array) -> None:
         self.derivative, self.z, self.h = derivative, z, h[:, None]
-        self.K = np.empty((STAGES + 4, *z.shape))
-        self.flat = self.K.reshape(STAGES + 4, -1)
+        self.flat = np.empty((STAGES + 4, z.size))
+        self.K = self._states(self.flat)
         self.K[0] = slope
         for s in range(1, STAGES):
             self.last = self._point(s, WEIGHTS[s])
@@ -48,15 +48,22 @@ class Explicit:
         self.new = self._point(STAGES, WEIGHTS[STAGES])
         self.slope = self.K[STAGES] = derivative(self.new)
 
+    def _states(self, flat: Array) -> Array:
+        """Return numbers (..., b M) as states (..., b, M) that lie in memory as z does."""
+        b, M = self.z.shape
+        if self.z.flags.c_contiguous:
+            return flat.reshape(*flat.shape[:-1], b, M)
+        return flat.reshape(*flat.shape[:-1], M, b).mT
+
     def _point(self, s: int, weights: Array) -> Array:
-        moved = weights.dot(self.flat[:s]).reshape(self.z.shape)
+        moved = self._states(weights.dot(self.flat[:s]))
         moved *= self.h
         moved += self.z
         return moved
 
     def error(self, scale: Array) -> Array:
         """Return the largest error of each case over the scale (b, M) of its coordinates."""
-        errors = ERRORS.dot(self.flat[: STAGES + 1]).reshape(2, *scale.shape)
+        errors = self._states(ERRORS.dot(self.flat[: STAGES + 1]))
         errors /= scale
         errors *= errors
         e5, e3 = errors
@@ -81,9 +88,9 @@ class Explicit:
         for s, weights in EXTRA:
             self.K[s] = self.derivative(self._point(s, weights[:s]))
         change, h = self.new - self.z, self.h
-        parts = np.empty((7, *self.z.shape))
+        parts = self._states(np.empty((7, self.z.size)))
         parts[0] = change
         parts[1] = h * self.K[0] - change
         parts[2] = 2 * change - h * (self.slope + self.K[0])
-        np.multiply(h, DOP853.D.dot(self.flat).reshape(4, *self.z.shape), out=parts[3:])
+        np.multiply(h, self._states(DOP853.D.dot(self.flat)), out=parts[3:])
         return Polynomial(self.z, parts, "x1x1x1x")

@@ -165,6 +165,7 @@ class Integration(Run):
         if self.stiff[rows[0]]:
             step = Implicit(derivative, z, slope, h, equation.jacobian(z, slope, cases))
         else:
+            z = cases.measure.arranged(z)
             step = Explicit(derivative, z, slope, h)
         error = step.error(self._scale(cases, z, step.new))
         usable = np.isfinite(error) & np.isfinite(step.slope).all(axis=1)
@@ -326,7 +327,7 @@ class Integration(Run):
     def _change_clocks(self, state: State) -> None:
         """Let cases that have run for long, or begin to grow fast, go over to the clock."""
         cases, rows, theta = state.cases, state.cases.rows, state.z[:, -1]
-        if cases.all_clocked:
+        if cases.all_clocked or getattr(cases.attention, "steady", False):
             return
         over = state.growth * cases.unit * theta > FAST
         # Clocks of their own part cases that share times, so a stack in time waits for a growth.
