@@ -23,7 +23,8 @@ def test_a_solution_is_that_of_the_equation():
     ],
 )
 def test_one_that_stalls_raises_and_says_where(slope, reached):
-    with pytest.raises(OverflowError, match=rf"^it: could not be followed to 1, only to {reached}"):
+    said = rf"^it: could not be followed to 1, only to {reached}"
+    with pytest.raises(OverflowError, match=said):
         followed("it", slope, (0.0, 1.0), [2.0])
 
 
@@ -31,5 +32,5 @@ def test_one_that_stalls_raises_and_says_where(slope, reached):
 def test_a_limit_that_is_not_resolved_says_so_within_seconds(size, monkeypatch):
     monkeypatch.setattr(mean_field, "MOST", (36, 18))
     head = tp.Masked(tp.Softmax([[1.0]], [[1.0]], [[1.0]]))
-    with pytest.raises((ValueError, OverflowError), match="smooth enough|could not be followed"):
+    with pytest.raises((ValueError, OverflowError), match=r"smooth enough|could not be followed"):
         mean_field.masked_limit(head, lambda s, u: size * (s + u), 4.0, tol=1e-4)
