@@ -102,12 +102,11 @@ figures: $(INSTALLED) ## recompute every reproduced figure
 	@$(STAGE) 'figures' $(PY) -m transpde.figures --all
 
 # The peers live in an environment of their own: no one needs torch to read or test the book.
-# Left out here: the 600 histograms at full rank through `tp.flow`, five minutes a run.
 bench: $(INSTALLED) ## time sums over tokens side by side with their peers, at most 30 minutes
 	@test -x .venv-bench/bin/python || $(STAGE) 'environment of the peers' tools/bench-venv
 	@$(STAGE) 'benchmarks' .venv-bench/bin/python benchmarks/attention.py --out benchmarks/attention.json
 	@$(STAGE) 'scaling' .venv-bench/bin/python benchmarks/scaling.py --out benchmarks/scaling.json
-	@$(STAGE) 'flows' .venv-bench/bin/python benchmarks/flows.py --skip histograms --out benchmarks/flows.json
+	@$(STAGE) 'flows' .venv-bench/bin/python benchmarks/flows.py --out benchmarks/flows.json
 	@$(STAGE) 'gradients' .venv-bench/bin/python benchmarks/gradients.py --out benchmarks/gradients.json
 
 # TeX is a matter of the machine, so printing is no part of the tests.

@@ -132,11 +132,7 @@ def decide(problem: KernelSplit, rtol: float = RTOL) -> Outcome:
     """Judge every case at the first horizon at which the decay of its eigenvalues decides."""
     path = problem.flow(TIMES, rtol)
     logs = problem.log_eigenvalues(path)
-    # The slopes need no time zero, which those at the second horizon do not have.
-    early, late = (
-        decide_decay(np.append(0.0, TIMES[seen]), np.insert(logs[seen], 0, 0.0, axis=0))
-        for seen in (slice(1, 5), slice(4, 8))
-    )
+    early, late = verdicts(logs)
     decided, cases = np.asarray(early.decided), np.arange(len(problem.seen))
     end = np.where(decided, 4, 7)
     return Outcome(
@@ -147,6 +143,16 @@ def decide(problem: KernelSplit, rtol: float = RTOL) -> Outcome:
         columns=path[end, cases],
         log_eigenvalues=logs[end, cases],
     )
+
+
+def verdicts(logs: Array) -> list[Any]:
+    """Return the verdicts at the horizons that log eigenvalues (T, B, d) at `TIMES` reach."""
+    # The slopes need no time zero, which those at the second horizon do not have.
+    return [
+        decide_decay(np.append(0.0, TIMES[seen]), np.insert(logs[seen], 0, 0.0, axis=0))
+        for seen in (slice(1, 5), slice(4, 8))
+        if seen.stop <= len(logs)
+    ]
 
 
 def data(name: str) -> FigureData:
