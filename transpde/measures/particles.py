@@ -272,10 +272,11 @@ class Particles(Measure):
     def mover(self, attention: Any, how: Any) -> Callable[[Array], Array]:
         """Return the map from points to their velocities, a vector a case."""
         velocities, cloud, space = attention.among(self, how), self.points.shape[-2:], self.space
+        many = self.points.ndim == 3 and self.points.size > MANY
 
         def moved(state: Array) -> Array:
             x = state.reshape(*state.shape[:-1], *cloud)
-            x = space.retract(_in_planes(x) if x.ndim == 3 and x.size > MANY else x)
+            x = space.retract(_in_planes(x) if many else x)
             return space.tangent(x, velocities(x)).reshape(state.shape)
 
         return moved

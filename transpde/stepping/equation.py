@@ -207,7 +207,8 @@ class Equation:
 
     def _in_time(self, z: Array, cases: Cases) -> tuple[Array, Array, Array]:
         """Return derivatives (b, N + 1), growth and turning (b,) by the own time of each case."""
-        out, velocity = np.empty_like(z), self.velocity(z, cases)
+        out = np.empty(z.shape) if len(z) == 1 else np.empty_like(z)
+        velocity = self.velocity(z, cases)
         np.multiply(velocity, cases.units, out=out[:, :-1])
         out[:, -1] = 1.0
         if not cases.any_clocked:

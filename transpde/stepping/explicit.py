@@ -39,6 +39,7 @@ class Explicit:
 
     def __init__(self, derivative: Derivative, z: Array, slope: Array, h: Array) -> None:
         self.derivative, self.z, self.h = derivative, z, h[:, None]
+        self.by_rows = z.flags.c_contiguous
         self.flat = np.empty((STAGES + 4, z.size))
         self.K = self._states(self.flat)
         self.K[0] = slope
@@ -51,12 +52,13 @@ class Explicit:
     def _states(self, flat: Array) -> Array:
         """Return numbers (..., b M) as states (..., b, M) that lie in memory as z does."""
         b, M = self.z.shape
-        if self.z.flags.c_contiguous:
+        if self.by_rows:
             return flat.reshape(*flat.shape[:-1], b, M)
         return flat.reshape(*flat.shape[:-1], M, b).mT
 
     def _point(self, s: int, weights: Array) -> Array:
-        moved = self._states(weights.dot(self.flat[:s]))
+        moved = weights.dot(self.flat[:s])
+        moved = moved.reshape(self.z.shape) if self.by_rows else self._states(moved)
         moved *= self.h
         moved += self.z
         return moved

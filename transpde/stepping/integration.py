@@ -100,13 +100,20 @@ class Integration(Run):
     # --- cases that are stepped alike ------------------------------------------------------------
 
     def _alike(self, rows: Array) -> Iterator[Cases]:
-        """Sort cases by method and by kind of coordinates, into groups that fit in a cache."""
+        """Sort cases by method and by kind of coordinates, into groups."""
         kinds = 2 * self.stiff[rows] + self.graded[rows]
         for kind in range(4):
             some = rows[kinds == kind]
-            size = len(some) if self.together else max(1, GROUP // self.z.shape[1])
-            for group in np.array_split(some, -(-len(some) // size)) if len(some) else ():
-                yield self.equation.cases(group, bool(kind % 2), self.clocked[group])
+            if len(some):
+                for group in self._groups(some):
+                    yield self.equation.cases(group, bool(kind % 2), self.clocked[group])
+
+    def _groups(self, rows: Array) -> list[Array]:
+        """Return cases in groups that fit in a cache, together where they share a time."""
+        most = max(1, GROUP // self.z.shape[1])
+        if self.together or len(rows) <= most:
+            return [rows]
+        return np.array_split(rows, -(-len(rows) // most))
 
     def _part(self, cases: Cases, rows: Array) -> Cases:
         """Return those of some cases that stand in `rows`."""
@@ -250,9 +257,8 @@ class Integration(Run):
         j = np.arange(len(which)) + (due + counts - counts.cumsum()).repeat(counts)
         targets = self.times[j] / cases.unit[which]
         self.next_record[cases.rows] = due + counts
-        at_end = targets == step.new[which, -1]
-        self.records[j[at_end], cases.rows[which[at_end]]] = step.new[which[at_end], :-1]
-        if at_end.all():
+        if counts.max() == 1 and (targets == step.new[which, -1]).all():  # the ends of the steps
+            self.records[j, cases.rows[which]] = step.new[which, :-1]
             return
         polynomial = step.interpolant()
         if cases.any_clocked:
