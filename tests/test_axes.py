@@ -387,3 +387,17 @@ def test_columns_of_one_scale_have_at_most_as_many_axes_as_the_space():
     assert np.abs(s - exact).max() <= 1e-12
     apart = principal_axes(X * [1.0, 1.0, 1e-5, 1.0, 1.0], np.zeros((2, 5)))
     assert apart[0].shape == (2, 3, 5)
+
+
+@pytest.mark.parametrize("scales", [(90.0, 224.0), (-60.0, 70.0), (224.0, 90.0), (10.0, 12.0)])
+@pytest.mark.parametrize("kind", [tp.L2, tp.Sinkhorn])
+def test_leaning_columns_of_very_different_scales_have_the_field_of_their_axes(kind, scales):
+    """Where no closed form turns them apart, they go the general way."""
+    rng = np.random.default_rng(4)
+    first = np.array([0.76, -0.65])
+    X = np.stack([first, first + 1e-9 * np.array([0.8, -0.1])], axis=-1)
+    leaning = tp.Gaussian.trusted(np.zeros(2), X, np.array(scales))
+    for _ in range(5):
+        head = kind(*rng.normal(size=(3, 2, 2)))
+        found, wanted = head(leaning).linear, head(leaning.principal()).linear
+        assert np.abs(found - wanted).max() <= 1e-10 * np.abs(wanted).max()

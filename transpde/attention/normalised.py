@@ -172,8 +172,8 @@ class L2(GaussianHead):
         # squares problems with the rows N and D^-1, which stay in range and apart for any D:
         # unlike N^T N, and unlike the singular values of N D.
         Y = X if in_axes else planar.apart(X, s)
-        N = product(self.key, Y)
-        if planar.within(s, planar.L2_LOG, N):
+        N = None if Y is None else product(self.key, Y)
+        if N is not None and planar.within(s, planar.L2_LOG, N):
             CN = planar.l2_weights(N, s)
         else:
             Y, s = self._axes(X, s, in_axes)
@@ -271,11 +271,12 @@ class Sinkhorn(GaussianHead):
         # An axis much longer than the others has only its direction in C: bounds on the gaps
         # between lengths keep all products in range.
         Y = X if in_axes else planar.apart(X, s)
-        keys, queries = product(self.key, Y), product(self.query, Y)
-        if planar.within(s, planar.SINKHORN_LOG, keys, queries):
-            CN = planar.sinkhorn_weights(keys, queries, s, self.epsilon)
-            TX = product(CN, queries if Y is X else product(self.query, X))
-            return Y, lambda: product(CN, self.query), TX, lambda: np.zeros(s.shape)
+        if Y is not None:
+            keys, queries = product(self.key, Y), product(self.query, Y)
+            if planar.within(s, planar.SINKHORN_LOG, keys, queries):
+                CN = planar.sinkhorn_weights(keys, queries, s, self.epsilon)
+                TX = product(CN, queries if Y is X else product(self.query, X))
+                return Y, lambda: product(CN, self.query), TX, lambda: np.zeros(s.shape)
         Y, s = self._axes(X, s, in_axes)
         keys, queries = product(self.key, Y), product(self.query, Y)
         if keys.shape[-2] < keys.shape[-1]:

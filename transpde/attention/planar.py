@@ -39,8 +39,8 @@ def orthogonal(X: Array, s: Array) -> tuple[Array, Array] | None:
     return at_right_angles(X, s), s
 
 
-def apart(X: Array, s: Array) -> Array:
-    """Return columns of the same covariance that do not lean on each other.
+def apart(X: Array, s: Array) -> Array | None:
+    """Return columns of the same covariance that do not lean on each other; None if none are known.
 
     Differences of two nearly parallel ones would drown in rounding what the short direction does.
     """
@@ -53,7 +53,7 @@ def apart(X: Array, s: Array) -> Array:
     if np.logical_and.reduce(area - g * g >= LEANING * area, axis=None):
         return X
     turned = orthogonal(X, s)
-    return X if turned is None else turned[0]
+    return None if turned is None else turned[0]
 
 
 def within(s: Array, largest: float, *products: Array) -> bool:
