@@ -172,8 +172,7 @@ class L2(GaussianHead):
         # squares problems with the rows N and D^-1, which stay in range and apart for any D:
         # unlike N^T N, and unlike the singular values of N D.
         Y = X if in_axes else planar.apart(X, s)
-        N = None if Y is None else product(self.key, Y)
-        if N is not None and planar.within(s, planar.L2_LOG, N):
+        if Y is not None and planar.within(s, planar.L2_LOG, N := product(self.key, Y)):
             CN = planar.l2_weights(N, s)
         else:
             Y, s = self._axes(X, s, in_axes)

@@ -40,7 +40,7 @@ def orthogonal(X: Array, s: Array) -> tuple[Array, Array] | None:
 
 
 def apart(X: Array, s: Array) -> Array | None:
-    """Return columns of the same covariance that do not lean on each other; None if none are known.
+    """Return columns of the same covariance that do not lean on each other, None if not known.
 
     Differences of two nearly parallel ones would drown in rounding what the short direction does.
     """
