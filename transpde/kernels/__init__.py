@@ -6,14 +6,7 @@ from transpde.kernels.fast import token_mean
 from transpde.kernels.plane import PlaneSum
 from transpde.kernels.products import LIGHTEST, matrix_product, softmax_map, softmax_maps
 from transpde.kernels.sinkhorn import potential, sinkhorn_potential
-from transpde.kernels.sums import (
-    Order,
-    PointwiseSum,
-    SoftmaxSum,
-    TokenSum,
-    at_once,
-    clouds_at_once,
-)
+from transpde.kernels.sums import Order, PointwiseSum, SoftmaxSum, TokenSum, clouds_at_once
 
 __all__ = [
     "EXACT",
@@ -26,7 +19,6 @@ __all__ = [
     "PointwiseSum",
     "SoftmaxSum",
     "TokenSum",
-    "at_once",
     "clouds_at_once",
     "evaluation",
     "matrix_product",

@@ -198,8 +198,7 @@ def sinkhorn_potential(
         RuntimeError: no convergence; the message holds the marginal error.
     """
     g, error = _scaling_and_newton(scores, weights, start, target)
-    costs = scores.max() - scores
-    if not error <= accepted and np.isfinite(costs).all():
+    if not error <= accepted and np.isfinite(costs := scores.max() - scores).all():
         import ot  # heavy, and rarely needed
 
         # Scores so large that the plan is nearly one without entropy: start from its potentials,

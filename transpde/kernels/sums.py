@@ -32,7 +32,7 @@ from transpde.kernels.blocks import (
 )
 from transpde.kernels.products import LOG2E, exponentials, matrix_product, with_ones
 
-__all__ = ["Order", "PointwiseSum", "SoftmaxSum", "TokenSum", "at_once", "clouds_at_once"]
+__all__ = ["Order", "PointwiseSum", "SoftmaxSum", "TokenSum", "clouds_at_once"]
 
 # The positions of the targets (..., m) and of the tokens (..., n).
 Order = tuple[Array, Array]

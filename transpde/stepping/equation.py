@@ -207,6 +207,7 @@ class Equation:
 
     def _in_time(self, z: Array, cases: Cases) -> tuple[Array, Array, Array]:
         """Return derivatives (b, N + 1), growth and turning (b,) by the own time of each case."""
+        # In the order in memory of the states; of one case there is none, and `empty` is quicker.
         out = np.empty(z.shape) if len(z) == 1 else np.empty_like(z)
         velocity = self.velocity(z, cases)
         np.multiply(velocity, cases.units, out=out[:, :-1])

@@ -47,7 +47,7 @@ FAINT = 1e-290  # Bessel functions below are lost to underflow
 FAR = 1e9  # arguments of Bessel functions above are those of an expansion
 SERIES = 0.03  # shifts below are summed as a series
 AT_THE_END = 2000.0  # a time after which every boosted law is a Dirac mass in all digits
-TOLERANCES: Any = {"method": "DOP853", "rtol": 1e-12, "atol": 1e-13}
+TOLERANCES: Any = {"rtol": 1e-12, "atol": 1e-13}
 
 
 @quiet
