@@ -8,15 +8,8 @@ from table import GAUSSIAN, ROWS
 
 import transpde as tp
 from transpde import theory
-from transpde.measures.axes import (
-    common_motion,
-    far_from_orthogonal,
-    graded_motion,
-    lengths,
-    nearly_singular,
-    principal_axes,
-    ratio,
-)
+from transpde.measures.axes import lengths, nearly_singular, principal_axes, ratio
+from transpde.measures.motion import common_motion, far_from_orthogonal, graded_motion
 
 HEADS = {
     "softmax": lambda Q, K, V: tp.Softmax(Q, K, V),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from transpde.checks import Array
-from transpde.measures.axes import common_motion, graded_motion
+from transpde.measures.motion import common_motion, graded_motion
 from transpde.measures.products import arranged
 
 __all__ = ["Moves", "joined", "moved_by", "split"]

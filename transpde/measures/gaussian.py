@@ -26,20 +26,16 @@ from transpde.checks import (
     single_case,
 )
 from transpde.fields import AffineField, VelocityField, quiet
-from transpde.measures.axes import (
+from transpde.measures.axes import lengths, nearly_singular, orthonormal_columns, ratio, shares_of
+from transpde.measures.base import Measure
+from transpde.measures.coordinates import Moves, joined, moved_by, split
+from transpde.measures.motion import (
     common_motion,
     common_motion_along,
     far_from_orthogonal,
     graded_motion,
     graded_motion_along,
-    lengths,
-    nearly_singular,
-    orthonormal_columns,
-    ratio,
-    shares_of,
 )
-from transpde.measures.base import Measure
-from transpde.measures.coordinates import Moves, joined, moved_by, split
 from transpde.measures.particles import Particles
 from transpde.measures.products import arranged, inner
 
