@@ -70,17 +70,21 @@ def softmax_maps(
     It is quickest where one coordinate of all tokens lies after the other in memory.
 
     Args:
-        query: (k, d), or (b, k, d) as the two that follow.
-        key: (k, d).
-        value: (d, d).
+        query: (k, d) or (b, k, d).
+        key: (k, d) or (b, k, d).
+        value: (d, d) or (b, d, d).
         weights: of the tokens, (b, n), none below `LIGHTEST`.
         few: how many clouds are summed at once, so that their scores stay in a cache.
     """
-    query, (b, n), (k, d) = LOG2E * query, weights.shape, query.shape[-2:]
+    (b, n), (k, d) = weights.shape, query.shape[-2:]
+    parts = key, LOG2E * query, value
+    stack = np.broadcast_shapes(*(part.shape[:-2] for part in parts))
+    maps = np.concatenate([np.broadcast_to(part, stack + part.shape[-2:]) for part in parts], -2)
     # Held from call to call: to be given fresh memory takes as long as to fill it.
-    keys, queries = (np.empty((k, b, n)).swapaxes(0, 1) for _ in range(2))
-    columns, sums = (np.empty((d + 1, b, n)).swapaxes(0, 1) for _ in range(2))
-    columns[:, -1] = weights
+    mapped, sums = (np.empty((m + 1, b, n)).swapaxes(0, 1) for m in (2 * k + d, d))
+    keys, queries, columns = mapped[:, :k], mapped[:, k : 2 * k], mapped[:, 2 * k :]
+    uneven = bool((weights != weights[:, :1]).any())
+    columns[:, -1] = weights if uneven else 1.0  # equal ones leave the means as they are
     memory, clouds = np.empty((min(few, b), n, n)), slices(0, b, few)
     tiles = [
         (keys[one].mT, queries[one], columns[one], memory[: one.stop - one.start], sums[one])
@@ -97,10 +101,9 @@ def softmax_maps(
         np.matmul(values, scores, found)
 
     def velocities(x: Array) -> Array:
-        rows = x.mT
-        _of_rows(key, rows, keys)
-        _of_rows(query, rows, queries)
-        np.multiply(rows, weights[:, None], out=columns[:, :-1])
+        _of_rows(maps, x.mT, mapped[:, :-1])
+        if uneven:
+            columns[:, :-1] *= weights[:, None]
         for i in range(len(tiles)):
             fill(i)
         if not _in_range(sums):
@@ -108,9 +111,7 @@ def softmax_maps(
                 if not (sharp[i] or _in_range(found)):
                     sharp[i] = True
                     fill(i)
-        means = sums[:, :-1]
-        means /= sums[:, -1:]
-        return _of_rows(value, means, np.empty((d, b, n)).swapaxes(0, 1)).mT
+        return (sums[:, :-1] / sums[:, -1:]).mT
 
     return velocities
 
