@@ -110,7 +110,10 @@ class Sphere(Space):
     def tangent(self, x: Array, v: Array) -> Array:
         """Return v without its parts along x and along the normal."""
         v = self._in_hyperplane(v)
-        part = (_inner(v, x)[..., None] / self.radius**2) * x
+        along = _inner(v, x)
+        if self.radius != 1:
+            along /= self.radius**2
+        part = along[..., None] * x
         return np.subtract(v, part, out=part)
 
     def retract(self, x: Array) -> Array:

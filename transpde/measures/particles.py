@@ -30,6 +30,7 @@ __all__ = ["Particles"]
 
 TINY = 1e-280  # a square that may have lost terms
 MANY = 4096  # coordinates of a stack whose order in memory matters
+SHORT = 4  # coordinates of a vector up to which it is quicker to copy them one by one
 
 
 def _relative_roots(weights: Array) -> Array | None:
@@ -40,11 +41,20 @@ def _relative_roots(weights: Array) -> Array | None:
 
 
 def _in_planes(x: Array) -> Array:
-    """Return points (b, n, d) with one coordinate of all after the other in memory.
+    """Return points (b, n, d), if many, with one coordinate of all after the other in memory.
 
     Many thin arrays are slow: so their axes should not be the innermost ones.
     """
+    if x.ndim != 3 or x.size <= MANY:
+        return x
     return np.ascontiguousarray(x.transpose(2, 0, 1)).transpose(1, 2, 0)
+
+
+def _in_rows(v: Array) -> Array:
+    """Return vectors (..., n, d), if short, with the coordinates of each next to each other."""
+    if v.strides[-1] == v.itemsize or v.shape[-1] > SHORT:
+        return v
+    return np.stack([v[..., j] for j in range(v.shape[-1])], axis=-1)
 
 
 def _in_range(squares: Array) -> bool:
@@ -251,7 +261,7 @@ class Particles(Measure):
         one of times, become axes of a larger stack.
         """
         points = state.reshape(*state.shape[:-1], *self.points.shape[-2:])
-        there = self.at(self.space.retract(points))
+        there = self.at(self.space.retract(_in_planes(points)))
         if points.ndim == self.points.ndim:
             return there
         w, s, n = self.weights, self.positions, points.shape[:-1]
@@ -272,12 +282,11 @@ class Particles(Measure):
     def mover(self, attention: Any, how: Any) -> Callable[[Array], Array]:
         """Return the map from points to their velocities, a vector a case."""
         velocities, cloud, space = attention.among(self, how), self.points.shape[-2:], self.space
-        many = self.points.ndim == 3 and self.points.size > MANY
 
         def moved(state: Array) -> Array:
             x = state.reshape(*state.shape[:-1], *cloud)
-            x = space.retract(_in_planes(x) if many else x)
-            return space.tangent(x, velocities(x)).reshape(state.shape)
+            x = space.retract(_in_planes(x))
+            return _in_rows(space.tangent(x, velocities(x))).reshape(state.shape)
 
         return moved
 
