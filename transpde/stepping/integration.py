@@ -29,6 +29,7 @@ FIRST_DOUBT = 20  # steps before a case is asked whether it is stiff
 AT_BORDER, MEMORY, SURE = 0.4, 0.05, 0.6
 LARGEST_STIFF = 200  # coordinates of a case for which a matrix of all derivatives is worth it
 GROUP = 50_000  # numbers of the states of cases that are stepped at once: they fill a cache
+RESERVE = 64  # times as much memory as states that are stepped at once take
 AT_ONCE = 1 << 20  # numbers of the records that are written at once
 SHORTEST = 1e-6  # relative tolerance of the shortest columns of a covariance
 
@@ -56,6 +57,9 @@ class Integration(Run):
         self.slope, self.h = np.zeros_like(self.z), np.ones(count)
         # The last steps and their errors; before the first a short one, which foretells nothing.
         self.last = np.array([np.full(count, 1e-300), np.ones(count)])
+        # Freed memory goes back to the system, and is slow to get anew, unless it is small beside
+        # the largest piece freed so far: a large one is freed first, unused.
+        np.empty(RESERVE * min(self.z.size, GROUP))
         self.ends.stop[~self.running] = "undecided"
         # Where parameters depend on time, cases that share it share an evaluation.
         self.together = not self.schedule.constant
