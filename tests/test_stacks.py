@@ -144,6 +144,24 @@ def test_the_map_that_a_flow_of_a_stack_evaluates_knows_its_range(size, axes, li
         assert np.abs(found - v)[held].max(initial=0.0) <= loose * np.abs(v[held]).max(initial=1.0)
 
 
+@pytest.mark.parametrize("own", [(), ("query",), ("key", "value"), ("query", "key", "value")])
+@pytest.mark.parametrize("d", [2, 4, 5])
+@pytest.mark.parametrize("radius", [1.0, 2.0])
+def test_many_tokens_move_by_heads_that_share_some_matrices(own, d, radius):
+    """So many that the order of their coordinates in memory changes on the way."""
+    rng, names = np.random.default_rng(13), ("query", "key", "value")
+    x = rng.normal(size=(40, 32, d))
+    x *= radius / np.linalg.norm(x, axis=-1, keepdims=True)
+    tokens = tp.Particles(x, space=tp.Sphere(radius))
+    shapes = {name: ((40,) if name in own else ()) + (d, d) for name in names}
+    attention = tp.Softmax(**{name: rng.normal(size=shapes[name]) / d for name in names})
+    found = tokens.mover(attention, kernels.EXACT)(tokens.pack())
+    v = tokens.advect(attention.field(tokens, kernels.EXACT))
+    assert np.abs(found - v).max() <= 1e-13 * np.abs(v).max()
+    again = tokens.unpack(1.5 * tokens.pack())
+    assert np.abs(again.points - x).max() <= 4e-15 * radius
+
+
 def test_one_sharp_cloud_of_a_stack_changes_no_other():
     rng = np.random.default_rng(12)
     tokens = clouds(rng, (70,), 32, 3, masked=False)
