@@ -47,6 +47,8 @@ from transpde.measures import Gaussian
 __all__ = ["RTOL", "Paths", "by_arc_length", "clock_ticks", "planar_paths", "velocity"]
 
 RTOL = 1e-10
+BLOWN = 20.0  # log of a trace that grows for ever
+UNITS = np.array([[[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]]])  # of entries 11, 12, 22
 
 # From the entries 11, 12, 22 of covariances (3, n) and their determinants (n,) to the entries of
 # the linear parts B of their fields (4, n), row by row.
@@ -105,6 +107,16 @@ class Paths:
     def blowup_times(self) -> Array:
         """The time at the end plus what is left of it where the trace grows like a pole."""
         return self.times[-1] + 1 / self.growth
+
+    @property
+    def blown(self) -> Array:
+        """Which traces grow for ever, (n,)."""
+        return self.log_sizes[-1] > BLOWN
+
+    @property
+    def reach(self) -> str:
+        """The times at the end, in words."""
+        return f"t from {self.times[-1].min():.3g} to {self.times[-1].max():.3g}"
 
     @property
     def eigenvalue_ratios(self) -> Array:
@@ -267,8 +279,7 @@ def _linear_part(attention: Any) -> Linear:
 def _linear(head: Any) -> Array:
     """Return the matrix (4, 3) that takes the entries 11, 12, 22 of C to those of V C A."""
     V, A = head.value, head.key.T @ head.query
-    units = ([[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]])
-    return np.stack([(V @ np.array(unit) @ A).ravel() for unit in units], axis=1)
+    return np.stack([(V @ unit @ A).ravel() for unit in UNITS], axis=1)
 
 
 def _adjugate(matrix: Array) -> Array:
@@ -295,9 +306,8 @@ def _sinkhorn(head: Any) -> Linear:
     if head.epsilon != 1:
         raise ValueError(f"attention: must be Sinkhorn with epsilon = 1; got {head.epsilon}.")
     A = head.key.T @ head.query
-    units = ([[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]])
     # The entries of A S A^T, and of its adjugate, from those of S.
-    image = np.stack([(A @ np.array(unit) @ A.T)[[0, 0, 1], [0, 1, 1]] for unit in units], axis=1)
+    image = np.stack([(A @ unit @ A.T)[[0, 0, 1], [0, 1, 1]] for unit in UNITS], axis=1)
     adjugate, area = image[::-1] * np.array([[1], [-1], [1]]), 4 * np.linalg.det(A)
 
     def response(S: Array, det: Array) -> Array:
