@@ -22,7 +22,7 @@ from transpde.fields import (
     evaluated,
     in_range,
     out_of_range,
-    quiet,
+    silent,
 )
 from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
@@ -129,7 +129,7 @@ class Attention(Unchanging, ABC):
     def _check_axial(self, measure: Measure) -> None:
         raise TypeError(_NO_DENSITY.format(kind=type(self).__name__, measure="an Axial"))
 
-    @quiet
+    @silent
     def matrix(self, measure: Particles) -> Array:
         r"""Return the attention matrix P, (..., n, n): row i holds what token i takes of each.
 
@@ -147,8 +147,7 @@ class Attention(Unchanging, ABC):
                 "Sample the measure first: measure.sample(n, seed)."
             )
         self.check(measure)
-        with np.errstate(all="ignore"):
-            found = self._matrix(measure)
+        found = self._matrix(measure)
         rows = np.isfinite(found).all(axis=-1) | (measure.weights == 0)
         if not rows.all() and np.isfinite(measure.points).all():
             raise out_of_range("matrix: an entry")

@@ -355,9 +355,8 @@ class SoftmaxSum(TokenSum):
     ) -> None:
         """Put in the rows whose sum has lost terms below its bound, from their own largest."""
         ordered = replace(self, keys=self.keys[seen.tokens], bias=self.bias[seen.tokens])
-        size = max(1, TILE // len(values))
-        for start in range(0, len(lost), size):
-            rows = lost[start : start + size]
+        for some in slices(0, len(lost), max(1, TILE // len(values))):
+            rows = lost[some]
             hidden = np.arange(len(values))[:, None] >= seen.counts[rows]
             weights, total = ordered._columns(x[rows], hidden)
             means[rows] = (values.T @ weights / total).T

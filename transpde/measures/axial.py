@@ -296,6 +296,11 @@ def _graded(depth: float, dimension: int) -> tuple[Array, Array]:
     octave = np.linspace(np.pi / 4, np.pi / 2, parts + 1)[1:]
     bulk = np.linspace(np.pi / 2, np.pi, BULK * parts + 1)[1:]
     edges = np.concatenate([[0.0], graded, octave, bulk])
-    z, w = np.polynomial.legendre.leggauss(NODES)
+    return panels(edges, NODES)
+
+
+def panels(edges: Array, count: int) -> tuple[Array, Array]:
+    """Return Gauss-Legendre nodes and weights, `count` of them between any two edges."""
+    z, w = np.polynomial.legendre.leggauss(count)
     half = np.diff(edges)[:, None] / 2
     return (edges[:-1, None] + half * (1 + z)).ravel(), (half * w).ravel()

@@ -31,7 +31,7 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
-from transpde.fields import held, in_floats, quiet
+from transpde.fields import held, in_floats, quiet, silent
 
 __all__ = [
     "GainAxis",
@@ -352,7 +352,7 @@ def slope_share(queries: ArrayLike, keys: ArrayLike, values: ArrayLike) -> float
     return float(((scores @ values_ / len(v)) ** 2).sum(axis=1).mean() / whole)
 
 
-@quiet
+@silent
 def affine_law(spread: float, share: float, n: int) -> float:
     r"""Return the $R^2$ of an affine fit to a head of n normal tokens: a heuristic closed law.
 
@@ -377,9 +377,8 @@ def affine_law(spread: float, share: float, n: int) -> float:
     """
     sigma, rho = positive_number("spread", spread), positive_number("share", share)
     s, n = sigma**2, positive_integer("n", n)
-    with np.errstate(over="ignore"):
-        noise = (1 + rho * s) * np.exp(s) - 1 - (1 + rho) * s
-        return float(1.0 / (1.0 + noise / (n * rho * s)))
+    noise = (1 + rho * s) * np.exp(s) - 1 - (1 + rho) * s
+    return float(1.0 / (1.0 + noise / (n * rho * s)))
 
 
 @quiet
