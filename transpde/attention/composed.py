@@ -92,6 +92,14 @@ class Masked(Attention):
         """Whether the mask alone acts: no discount, and tokens see themselves."""
         return not (self.discount or self.strict)
 
+    def check_plain(self, name: str) -> None:
+        """Raise `ValueError` if there is a discount, or tokens do not see themselves."""
+        if not self.plain:
+            raise ValueError(
+                f"{name}: must have no discount and no strict order; got "
+                f"discount={self.discount}, strict={self.strict}."
+            )
+
     @cached_property
     def _sum(self) -> MultiHead | None:
         """The sum of masked heads that masked heads of a sum are; None for one head."""

@@ -12,7 +12,7 @@ import numpy as np
 from transpde.attention.base import Attention, MeasureField, match_stack
 from transpde.attention.densities import exponentials, moments_of
 from transpde.checks import Array, choice, finite_array, frozen, symmetric_matrix
-from transpde.fields import VelocityField, quiet
+from transpde.fields import VelocityField, by_case, quiet
 from transpde.kernels import EXACT, Evaluation, SoftmaxSum, matrix_product, token_mean
 from transpde.measures import Circle, Grid, Measure, Particles
 
@@ -129,11 +129,9 @@ class HeadDescent(Attention):
 
     def select(self, stack: tuple[int, ...], index: Array) -> HeadDescent:
         """Return the heads of the chosen cases of a stack; itself if all cases share them."""
-        own = self.scores.shape[-3:]
         if self.scores.ndim == 3:
             return self
-        flat = np.broadcast_to(self.scores, stack + own).reshape(-1, *own)
-        return replace(self, scores=flat[index])
+        return replace(self, scores=by_case(self.scores, 3, stack)[index])
 
 
 @dataclass(frozen=True, eq=False, repr=False)

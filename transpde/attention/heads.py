@@ -19,7 +19,7 @@ from transpde.attention.base import Attention, MeasureField, match_stack
 from transpde.attention.densities import AxialField, CircleField, angles_for, isotropic
 from transpde.attention.planar import orthogonal
 from transpde.checks import Array, finite_array, same_size
-from transpde.fields import AffineField, Motion, VelocityField
+from transpde.fields import AffineField, Motion, VelocityField, by_case
 from transpde.kernels import (
     EXACT,
     Evaluation,
@@ -145,8 +145,7 @@ class Head(Attention):
         for name in ("query", "key", "value"):
             matrix = getattr(self, name)
             if matrix.ndim > 2:
-                flat = np.broadcast_to(matrix, stack + matrix.shape[-2:])
-                chosen[name] = flat.reshape(-1, *matrix.shape[-2:])[index]
+                chosen[name] = by_case(matrix, 2, stack)[index]
         return replace(self, **chosen) if chosen else self
 
 

@@ -34,7 +34,6 @@ from transpde.checks import (
     Array,
     brief,
     covariance_matrix,
-    finite_array,
     increasing_times,
     listing,
     of_kind,
@@ -165,7 +164,7 @@ def planar_paths(attention: Any, starts: Array, places: Array, *, rtol: float = 
         array([1.])
     """
     paced = OnClock(attention)
-    starts = covariance_matrix("starts", finite_array("starts", starts, "n d d"))
+    starts = covariance_matrix("starts", starts, "n d d")
     same_size("starts", starts.shape[-1], "the plane", 2, "dimension")
     places, rtol = increasing_times("places", places), positive_number("rtol", rtol)
     gaussians = Gaussian.from_covariance(np.zeros(2), starts)

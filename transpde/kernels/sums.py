@@ -22,6 +22,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from transpde.checks import Array, Unchanging
+from transpde.fields import by_case
 from transpde.kernels.blocks import (
     MOST_THREADS,
     CausalOrder,
@@ -105,12 +106,7 @@ class TokenSum(Unchanging, ABC):
 
     def flattened(self, x: Array, values: Array, order: Order | None) -> Cases:
         """Return what a mean wants with the axes of the stack as one, even where all share it."""
-        stack = values.shape[:-2]
-
-        def flat(array: Array, own: int) -> Array:
-            last = array.shape[array.ndim - own :]
-            return np.broadcast_to(array, stack + last).reshape(-1, *last)
-
+        flat = partial(by_case, stack=values.shape[:-2])
         sums = self.mapped(flat)
         order = None if order is None else (flat(order[0], 1), flat(order[1], 1))
         return Cases(sums, flat(x, 2), flat(values, 2), order)

@@ -121,9 +121,9 @@ class Grid(Measure):
         axes, _ = _checked_edges(edges), a_function("function", function)
         z, w = np.polynomial.legendre.leggauss(NODES)
         nodes = [(_centres(e)[:, None] + np.diff(e)[:, None] * z / 2).ravel() for e in axes]
-        values = finite_array("function", function(_points(nodes)), "n")
-        same_size("function", len(values), "its points", int(np.prod([len(x) for x in nodes])),
-                  "number of values")  # fmt: skip
+        points = _points(nodes)
+        values = finite_array("function", function(points), "n")
+        same_size("function", len(values), "its points", len(points), "number of values")
         averages = values.reshape([len(x) for x in nodes])
         for i, axis in enumerate(axes):
             shape = (*averages.shape[:i], len(axis) - 1, NODES, *averages.shape[i + 1 :])

@@ -30,6 +30,7 @@ from transpde.fields import quiet
 from transpde.measures.axial import sphere_dimension
 from transpde.spaces import Sphere
 from transpde.theory.following import followed
+from transpde.theory.head_sums import one_case
 from transpde.theory.one_cluster import bessel_quotients, mode_rates
 
 __all__ = [
@@ -451,9 +452,8 @@ def _top(M: Array) -> tuple[Array, float] | None:
 def _matrices(head: Any) -> tuple[Array, Array]:
     """Return A = K^T Q over its largest entry, and V, of a softmax head with A injective."""
     of_kind("head", head, Softmax)
-    A, V = head.key.mT @ head.query, head.value
-    if A.ndim > 2 or V.ndim > 2:
-        raise ValueError("head: must be a single one; got parameters with leading axes.")
+    one_case("head", head.query, head.key, head.value)
+    A, V = head.key.T @ head.query, head.value
     if np.linalg.matrix_rank(A) < len(A):
         raise ValueError(
             "head: key^T query must be injective; got one of lower rank, which weighs no token "

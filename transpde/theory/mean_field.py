@@ -242,11 +242,7 @@ def masked_limit(attention: Masked, start: Limit, time: float, *, tol: float = 1
     t, tol = positive_number("time", time), positive_number("tol", tol)
     if not isinstance(attention, Masked) or not isinstance(attention.head, Softmax):
         raise TypeError(f"attention: must be a masked softmax; got {type(attention).__name__}.")
-    if not attention.plain:
-        raise ValueError(
-            "attention: must have no discount and no strict order; got "
-            f"discount={attention.discount}, strict={attention.strict}."
-        )
+    attention.check_plain("attention")
     head = attention.head
     if head.dimension != 1 or head.query.ndim > 2:
         raise ValueError(f"attention: must be one head on the line; got {head.query.shape}.")
