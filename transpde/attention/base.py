@@ -115,6 +115,9 @@ class Attention(Unchanging, ABC):
     def _check_kind(self, measure: Measure) -> None:
         """Raise unless the kind of the measure and its stack fit."""
 
+    def _check_tokens(self, measure: Any) -> None:
+        """Accept any tokens."""
+
     _tokens_only = ""  # why an attention acts on no Gaussian and no Grid
 
     def _check_gaussian(self, measure: Any) -> None:
@@ -379,11 +382,7 @@ class WithFeedForward(Attention):
                 "first: measure.sample(n, seed)."
             )
 
-    def _check_grid(self, measure: Measure) -> None:
-        self._check_tokens(measure)
-
-    def _check_circle(self, measure: Measure) -> None:
-        self._check_tokens(measure)
+    _check_grid = _check_circle = _check_tokens
 
     def _matrix(self, measure: Particles) -> Array:
         return self.attention._matrix(measure)

@@ -118,9 +118,6 @@ class HeadDescent(Attention):
         match_stack("scores", self.scores.shape[:-3], measure.stack)
         measure.check_for(self)
 
-    def _check_tokens(self, measure: Particles) -> None:
-        """Accept any tokens."""
-
     def _check_grid(self, measure: Grid) -> None:
         """Accept any grid."""
 

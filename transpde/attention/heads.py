@@ -57,8 +57,7 @@ class Head(Attention):
         same_size("key", K.shape[-1], "query", Q.shape[-1], "number of columns")
         same_size("value", V.shape[-2], "query", Q.shape[-1], "number of rows")
         same_size("value", V.shape[-1], "query", Q.shape[-1], "number of columns")
-        for name, matrix in zip(("query", "key", "value"), (Q, K, V), strict=True):
-            object.__setattr__(self, name, matrix)
+        vars(self).update(query=Q, key=K, value=V)
 
     @property
     def dimension(self) -> int:
@@ -95,9 +94,6 @@ class Head(Attention):
     def _check_kind(self, measure: Measure) -> None:
         self.matches(measure.stack)
         measure.check_for(self)
-
-    def _check_tokens(self, measure: Particles) -> None:
-        """Accept any tokens."""
 
     def _check_gaussian(self, measure: Gaussian) -> None:
         self._affine_field(measure)  # which says why there is none

@@ -90,8 +90,7 @@ class Grid(Measure):
         unit_mass("density", what, self.masses.sum(), MASS_TOLERANCE, "Divide by it first.")
 
     def _set(self, edges: tuple[Array, ...], density: Array) -> None:
-        object.__setattr__(self, "edges", edges)
-        object.__setattr__(self, "density", frozen(density[...]))
+        vars(self).update(edges=edges, density=frozen(density[...]))
 
     def __repr__(self) -> str:
         """Return the number of cells and the ends."""

@@ -72,10 +72,10 @@ def variance(attention: Attention, start: Any, time: ArrayLike) -> float | Array
 
 def _solution(parts: HeadSum, s: Array, t: Array) -> Array | None:
     """Return s(t) from s > 0."""
-    head, found = parts.heads[0], scores(parts)
+    head, found = parts.alone, scores(parts)
     if found is not None:
         return _softmax(_number(found.matrix), _number(parts.linear), s, t)
-    if len(parts.heads) > 1 or parts.linear.any() or not isinstance(head, L2 | Sinkhorn):
+    if not isinstance(head, L2 | Sinkhorn):
         return None
     v, a = _number(head.value), _number(head.key.mT @ head.query)
     if v * a == 0:

@@ -86,8 +86,7 @@ class Heads(Unchanging):
         A = square_matrix("score", self.score, "L H d d")
         V = finite_array("value", self.value, "L H d d")
         same_shape("value", V.shape, "score", A.shape)
-        object.__setattr__(self, "score", A)
-        object.__setattr__(self, "value", V)
+        vars(self).update(score=A, value=V)
 
     @classmethod
     def uniform(
