@@ -26,9 +26,8 @@ from transpde.checks import (
     same_size,
     single_case,
 )
-from transpde.checks import function as a_function
 from transpde.fields import VelocityField, evaluated, quiet, silent
-from transpde.measures.base import CUT_OFF, MASS_TOLERANCE, Measure, unit_mass
+from transpde.measures.base import CUT_OFF, MASS_TOLERANCE, Measure, density_values, unit_mass
 from transpde.measures.gaussian import Gaussian
 from transpde.measures.particles import Particles
 
@@ -117,12 +116,10 @@ class Grid(Measure):
             >>> tp.Grid.from_density(np.linspace(0.0, 1.0, 3), lambda x: 2 * x[:, 0]).density
             array([0.5, 1.5])
         """
-        axes, _ = _checked_edges(edges), a_function("function", function)
+        axes = _checked_edges(edges)
         z, w = np.polynomial.legendre.leggauss(NODES)
         nodes = [(_centres(e)[:, None] + np.diff(e)[:, None] * z / 2).ravel() for e in axes]
-        points = _points(nodes)
-        values = finite_array("function", function(points), "n")
-        same_size("function", len(values), "its points", len(points), "number of values")
+        values = density_values(function, _points(nodes), "its points")
         averages = values.reshape([len(x) for x in nodes])
         for i, axis in enumerate(axes):
             shape = (*averages.shape[:i], len(axis) - 1, NODES, *averages.shape[i + 1 :])

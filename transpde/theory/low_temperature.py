@@ -58,7 +58,7 @@ WARMEST = 1e12  # largest inverse temperature whose degrees are searched
 
 
 @quiet
-def zero_temperature_path(head: Any, points: Any, time: Any) -> Array:
+def zero_temperature_path(head: Softmax, points: Any, time: Any) -> Array:
     r"""Return the flow on the sphere at zero temperature, for a law of full support.
 
     $x(t) = e^{sM}x_0/|e^{sM}x_0|$ on the clock $\dot s = 1/|Ax|$, in closed form but for the
@@ -89,7 +89,7 @@ def zero_temperature_path(head: Any, points: Any, time: Any) -> Array:
 
 
 @quiet
-def zero_temperature_limit(head: Any, points: Any) -> Array | None:
+def zero_temperature_limit(head: Softmax, points: Any) -> Array | None:
     r"""Return the limits $\Pi x_0/|\Pi x_0|$ of tokens at zero temperature; None where none is.
 
     $\Pi$ is the spectral projector of M = VA for the eigenvalues of largest real part. If they
@@ -130,7 +130,7 @@ def zero_temperature_limit(head: Any, points: Any) -> Array | None:
 
 
 @quiet
-def zero_temperature_rate(head: Any, points: Any) -> Array | None:
+def zero_temperature_rate(head: Softmax, points: Any) -> Array | None:
     r"""Return the rates $\text{gap}/|A\pi(x_0)|$ at which tokens reach their limits; None if none.
 
     The gap is that of the real parts of the eigenvalues of M = VA. Almost every token has this
