@@ -28,14 +28,7 @@ from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
 from transpde.measures.coordinates import Moves
 
-__all__ = [
-    "Attention",
-    "MeasureField",
-    "MultiHead",
-    "WithFeedForward",
-    "at_rows",
-    "match_stack",
-]
+__all__ = ["Attention", "MeasureField", "MultiHead", "WithFeedForward", "at_rows", "match_stack"]
 
 
 class Attention(Unchanging, ABC):

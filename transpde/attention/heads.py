@@ -20,14 +20,7 @@ from transpde.attention.densities import AxialField, CircleField, angles_for, is
 from transpde.attention.planar import orthogonal
 from transpde.checks import Array, finite_array, same_size
 from transpde.fields import AffineField, Motion, VelocityField, by_case
-from transpde.kernels import (
-    EXACT,
-    Evaluation,
-    PlaneSum,
-    TokenSum,
-    matrix_product,
-    token_mean,
-)
+from transpde.kernels import EXACT, Evaluation, PlaneSum, TokenSum, matrix_product, token_mean
 from transpde.measures import Axial, Circle, Gaussian, Grid, Measure, Particles
 from transpde.measures.axes import orthonormal_columns
 from transpde.measures.coordinates import Moves
