@@ -20,6 +20,7 @@ from transpde.attention.base import MeasureField
 from transpde.checks import Array, frozen
 from transpde.kernels.blocks import slices
 from transpde.measures import Axial, Circle
+from transpde.measures.circle import equal_angles
 
 __all__ = ["AxialField", "CircleField", "angles_for", "exponentials", "isotropic", "moments_of"]
 
@@ -134,7 +135,7 @@ def exponentials(scores_of: Array, points: Array) -> tuple[Array, Array]:
 @lru_cache(maxsize=4)
 def _weights_at_angles(matrix: bytes, n: int) -> tuple[Array, Array]:
     """Return the weights between n equal angles, which no density changes."""
-    theta = 2 * np.pi * np.arange(n) / n
+    theta = equal_angles(n)
     points = np.stack([np.cos(theta), np.sin(theta)], axis=1)
     weights, shift = exponentials(points @ np.frombuffer(matrix).reshape(2, 2).T, points)
     return frozen(weights), frozen(shift)
