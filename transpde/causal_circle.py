@@ -9,7 +9,7 @@ those of `transpde.Masked(head, discount, strict=True)` at positions j/n.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -34,6 +34,7 @@ from transpde.checks import (
     whole_array,
 )
 from transpde.fields import in_floats
+from transpde.kernels.blocks import slices
 from transpde.theory import retrieval
 from transpde.theory.retrieval import LARGEST, STEEPEST, discount_weights
 
@@ -371,7 +372,8 @@ def retrieval_correlations(
     count, control = positive_integer("replicas", replicas, 8), flag("control", control)
     starts = generator("seed", seed).uniform(0, 2 * np.pi, size=(count, n))
     values, controls = np.empty((2, count, len(m), n - 1))
-    for rows in _chunks(circle, n, count):
+    most = max(len(head.force) for head in circle._heads(n))
+    for rows in slices(0, count, max(1, TOGETHER // (n * most))):
         theta = starts[rows]
         end, p = circle.sensitivity(theta, t, steps)
         values[rows] = p[:, None, :-1] * _cosines(m, end[:, -1:] - theta[:, :-1])
@@ -385,11 +387,6 @@ def retrieval_correlations(
         values -= fitted * (controls - _first_mean(circle, t, m, n))
     error = values.std(axis=0, ddof=1 + control) / np.sqrt(count)
     return Correlations(values.mean(axis=0), error)
-
-
-def _chunks(circle: CausalCircle, n: int, count: int) -> Iterator[slice]:
-    size = max(1, TOGETHER // (n * max(len(head.force) for head in circle._heads(n))))
-    return (slice(start, start + size) for start in range(0, count, size))
 
 
 def _cosines(m: Array, angle: Array) -> Array:

@@ -102,7 +102,7 @@ def case_seed(seed: Seed, case: int) -> np.random.SeedSequence:
         array([39, 63, 78])
     """
     root = _sequence(seed)
-    i = number("case", case, "an integer of at least 0", lambda n: n >= 0, whole=True)
+    i = positive_integer("case", case, 0)
     return np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, i))
 
 

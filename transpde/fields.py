@@ -32,6 +32,7 @@ __all__ = [
     "SumField",
     "VelocityField",
     "added",
+    "by_case",
     "evaluated",
     "held",
     "in_floats",
@@ -327,12 +328,16 @@ class AffineField(Field):
 
     def select(self, stack: tuple[int, ...], index: Array) -> AffineField:
         """Return the fields of the chosen cases of a stack, counted along the flattened stack."""
-        d = self.linear.shape[-1]
         if self.linear.ndim == 2 and self.offset.ndim == 1:
             return self
-        B = np.broadcast_to(self.linear, (*stack, d, d)).reshape(-1, d, d)
-        c = np.broadcast_to(self.offset, (*stack, d)).reshape(-1, d)
+        B, c = by_case(self.linear, 2, stack), by_case(self.offset, 1, stack)
         return AffineField.trusted(B[index], c[index])
+
+
+def by_case(array: Array, own: int, stack: tuple[int, ...]) -> Array:
+    """Return an array with the cases of a stack along one axis, before its `own` axes."""
+    last = array.shape[array.ndim - own :]
+    return np.broadcast_to(array, stack + last).reshape(-1, *last)
 
 
 def added(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array, Array]:

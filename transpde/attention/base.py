@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from transpde.checks import Array, Unchanging, brief, kind_of, of_kind, same_size
+from transpde.checks import Array, Unchanging, brief, kind_of, of_kind, points_of, same_size
 from transpde.fields import (
     AffineField,
     CalledField,
@@ -20,14 +20,15 @@ from transpde.fields import (
     VelocityField,
     added,
     evaluated,
+    in_range,
     out_of_range,
-    quiet,
+    silent,
 )
 from transpde.kernels import Evaluation, evaluation
 from transpde.measures import Measure, Particles
 from transpde.measures.coordinates import Moves
 
-__all__ = ["Attention", "MultiHead", "WithFeedForward", "match_stack"]
+__all__ = ["Attention", "MeasureField", "MultiHead", "WithFeedForward", "at_rows", "match_stack"]
 
 
 class Attention(Unchanging, ABC):
@@ -107,6 +108,9 @@ class Attention(Unchanging, ABC):
     def _check_kind(self, measure: Measure) -> None:
         """Raise unless the kind of the measure and its stack fit."""
 
+    def _check_tokens(self, measure: Any) -> None:
+        """Accept any tokens."""
+
     _tokens_only = ""  # why an attention acts on no Gaussian and no Grid
 
     def _check_gaussian(self, measure: Any) -> None:
@@ -121,7 +125,7 @@ class Attention(Unchanging, ABC):
     def _check_axial(self, measure: Measure) -> None:
         raise TypeError(_NO_DENSITY.format(kind=type(self).__name__, measure="an Axial"))
 
-    @quiet
+    @silent
     def matrix(self, measure: Particles) -> Array:
         r"""Return the attention matrix P, (..., n, n): row i holds what token i takes of each.
 
@@ -139,8 +143,7 @@ class Attention(Unchanging, ABC):
                 "Sample the measure first: measure.sample(n, seed)."
             )
         self.check(measure)
-        with np.errstate(all="ignore"):
-            found = self._matrix(measure)
+        found = self._matrix(measure)
         rows = np.isfinite(found).all(axis=-1) | (measure.weights == 0)
         if not rows.all() and np.isfinite(measure.points).all():
             raise out_of_range("matrix: an entry")
@@ -187,6 +190,33 @@ class Attention(Unchanging, ABC):
         return WithFeedForward(self, other)
 
     __radd__ = __add__
+
+
+class MeasureField(Field):
+    """A field that an attention makes of a measure."""
+
+    measure: Any
+
+    @in_range
+    def __call__(self, x: Any, positions: Any = None) -> Array:
+        """Return the velocities at `x`, of shape (..., n, d) or (d,), whatever the positions."""
+        points = points_of("x", x, "the attention", self.measure.dimension)
+        return at_rows(self.values, points, self.measure.stack)
+
+    def known(self) -> bool:
+        """Return whether no case of the measure is NaN, after its own end."""
+        return bool(np.isfinite(self.measure.pack()).all())
+
+
+def at_rows(values: Callable[[Array], Array], x: Array, stack: tuple[int, ...]) -> Array:
+    """Return values at points of any shape: of one cloud as rows, of a stack with its axes."""
+    if not stack:
+        return values(x.reshape(-1, x.shape[-1])).reshape(x.shape)
+    if x.ndim > 2 and x.shape[:-2] != stack:
+        raise ValueError(
+            f"x: its leading axes must match those of the measure, {stack}; got {x.shape[:-2]}."
+        )
+    return values(x[None, :])[..., 0, :] if x.ndim == 1 else values(x)
 
 
 def match_stack(name: str, axes: tuple[int, ...], stack: tuple[int, ...]) -> None:
@@ -345,11 +375,7 @@ class WithFeedForward(Attention):
                 "first: measure.sample(n, seed)."
             )
 
-    def _check_grid(self, measure: Measure) -> None:
-        self._check_tokens(measure)
-
-    def _check_circle(self, measure: Measure) -> None:
-        self._check_tokens(measure)
+    _check_grid = _check_circle = _check_tokens
 
     def _matrix(self, measure: Particles) -> Array:
         return self.attention._matrix(measure)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from transpde.attention.base import Attention, MultiHead
-from transpde.attention.heads import Head, at_rows
+from transpde.attention.base import Attention, MeasureField, MultiHead, at_rows
+from transpde.attention.heads import Head
 from transpde.attention.normalised import L2, Sinkhorn, Softmax
 from transpde.checks import (
     Array,
@@ -22,7 +22,7 @@ from transpde.checks import (
     points_of,
     same_size,
 )
-from transpde.fields import Field, VelocityField, in_range
+from transpde.fields import VelocityField, in_range
 from transpde.kernels import EXACT, Evaluation, SoftmaxSum, TokenSum, matrix_product, token_mean
 from transpde.measures import Measure, Particles
 
@@ -91,6 +91,14 @@ class Masked(Attention):
     def plain(self) -> bool:
         """Whether the mask alone acts: no discount, and tokens see themselves."""
         return not (self.discount or self.strict)
+
+    def check_plain(self, name: str) -> None:
+        """Raise `ValueError` if there is a discount, or tokens do not see themselves."""
+        if not self.plain:
+            raise ValueError(
+                f"{name}: must have no discount and no strict order; got "
+                f"discount={self.discount}, strict={self.strict}."
+            )
 
     @cached_property
     def _sum(self) -> MultiHead | None:
@@ -187,7 +195,7 @@ def _check_maskable(head: Any) -> None:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MaskedField(Field):
+class MaskedField(MeasureField):
     """The field that a head behind a causal mask makes of tokens with positions."""
 
     head: Head
@@ -215,10 +223,6 @@ class MaskedField(Field):
             same_size("positions", targets.shape[-1], "x", count, "length")
             targets = case_axes("positions", targets, 1, "the measure", stack)
         return at_rows(lambda rows: self.values(rows, targets), points, stack)
-
-    def known(self) -> bool:
-        """Return whether no case of the tokens is NaN, after its own end."""
-        return bool(np.isfinite(self.measure.points).all())
 
     def values(self, x: Array, positions: Array | None = None) -> Array:
         """Return the velocities at points (..., n, d) with positions (..., n)."""

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln, hyp0f1, ive
 
-from transpde.checks import Array, frozen, points_of
-from transpde.fields import Field, in_range
+from transpde.attention.base import MeasureField
+from transpde.checks import Array, frozen
 from transpde.kernels.blocks import slices
 from transpde.measures import Axial, Circle
+from transpde.measures.circle import equal_angles
 
 __all__ = ["AxialField", "CircleField", "angles_for", "exponentials", "isotropic", "moments_of"]
 
@@ -60,25 +61,12 @@ def angles_for(width: float) -> int:
     return int(np.ceil(1.5 * high))
 
 
-class LawField(Field):
+class LawField(MeasureField):
     """The field that a head makes of a law on a sphere, by sums over masses, some at a time."""
-
-    measure: Any
 
     @abstractmethod
     def sums(self, x: Array) -> Array:
         """Return the velocities at a few points (m, d)."""
-
-    @in_range
-    def __call__(self, x: Any, positions: Any = None) -> Array:
-        """Return the velocities at `x`, of shape (..., n, d) or (d,)."""
-        d = self.measure.dimension
-        points = points_of("x", x, "the attention", d)
-        return self.values(points.reshape(-1, d)).reshape(points.shape)
-
-    def known(self) -> bool:
-        """Return whether the law is finite."""
-        return bool(np.isfinite(self.measure.pack()).all())
 
     def values(self, x: Array, positions: Array | None = None) -> Array:
         """Return the velocities at points (m, d)."""
@@ -147,7 +135,7 @@ def exponentials(scores_of: Array, points: Array) -> tuple[Array, Array]:
 @lru_cache(maxsize=4)
 def _weights_at_angles(matrix: bytes, n: int) -> tuple[Array, Array]:
     """Return the weights between n equal angles, which no density changes."""
-    theta = 2 * np.pi * np.arange(n) / n
+    theta = equal_angles(n)
     points = np.stack([np.cos(theta), np.sin(theta)], axis=1)
     weights, shift = exponentials(points @ np.frombuffer(matrix).reshape(2, 2).T, points)
     return frozen(weights), frozen(shift)

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from transpde.attention.base import Attention, match_stack
+from transpde.attention.base import Attention, MeasureField, match_stack
 from transpde.attention.densities import exponentials, moments_of
-from transpde.attention.heads import at_rows
-from transpde.checks import Array, choice, finite_array, frozen, points_of, symmetric_matrix
-from transpde.fields import Field, VelocityField, in_range, quiet
+from transpde.checks import Array, choice, finite_array, frozen, symmetric_matrix
+from transpde.fields import VelocityField, by_case, quiet
 from transpde.kernels import EXACT, Evaluation, SoftmaxSum, matrix_product, token_mean
 from transpde.measures import Circle, Grid, Measure, Particles
 
@@ -119,9 +118,6 @@ class HeadDescent(Attention):
         match_stack("scores", self.scores.shape[:-3], measure.stack)
         measure.check_for(self)
 
-    def _check_tokens(self, measure: Particles) -> None:
-        """Accept any tokens."""
-
     def _check_grid(self, measure: Grid) -> None:
         """Accept any grid."""
 
@@ -130,15 +126,13 @@ class HeadDescent(Attention):
 
     def select(self, stack: tuple[int, ...], index: Array) -> HeadDescent:
         """Return the heads of the chosen cases of a stack; itself if all cases share them."""
-        own = self.scores.shape[-3:]
         if self.scores.ndim == 3:
             return self
-        flat = np.broadcast_to(self.scores, stack + own).reshape(-1, *own)
-        return replace(self, scores=flat[index])
+        return replace(self, scores=by_case(self.scores, 3, stack)[index])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DescentField(Field):
+class DescentField(MeasureField):
     """A descent field: softmax means of the heads with weights of their own."""
 
     head: HeadDescent
@@ -147,16 +141,6 @@ class DescentField(Field):
     @abstractmethod
     def parts(self, x: Array) -> tuple[Array, Array]:
         """Return log Z (..., h, m) and the means of the tokens (..., h, m, d) at points."""
-
-    @in_range
-    def __call__(self, x: Any, positions: Any = None) -> Array:
-        """Return the velocities at `x`, of shape (..., n, d) or (d,), whatever the positions."""
-        points = points_of("x", x, "the attention", self.head.dimension)
-        return at_rows(self.values, points, self.measure.stack)
-
-    def known(self) -> bool:
-        """Return whether no case of the measure is NaN, after its own end."""
-        return bool(np.isfinite(self.measure.pack()).all())
 
     def values(self, x: Array, positions: Array | None = None) -> Array:
         """Return the velocities at points (n, d) or, of a stack, (..., n, d)."""

@@ -11,29 +11,22 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self, cast
+from typing import ClassVar, Self, cast
 
 import numpy as np
 
-from transpde.attention.base import Attention, match_stack
+from transpde.attention.base import Attention, MeasureField, match_stack
 from transpde.attention.densities import AxialField, CircleField, angles_for, isotropic
 from transpde.attention.planar import orthogonal
-from transpde.checks import Array, finite_array, points_of, same_size
-from transpde.fields import AffineField, Field, Motion, VelocityField, in_range
-from transpde.kernels import (
-    EXACT,
-    Evaluation,
-    PlaneSum,
-    TokenSum,
-    matrix_product,
-    token_mean,
-)
+from transpde.checks import Array, finite_array, same_size
+from transpde.fields import AffineField, Motion, VelocityField, by_case
+from transpde.kernels import EXACT, Evaluation, PlaneSum, TokenSum, matrix_product, token_mean
 from transpde.measures import Axial, Circle, Gaussian, Grid, Measure, Particles
 from transpde.measures.axes import orthonormal_columns
 from transpde.measures.coordinates import Moves
 from transpde.measures.products import applied, product
 
-__all__ = ["GaussianHead", "Head", "Response", "TokenField", "at_rows"]
+__all__ = ["GaussianHead", "Head", "Response", "TokenField"]
 
 # See GaussianHead.
 Response = tuple[Array, Callable[[], Array], Array, Callable[[], Array]]
@@ -57,8 +50,7 @@ class Head(Attention):
         same_size("key", K.shape[-1], "query", Q.shape[-1], "number of columns")
         same_size("value", V.shape[-2], "query", Q.shape[-1], "number of rows")
         same_size("value", V.shape[-1], "query", Q.shape[-1], "number of columns")
-        for name, matrix in zip(("query", "key", "value"), (Q, K, V), strict=True):
-            object.__setattr__(self, name, matrix)
+        vars(self).update(query=Q, key=K, value=V)
 
     @property
     def dimension(self) -> int:
@@ -87,7 +79,7 @@ class Head(Attention):
         if len(measure.edges) == 1:
             return self._token_field(tokens, EXACT)
         plane = PlaneSum(self.token_sum(tokens), self.key, measure.centres)  # type: ignore[arg-type]
-        return PlaneField(self, plane)
+        return PlaneField(self, measure, plane)
 
     def _matrix(self, measure: Particles) -> Array:
         return self.token_sum(measure).matrix(measure.points)
@@ -95,9 +87,6 @@ class Head(Attention):
     def _check_kind(self, measure: Measure) -> None:
         self.matches(measure.stack)
         measure.check_for(self)
-
-    def _check_tokens(self, measure: Particles) -> None:
-        """Accept any tokens."""
 
     def _check_gaussian(self, measure: Gaussian) -> None:
         self._affine_field(measure)  # which says why there is none
@@ -145,29 +134,18 @@ class Head(Attention):
         for name in ("query", "key", "value"):
             matrix = getattr(self, name)
             if matrix.ndim > 2:
-                flat = np.broadcast_to(matrix, stack + matrix.shape[-2:])
-                chosen[name] = flat.reshape(-1, *matrix.shape[-2:])[index]
+                chosen[name] = by_case(matrix, 2, stack)[index]
         return replace(self, **chosen) if chosen else self
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TokenField(Field):
+class TokenField(MeasureField):
     """The field that a head makes of tokens."""
 
     head: Head
     measure: Particles
     sums: TokenSum
     how: Evaluation
-
-    @in_range
-    def __call__(self, x: Any, positions: Any = None) -> Array:
-        """Return the velocities at `x`, of shape (..., n, d) or (d,), whatever the positions."""
-        points = points_of("x", x, "the attention", self.head.dimension)
-        return at_rows(self.values, points, self.measure.stack)
-
-    def known(self) -> bool:
-        """Return whether no case of the tokens is NaN, after its own end."""
-        return bool(np.isfinite(self.measure.points).all())
 
     def values(self, x: Array, positions: Array | None = None) -> Array:
         """Return the velocities at points (n, d) or, of a stack, (..., n, d)."""
@@ -176,31 +154,16 @@ class TokenField(Field):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PlaneField(Field):
+class PlaneField(MeasureField):
     """The field that a head makes of a density on a grid of the plane."""
 
     head: Head
+    measure: Grid
     plane: PlaneSum
-
-    @in_range
-    def __call__(self, x: Any, positions: Any = None) -> Array:
-        """Return the velocities at `x`, of shape (..., n, 2) or (2,)."""
-        return at_rows(self.values, points_of("x", x, "the attention", 2), ())
 
     def values(self, x: Array, positions: Array | None = None) -> Array:
         """Return the velocities at points (n, 2)."""
         return self.plane.mean(x) @ self.head.value.T
-
-
-def at_rows(values: Callable[[Array], Array], x: Array, stack: tuple[int, ...]) -> Array:
-    """Return values at points of any shape: of one cloud as rows, of a stack with its axes."""
-    if not stack:
-        return values(x.reshape(-1, x.shape[-1])).reshape(x.shape)
-    if x.ndim > 2 and x.shape[:-2] != stack:
-        raise ValueError(
-            f"x: its leading axes must match those of the measure, {stack}; got {x.shape[:-2]}."
-        )
-    return values(x[None, :])[..., 0, :] if x.ndim == 1 else values(x)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

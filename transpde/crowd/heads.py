@@ -57,8 +57,7 @@ class Crowd(Unchanging):
         given = np.full(len(A), 1 / len(A)) if self.masses is None else self.masses
         w = positive_array("masses", given, "m")
         same_size("masses", len(w), "scores", len(A), "number of heads")
-        for name, one in (("scores", A), ("values", V), ("masses", frozen(w))):
-            object.__setattr__(self, name, one)
+        vars(self).update(scores=A, values=V, masses=frozen(w))
 
     def __len__(self) -> int:
         """Return m, the number of heads."""

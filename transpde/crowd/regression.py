@@ -52,8 +52,7 @@ class Regression(Unchanging):
         Y = finite_array("target", self.target, "B n d")
         for axis, name in enumerate(("number of sequences", "number of tokens", "dimension")):
             same_size("target", Y.shape[axis], "tokens", X.shape[axis], name)
-        object.__setattr__(self, "tokens", X)
-        object.__setattr__(self, "target", Y)
+        vars(self).update(tokens=X, target=Y)
 
     @classmethod
     def taught(cls, tokens: Any, teacher: Crowd) -> Regression:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from transpde.checks import Array, Unchanging, number, of_kind, positive_integer, positive_number
+from transpde.checks import Array, Unchanging, of_kind, positive_integer, positive_number
 from transpde.crowd.descent import checked
 from transpde.crowd.heads import Crowd, matrices, random_crowd
 from transpde.crowd.regression import Regression
@@ -157,7 +157,7 @@ def find_stalls(
         raise ValueError(f"seeds: must be a list of at least one seed; got {seeds!r:.80}.")
     d = task.tokens.shape[-1]
     how: dict[str, Any] = {"scale": scale, "tolerance": tolerance, "iterations": iterations}
-    starts = [random_crowd(count, d, _seed(one)) for one in seeds]
+    starts = [random_crowd(count, d, positive_integer("seeds", one, 0)) for one in seeds]
     return [find_stall(task, start, **how) for start in starts]
 
 
@@ -215,7 +215,3 @@ def _uncertainty(task: Regression, crowd: Crowd) -> float:
     residual = np.abs(task.output(crowd) - task.target).max()
     scale = max(heads.max(), np.abs(task.target).max())
     return float(ROUNDING * scale / residual) if residual else 0.0
-
-
-def _seed(seed: Any) -> int:
-    return number("seeds", seed, "integers of at least 0", lambda n: n >= 0, whole=True)

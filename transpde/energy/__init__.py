@@ -27,10 +27,7 @@ from transpde.energy.heads import *  # noqa: F403
 from transpde.energy.identities import *  # noqa: F403
 from transpde.energy.interaction import *  # noqa: F403
 
-__all__: list[str] = []
-__all__ += covariances.__all__
-__all__ += heads.__all__
-__all__ += identities.__all__
-__all__ += interaction.__all__
+_parts = (covariances, heads, identities, interaction)
+__all__ = [name for part in _parts for name in part.__all__]
 
 __dir__ = listing(__all__)

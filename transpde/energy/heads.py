@@ -90,7 +90,7 @@ def heads_power(measure: Particles, scores: Any, rates: Any) -> Any:
     return number(known(power, measure.points))
 
 
-@quiet
+@silent
 def heads_dissipation(
     measure: Particles,
     scores: Any,
@@ -131,14 +131,13 @@ def heads_dissipation(
         of_kind("attention", attention, Attention, "an attention")
         same_size("attention", attention.dimension, "the measure", measure.dimension, "dimension")
     field = (head if attention is None else attention)(measure)
-    with np.errstate(over="ignore", invalid="ignore"):
-        v = measure.velocities(field)
-        v = np.where(measure.weights[..., None] > 0, v, 0.0)
-        if not (np.isfinite(v) | ~np.isfinite(measure.points)).all():
-            raise out_of_range("attention: the velocity of a token")
-        roots = np.exp(_log_weights(_partitions(measure, head), mobility) / 2)
-        squares = np.where(v == 0, 0.0, roots[..., None] * v) ** 2
-        return number(mean_of(measure, squares.sum(axis=-1)))
+    v = measure.velocities(field)
+    v = np.where(measure.weights[..., None] > 0, v, 0.0)
+    if not (np.isfinite(v) | ~np.isfinite(measure.points)).all():
+        raise out_of_range("attention: the velocity of a token")
+    roots = np.exp(_log_weights(_partitions(measure, head), mobility) / 2)
+    squares = np.where(v == 0, 0.0, roots[..., None] * v) ** 2
+    return number(mean_of(measure, squares.sum(axis=-1)))
 
 
 def _log_weights(logs: Array, mobility: str | None) -> Array:

@@ -57,7 +57,7 @@ def interaction_energy(measure: Tokens, score: Any) -> float | Array:
     return number(known(energy, measure.points))
 
 
-@quiet
+@silent
 def interaction_dissipation(
     measure: Tokens, score: Any, *, normalised: bool = True
 ) -> float | Array:
@@ -92,10 +92,9 @@ def interaction_dissipation(
         return kinetic(measure, _unnormalised(A))
     if isinstance(measure, Gaussian):
         return _softmax_dissipation(measure, A)
-    with np.errstate(over="ignore", invalid="ignore"):
-        Z = _partition(measure, A)
-        pull = measure.velocities(_unnormalised(A)(measure))
-        rate = mean_of(measure, (pull**2).sum(axis=-1) / Z)
+    Z = _partition(measure, A)
+    pull = measure.velocities(_unnormalised(A)(measure))
+    rate = mean_of(measure, (pull**2).sum(axis=-1) / Z)
     return number(np.where(np.isnan(rate), np.inf, rate))
 
 

@@ -9,13 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from transpde import figures
-from transpde.records.record import (
-    FORMATS,
-    checked_formats,
-    folder_of,
-    make_writable,
-    paths_of,
-)
+from transpde.records.record import FORMATS, checked_formats, folder_of, make_writable, paths_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

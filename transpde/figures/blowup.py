@@ -35,7 +35,6 @@ SIZE = (5.6, 4.7)
 TIGHT, ATOL, EARLY_RTOL = 1e-10, 1e-12, 1e-8
 DRAWN = {"L2_divergence": 3}  # every third path, where all of them would be a grey net
 INSIDE = 0.98  # of the disc: a ratio of eigenvalues of one per cent
-BLOWN = 20.0  # log of a trace that grows for ever
 RTOLS = {"MH_explosion": 1e-12}  # where the direction of the limit is told to 1e-8
 ENDS = {"MH_explosion": 60.0, "L2_divergence": 110.0, "sink_divergence": 36.0}  # of the clock
 ATTENTIONS: dict[str, Any] = {
@@ -65,15 +64,11 @@ def data(name: str) -> FigureData:
     }
     if name == "MH_explosion":
         arrays["blowup_times"] = paths.blowup_times
-    return FigureData(
+    return recipe.figure(
         arrays=arrays,
         numbers={"starts": len(recipe.starts)} | numbers[name](recipe, attention, paths),
-        parameters={"query": recipe.query, "key": recipe.key, "value": recipe.value},
-        seed=recipe.seed,
-        scheme={"method": "DOP853 on the clock of the field", "rtol": rtol},
-        horizon="to blow-up"
-        if name == "MH_explosion"
-        else f"t from {paths.times[-1].min():.3g} to {paths.times[-1].max():.3g}",
+        horizon="to blow-up" if name == "MH_explosion" else paths.reach,
+        rtol=rtol,
     )
 
 
@@ -159,7 +154,7 @@ def _of_heads(recipe: recipes.Recipe, attention: tp.MultiHead, paths: Paths) -> 
     times, kept = paths.blowup_times, head_directions(attention)
     gaps = np.abs((paths.angles[:, None] - kept + 90) % 180 - 90)
     return {
-        "blown_up": int((paths.log_sizes[-1] > BLOWN).sum()),
+        "blown_up": int(paths.blown.sum()),
         "blowup_time_min": times.min(),
         "blowup_time_median": np.median(times),
         "blowup_time_max": times.max(),
@@ -179,8 +174,6 @@ def _of_l2(recipe: recipes.Recipe, attention: tp.L2, paths: Paths) -> dict[str, 
         tp.flow(recipe.gaussians, one, [0.0, 8.0, 40.0], rtol=EARLY_RTOL)
         for one in (attention, other)
     )
-    S, T = early.covariances[1], changed.covariances[1]
-    change = np.linalg.norm(T - S, axis=(1, 2)) / np.linalg.norm(S, axis=(1, 2))
     angles = axis_angles(symmetric_coordinates(early.directions[-1]))
     low, middle, high = np.percentile(angles, [5, 50, 95])
     return {
@@ -193,8 +186,7 @@ def _of_l2(recipe: recipes.Recipe, attention: tp.L2, paths: Paths) -> dict[str, 
         "direction_at_40_to": high,
         "mean_trace_at_8": np.exp(early.log_sizes[1]).mean(),
         "consistent_scaling_mean_trace_at_8": np.exp(changed.log_sizes[1]).mean(),
-        "consistent_scaling_change_median": np.median(change),
-        "consistent_scaling_change_max": change.max(),
+        **recipes.scaling_change(early.covariances[1], changed.covariances[1]),
     }
 
 
@@ -247,5 +239,4 @@ def _marks(name: str, ax: Any, data: FigureData) -> None:
             data.numbers.get("limit_directions", data.numbers.get("limit_direction", []))
         )
         if np.any(np.abs(kept - degrees) < 0.1):
-            angle = np.radians(2 * degrees)
-            drawing.mark(ax, np.array([np.cos(angle), np.sin(angle)]), "limit", place)
+            drawing.mark(ax, drawing.on_rim(degrees), "limit", place)

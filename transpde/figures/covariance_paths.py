@@ -34,7 +34,6 @@ from transpde.checks import (
     Array,
     brief,
     covariance_matrix,
-    finite_array,
     increasing_times,
     listing,
     of_kind,
@@ -47,6 +46,8 @@ from transpde.measures import Gaussian
 __all__ = ["RTOL", "Paths", "by_arc_length", "clock_ticks", "planar_paths", "velocity"]
 
 RTOL = 1e-10
+BLOWN = 20.0  # log of a trace that grows for ever
+UNITS = np.array([[[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]]])  # of entries 11, 12, 22
 
 # From the entries 11, 12, 22 of covariances (3, n) and their determinants (n,) to the entries of
 # the linear parts B of their fields (4, n), row by row.
@@ -107,6 +108,16 @@ class Paths:
         return self.times[-1] + 1 / self.growth
 
     @property
+    def blown(self) -> Array:
+        """Which traces grow for ever, (n,)."""
+        return self.log_sizes[-1] > BLOWN
+
+    @property
+    def reach(self) -> str:
+        """The times at the end, in words."""
+        return f"t from {self.times[-1].min():.3g} to {self.times[-1].max():.3g}"
+
+    @property
     def eigenvalue_ratios(self) -> Array:
         """The smaller eigenvalue over the larger at the end, (n,)."""
         det = np.exp(self.log_dets[-1] - 2 * self.log_sizes[-1])  # of the matrix of trace one
@@ -153,7 +164,7 @@ def planar_paths(attention: Any, starts: Array, places: Array, *, rtol: float = 
         array([1.])
     """
     paced = OnClock(attention)
-    starts = covariance_matrix("starts", finite_array("starts", starts, "n d d"))
+    starts = covariance_matrix("starts", starts, "n d d")
     same_size("starts", starts.shape[-1], "the plane", 2, "dimension")
     places, rtol = increasing_times("places", places), positive_number("rtol", rtol)
     gaussians = Gaussian.from_covariance(np.zeros(2), starts)
@@ -267,8 +278,7 @@ def _linear_part(attention: Any) -> Linear:
 def _linear(head: Any) -> Array:
     """Return the matrix (4, 3) that takes the entries 11, 12, 22 of C to those of V C A."""
     V, A = head.value, head.key.T @ head.query
-    units = ([[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]])
-    return np.stack([(V @ np.array(unit) @ A).ravel() for unit in units], axis=1)
+    return np.stack([(V @ unit @ A).ravel() for unit in UNITS], axis=1)
 
 
 def _adjugate(matrix: Array) -> Array:
@@ -295,9 +305,8 @@ def _sinkhorn(head: Any) -> Linear:
     if head.epsilon != 1:
         raise ValueError(f"attention: must be Sinkhorn with epsilon = 1; got {head.epsilon}.")
     A = head.key.T @ head.query
-    units = ([[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]])
     # The entries of A S A^T, and of its adjugate, from those of S.
-    image = np.stack([(A @ np.array(unit) @ A.T)[[0, 0, 1], [0, 1, 1]] for unit in units], axis=1)
+    image = np.stack([(A @ unit @ A.T)[[0, 0, 1], [0, 1, 1]] for unit in UNITS], axis=1)
     adjugate, area = image[::-1] * np.array([[1], [-1], [1]]), 4 * np.linalg.det(A)
 
     def response(S: Array, det: Array) -> Array:

@@ -98,10 +98,7 @@ def draw(name: str, data: FigureData, figure: Figure) -> None:
     """Draw a picture: few words, each beside its curve."""
     ax = figure.add_subplot()
     ax.spines[["top", "right"]].set_visible(False)
-    drawn: dict[str, Any] = {
-        "cover_size": _draw_size,
-        "cover_sample": _draw_sample,
-    }
+    drawn: dict[str, Any] = {"cover_size": _draw_size, "cover_sample": _draw_sample}
     drawn[name](ax, data)
     ax.tick_params(labelsize=LETTERS)
     for text in (ax.xaxis.label, ax.yaxis.label, *ax.texts):

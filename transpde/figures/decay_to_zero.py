@@ -15,7 +15,7 @@ import numpy as np
 
 from transpde.checks import Array
 from transpde.figures import drawing, recipes
-from transpde.figures.covariance_paths import RTOL, Paths, by_arc_length, clock_ticks, planar_paths
+from transpde.figures.covariance_paths import Paths, by_arc_length, clock_ticks, planar_paths
 from transpde.records import FigureData
 
 if TYPE_CHECKING:
@@ -44,17 +44,14 @@ def data(name: str) -> FigureData:
         other = _numbers(planar_paths(attention, recipe.starts, np.array([0.0, END])))
         numbers["consistent_scaling_size_times_t"] = other["size_times_t_max"]
         numbers["consistent_scaling_direction"] = other["direction"]
-    return FigureData(
+    return recipe.figure(
         arrays={
             "covariances": paths.resampled(32).astype(np.float32),
             "points": by_arc_length(paths.points, 24).astype(np.float32),
             "values": paths.points[0, :, 1],
         },
         numbers=numbers,
-        parameters={"query": recipe.query, "key": recipe.key, "value": recipe.value},
-        seed=recipe.seed,
-        scheme={"method": "DOP853 on the clock of the field", "rtol": RTOL},
-        horizon=f"t from {paths.times[-1].min():.3g} to {paths.times[-1].max():.3g}",
+        horizon=paths.reach,
     )
 
 

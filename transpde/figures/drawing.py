@@ -8,9 +8,11 @@ import numpy as np
 
 from transpde.checks import Array
 from transpde.disc import symmetric_coordinates, unit_trace_matrices
+from transpde.records import FigureData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["colorbar", "cone", "disc", "mark", "pack", "rank_one_line", "unpack"]
 
@@ -67,10 +69,23 @@ def _inside(covariances: Array) -> Array:
     return size[..., None, None] * unit_trace_matrices(points)
 
 
+def limits_in_cone(figure: Figure, data: FigureData, **look: Any) -> Any:
+    """Draw paths in a cone of their own, coloured by the traces of their limits; return it."""
+    ax, traces = figure.add_subplot(projection="3d"), data.arrays["values"]
+    cone(ax, data.arrays["covariances"], traces, **look)
+    colorbar(ax, traces, r"$\mathrm{tr}\,\Sigma$ in the limit")
+    return ax
+
+
+def on_rim(degrees: float) -> Array:
+    """Return the place in the disc, (2,), of a matrix of rank one along this direction."""
+    angle = np.radians(2 * degrees)
+    return np.array([np.cos(angle), np.sin(angle)])
+
+
 def rank_one_line(ax: Any, degrees: float, height: float, **style: Any) -> None:
     """Draw the rank one matrices of one direction: a line on the wall of the cone."""
-    angle = np.radians(2 * degrees)
-    ends = np.outer([0.0, height], [np.cos(angle), np.sin(angle), 1.0])
+    ends = np.outer([0.0, height], [*on_rim(degrees), 1.0])
     look: dict[str, Any] = {"color": "black", "linewidth": 1.4, "zorder": 6}
     ax.plot(*ends.T, **look | style)
 

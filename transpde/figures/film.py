@@ -40,10 +40,8 @@ def maps(frames: int = 49) -> dict[str, Array]:
         >>> film.maps(frames=3)["blow_up"].shape
         (3, 5, 2, 2)
     """
-    if positive_integer("frames", frames) < 2:
-        raise ValueError(f"frames: a film has at least 2; got {frames}.")
     starts = frontispiece.starts()
-    even = np.linspace(0.0, 1.0, frames)
+    even = np.linspace(0.0, 1.0, positive_integer("frames", frames, 2))
     sides: dict[str, list[Array]] = {"clustering": [], "blow_up": []}
     for S in starts:
         for side, recipe in frontispiece.sides().items():

@@ -21,7 +21,7 @@ import numpy as np
 from transpde import theory
 from transpde.checks import Array
 from transpde.figures import drawing, recipes
-from transpde.figures.covariance_paths import RTOL, clock_ticks, planar_paths
+from transpde.figures.covariance_paths import clock_ticks, planar_paths
 from transpde.records import FigureData
 
 if TYPE_CHECKING:
@@ -47,18 +47,15 @@ def data(name: str) -> FigureData:
     q, S0 = recipe.query[0], recipe.starts
     paths = planar_paths(recipes.multi_head(recipe, 2), S0, clock_ticks(END))
     ends = limits(S0, q)
-    norms = np.linalg.norm(ends, axis=(1, 2))
     traces = np.trace(ends, axis1=1, axis2=2)
-    return FigureData(
+    return recipe.figure(
         arrays={
             "covariances": paths.resampled(24, ends).astype(np.float32),
             "values": traces,
         },
         numbers={
             "starts": len(ends),
-            "norm_min": norms.min(),
-            "norm_max": norms.max(),
-            "norm_mean": norms.mean(),
+            **recipes.spread_of("norm", np.linalg.norm(ends, axis=(1, 2))),
             "smallest_eigenvalue_min": np.linalg.eigvalsh(ends)[:, 0].min(),
             "smallest_eigenvalue_max": np.linalg.eigvalsh(ends)[:, 0].max(),
             "off_the_plane": np.abs((ends @ q)[:, 0]).max(),
@@ -66,10 +63,9 @@ def data(name: str) -> FigureData:
             "drift_of_22": np.abs(paths.covariances[..., 1, 1] - S0[:, 1, 1]).max(),
         }
         | _two_real_heads(recipe),
-        parameters={"query": recipe.query, "key": recipe.key, "value": recipe.value, "heads": 2},
-        seed=recipe.seed,
-        scheme={"method": "DOP853 on the clock of the field; limits in closed form", "rtol": RTOL},
         horizon=f"limits; paths to t = {paths.times[-1].min():.3g} at least",
+        also="; limits in closed form",
+        heads=2,
     )
 
 
@@ -96,9 +92,7 @@ def draw(name: str, data: FigureData, figure: Figure) -> None:
     """Draw the paths in the cone, and the sheet of the plane that holds their limits."""
     from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
-    ax = figure.add_subplot(projection="3d")
-    S, traces = data.arrays["covariances"], data.arrays["values"]
-    drawing.cone(ax, S, traces, azim=-62, height=1.0)
+    ax = drawing.limits_in_cone(figure, data, azim=-62, height=1.0)
     q = data.parameters["query"][0]
     edge = -2 * np.arctan(q[0] / q[1])  # where the plane leaves the cone, beside w = 0, u < 0
     rim = [[np.cos(angle), np.sin(angle), 1.0] for angle in (np.pi, edge)]
@@ -106,4 +100,3 @@ def draw(name: str, data: FigureData, figure: Figure) -> None:
     sheet.set_edgecolor("black")
     sheet.set_linewidth(0.8)
     ax.add_collection3d(sheet)
-    drawing.colorbar(ax, traces, r"$\mathrm{tr}\,\Sigma$ in the limit")

@@ -41,7 +41,7 @@ def data(name: str) -> FigureData:
     lines = isotropic_angles(recipe.key.T @ recipe.query)
     gaps = np.abs(paths.angles[:, None] - lines)
     traces = np.exp(paths.log_sizes[-1])
-    return FigureData(
+    return recipe.figure(
         arrays={
             "covariances": paths.resampled(24).astype(np.float32),
             "values": traces,
@@ -52,41 +52,30 @@ def data(name: str) -> FigureData:
             "directions": lines,
             "on_each_line": np.bincount(gaps.argmin(axis=1), minlength=2),
             "degrees_off_the_lines": gaps.min(axis=1).max(),
-            "trace_min": traces.min(),
-            "trace_max": traces.max(),
-            "trace_mean": traces.mean(),
+            **recipes.spread_of("trace", traces),
             "eigenvalue_ratio": paths.eigenvalue_ratios.max(),
         }
-        | _of_scaling(name, recipe, paths),
-        parameters={"query": recipe.query, "key": recipe.key, "value": recipe.value},
-        seed=recipe.seed,
-        scheme={"method": "DOP853 on the clock of the field", "rtol": TIGHT},
-        horizon=f"t from {paths.times[-1].min():.3g} to {paths.times[-1].max():.3g}: the limits",
+        | _of_scaling(name, recipe, paths, lines),
+        horizon=f"{paths.reach}: the limits",
+        rtol=TIGHT,
     )
 
 
-def _of_scaling(name: str, recipe: recipes.Recipe, paths: Paths) -> dict[str, Any]:
+def _of_scaling(name: str, recipe: recipes.Recipe, paths: Paths, lines: Array) -> dict[str, Any]:
     """Return by what the limits of L2 change where keys are scaled as scores are."""
     if name != "L2_mixed_3d":
         return {}
     other = planar_paths(recipes.l2(recipe, consistent=True), recipe.starts, np.array([0.0, END]))
-    S, T = paths.covariances[-1], other.covariances[-1]
-    change = np.linalg.norm(T - S, axis=(1, 2)) / np.linalg.norm(S, axis=(1, 2))
-    lines = isotropic_angles(recipe.key.T @ recipe.query)
     places = np.abs(other.angles[:, None] - lines).argmin(axis=1)
     return {
-        "consistent_scaling_change_median": np.median(change),
-        "consistent_scaling_change_max": change.max(),
+        **recipes.scaling_change(paths.covariances[-1], other.covariances[-1]),
         "consistent_scaling_on_each_line": np.bincount(places, minlength=2),
     }
 
 
 def draw(name: str, data: FigureData, figure: Figure) -> None:
     """Draw the paths in the cone, and the two lines that hold their limits."""
-    ax = figure.add_subplot(projection="3d")
-    S, traces = data.arrays["covariances"], data.arrays["values"]
-    top = float(1.05 * traces.max())
-    drawing.cone(ax, S, traces, azim=-88, height=top, size=7.0, away=5.0)
+    top = float(1.05 * data.arrays["values"].max())
+    ax = drawing.limits_in_cone(figure, data, azim=-88, height=top, size=7.0, away=5.0)
     for degrees in data.arrays["directions"]:
         drawing.rank_one_line(ax, float(degrees), top)
-    drawing.colorbar(ax, traces, r"$\mathrm{tr}\,\Sigma$ in the limit")

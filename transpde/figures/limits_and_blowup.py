@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transpde.checks import Array
 from transpde.figures import drawing, recipes
-from transpde.figures.covariance_paths import RTOL, Paths, by_arc_length, clock_ticks, planar_paths
+from transpde.figures.covariance_paths import Paths, by_arc_length, clock_ticks, planar_paths
 from transpde.figures.isotropic_limits import isotropic_angles
 from transpde.records import FigureData
 
@@ -28,7 +27,6 @@ SIZE = (5.6, 4.7)
 WIDE = (9.0, 4.6)  # of two panels
 END = 60.0  # of the clock
 ROUGH = 1e-9  # where only sizes are told
-BLOWN = 20.0  # log of a trace that grows for ever
 ATTENTIONS: dict[str, Any] = {
     "trad_both_V": recipes.softmax,
     "L2_both": recipes.l2,
@@ -41,41 +39,29 @@ def data(name: str) -> FigureData:
     recipe = recipes.both()
     places, count = clock_ticks(END), 18 if name == "MH_both" else 30
     paths = planar_paths(ATTENTIONS[name](recipe), recipe.starts, places)
-    arrays, numbers = (
-        {"points": drawing.pack(by_arc_length(paths.points, count))},
-        _numbers(recipe, paths),
-    )
+    arrays = {"points": drawing.pack(by_arc_length(paths.points, count))}
+    numbers = _numbers(recipe, paths)
     if name == "L2_both":
         numbers |= _of_scaling(recipe, paths)
     if name == "MH_both":
         two = planar_paths(recipes.multi_head(recipe, 2), recipe.starts, places, rtol=ROUGH)
         arrays["points_two_heads"] = drawing.pack(by_arc_length(two.points, count))
         numbers |= {
-            "two_heads_blown_up": int((two.log_sizes[-1] > BLOWN).sum()),
+            "two_heads_blown_up": int(two.blown.sum()),
             "two_heads_largest_trace": np.exp(two.log_sizes[-1]).max(),
             "two_heads_horizon": two.times[-1].min(),
         }
-    return FigureData(
+    settled = paths.times[-1][~paths.blown].min()
+    return recipe.figure(
         arrays=arrays | {"ends": paths.points[-1].astype(np.float32)},
         numbers=numbers,
-        parameters={"query": recipe.query, "key": recipe.key, "value": recipe.value},
-        seed=recipe.seed,
-        scheme={"method": "DOP853 on the clock of the field", "rtol": RTOL},
-        horizon=f"limits at t >= {_settled_times(paths).min():.3g}; blow-up times to their pole",
+        horizon=f"limits at t >= {settled:.3g}; blow-up times to their pole",
     )
-
-
-def _blown(paths: Paths) -> Array:
-    return paths.log_sizes[-1] > BLOWN
-
-
-def _settled_times(paths: Paths) -> Array:
-    return paths.times[-1][~_blown(paths)]
 
 
 def _numbers(recipe: recipes.Recipe, paths: Paths) -> dict[str, Any]:
     """Return the key numbers of a flow that converges or blows up."""
-    blown = _blown(paths)
+    blown = paths.blown
     traces = np.exp(paths.log_sizes[-1][~blown])
     line = isotropic_angles(recipe.key.T @ recipe.query)[1]
     numbers = {
@@ -84,9 +70,7 @@ def _numbers(recipe: recipes.Recipe, paths: Paths) -> dict[str, Any]:
         "blown_up": int(blown.sum()),
         "limit_direction": line,
         "degrees_off_the_line": np.abs(paths.angles[~blown] - line).max(),
-        "trace_min": traces.min(),
-        "trace_max": traces.max(),
-        "trace_mean": traces.mean(),
+        **recipes.spread_of("trace", traces),
         "limits_above_trace_1000": int((traces > 1e3).sum()),
     }
     if blown.any():
@@ -104,12 +88,9 @@ def _of_scaling(recipe: recipes.Recipe, paths: Paths) -> dict[str, Any]:
     """Return by what the limits of L2 change where keys are scaled as scores are."""
     attention, ends = recipes.l2(recipe, consistent=True), np.array([0.0, END])
     other = planar_paths(attention, recipe.starts, ends, rtol=ROUGH)
-    S, T = paths.covariances[-1], other.covariances[-1]
-    change = np.linalg.norm(T - S, axis=(1, 2)) / np.linalg.norm(S, axis=(1, 2))
     return {
-        "consistent_scaling_change_median": np.median(change),
-        "consistent_scaling_change_max": change.max(),
-        "consistent_scaling_blown_up": int(_blown(other).sum()),
+        **recipes.scaling_change(paths.covariances[-1], other.covariances[-1]),
+        "consistent_scaling_blown_up": int(other.blown.sum()),
     }
 
 
@@ -136,6 +117,6 @@ def _marks(ax: Any, data: FigureData) -> None:
     if data.numbers["blown_up"]:
         places["blow-up"] = ("blowup_direction", (-0.92, 0.74))
     for text, (number, place) in places.items():
-        angle = np.radians(2 * float(data.numbers[number]))
+        end = drawing.on_rim(float(data.numbers[number]))
         side = "right" if place[0] < 0 else "left"
-        drawing.mark(ax, np.array([np.cos(angle), np.sin(angle)]), text, place, ha=side)
+        drawing.mark(ax, end, text, place, ha=side)

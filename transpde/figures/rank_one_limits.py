@@ -14,7 +14,7 @@ import numpy as np
 from transpde import theory
 from transpde.checks import Array
 from transpde.figures import drawing, recipes
-from transpde.figures.covariance_paths import RTOL, clock_ticks, planar_paths
+from transpde.figures.covariance_paths import clock_ticks, planar_paths
 from transpde.records import FigureData
 
 if TYPE_CHECKING:
@@ -36,26 +36,22 @@ def data(name: str) -> FigureData:
     limits = np.asarray(theory.limit_covariance(recipes.softmax(recipe), recipe.gaussians))
     traces = np.trace(limits, axis1=1, axis2=2)
     q = recipe.query[0]
-    return FigureData(
+    return recipe.figure(
         arrays={
             "covariances": paths.resampled(32, limits).astype(np.float32),
             "values": traces,
         },
         numbers={
             "starts": len(traces),
-            "trace_min": traces.min(),
-            "trace_max": traces.max(),
-            "trace_mean": traces.mean(),
+            **recipes.spread_of("trace", traces),
             "direction": np.degrees(np.arctan2(q[0], -q[1])) % 180,
             # Of order 1/t: the variance along q that is left, times the time.
             "left_along_q_times_t": _left(paths.covariances[-1], q) * paths.times[-1].max(),
             "distance_at_horizon": np.abs(paths.covariances[-1] - limits).max(),
         }
         | _of_scaling(name, recipe, limits),
-        parameters={"query": recipe.query, "key": recipe.key, "value": recipe.value},
-        seed=recipe.seed,
-        scheme={"method": "DOP853 on the clock of the field; limits in closed form", "rtol": RTOL},
         horizon=f"limits; paths to t = {paths.times[-1].min():.3g} at least",
+        also="; limits in closed form",
     )
 
 
@@ -74,8 +70,5 @@ def _of_scaling(name: str, recipe: recipes.Recipe, limits: Array) -> dict[str, A
 
 def draw(name: str, data: FigureData, figure: Figure) -> None:
     """Draw the paths in the cone, and the line that holds their limits."""
-    ax = figure.add_subplot(projection="3d")
-    S, traces = data.arrays["covariances"], data.arrays["values"]
-    drawing.cone(ax, S, traces, azim=-80, height=1.0, away=4.0)
+    ax = drawing.limits_in_cone(figure, data, azim=-80, height=1.0, away=4.0)
     drawing.rank_one_line(ax, data.numbers["direction"], 1.0)
-    drawing.colorbar(ax, traces, r"$\mathrm{tr}\,\Sigma$ in the limit")

@@ -15,12 +15,15 @@ Source: `castin2025unified`, the scripts (figures and seeds); `book/peer.yml` sa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 import transpde as tp
 from transpde.checks import Array, positive_integer
 from transpde.disc import unit_trace_matrices
+from transpde.figures.covariance_paths import RTOL
+from transpde.records import FigureData
 
 __all__ = [
     "Recipe",
@@ -59,6 +62,39 @@ class Recipe:
     def gaussians(self) -> tp.Gaussian:
         """The starts as centred Gaussians."""
         return tp.Gaussian.from_covariance(np.zeros(len(self.value)), self.starts)
+
+    def figure(
+        self,
+        *,
+        arrays: dict[str, Array],
+        numbers: dict[str, Any],
+        horizon: str,
+        rtol: float = RTOL,
+        also: str = "",
+        **parameters: Any,
+    ) -> FigureData:
+        """Return the data of a figure whose paths are those of `planar_paths`."""
+        matrices = {"query": self.query, "key": self.key, "value": self.value}
+        scheme = {"method": f"DOP853 on the clock of the field{also}", "rtol": rtol}
+        return FigureData(arrays, numbers, matrices | parameters, self.seed, scheme, horizon)
+
+
+def spread_of(name: str, values: Array) -> dict[str, Any]:
+    """Return the smallest, the largest and the mean of values, under their name."""
+    return {
+        f"{name}_min": values.min(),
+        f"{name}_max": values.max(),
+        f"{name}_mean": values.mean(),
+    }
+
+
+def scaling_change(S: Array, other: Array) -> dict[str, Any]:
+    """Return by what covariances (n, 2, 2) of L2 change where keys are scaled as scores are."""
+    change = np.linalg.norm(other - S, axis=(1, 2)) / np.linalg.norm(S, axis=(1, 2))
+    return {
+        "consistent_scaling_change_median": np.median(change),
+        "consistent_scaling_change_max": change.max(),
+    }
 
 
 # --- starts --------------------------------------------------------------------------------------

@@ -76,8 +76,7 @@ class LinearGaussian(Unchanging):
             "observation_noise", found["observation_noise"].shape[0], "observation", m,
             "number of rows",
         )  # fmt: skip
-        for name, value in found.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(found)
 
     @quiet
     def sample(self, length: int, seed: int | np.random.Generator) -> tuple[Array, Array]:

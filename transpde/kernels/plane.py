@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transpde.checks import Array, Unchanging
+from transpde.kernels.blocks import slices
 from transpde.kernels.sums import TokenSum
 
 __all__ = ["PlaneSum"]
@@ -44,9 +45,7 @@ class PlaneSum(Unchanging):
         mass, places = _carrying(np.exp(bias - top).reshape(shape), self.places)
         tilts = self.weights.queries(x) @ self.key
         sums = np.empty(x.shape)
-        rows = max(1, WIDTH // sum(shape))
-        for start in range(0, len(x), rows):
-            tile = slice(start, start + rows)
+        for tile in slices(0, len(x), max(1, WIDTH // sum(shape))):
             size, total, moment = _moments(mass, places, tilts[tile])
             kept = total > LOST
             if normalised:

@@ -16,12 +16,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.special import logsumexp
 
 from transpde.checks import Array, Unchanging
+from transpde.fields import by_case
 from transpde.kernels.blocks import (
     MOST_THREADS,
     CausalOrder,
@@ -60,6 +61,7 @@ class TokenSum(Unchanging, ABC):
     query: Array
     shift: Array | None
     keys: Array
+    beside: ClassVar[str]  # the name of the numbers (..., n) that tokens have beside their keys
 
     def matrix(self, x: Array, order: Order | None = None) -> Array:
         """Return the weights P(x_i, j) of targets x (..., m, d), shape (..., m, n)."""
@@ -92,9 +94,10 @@ class TokenSum(Unchanging, ABC):
     def carried(self) -> Array:
         """Which tokens carry weight, shape (..., n)."""
 
-    @abstractmethod
-    def only(self, some: Array) -> Self:
-        """Return the same of one cloud with some tokens alone."""
+    def only(self, some: Array | slice) -> Self:
+        """Return the same of one cloud with some tokens alone, or in another order."""
+        beside = {self.beside: getattr(self, self.beside)[some]}
+        return replace(self, keys=self.keys[some], **beside)
 
     def carrying(self, order: Order | None) -> tuple[Self, Order | None]:
         """Return the same of one cloud without the tokens that have no weight."""
@@ -105,12 +108,7 @@ class TokenSum(Unchanging, ABC):
 
     def flattened(self, x: Array, values: Array, order: Order | None) -> Cases:
         """Return what a mean wants with the axes of the stack as one, even where all share it."""
-        stack = values.shape[:-2]
-
-        def flat(array: Array, own: int) -> Array:
-            last = array.shape[array.ndim - own :]
-            return np.broadcast_to(array, stack + last).reshape(-1, *last)
-
+        flat = partial(by_case, stack=values.shape[:-2])
         sums = self.mapped(flat)
         order = None if order is None else (flat(order[0], 1), flat(order[1], 1))
         return Cases(sums, flat(x, 2), flat(values, 2), order)
@@ -122,8 +120,10 @@ class TokenSum(Unchanging, ABC):
 
     def mapped(self, change: Callable[[Array, int], Array]) -> Self:
         """Return the same with each array changed; the number is that of its axes in one case."""
+        beside = {self.beside: change(getattr(self, self.beside), 1)}
         shift = None if self.shift is None else change(self.shift, 1)
-        return replace(self, query=change(self.query, 2), shift=shift, keys=change(self.keys, 2))
+        query, keys = change(self.query, 2), change(self.keys, 2)
+        return replace(self, query=query, shift=shift, keys=keys, **beside)
 
     @abstractmethod
     def _columns(
@@ -265,15 +265,12 @@ class SoftmaxSum(TokenSum):
     """Weights exp(score + bias_j), divided by their sum over the tokens that a target sees."""
 
     bias: Array
+    beside = "bias"
 
     @property
     def carried(self) -> Array:
         """Which tokens carry weight, shape (..., n)."""
         return np.asarray(self.bias > -np.inf)
-
-    def only(self, some: Array) -> SoftmaxSum:
-        """Return the same of one cloud with some tokens alone."""
-        return replace(self, keys=self.keys[some], bias=self.bias[some])
 
     def exponential(self) -> tuple[Array, bool]:
         """Return the biases, and that rows are normalised."""
@@ -354,17 +351,12 @@ class SoftmaxSum(TokenSum):
         self, lost: Array, x: Array, values: Array, seen: CausalOrder, means: Array
     ) -> None:
         """Put in the rows whose sum has lost terms below its bound, from their own largest."""
-        ordered = replace(self, keys=self.keys[seen.tokens], bias=self.bias[seen.tokens])
-        size = max(1, TILE // len(values))
-        for start in range(0, len(lost), size):
-            rows = lost[start : start + size]
+        ordered = self.only(seen.tokens)
+        for some in slices(0, len(lost), max(1, TILE // len(values))):
+            rows = lost[some]
             hidden = np.arange(len(values))[:, None] >= seen.counts[rows]
             weights, total = ordered._columns(x[rows], hidden)
             means[rows] = (values.T @ weights / total).T
-
-    def mapped(self, change: Callable[[Array, int], Array]) -> Self:
-        """Return the same with each array changed; the number is that of its axes in one case."""
-        return replace(super().mapped(change), bias=change(self.bias, 1))
 
     def _columns(
         self, x: Array, hidden: Array | None, out: Array | None = None
@@ -384,15 +376,12 @@ class PointwiseSum(TokenSum):
 
     weights: Array
     function: Callable[[Array], Array]
+    beside = "weights"
 
     @property
     def carried(self) -> Array:
         """Which tokens carry weight, shape (..., n)."""
         return self.weights > 0
-
-    def only(self, some: Array) -> PointwiseSum:
-        """Return the same of one cloud with some tokens alone."""
-        return replace(self, keys=self.keys[some], weights=self.weights[some])
 
     def exponential(self) -> tuple[Array, bool] | None:
         """Return the logarithms of the weights and False where the function is exp, else None."""
@@ -413,10 +402,6 @@ class PointwiseSum(TokenSum):
             keys = np.ascontiguousarray(self.keys[seen.tokens].T)
             sums = _tile_sums(targets, keys, columns, seen, weigh)
         return sums if seen.whole else sums / np.cumsum(w)[seen.counts - 1, None]
-
-    def mapped(self, change: Callable[[Array, int], Array]) -> Self:
-        """Return the same with each array changed; the number is that of its axes in one case."""
-        return replace(super().mapped(change), weights=change(self.weights, 1))
 
     def _columns(
         self, x: Array, hidden: Array | None, out: Array | None = None

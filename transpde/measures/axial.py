@@ -28,9 +28,8 @@ from transpde.checks import (
     probability_weights,
     same_size,
 )
-from transpde.checks import function as a_function
 from transpde.fields import VelocityField, evaluated, quiet
-from transpde.measures.base import CUT_OFF, SphereLaw, unit_mass
+from transpde.measures.base import CUT_OFF, SphereLaw, density_values, unit_mass
 from transpde.measures.particles import Particles
 
 __all__ = ["Axial"]
@@ -116,11 +115,9 @@ class Axial(SphereLaw):
             >>> round(float(tilted.mean[0]), 12)
             0.25
         """
-        f, d = a_function("function", function), sphere_dimension(dimension)
-        least = open_share("depth", depth)
-        eta, widths = _graded(least, d)
-        values = finite_array("function", f(eta.copy()), "n")
-        same_size("function", len(values), "its angles", len(eta), "number of values")
+        d = sphere_dimension(dimension)
+        eta, widths = _graded(open_share("depth", depth), d)
+        values = density_values(function, eta, "its angles")
         if values.min() < 0:
             at = eta[values.argmin()]
             raise ValueError(
@@ -296,6 +293,11 @@ def _graded(depth: float, dimension: int) -> tuple[Array, Array]:
     octave = np.linspace(np.pi / 4, np.pi / 2, parts + 1)[1:]
     bulk = np.linspace(np.pi / 2, np.pi, BULK * parts + 1)[1:]
     edges = np.concatenate([[0.0], graded, octave, bulk])
-    z, w = np.polynomial.legendre.leggauss(NODES)
+    return panels(edges, NODES)
+
+
+def panels(edges: Array, count: int) -> tuple[Array, Array]:
+    """Return Gauss-Legendre nodes and weights, `count` of them between any two edges."""
+    z, w = np.polynomial.legendre.leggauss(count)
     half = np.diff(edges)[:, None] / 2
     return (edges[:-1, None] + half * (1 + z)).ravel(), (half * w).ravel()

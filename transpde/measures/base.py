@@ -13,11 +13,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from transpde.checks import Array, Unchanging
+from transpde.checks import Array, Unchanging, finite_array, same_size
+from transpde.checks import function as a_function
 from transpde.fields import VelocityField
 from transpde.spaces import EUCLIDEAN, Space, Sphere
 
-__all__ = ["Measure", "SphereLaw", "in_open_space", "unit_mass"]
+__all__ = ["Measure", "SphereLaw", "density_values", "in_open_space", "unit_mass"]
 
 MASS_TOLERANCE = 1e-9  # of the total mass, as for the weights of particles
 CUT_OFF = 1e-6  # the most by which the mass of a function may differ from one
@@ -155,6 +156,13 @@ def in_open_space(name: str, measure: Any, why: str = "") -> None:
     """Raise `ValueError` for tokens of a sphere, and say why where more is said."""
     if measure.space != EUCLIDEAN:
         raise ValueError(f"{name}: must be tokens in Euclidean space{why}; got {measure.space!r}.")
+
+
+def density_values(function: Any, places: Array, what: str) -> Array:
+    """Return the values of a density at its points or angles, one number each."""
+    values = finite_array("function", a_function("function", function)(places.copy()), "n")
+    same_size("function", len(values), what, len(places), "number of values")
+    return values
 
 
 def unit_mass(name: str, what: str, mass: float, within: float, advice: str) -> None:

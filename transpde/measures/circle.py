@@ -24,10 +24,9 @@ from transpde.checks import (
     positive_integer,
     same_size,
 )
-from transpde.checks import function as a_function
 from transpde.fields import VelocityField, evaluated, quiet
 from transpde.measures.axial import order_of
-from transpde.measures.base import CUT_OFF, MASS_TOLERANCE, SphereLaw, unit_mass
+from transpde.measures.base import CUT_OFF, MASS_TOLERANCE, SphereLaw, density_values, unit_mass
 from transpde.measures.particles import Particles
 
 __all__ = ["Circle"]
@@ -105,11 +104,9 @@ class Circle(SphereLaw):
             >>> tp.Circle.from_density(lambda t: (1 + 0.5 * np.cos(t)) / (2 * np.pi), 64)
             Circle(density at 64 angles)
         """
-        f = a_function("function", function)
         n = number("n", n, f"an integer of at least {FEWEST}", lambda x: x >= FEWEST, whole=True,
                    most=1 << 24)  # fmt: skip
-        values = finite_array("function", f(equal_angles(n)), "n")
-        same_size("function", len(values), "its angles", n, "number of values")
+        values = density_values(function, equal_angles(n), "its angles")
         mass = float(2 * np.pi * values.mean())
         advice = "Divide the density by it; a steep one needs more angles."
         unit_mass("function", "its integral over the angle", mass, CUT_OFF, advice)

@@ -26,9 +26,8 @@ from transpde.checks import (
     same_size,
     single_case,
 )
-from transpde.checks import function as a_function
 from transpde.fields import VelocityField, evaluated, quiet, silent
-from transpde.measures.base import CUT_OFF, MASS_TOLERANCE, Measure, unit_mass
+from transpde.measures.base import CUT_OFF, MASS_TOLERANCE, Measure, density_values, unit_mass
 from transpde.measures.gaussian import Gaussian
 from transpde.measures.particles import Particles
 
@@ -90,8 +89,7 @@ class Grid(Measure):
         unit_mass("density", what, self.masses.sum(), MASS_TOLERANCE, "Divide by it first.")
 
     def _set(self, edges: tuple[Array, ...], density: Array) -> None:
-        object.__setattr__(self, "edges", edges)
-        object.__setattr__(self, "density", frozen(density[...]))
+        vars(self).update(edges=edges, density=frozen(density[...]))
 
     def __repr__(self) -> str:
         """Return the number of cells and the ends."""
@@ -118,12 +116,10 @@ class Grid(Measure):
             >>> tp.Grid.from_density(np.linspace(0.0, 1.0, 3), lambda x: 2 * x[:, 0]).density
             array([0.5, 1.5])
         """
-        axes, _ = _checked_edges(edges), a_function("function", function)
+        axes = _checked_edges(edges)
         z, w = np.polynomial.legendre.leggauss(NODES)
         nodes = [(_centres(e)[:, None] + np.diff(e)[:, None] * z / 2).ravel() for e in axes]
-        values = finite_array("function", function(_points(nodes)), "n")
-        same_size("function", len(values), "its points", int(np.prod([len(x) for x in nodes])),
-                  "number of values")  # fmt: skip
+        values = density_values(function, _points(nodes), "its points")
         averages = values.reshape([len(x) for x in nodes])
         for i, axis in enumerate(axes):
             shape = (*averages.shape[:i], len(axis) - 1, NODES, *averages.shape[i + 1 :])

@@ -91,11 +91,14 @@ class Layout(ABC):
     pre_norm = False
     causal = False
     WORDS = POSITIONS = ""
+    TABLES: ClassVar[tuple[str, ...]] = ()  # rows of which make the first tokens
+    NORMS: ClassVar[tuple[str, ...]] = ()  # of a layer: how the names of its layer norms end
+    NORM = ""  # of none: the name of its layer norm
+    OUT = 0  # the axis of a matrix along which its outputs are
     LAYER = ""  # how the names of a layer's weights begin, before its number
     PREFIX = ""  # of checkpoints that have a task's own weights, too
-    OLD: ClassVar[
-        tuple[tuple[str, str], ...]
-    ] = ()  # endings of names in older files, and what they are now
+    # endings of names in older files, and what they are now
+    OLD: ClassVar[tuple[tuple[str, str], ...]] = ()
     CONSTANTS: ClassVar[tuple[str, ...]] = ()  # endings of what files hold beside weights
 
     @classmethod
@@ -104,24 +107,39 @@ class Layout(ABC):
         """Return the layout that a config.json describes."""
 
     @abstractmethod
+    def matrices(self) -> dict[str, tuple[int, int]]:
+        """Return the shapes of the matrices of a layer; each has a bias for its outputs."""
+
     def shapes(self) -> dict[str, tuple[int | None, ...]]:
         """Return what weights there must be, with shapes; None is any length."""
+        found: dict[str, tuple[int | None, ...]]
+        found, norms = dict.fromkeys(self.TABLES, (None, self.dimension)), [self.NORM]
+        for at in (f"{self.LAYER}{l}." for l in range(self.depth)):
+            norms += [at + name for name in self.NORMS]
+            for name, shape in self.matrices().items():
+                found |= {f"{at}{name}.weight": shape, f"{at}{name}.bias": (shape[self.OUT],)}
+        parts = [f"{name}.{part}" for name in norms for part in ("weight", "bias")]
+        return found | dict.fromkeys(parts, (self.dimension,))
 
     @abstractmethod
     def block(self, weights: Weights, layer: int) -> Block:
         """Return the parameters of a layer."""
 
-    @abstractmethod
+    def norm(self, weights: Weights, x: Array) -> Array:
+        """Return tokens after the layer norm that belongs to no layer."""
+        return Norm(weights[f"{self.NORM}.weight"], weights[f"{self.NORM}.bias"])(x, self.epsilon)
+
     def embed(self, weights: Weights, ids: Array) -> Array:
         """Return the tokens before the first layer."""
+        return weights[self.WORDS][ids].astype(float) + weights[self.POSITIONS][: len(ids)]
 
     def finish(self, weights: Weights, x: Array) -> Array:
         """Return what the model gives out of its last tokens."""
         return x
 
-    @abstractmethod
     def is_gain(self, name: str) -> bool:
         """Return whether a weight is the gain of a layer norm."""
+        return name.endswith(tuple(f"{norm}.weight" for norm in (self.NORM, *self.NORMS)))
 
     def layer(self, name: str) -> int:
         """Return the layer of a weight, -1 of one that belongs to none."""
@@ -136,6 +154,9 @@ class Bert(Layout):
     WORDS = "embeddings.word_embeddings.weight"
     POSITIONS = "embeddings.position_embeddings.weight"
     TYPES = "embeddings.token_type_embeddings.weight"
+    TABLES = (WORDS, POSITIONS, TYPES)
+    NORMS = ("attention.output.LayerNorm", "output.LayerNorm")
+    NORM = "embeddings.LayerNorm"
     LAYER = "encoder.layer."
     PREFIX = "bert."
     OLD = ((".gamma", ".weight"), (".beta", ".bias"))
@@ -149,50 +170,31 @@ class Bert(Layout):
         depth, heads, d, inner = sizes
         return cls(depth, heads, d, inner, epsilon, config.get("hidden_act", "gelu"))
 
-    def shapes(self) -> dict[str, tuple[int | None, ...]]:
-        """Return what weights there must be, with shapes; None is any length."""
+    def matrices(self) -> dict[str, tuple[int, int]]:
+        """Return the shapes of the matrices of a layer; each has a bias for its outputs."""
         d, m = self.dimension, self.inner
-        found: dict[str, tuple[int | None, ...]] = dict.fromkeys(
-            (self.WORDS, self.POSITIONS, self.TYPES), (None, d)
-        )
-        norms = ["embeddings.LayerNorm"]
-        for l in range(self.depth):
-            at = f"encoder.layer.{l}."
-            for name in ("self.query", "self.key", "self.value", "output.dense"):
-                found |= {
-                    f"{at}attention.{name}.weight": (d, d),
-                    f"{at}attention.{name}.bias": (d,),
-                }
-            found |= {f"{at}intermediate.dense.weight": (m, d)}
-            found |= {f"{at}intermediate.dense.bias": (m,)}
-            found |= {f"{at}output.dense.weight": (d, m), f"{at}output.dense.bias": (d,)}
-            norms += [f"{at}attention.output.LayerNorm", f"{at}output.LayerNorm"]
-        return found | {f"{name}.{part}": (d,) for name in norms for part in ("weight", "bias")}
+        parts = ("self.query", "self.key", "self.value", "output.dense")
+        found = {f"attention.{part}": (d, d) for part in parts}
+        return found | {"intermediate.dense": (m, d), "output.dense": (d, m)}
 
     def block(self, weights: Weights, layer: int) -> Block:
         """Return the parameters of a layer."""
-        at = f"encoder.layer.{layer}."
+        at = f"{self.LAYER}{layer}."
 
         def both(name: str) -> tuple[Array, Array]:
             return weights[f"{at}{name}.weight"], weights[f"{at}{name}.bias"]
 
         key, _ = both("attention.self.key")  # its bias cancels in softmax
+        first, second = (Norm(*both(name)) for name in self.NORMS)
         return Block(
             *both("attention.self.query"), key, *both("attention.self.value"),
             *both("attention.output.dense"), *both("intermediate.dense"), *both("output.dense"),
-            Norm(*both("attention.output.LayerNorm")), Norm(*both("output.LayerNorm")),
-            ACTIVATIONS[self.activation],
+            first, second, ACTIVATIONS[self.activation],
         )  # fmt: skip
 
     def embed(self, weights: Weights, ids: Array) -> Array:
         """Return the tokens before the first layer."""
-        x = weights[self.WORDS][ids].astype(float) + weights[self.POSITIONS][: len(ids)]
-        norm = Norm(weights["embeddings.LayerNorm.weight"], weights["embeddings.LayerNorm.bias"])
-        return norm(x + weights[self.TYPES][0], self.epsilon)
-
-    def is_gain(self, name: str) -> bool:
-        """Return whether a weight is the gain of a layer norm."""
-        return name.endswith("LayerNorm.weight")
+        return self.norm(weights, super().embed(weights, ids) + weights[self.TYPES][0])
 
 
 class Gpt2(Layout):
@@ -203,6 +205,10 @@ class Gpt2(Layout):
     causal = True
     WORDS = "wte.weight"
     POSITIONS = "wpe.weight"
+    TABLES = (WORDS, POSITIONS)
+    NORMS = ("ln_1", "ln_2")
+    NORM = "ln_f"
+    OUT = 1
     LAYER = "h."
     PREFIX = "transformer."
     CONSTANTS = (".attn.bias", ".attn.masked_bias")  # the mask
@@ -217,43 +223,27 @@ class Gpt2(Layout):
         depth, heads, d, inner = sizes
         return cls(depth, heads, d, inner, epsilon, config.get("activation_function", "gelu_new"))
 
-    def shapes(self) -> dict[str, tuple[int | None, ...]]:
-        """Return what weights there must be, with shapes; None is any length."""
+    def matrices(self) -> dict[str, tuple[int, int]]:
+        """Return the shapes of the matrices of a layer; each has a bias for its outputs."""
         d, m = self.dimension, self.inner
-        found: dict[str, tuple[int | None, ...]] = {
-            self.WORDS: (None, d), self.POSITIONS: (None, d),
-            "ln_f.weight": (d,), "ln_f.bias": (d,),
-        }  # fmt: skip
-        sizes = {"attn.c_attn": 3 * d, "attn.c_proj": d, "mlp.c_fc": m, "mlp.c_proj": d}
-        for l in range(self.depth):
-            for name, width in sizes.items():
-                rows = m if name == "mlp.c_proj" else d
-                found |= {f"h.{l}.{name}.weight": (rows, width), f"h.{l}.{name}.bias": (width,)}
-            for name in ("ln_1", "ln_2"):
-                found |= {f"h.{l}.{name}.weight": (d,), f"h.{l}.{name}.bias": (d,)}
-        return found
+        attention = {"attn.c_attn": (d, 3 * d), "attn.c_proj": (d, d)}
+        return attention | {"mlp.c_fc": (d, m), "mlp.c_proj": (m, d)}
 
     def block(self, weights: Weights, layer: int) -> Block:
         """Return the parameters of a layer; the file's matrices act on rows, so transposed."""
+        at = f"{self.LAYER}{layer}."
 
         def both(name: str) -> tuple[Array, Array]:
-            return weights[f"h.{layer}.{name}.weight"].T, weights[f"h.{layer}.{name}.bias"]
+            return weights[f"{at}{name}.weight"].T, weights[f"{at}{name}.bias"]
 
         W, b = both("attn.c_attn")
         (Q, K, V), (q, _, v) = np.split(W, 3), np.split(b, 3)  # a bias of keys cancels in softmax
+        first, second = (Norm(*both(name)) for name in self.NORMS)
         return Block(
             Q, q, K, V, v, *both("attn.c_proj"), *both("mlp.c_fc"), *both("mlp.c_proj"),
-            Norm(*both("ln_1")), Norm(*both("ln_2")), ACTIVATIONS[self.activation],
+            first, second, ACTIVATIONS[self.activation],
         )  # fmt: skip
-
-    def embed(self, weights: Weights, ids: Array) -> Array:
-        """Return the tokens before the first layer."""
-        return weights[self.WORDS][ids].astype(float) + weights[self.POSITIONS][: len(ids)]
 
     def finish(self, weights: Weights, x: Array) -> Array:
         """Return the last tokens after one more layer norm."""
-        return Norm(weights["ln_f.weight"], weights["ln_f.bias"])(x, self.epsilon)
-
-    def is_gain(self, name: str) -> bool:
-        """Return whether a weight is the gain of a layer norm."""
-        return name.endswith(("ln_1.weight", "ln_2.weight", "ln_f.weight"))
+        return self.norm(weights, x)

@@ -90,11 +90,8 @@ def score_spread(
 def _variances(head: Any, measure: Particles) -> Array:
     """Return the variances (n,) of the scores of each query."""
     inner = of_kind("head", head.head if isinstance(head, Masked) else head, Softmax)
-    if isinstance(head, Masked) and not head.plain:
-        raise ValueError(
-            "head: must have no discount and no strict order; got "
-            f"discount={head.discount}, strict={head.strict}."
-        )
+    if head is not inner:
+        head.check_plain("head")
     x, w = measure.points, measure.weights
     queries, keys = x @ inner.query.T, x @ inner.key.T
     keys = keys - w @ keys

@@ -32,16 +32,8 @@ from transpde.plotting.spectra import *  # noqa: F403
 from transpde.plotting.styles import *  # noqa: F403
 from transpde.records import look as _look
 
-__all__: list[str] = []
-__all__ += attentions.__all__
-__all__ += covariances.__all__
-__all__ += errors.__all__
-__all__ += heads.__all__
-__all__ += measures.__all__
-__all__ += paths.__all__
-__all__ += series.__all__
-__all__ += spectra.__all__
-__all__ += styles.__all__
+_parts = (attentions, covariances, errors, heads, measures, paths, series, spectra, styles)
+__all__ = [name for part in _parts for name in part.__all__]
 
 _look.use_in_notebooks_of_the_book()
 __dir__ = listing(__all__)

@@ -22,7 +22,7 @@ from transpde.checks import (
     positive_integer,
     positive_number,
     same_shape,
-    same_size,
+    square_matrix,
 )
 from transpde.measures import Particles
 from transpde.plotting.measures import plot_particles
@@ -74,12 +74,11 @@ def plot_attention_matrix(
     Example:
         >>> ax = plot_attention_matrix(attention.matrix(tokens), colorbar=True)  # doctest: +SKIP
     """
-    P = finite_array("matrix", matrix, "... n n")
+    P = square_matrix("matrix", matrix, "... n n")
     if P.ndim > 2:
         raise ValueError(
             f"matrix: must have shape (n, n); got shape {P.shape}. Choose a head first: matrix[0]."
         )
-    same_size("matrix", P.shape[1], "its rows", P.shape[0], "number of columns")
     ax = axes_on(ax)
     low, high, n = float(P.min()), float(np.abs(P).max()), len(P)
     image = ax.imshow(

@@ -129,7 +129,7 @@ def plot_samples(
         >>> ax = plot_samples([10, 20], [[0.3, 0.2], [0.2, 0.1]])  # doctest: +SKIP
     """
     numbers = positive_array("x", x)
-    errors = positive_array("samples", seed_rows("samples", samples, numbers), "S N")
+    errors = _positive_rows("samples", samples, numbers)
     ax, style = axes_on(ax), {"color": INK} | lines
     dots: dict[str, Any] = {"alpha": 0.4, "markersize": 6, "markeredgewidth": 0, "zorder": 1}
     ax.plot(x, errors.T, ".", color=style["color"], label="_seeds", **dots)
@@ -139,6 +139,10 @@ def plot_samples(
         ax.legend(frameon=False)
         slope_triangle(ax, x, errors.min(axis=0), order)
     return ax
+
+
+def _positive_rows(name: str, samples: Any, x: Array) -> Array:
+    return positive_array(name, seed_rows(name, samples, x), "S N")
 
 
 @drawing(errors=mapping)
@@ -169,9 +173,7 @@ def plot_rates(
         >>> ax = plot_rates([10, 20], {"d = 1": [[0.3, 0.2], [0.2, 0.1]]})  # doctest: +SKIP
     """
     numbers = positive_array("x", x)
-    each("errors", errors, lambda name, rows: positive_array(name, rows, "S N"))
-    for name, rows in errors.items():
-        seed_rows(f"errors[{name!r}]", rows, numbers)
+    each("errors", errors, lambda name, rows: _positive_rows(name, rows, numbers))
     ax = axes_on(ax)
     colors = plt.get_cmap("viridis")(np.linspace(0, 0.85, len(errors)))
     for color, (name, samples) in zip(colors, errors.items(), strict=True):

@@ -151,7 +151,7 @@ def plot_histograms(clouds: Sequence[Particles], density: Grid, edges: ArrayLike
         raise ValueError(f"edges: must increase, with at least two entries; got {edges!r}.")
     axes = row_of_axes(len(clouds), 2.8, 2.8, sharey=True)
     for ax, cloud in zip(axes, clouds, strict=True):
-        same_size("clouds", one_cloud("clouds", cloud).dimension, "the line", 1, "dimension")
+        same_size("clouds", cloud.dimension, "the line", 1, "dimension")
         one_space("clouds", cloud.space, "density", density.space)
         ax.hist(
             cloud.points[:, 0], bars, weights=cloud.weights, density=True, color=BARS, alpha=0.6

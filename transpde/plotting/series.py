@@ -70,15 +70,15 @@ def plot_series(
         >>> ax = plot_series([1, 2], {"data": [3.0, 4.0]}, log="y")  # doctest: +SKIP
     """
     _check_log(log)
-    each("series", series, lambda name, values: _columns(name, x, values))
+    drawn = each("series", series, lambda name, values: _columns(name, x, values))
     if styles:
         each("styles", styles, lambda name, look: _check_look(name, look, 2))
     if unknown := sorted(set(styles or {}) - set(series)):
         raise ValueError(f"styles: must have names of series, {list(series)}; got {unknown}.")
     ax = axes_on(ax)
-    for name, values in series.items():
+    for name, columns in drawn.items():
         color, form = (styles or {}).get(name, (INK, "-"))
-        for i, column in enumerate(_columns(name, x, values)):
+        for i, column in enumerate(columns):
             label = name if i == 0 else f"_{name}"
             ax.plot(*column, form, color=color, markersize=4.5, linewidth=1.0, label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel)
@@ -89,13 +89,9 @@ def plot_series(
     return ax
 
 
-def _is_pair(values: Any) -> bool:
-    return isinstance(values, tuple) and len(values) == 2
-
-
 def _columns(name: str, x: Any, values: Any) -> list[tuple[Array, Array]]:
     """Return x and y of each line of a series, which may be a pair (x, values)."""
-    own = _is_pair(values)
+    own = isinstance(values, tuple) and len(values) == 2
     place = finite_array(name, values[0], "N") if own else finite_array("x", x, "N")
     y = finite_array(name, values[1] if own else values, "...")
     if y.ndim not in (1, 2):
@@ -238,11 +234,11 @@ def plot_growth(times: ArrayLike, ratios: dict[Any, Any], *, ax: Axes | None = N
         >>> ax = plot_growth([0, 1], {"Softmax": [[1.0, 2.0], [1.0, 1.5]]})  # doctest: +SKIP
     """
     t = finite_array("times", times, "N")
-    each("ratios", ratios, lambda name, values: seed_rows(name, values, t, "times"))
+    drawn = each("ratios", ratios, lambda name, values: seed_rows(name, values, t, "times"))
     styles = {attention: style_of("ratios", attention) for attention in ratios}
     ax = axes_on(ax)
-    for attention, values in ratios.items():
-        plot_seeds(ax, t, "ratios", values, **styles[attention])
+    for attention, rows in drawn.items():
+        plot_seeds(ax, t, rows, **styles[attention])
     ax.set(xlabel="depth $t$", ylabel="distance, relative to depth 0")
     ax.legend(frameon=False)
     return ax
@@ -267,19 +263,18 @@ def plot_medians(
         >>> ax = plot_medians([0, 1], {"a": [[0, 1], [0, 2]]}, colors=["k"])  # doctest: +SKIP
     """
     t: Array = finite_array("x", x, "N")
-    each("samples", samples, lambda name, values: seed_rows(name, values, t))
+    drawn = each("samples", samples, lambda name, values: seed_rows(name, values, t))
     each("colors", colors, color_of)
     same_size("colors", len(colors), "samples", len(samples), "length")
     ax = axes_on(ax)
-    for color, (name, values) in zip(colors, samples.items(), strict=True):
-        plot_seeds(ax, t, f"samples[{name!r}]", values, color=color, label=name)
+    for color, (name, rows) in zip(colors, drawn.items(), strict=True):
+        plot_seeds(ax, t, rows, color=color, label=name)
     ax.legend(frameon=False)
     return ax
 
 
-def plot_seeds(ax: Axes, x: Array, name: str, values: ArrayLike, **style: Any) -> None:
+def plot_seeds(ax: Axes, x: Array, rows: Array, **style: Any) -> None:
     """Draw a thin line a seed, and a thick one with the style for their median."""
-    rows = seed_rows(name, values, x)
     ax.plot(x, rows.T, color=style["color"], linewidth=0.5, alpha=0.45, label="_seeds")
     ax.plot(x, np.median(rows, axis=0), **{"linewidth": 2.2} | style)
 
@@ -309,13 +304,12 @@ def plot_agreement(
     Example:
         >>> ax = plot_agreement([[1.0, 2.0]], [[1.0, 2.1]])  # doctest: +SKIP
     """
-    each("expected", expected, positive_array)
+    groups = each("expected", expected, positive_array).values()
     of_kind("found", found, (list, tuple), "a list")
     same_size("found", len(found), "expected", len(expected), "length")
-    each("found", found, positive_array)
-    pairs, ax = [], axes_on(ax)
-    for group, other in zip(expected, found, strict=True):
-        pairs.append((positive_array("expected", group), positive_array("found", other)))
+    others = each("found", found, positive_array).values()
+    pairs, ax = list(zip(groups, others, strict=True)), axes_on(ax)
+    for group, other in pairs:
         same_size("found", len(other), "expected", len(group), "length")
     ends = [min(x.min() for x, _ in pairs), max(x.max() for x, _ in pairs)]
     ax.loglog(ends, ends, color=GREY, linewidth=1.0)

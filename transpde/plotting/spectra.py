@@ -63,14 +63,13 @@ def plot_dimensions(
         >>> ax = plot_dimensions([2, 4], {"a": [[1, 2]]}, looks=looks)  # doctest: +SKIP
     """
     d = positive_array("dimensions", dimensions)
-    each("samples", samples, lambda name, rows: seed_rows(name, rows, d, "dimensions"))
+    drawn = each("samples", samples, lambda name, rows: seed_rows(name, rows, d, "dimensions"))
     heights = [_height(law, d) for law in _listed("laws", laws)]
     if bare := sorted(set(samples) - set(looks)):
         raise ValueError(f"looks: must have a look for every name; none for {bare}.")
     each("looks", looks, _check_look)
     ax = axes_on(ax)
-    for i, (name, values) in enumerate(samples.items()):
-        rows = seed_rows(f"samples[{name!r}]", values, d, "dimensions")
+    for i, (name, rows) in enumerate(drawn.items()):
         x = d * 1.07 ** (i - (len(samples) - 1) / 2)
         color = looks[name]["color"]
         ax.plot(x, rows.T, ".", markersize=3, alpha=0.5, color=color, label="_draws")

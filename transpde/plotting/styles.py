@@ -163,14 +163,13 @@ SHARED: dict[str, Callable[[str, Any], Any]] = (
 )
 
 
-def each(name: str, values: Any, check: Callable[[str, Any], Any]) -> None:
-    """Check each entry of a mapping or a sequence, which must have at least one."""
+def each(name: str, values: Any, check: Callable[[str, Any], Any]) -> dict[Any, Any]:
+    """Return what a check makes of each entry of a mapping or a sequence; one at least."""
     if not isinstance(values, dict):
         values = dict(enumerate(of_kind(name, values, (list, tuple), "a list")))
     if not values:
         raise ValueError(f"{name}: must hold at least one entry; got none.")
-    for key, value in values.items():
-        check(f"{name}[{key!r}]", value)
+    return {key: check(f"{name}[{key!r}]", value) for key, value in values.items()}
 
 
 def axes_on(ax: Axes | None) -> Axes:

@@ -23,6 +23,7 @@ from transpde.checks import (
 )
 from transpde.fields import VelocityField, held, quiet
 from transpde.kernels import Evaluation
+from transpde.kernels.blocks import slices
 from transpde.measures import Measure, Particles
 from transpde.sampling.proximal import definite, free_tokens, root
 from transpde.sampling.tilted import Tilted, probed, probes
@@ -156,8 +157,8 @@ class ProximalSampler(Attention):
     def _log_normaliser(self, points: Array) -> Array:
         size = max(1, AT_ONCE // (points.size * len(self._shifts[1]) // points.shape[-2] + 1))
         parts = [
-            logsumexp(self._log_terms(points[..., i : i + size, :])[1], axis=-1)
-            for i in range(0, points.shape[-2], size)
+            logsumexp(self._log_terms(points[..., rows, :])[1], axis=-1)
+            for rows in slices(0, points.shape[-2], size)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 

@@ -84,9 +84,6 @@ class Tilted(Attention):
         self.attention.matches(measure.stack)
         measure.check_for(self)
 
-    def _check_tokens(self, measure: Particles) -> None:
-        """Accept any tokens."""
-
     def select(self, stack: tuple[int, ...], index: Array) -> Tilted:
         """Return the head of the chosen cases of a stack."""
         head = self.attention.select(stack, index)

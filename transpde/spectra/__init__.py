@@ -5,8 +5,7 @@ from transpde.spectra import anisotropy, limit_rank
 from transpde.spectra.anisotropy import *  # noqa: F403
 from transpde.spectra.limit_rank import *  # noqa: F403
 
-__all__: list[str] = []
-__all__ += anisotropy.__all__
-__all__ += limit_rank.__all__
+_parts = (anisotropy, limit_rank)
+__all__ = [name for part in _parts for name in part.__all__]
 
 __dir__ = listing(__all__)

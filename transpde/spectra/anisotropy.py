@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from transpde.checks import Array, frozen, known_covariances
-from transpde.fields import quiet
+from transpde.fields import quiet, silent
 from transpde.measures import Gaussian
 
 __all__ = ["effective_rank", "log_condition_number", "log_spectrum", "participation_ratio"]
 
 
-@quiet
+@silent
 def log_spectrum(covariance: Gaussian | ArrayLike) -> Array:
     r"""Return the logarithms of the eigenvalues of a covariance, the largest first.
 
@@ -51,8 +51,7 @@ def log_spectrum(covariance: Gaussian | ArrayLike) -> Array:
     held = np.where(known[..., None, None], given, np.eye(given.shape[-1]))
     values = np.linalg.eigvalsh(held)[..., ::-1]
     floor = values.shape[-1] * np.finfo(float).eps * values[..., :1]
-    with np.errstate(divide="ignore"):
-        logs = np.log(np.where(values > floor, values, 0.0))
+    logs = np.log(np.where(values > floor, values, 0.0))
     return frozen(np.where(known[..., None], logs, np.nan))
 
 

@@ -25,15 +25,8 @@ from transpde.theory.pure_states import *  # noqa: F403
 from transpde.theory.stability import *  # noqa: F403
 from transpde.theory.wellposed import *  # noqa: F403
 
-__all__: list[str] = []
-__all__ += compact.__all__
-__all__ += explosion.__all__
-__all__ += gaussian.__all__
-__all__ += growth.__all__
-__all__ += limits.__all__
-__all__ += one_dimension.__all__
-__all__ += pure_states.__all__
-__all__ += stability.__all__
-__all__ += wellposed.__all__
+_parts = [compact, explosion, gaussian, growth, limits]
+_parts += [one_dimension, pure_states, stability, wellposed]
+__all__ = [name for part in _parts for name in part.__all__]
 
 __dir__ = listing(__all__)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +22,7 @@ __all__ = ["clusters", "rescaled"]
 
 
 @quiet
-def rescaled(head: Any) -> Callable[[float], Attention]:
+def rescaled(head: Softmax | L2 | Sinkhorn) -> Callable[[float], Attention]:
     r"""Return the attention, changing with depth, that moves $z_i = e^{-tV}x_i$.
 
     As V commutes with $e^{-tV}$, $\dot z_i = V\sum_j P_{ij}z_j - Vz_i$: the same head with query

@@ -19,7 +19,7 @@ from transpde.attention import (
     Unnormalized,
 )
 from transpde.checks import Array, non_negative_array, number, positive_number
-from transpde.fields import quiet
+from transpde.fields import quiet, silent
 from transpde.theory.head_sums import HeadSum, head_sum, one_case, spectral_norm
 
 __all__ = ["LipschitzBounds", "lipschitz_bounds", "support_radius"]
@@ -107,7 +107,7 @@ def unmasked(parts: HeadSum) -> list[Head]:
     return heads
 
 
-@quiet
+@silent
 def lipschitz_bounds(attention: Attention, radius: float, p: float = 2.0) -> LipschitzBounds:
     r"""Return Lipschitz bounds of the velocity field in space and in the measure on $B_R$.
 
@@ -159,14 +159,13 @@ def lipschitz_bounds(attention: Attention, radius: float, p: float = 2.0) -> Lip
     if parts is None:
         return LipschitzBounds(None, None)
     in_space, in_measure, known = spectral_norm(parts.linear), 0.0, True
-    with np.errstate(over="ignore"):
-        for norms in head_norms(parts):
-            (space, measure), factor = norms.row(R), hardy if norms.masked else 1.0
-            in_space += norms.value * space
-            if measure is None or factor is None:
-                known = False
-            else:
-                in_measure += norms.value * factor * measure
+    for norms in head_norms(parts):
+        (space, measure), factor = norms.row(R), hardy if norms.masked else 1.0
+        in_space += norms.value * space
+        if measure is None or factor is None:
+            known = False
+        else:
+            in_measure += norms.value * factor * measure
     return LipschitzBounds(float(in_space), float(in_measure) if known else None)
 
 

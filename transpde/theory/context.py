@@ -31,9 +31,11 @@ from transpde.checks import (
     same_size,
     single_case,
 )
-from transpde.fields import quiet
+from transpde.fields import quiet, silent
 from transpde.flow import flow
+from transpde.kernels.blocks import slices
 from transpde.measures import Gaussian, Particles
+from transpde.measures.axial import panels
 from transpde.theory.following import followed
 from transpde.theory.head_sums import head_sum, one_case
 from transpde.theory.mean_field import twin_bound
@@ -85,7 +87,7 @@ def _point(name: str, value: Any, setting: _Setting) -> Array:
     return x
 
 
-@quiet
+@silent
 def fluctuation_covariance(
     attention: Softmax, context: Gaussian, point: ArrayLike, other: ArrayLike | None = None
 ) -> Array:
@@ -128,8 +130,7 @@ def fluctuation_covariance(
             setting.covariance @ other_u, setting.covariance @ u
         )
         return _times_exp(u @ setting.covariance @ other_u, setting.V @ turned @ setting.V.T)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return setting.V @ inner @ setting.V.T
+    return setting.V @ inner @ setting.V.T
 
 
 @quiet
@@ -204,7 +205,7 @@ def effective_context(attention: Softmax, context: Gaussian, point: ArrayLike, n
     return float(positive_integer("n", n) * np.exp(-u @ setting.covariance @ u))
 
 
-@quiet
+@silent
 def frozen_context_variance(
     attention: Softmax, context: Gaussian, point: ArrayLike, time: float
 ) -> float:
@@ -253,8 +254,7 @@ def frozen_context_variance(
                 f"frozen_context_variance: its integral is not resolved by {MOST} nodes; "
                 f"take a shorter time or a smaller point; got time={T:g}."
             )
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found = _frozen(setting, x, T, times, weights)
+        found = _frozen(setting, x, T, times, weights)
         if np.isnan(found):
             raise OverflowError(
                 "frozen_context_variance: e^(u.Su) overflows on the path of the token; "
@@ -288,9 +288,7 @@ def _panels(setting: _Setting, x: Array, T: float, level: int) -> tuple[Array, A
         ends.append(min(ends[-1] + length, T / 2))
         length = min(2 * length, longest)
     edges = np.append(ends, T - np.array(ends[-2::-1]))
-    places, weights = np.polynomial.legendre.leggauss(NODES)
-    half = np.diff(edges)[:, None] / 2
-    return (edges[:-1, None] + half * (places + 1)).ravel(), (half * weights).ravel()
+    return panels(edges, NODES)
 
 
 def _frozen(setting: _Setting, x: Array, T: float, times: Array, weights: Array) -> float:
@@ -304,9 +302,7 @@ def _frozen(setting: _Setting, x: Array, T: float, times: Array, weights: Array)
     U = points @ setting.A.T
     SU = U @ setting.covariance
     spread, total = carried @ setting.covariance, 0.0
-    size = max(1, BLOCK // len(times))
-    for start in range(0, len(times), size):
-        rows = slice(start, start + size)
+    for rows in slices(0, len(times), max(1, BLOCK // len(times))):
         power = U[rows] @ SU.T
         if (size_of == 0).any() and power.max() > LARGEST:
             return np.nan  # an effect below floats meets a weight beyond them
@@ -446,8 +442,8 @@ def context_errors(
         raise ValueError(f"times: must be before the law explodes; got {t[-1]} after its end.")
     tokens = context.sample(m * n, seed=rng).points.reshape(m, n, len(x))
     move = _beside_still if still else _among_moving
-    size = max(1, PAIRS // (n if still else n**2))
-    parts = [move(attention, tokens[i : i + size], x, t) for i in range(0, m, size)]
+    some = slices(0, m, max(1, PAIRS // (n if still else n**2)))
+    parts = [move(attention, tokens[rows], x, t) for rows in some]
     return np.asarray(np.concatenate(parts, axis=1) - exact[:, None])
 
 

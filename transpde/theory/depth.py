@@ -14,7 +14,7 @@ import numpy as np
 
 from transpde.attention import Attention
 from transpde.checks import Array, frozen, listing, non_negative_number, outlined, positive_integer
-from transpde.fields import held, quiet, silent
+from transpde.fields import held, silent
 from transpde.gradients import pullback
 from transpde.measures import Particles
 from transpde.theory.following import followed
@@ -110,7 +110,7 @@ def _rates(deck: Any, measure: Particles, state: Array, step: float = 0.0) -> Ar
     return np.concatenate([mean, rate.ravel()])
 
 
-@quiet
+@silent
 def forward_bound(
     lipschitz: float, variance: float, acceleration: float, depth: int, heads: int
 ) -> float:
@@ -141,6 +141,5 @@ def forward_bound(
     named = (("lipschitz", lipschitz), ("variance", variance), ("acceleration", acceleration))
     l, v, a = (non_negative_number(name, value) for name, value in named)
     L, H = positive_integer("depth", depth), positive_integer("heads", heads)
-    with np.errstate(over="ignore"):
-        sum_ = 4 * (np.float64(v) / (L * H)) + (np.float64(a) / (2 * L)) ** 2
-        return float(2 * np.exp(l) * sum_ * np.exp(l)) if sum_ else 0.0
+    sum_ = 4 * (np.float64(v) / (L * H)) + (np.float64(a) / (2 * L)) ** 2
+    return float(2 * np.exp(l) * sum_ * np.exp(l)) if sum_ else 0.0

@@ -178,18 +178,15 @@ def blowup_bound(attention: Attention, gaussian: Gaussian) -> float | Array:
 
 def _blowup_bound(parts: HeadSum, gaussian: Gaussian) -> float | None:
     known = _blowup_time(parts, gaussian)
-    if known is not None or len(parts.heads) > 1 or parts.linear.any():
-        return known
-    head: Any = parts.heads[0]
-    if _moves_as_softmax(parts, gaussian):
-        return ascent.latest(head, gaussian)
-    return None
+    if known is None and _moves_as_softmax(parts, gaussian):
+        return ascent.latest(parts.alone, gaussian)
+    return known
 
 
 def _moves_as_softmax(parts: HeadSum, gaussian: Gaussian) -> bool:
-    """Whether the first head is softmax, or linear on a Gaussian that stays centred."""
+    """Whether it is one head, softmax, or linear on a Gaussian that stays centred."""
     centred = not gaussian.mean.any() and not parts.offset.any()
-    return isinstance(parts.heads[0], Softmax) or (isinstance(parts.heads[0], Linear) and centred)
+    return isinstance(parts.alone, Softmax) or (isinstance(parts.alone, Linear) and centred)
 
 
 def _by_case(function: Callable[[HeadSum, Gaussian], Any], attention: Any, gaussian: Any) -> Any:
@@ -216,9 +213,7 @@ def _blowup_time(parts: HeadSum, gaussian: Gaussian) -> float | None:
         return riccati.blowup(gaussian.scaled_factor, A + A.T, parts.linear)
     if growth.rate(parts) is not None:
         return np.inf
-    if len(parts.heads) > 1 or parts.linear.any():
-        return None
-    head: Any = parts.heads[0]
+    head = parts.alone
     if _moves_as_softmax(parts, gaussian):
         rests = ascent.latest(head, gaussian) == np.inf
         if _has_lyapunov_function(head) or rests or ascent.direction(head) == -1:

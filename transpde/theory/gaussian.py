@@ -114,8 +114,8 @@ def _covariance(parts: HeadSum, found: Scores, gaussian: Gaussian, t: float) -> 
 
 def _one_key_covariance(parts: HeadSum, gaussian: Gaussian, times: Array) -> Array | None:
     """Return the covariance of one L2 head with V = cI and one key, None for other heads."""
-    head = parts.heads[0]
-    if not isinstance(head, L2) or len(parts.heads) > 1 or parts.linear.any():
+    head = parts.alone
+    if not isinstance(head, L2):
         return None
     c = scalar_value(head)
     if c is None or head.key.shape[-2] > 1:

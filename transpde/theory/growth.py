@@ -136,8 +136,8 @@ def log_growth_bound(
 
 def _l2_identity(parts: HeadSum, gaussian: Gaussian) -> tuple[L2, float] | None:
     """Return an L2 head with V = cI, and |c|; None for others."""
-    head = parts.heads[0]
-    if len(parts.heads) > 1 or parts.linear.any() or not isinstance(head, L2):
+    head = parts.alone
+    if not isinstance(head, L2):
         return None
     one_case("attention", head.query, head.key, head.value, gaussian.factor)
     c = scalar_value(head)

@@ -27,7 +27,7 @@ from transpde.checks import (
     positive_integer,
     positive_number,
 )
-from transpde.fields import quiet
+from transpde.fields import quiet, silent
 
 __all__ = [
     "OrnsteinUhlenbeckLaw",
@@ -78,7 +78,7 @@ def opposed_angle(first: float, second: float, start: Any, time: Any) -> Any:
     return np.arctan2(left * np.sin(theta), right * np.cos(theta))
 
 
-@quiet
+@silent
 def opposed_energy(first: float, second: float, angle: Any) -> Any:
     r"""Return the energy $\frac14(e^{a\cos2\theta} + e^{-b\cos2\theta})$ of that token.
 
@@ -103,8 +103,7 @@ def opposed_energy(first: float, second: float, angle: Any) -> Any:
     a, b = positive_number("first", first), positive_number("second", second)
     theta = finite_array("angle", angle, "...")
     c = np.cos(theta) ** 2 - np.sin(theta) ** 2  # no angle is doubled beyond floats
-    with np.errstate(over="ignore"):
-        return (np.exp(a * c) + np.exp(-b * c)) / 4
+    return (np.exp(a * c) + np.exp(-b * c)) / 4
 
 
 @quiet
@@ -133,7 +132,7 @@ def opposed_valley(first: float, second: float) -> float | None:
     return float(np.arccos(c) / 2) if -1 < c < 1 else None
 
 
-@quiet
+@silent
 def dissipation_bound(energy: float, size: float, variation: float) -> float:
     r"""Return a bound on $\int_0^\infty G^2dt$ of a descent: $E(0) + \frac12e^s\,\ell$.
 
@@ -159,8 +158,7 @@ def dissipation_bound(energy: float, size: float, variation: float) -> float:
     """
     E, s = non_negative_number("energy", energy), non_negative_number("size", size)
     variation = non_negative_number("variation", variation)
-    with np.errstate(over="ignore", divide="ignore"):
-        return float(E + np.exp(s + np.log(variation)) / 2)
+    return float(E + np.exp(s + np.log(variation)) / 2)
 
 
 @outlined

@@ -37,6 +37,11 @@ class HeadSum(NamedTuple):
     linear: Array
     offset: Array
 
+    @property
+    def alone(self) -> Any:
+        """The head of a sum of one, without Wx; None for another."""
+        return self.heads[0] if len(self.heads) == 1 and not self.linear.any() else None
+
 
 def head_sum(attention: Any) -> HeadSum | None:
     """Return the heads and affine terms of an attention, None for one that is no sum of heads.

@@ -229,7 +229,6 @@ def critical_flip(error: float) -> float:
     return brentq(lambda q: two_state_factor(q, e) + 1, low, high, xtol=1e-14)
 
 
-@quiet
 @silent
 def newton_errors(model: LinearGaussian, covariances: Any) -> Array:
     r"""Return the errors $P^+-P^*$ after one layer from those before it, by Newton's identity.
@@ -276,7 +275,6 @@ def newton_errors(model: LinearGaussian, covariances: Any) -> Array:
     return _held("covariances", found)
 
 
-@quiet
 @silent
 def mass_growth(model: HiddenMarkov, observations: Any, window: int | None = None) -> Array:
     r"""Return how a slip of the prior's mass grows in the signed form that is not centred.

@@ -68,9 +68,8 @@ def limit_covariance(attention: Attention, gaussian: Gaussian) -> Array | None:
     parts = matched(attention, gaussian)
     if parts is None or parts.linear.any():
         return None
-    found = scores(parts, gaussian)
-    head: Any = parts.heads[0]
-    if len(parts.heads) == 1 and (found is not None or isinstance(head, L2 | Sinkhorn)):
+    found, head = scores(parts, gaussian), parts.alone
+    if head is not None and (found is not None or isinstance(head, L2 | Sinkhorn)):
         c = scalar_value(head)
         if c is not None and (c > 0).all() and (head.key == -head.query).all():
             return _unseen(gaussian, head.query)
@@ -157,12 +156,12 @@ def stationary_rank_bound(attention: Attention) -> Any:
     parts = head_sum(attention)
     if parts is None or parts.linear.any():
         return None
-    found, head = scores(parts), parts.heads[0]
-    if len(parts.heads) == 1 and isinstance(head, Sinkhorn):
-        c = scalar_value(head)
+    found = scores(parts)
+    if isinstance(parts.alone, Sinkhorn):
+        c = scalar_value(parts.alone)
         if c is not None and not c.all():
             return None
-        found = None if c is None else scores_of(head, c)
+        found = None if c is None else scores_of(parts.alone, c)
     if found is None:
         return None
     values = np.linalg.eigvalsh(found.form + found.form.mT)

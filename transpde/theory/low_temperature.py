@@ -30,6 +30,7 @@ from transpde.fields import quiet
 from transpde.measures.axial import sphere_dimension
 from transpde.spaces import Sphere
 from transpde.theory.following import followed
+from transpde.theory.head_sums import one_case
 from transpde.theory.one_cluster import bessel_quotients, mode_rates
 
 __all__ = [
@@ -57,7 +58,7 @@ WARMEST = 1e12  # largest inverse temperature whose degrees are searched
 
 
 @quiet
-def zero_temperature_path(head: Any, points: Any, time: Any) -> Array:
+def zero_temperature_path(head: Softmax, points: Any, time: Any) -> Array:
     r"""Return the flow on the sphere at zero temperature, for a law of full support.
 
     $x(t) = e^{sM}x_0/|e^{sM}x_0|$ on the clock $\dot s = 1/|Ax|$, in closed form but for the
@@ -88,7 +89,7 @@ def zero_temperature_path(head: Any, points: Any, time: Any) -> Array:
 
 
 @quiet
-def zero_temperature_limit(head: Any, points: Any) -> Array | None:
+def zero_temperature_limit(head: Softmax, points: Any) -> Array | None:
     r"""Return the limits $\Pi x_0/|\Pi x_0|$ of tokens at zero temperature; None where none is.
 
     $\Pi$ is the spectral projector of M = VA for the eigenvalues of largest real part. If they
@@ -129,7 +130,7 @@ def zero_temperature_limit(head: Any, points: Any) -> Array | None:
 
 
 @quiet
-def zero_temperature_rate(head: Any, points: Any) -> Array | None:
+def zero_temperature_rate(head: Softmax, points: Any) -> Array | None:
     r"""Return the rates $\text{gap}/|A\pi(x_0)|$ at which tokens reach their limits; None if none.
 
     The gap is that of the real parts of the eigenvalues of M = VA. Almost every token has this
@@ -451,9 +452,8 @@ def _top(M: Array) -> tuple[Array, float] | None:
 def _matrices(head: Any) -> tuple[Array, Array]:
     """Return A = K^T Q over its largest entry, and V, of a softmax head with A injective."""
     of_kind("head", head, Softmax)
-    A, V = head.key.mT @ head.query, head.value
-    if A.ndim > 2 or V.ndim > 2:
-        raise ValueError("head: must be a single one; got parameters with leading axes.")
+    one_case("head", head.query, head.key, head.value)
+    A, V = head.key.T @ head.query, head.value
     if np.linalg.matrix_rank(A) < len(A):
         raise ValueError(
             "head: key^T query must be injective; got one of lower rank, which weighs no token "

@@ -20,7 +20,7 @@ from transpde.checks import (
     non_negative_array,
     positive_number,
 )
-from transpde.fields import quiet
+from transpde.fields import quiet, silent
 from transpde.theory.compact import LipschitzBounds, lipschitz_bounds, support_radius, unmasked
 from transpde.theory.following import followed
 from transpde.theory.head_sums import head_sum, spectral_norm
@@ -35,7 +35,7 @@ NODES, MOST = (16, 8), (96, 48)  # in position and rank
 TAIL = 3  # last coefficients that are checked
 
 
-@quiet
+@silent
 def twin_bound(
     attention: Attention, radius: float, time: ArrayLike, *, log: bool = False
 ) -> float | Array | None:
@@ -79,9 +79,8 @@ def twin_bound(
     log, rates = flag("log", log), _rates(attention)
     if rates is None or support_radius(attention, R, 0.0) is None:
         return None
-    with np.errstate(over="ignore", divide="ignore"):
-        ends = np.array([_log_integral(rates, attention, R, float(s)) for s in t.ravel()])
-        bound = ends.reshape(t.shape) if log else np.exp(ends.reshape(t.shape))
+    ends = np.array([_log_integral(rates, attention, R, float(s)) for s in t.ravel()])
+    bound = ends.reshape(t.shape) if log else np.exp(ends.reshape(t.shape))
     return bound if bound.ndim else float(bound)
 
 
@@ -140,7 +139,7 @@ def _log_integral(rates: Rates, attention: Any, R: float, t: float) -> float:
     return float(found.y[0, -1] + np.log(t))
 
 
-@quiet
+@silent
 def masked_bounds(attention: Attention, radius: float, p: float = 2.0) -> LipschitzBounds:
     r"""Return Lipschitz bounds of masked heads in space and in $d_p$, with the best order below p.
 
@@ -187,8 +186,7 @@ def masked_bounds(attention: Attention, radius: float, p: float = 2.0) -> Lipsch
         factor = lipschitz_bounds(masked, radius, p).in_measure
         if isinstance(head, Softmax):
             alpha = spectral_norm(head.key.T @ head.query) * float(radius) ** 2
-            with np.errstate(over="ignore"):  # a bound may be infinite
-                factor = spectral_norm(head.value) * float(np.exp(_least_log(alpha, float(p))))
+            factor = spectral_norm(head.value) * float(np.exp(_least_log(alpha, float(p))))
         total += float(factor or 0.0)
     return LipschitzBounds(plain.in_space, total)
 
@@ -244,11 +242,7 @@ def masked_limit(attention: Masked, start: Limit, time: float, *, tol: float = 1
     t, tol = positive_number("time", time), positive_number("tol", tol)
     if not isinstance(attention, Masked) or not isinstance(attention.head, Softmax):
         raise TypeError(f"attention: must be a masked softmax; got {type(attention).__name__}.")
-    if not attention.plain:
-        raise ValueError(
-            "attention: must have no discount and no strict order; got "
-            f"discount={attention.discount}, strict={attention.strict}."
-        )
+    attention.check_plain("attention")
     head = attention.head
     if head.dimension != 1 or head.query.ndim > 2:
         raise ValueError(f"attention: must be one head on the line; got {head.query.shape}.")

@@ -128,7 +128,7 @@ def boosted_mean(start: float, time: Any) -> Array:
     return np.asarray(_boosted(np.exp(_solved(_log_speed, log_start, t))))
 
 
-@quiet
+@silent
 def clustering_rate(
     beta: float, dimension: int, p: float, order: float = 0, normalized: bool = True
 ) -> float:
@@ -165,8 +165,7 @@ def clustering_rate(
                        lambda x: 1 - d < x < np.inf)  # fmt: skip
     if flag("normalized", normalized):
         return float(min(1.0, k / p))
-    with np.errstate(over="ignore"):  # the smaller of the two is finite
-        return float(min(np.exp(b), k * np.exp(-b) / p))
+    return float(min(np.exp(b), k * np.exp(-b) / p))  # the smaller of the two is finite
 
 
 @quiet

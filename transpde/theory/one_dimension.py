@@ -10,13 +10,13 @@ from scipy.special import wrightomega
 
 from transpde.attention import L2, Attention, Sinkhorn
 from transpde.checks import Array, non_negative_array
-from transpde.fields import quiet
+from transpde.fields import silent
 from transpde.theory.head_sums import HeadSum, head_sum, scores
 
 __all__ = ["variance"]
 
 
-@quiet
+@silent
 def variance(attention: Attention, start: Any, time: ArrayLike) -> float | Array | None:
     r"""Return the variance s(t) of a Gaussian on the line, whatever its mean.
 
@@ -63,8 +63,7 @@ def variance(attention: Attention, start: Any, time: ArrayLike) -> float | Array
     s0, t = np.broadcast_arrays(s0, t)
     if parts is None:
         return None
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        moved = _solution(parts, np.where(s0 > 0, s0, 1.0), t)
+    moved = _solution(parts, np.where(s0 > 0, s0, 1.0), t)
     if moved is None:
         return None
     s = np.where(s0 > 0, np.where(t > 0, moved, s0), 0.0)
@@ -73,10 +72,10 @@ def variance(attention: Attention, start: Any, time: ArrayLike) -> float | Array
 
 def _solution(parts: HeadSum, s: Array, t: Array) -> Array | None:
     """Return s(t) from s > 0."""
-    head, found = parts.heads[0], scores(parts)
+    head, found = parts.alone, scores(parts)
     if found is not None:
         return _softmax(_number(found.matrix), _number(parts.linear), s, t)
-    if len(parts.heads) > 1 or parts.linear.any() or not isinstance(head, L2 | Sinkhorn):
+    if not isinstance(head, L2 | Sinkhorn):
         return None
     v, a = _number(head.value), _number(head.key.mT @ head.query)
     if v * a == 0:

@@ -142,7 +142,7 @@ def pure_state_spectrum(
     return np.sort(np.column_stack(rows), axis=1)
 
 
-@quiet
+@silent
 def split_threshold(strength: ArrayLike, ratio: ArrayLike = 1.0) -> Array:
     r"""Return $\hat\sigma = (\cosh 2b - \cosh\log r)/\sinh 2b$, which other modes must not reach.
 
@@ -174,8 +174,7 @@ def split_threshold(strength: ArrayLike, ratio: ArrayLike = 1.0) -> Array:
     signs = np.sign(lower)
     top = signs * np.exp(np.abs(lower) + upper - 2 * b)
     top = top * np.expm1(-2 * np.abs(lower)) * np.expm1(-2 * upper)
-    with np.errstate(over="ignore"):
-        return np.asarray(top / -np.expm1(-4 * b))
+    return np.asarray(top / -np.expm1(-4 * b))
 
 
 @quiet

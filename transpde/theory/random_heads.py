@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from transpde.checks import Array, finite_array, listing, number, positive_number
-from transpde.fields import quiet
+from transpde.fields import quiet, silent
 
 __all__ = ["score_density", "score_edge", "typical_blowup_time", "typical_ranks"]
 
@@ -99,7 +99,7 @@ def typical_blowup_time(ratio: float = 1.0, heads: float = 1.0) -> float:
     return 1 / score_edge(ratio, heads)
 
 
-@quiet
+@silent
 def score_density(x: ArrayLike, ratio: float = 1.0, heads: float = 1.0) -> Array:
     r"""Return the density of the limit law of the spectrum of $A + A^\top$.
 
@@ -129,8 +129,7 @@ def score_density(x: ArrayLike, ratio: float = 1.0, heads: float = 1.0) -> Array
     roots = np.linalg.eigvals(companion).astype(complex)
     upper = np.take_along_axis(roots, roots.imag.argmax(axis=-1)[..., None], axis=-1)[..., 0]
     inside = np.abs(points) < score_edge(ratio, heads)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        heights = np.where(inside, -(1 / upper).imag / np.pi, 0.0)
+    heights = np.where(inside, -(1 / upper).imag / np.pi, 0.0)
     return np.where(np.isnan(heights), np.inf, heights)  # at 0 for c H = 1/2
 
 

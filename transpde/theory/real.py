@@ -31,7 +31,7 @@ from transpde.checks import (
     positive_number,
     same_size,
 )
-from transpde.fields import held, in_floats, quiet
+from transpde.fields import held, in_floats, quiet, silent
 
 __all__ = [
     "GainAxis",
@@ -188,15 +188,15 @@ def third_cumulant(
 ) -> Array:
     r"""Return what bends a head: $\kappa_3(v, s, s)$ of values and scores.
 
-    It is the third cumulant of the tokens tilted by $t\langle q, \kappa\rangle$, and the output
-    at inverse temperature t is exactly
-    $o_t(q) = \bar v + tCq + \int_0^t (t-s)\,\kappa_3^s\,ds$.
+    It is the third cumulant of the tokens tilted by $\beta\langle q, \kappa\rangle$, and the
+    output at inverse temperature $\beta$ is exactly
+    $o_\beta(q) = \bar v + \beta Cq + \int_0^\beta (\beta-s)\,\kappa_3^s\,ds$.
 
     Args:
         queries: q, shape (m, k).
         keys: $\kappa$, shape (n, k).
         values: v, shape (n, l).
-        inverse_temperature: t.
+        inverse_temperature: $\beta$.
 
     Returns:
         Shape (m, l).
@@ -213,9 +213,9 @@ def third_cumulant(
         array([[2.66666667]])
     """
     q, kappa, v = _head(queries, keys, values)
-    t = finite_number("inverse_temperature", inverse_temperature)
+    beta = finite_number("inverse_temperature", inverse_temperature)
     scores = q @ kappa.T
-    P = softmax(t * scores, axis=1)
+    P = softmax(beta * scores, axis=1)
     squares = P * (scores - (P * scores).sum(axis=1, keepdims=True)) ** 2
     return squares @ v - squares.sum(axis=1, keepdims=True) * (P @ v)
 
@@ -352,7 +352,7 @@ def slope_share(queries: ArrayLike, keys: ArrayLike, values: ArrayLike) -> float
     return float(((scores @ values_ / len(v)) ** 2).sum(axis=1).mean() / whole)
 
 
-@quiet
+@silent
 def affine_law(spread: float, share: float, n: int) -> float:
     r"""Return the $R^2$ of an affine fit to a head of n normal tokens: a heuristic closed law.
 
@@ -377,9 +377,8 @@ def affine_law(spread: float, share: float, n: int) -> float:
     """
     sigma, rho = positive_number("spread", spread), positive_number("share", share)
     s, n = sigma**2, positive_integer("n", n)
-    with np.errstate(over="ignore"):
-        noise = (1 + rho * s) * np.exp(s) - 1 - (1 + rho) * s
-        return float(1.0 / (1.0 + noise / (n * rho * s)))
+    noise = (1 + rho * s) * np.exp(s) - 1 - (1 + rho) * s
+    return float(1.0 / (1.0 + noise / (n * rho * s)))
 
 
 @quiet

@@ -117,7 +117,6 @@ def gain(beta: float, order: Any, normalised: bool = False) -> Any:
 
 
 @in_floats
-@quiet
 def second_gain(beta: float, order: int) -> float:
     r"""Return $c_m = -m\sum_l l(m+l)^2I_lI_{m+l}$, over all integers l.
 
@@ -169,7 +168,6 @@ def codeword_weights(words: int, order: Any) -> Any:
 
 
 @in_floats
-@quiet
 def path_sum(strength: Any, length: Any) -> Any:
     r"""Return $\psi_c(y) = \sum_{r\ge0}c^{r+1}y^r/(r!\,(r+1)!)$, a sum over attention paths.
 
@@ -207,7 +205,6 @@ def _kernel(discount: float, target: float, source: Array) -> tuple[Array, Array
 
 
 @in_floats
-@quiet
 def correlation(
     gain: Any, time: float, discount: float, source: Any, position: float = 1.0
 ) -> Any:
@@ -262,7 +259,6 @@ def _mixture(gains: Any, shares: Any) -> tuple[Array, Array]:
 
 
 @in_floats
-@quiet
 def profile(gains: Any, time: float, discount: float, source: Any, shares: Any = None) -> Any:
     r"""Return the retrieval score $S_t(\tau) = \sum_m\omega_m\,g_{a_m}(t, 1; \tau)$.
 
@@ -297,7 +293,6 @@ def profile(gains: Any, time: float, discount: float, source: Any, shares: Any =
 
 
 @in_floats
-@quiet
 def critical_time(gains: Any, discount: float, shares: Any = None) -> float:
     r"""Return $2(1-e^{-\lambda})\sum\omega_ma_m/\sum\omega_ma_m^2$, at which recency ends.
 
@@ -421,7 +416,6 @@ def discount_weights(n: int, discount: float = 0.0) -> Array:
 
 
 @in_floats
-@quiet
 def rollout(gains: Any, time: float, weights: Any) -> Array:
     r"""Return $e^{t\sum_ha_hW_h}$: correlations of all pairs where third cumulants are dropped.
 

@@ -12,14 +12,14 @@ from scipy.special import expit
 
 from transpde.attention import L2, Head, Linear, Sigmoid, Sinkhorn, Softmax, Unnormalized
 from transpde.checks import Array, listing, of_kind, same_size, single_case
-from transpde.fields import held, quiet
+from transpde.fields import held, silent
 from transpde.measures import Particles
 from transpde.theory.head_sums import one_case
 
 __all__ = ["small_token_terms"]
 
 
-@quiet
+@silent
 def small_token_terms(head: Head, tokens: Particles) -> tuple[Array, Array]:
     r"""Return the first two terms of the velocities of small tokens, before V is applied.
 
@@ -53,8 +53,7 @@ def small_token_terms(head: Head, tokens: Particles) -> tuple[Array, Array]:
     same_size("tokens", tokens.dimension, "the head", head.dimension, "dimension")
     single_case("small_token_terms", "a single cloud", tokens.stack)
     one_case("head", head.query, head.key, head.value)
-    with np.errstate(over="ignore", invalid="ignore"):
-        constant, rest = _terms(head, tokens)
+    constant, rest = _terms(head, tokens)
     what, advice = "tokens: too large for the second term, which", "Divide them by a number first."
     return constant, held(rest, what, "", advice)
 

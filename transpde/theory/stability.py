@@ -12,7 +12,8 @@ from scipy.special import logsumexp
 
 from transpde.attention import L2, Attention, Sigmoid, Sinkhorn, Softmax
 from transpde.checks import Array, flag, non_negative_array, positive_number
-from transpde.fields import quiet
+from transpde.fields import silent
+from transpde.measures.axial import panels
 from transpde.theory.compact import (
     HeadNorms,
     LipschitzBounds,
@@ -28,7 +29,7 @@ from transpde.theory.head_sums import HeadSum, head_sum, spectral_norm
 __all__ = ["order_bounds", "stability_bound"]
 
 
-@quiet
+@silent
 def order_bounds(attention: Attention, radius: float, p: float = 1.0) -> LipschitzBounds:
     r"""Return Lipschitz bounds of the velocity field in space and in $W_p$ of the measure.
 
@@ -69,8 +70,7 @@ def order_bounds(attention: Attention, radius: float, p: float = 1.0) -> Lipschi
     heads = [] if parts is None else head_norms(parts)
     if parts is None or any(h.masked or isinstance(h.head, Sinkhorn) for h in heads):
         return LipschitzBounds(plain.in_space, None)
-    with np.errstate(over="ignore", divide="ignore"):
-        in_order = sum(h.value * float(np.exp(_log_order(h, np.asarray(R), q))) for h in heads)
+    in_order = sum(h.value * float(np.exp(_log_order(h, np.asarray(R), q))) for h in heads)
     return LipschitzBounds(plain.in_space, in_order)
 
 
@@ -119,7 +119,7 @@ def _log_order(h: HeadNorms, R: Array, p: float) -> Array:
     return np.log(h.row(R)[1])
 
 
-@quiet
+@silent
 def stability_bound(
     attention: Attention,
     radius: float,
@@ -180,23 +180,13 @@ def stability_bound(
         exponent = _split(split, growth, R, ends, flag("backward", backward))
     if exponent is None:
         return None
-    with np.errstate(over="ignore"):
-        bound = (exponent if flag("log", log) else np.exp(exponent))[where].reshape(t.shape)
+    bound = (exponent if flag("log", log) else np.exp(exponent))[where].reshape(t.shape)
     return bound if bound.ndim else float(bound)
 
 
-def _unit_rule() -> tuple[Array, Array]:
-    """Return nodes and logarithms of weights on [0, 1], panels halved towards both ends."""
-    half = np.concatenate([[0.0], 0.5 ** np.arange(50, 0, -1)])
-    ends = np.concatenate([half, 1 - half[-2::-1]])
-    z, w = np.polynomial.legendre.leggauss(16)
-    middle, width = (ends[1:] + ends[:-1]) / 2, np.diff(ends)
-    return (middle[:, None] + width[:, None] * z / 2).ravel(), np.log(
-        np.outer(width, w / 2).ravel()
-    )
-
-
-NODES, LOG_WEIGHTS = _unit_rule()
+# A rule on [0, 1] of panels that are halved towards both ends.
+HALVED = np.append(0.0, 0.5 ** np.arange(50, 0, -1))
+NODES, WEIGHTS = panels(np.append(HALVED, 1 - HALVED[-2::-1]), 16)
 
 
 def _split(
@@ -211,7 +201,7 @@ def _split(
         if not backward:
             shift = (c * t + k * whole)[:, None] - shift
         logs = split.log_order(radius_at(growth, R, s)) + shift
-        pushed = logsumexp(logs + LOG_WEIGHTS, axis=1) + np.log(t)
+        pushed = logsumexp(logs, b=WEIGHTS, axis=1) + np.log(t)
         exponent = a * t + b * whole + np.logaddexp(0.0, pushed)
     return np.where(np.isnan(exponent), np.inf, exponent)
 

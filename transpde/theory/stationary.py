@@ -41,7 +41,7 @@ CLOSE = 1e-6  # how far from the ray the starts of `observed_rates` are
 
 
 @in_floats
-def ray_rates(head: Any, direction: ArrayLike, size: float = 1.0) -> Array:
+def ray_rates(head: Softmax | L2 | Sinkhorn, direction: ArrayLike, size: float = 1.0) -> Array:
     r"""Return the rates at which y and z grow near a rank-one covariance at rest.
 
     With $\beta = u^\top An$, $\gamma = n^\top Au$ and $\nu = n^\top Vu$ they are
@@ -86,7 +86,9 @@ def ray_rates(head: Any, direction: ArrayLike, size: float = 1.0) -> Array:
 
 
 @in_floats
-def observed_rates(head: Any, direction: ArrayLike, *, span: float = 0.1) -> Array:
+def observed_rates(
+    head: Softmax | L2 | Sinkhorn, direction: ArrayLike, *, span: float = 0.1
+) -> Array:
     r"""Return what `ray_rates` predicts, measured on two flows that start near $uu^\top$.
 
     The growth of y is that of a start of rank one, the growth of z that of one of rank two, both
@@ -185,7 +187,7 @@ def least_departure(form: ArrayLike, rank: int, *, seed: Any, starts: int = 20) 
 
 
 @quiet
-def self_similar(head: Any, guess: ArrayLike) -> tuple[Array, Array]:
+def self_similar(head: Softmax, guess: ArrayLike) -> tuple[Array, Array]:
     r"""Return S of trace one with $\dot\Sigma = -\kappa S$ at $\Sigma = S$, and its rates.
 
     Under softmax $\Sigma_t = S/(1 + \kappa t)$ then keeps its direction. The rates are those of
@@ -229,7 +231,7 @@ def self_similar(head: Any, guess: ArrayLike) -> tuple[Array, Array]:
 
 
 @quiet
-def dividing_curve(head: Any, guess: ArrayLike) -> Array:
+def dividing_curve(head: Softmax, guess: ArrayLike) -> Array:
     r"""Return the curve that runs through a self-similar covariance and divides two basins.
 
     Reversing depth is changing the sign of V. Followed backwards, small changes of S in opposite

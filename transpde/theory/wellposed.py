@@ -85,7 +85,7 @@ def picard_iterates(
     return frozen(np.array(curves))
 
 
-@quiet
+@silent
 def picard_bound(
     attention: Attention, radius: float, time: float, count: int, *, log: bool = False
 ) -> Array | None:
@@ -124,10 +124,9 @@ def picard_bound(
     if not rows or None in rows[0]:
         return None
     exponent, rate = simpson(np.array(rows, dtype=float), x=t, axis=0)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        powers = np.where(k > 0, k * np.log(rate), 0.0)
-        logs = exponent + powers - gammaln(k + 1)
-        return frozen(logs if flag("log", log) else np.exp(logs))
+    powers = np.where(k > 0, k * np.log(rate), 0.0)
+    logs = exponent + powers - gammaln(k + 1)
+    return frozen(logs if flag("log", log) else np.exp(logs))
 
 
 @quiet

@@ -86,8 +86,7 @@ class Heads(Unchanging):
         A = square_matrix("score", self.score, "L H d d")
         V = finite_array("value", self.value, "L H d d")
         same_shape("value", V.shape, "score", A.shape)
-        object.__setattr__(self, "score", A)
-        object.__setattr__(self, "value", V)
+        vars(self).update(score=A, value=V)
 
     @classmethod
     def uniform(
@@ -169,7 +168,7 @@ class Heads(Unchanging):
             OverflowError: a velocity that no float holds.
         """
         x, masses, shape = self._tokens(measure)
-        r = self._which(layer)
+        r = index_below("layer", layer, self.depth)
         found = self._velocities(attended(self.score[r], x, masses), r)
         return held(found, "velocity: one").reshape(shape)
 
@@ -192,7 +191,8 @@ class Heads(Unchanging):
             OverflowError: a gradient that no float holds.
         """
         x, masses, shape = self._tokens(measure)
-        r, O = self._which(layer), cotangent_at(cotangent, shape).reshape(x.shape)
+        r = index_below("layer", layer, self.depth)
+        O = cotangent_at(cotangent, shape).reshape(x.shape)
         done = attended(self.score[r], x, masses)
         points, score, value = pulled(done, self.score[r], self.value[r], O / self.heads)
         return _held(Gradient(points.reshape(shape), score, value))
@@ -259,9 +259,6 @@ class Heads(Unchanging):
         if masses is not None:
             masses = np.broadcast_to(masses, x.shape[:-1]).reshape(-1, n)
         return x.reshape(-1, n, d), masses, x.shape
-
-    def _which(self, layer: Any) -> int:
-        return index_below("layer", layer, self.depth)
 
 
 def attended(score: Array, x: Array, masses: Array | None) -> Layer:

@@ -122,10 +122,8 @@ class Layout(NamedTuple):
 def laid_out(alt: Any, caption: Any, size: Any, sliders: Mapping[str, Any]) -> Layout:
     """Return the layout, or raise where a part of it is not what it must be."""
     _check_words("alt: must say in words what the picture shows", alt)
-    _check_words(
-        "caption: must be a line of text",
-        "none" if isinstance(caption, str) and not caption else caption,
-    )
+    if not isinstance(caption, str) or caption:
+        _check_words("caption: must be a line of text", caption)
     _check_sliders(sliders)
     if not isinstance(size, Sequence) or len(size) != 2:
         raise ValueError(f"size: must be a width and a height in inches; got {size!r}.")
