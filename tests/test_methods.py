@@ -9,6 +9,7 @@ from scipy import linalg
 from transpde.stepping.dense import Polynomial
 from transpde.stepping.explicit import Explicit
 from transpde.stepping.implicit import Implicit
+from transpde.stepping.radau import STAGES, Radau, farther
 
 TURN = np.array([[0.0, 1.0], [-1.0, -0.1]])
 
@@ -23,6 +24,75 @@ def turned(method, z, h):
 
 def fitted_order(lengths, errors):
     return np.polyfit(np.log(lengths), np.log(errors), 1)[0]
+
+
+def collocated(derivative, z, h, J, moved=0.0):
+    """One step of Radau IIA."""
+    moved = np.broadcast_to(moved, (STAGES, *z.shape))
+    scale = np.full(z.shape, 1e-13)
+    return Radau(derivative, derivative, z, derivative(z), h, J, scale, moved)
+
+
+def radau_turned(h, moved=0.0):
+    return collocated(
+        lambda points: points @ TURN.T, np.array([[1.0, 0.5]]), np.array([h]), TURN[None], moved
+    )
+
+
+def test_radau_has_its_orders():
+    """Of a step, of its polynomial and of its error estimate: one more than those of a run."""
+    lengths, places = np.geomspace(2.0, 5.0, 6), np.linspace(0.1, 0.9, 9)
+    steps = [radau_turned(h) for h in lengths]
+    ends, inside = [], []
+    for h, step in zip(lengths, steps, strict=True):
+        assert step.solved.all()
+        ends.append(np.abs(step.new[0] - linalg.expm(h * TURN) @ [1.0, 0.5]).max())
+        found = step.interpolant().at(np.zeros(9, dtype=int), places)
+        exact = np.array([linalg.expm(h * x * TURN) @ [1.0, 0.5] for x in places])
+        inside.append(np.abs(found - exact).max())
+    assert fitted_order(lengths, ends) == pytest.approx(14, abs=0.7)
+    assert fitted_order(lengths, inside) == pytest.approx(8, abs=0.7)
+    short = np.geomspace(0.2, 1.0, 6)
+    errors = [radau_turned(h).error(np.full((1, 2), 1e9))[0] for h in short]
+    assert fitted_order(short, errors) == pytest.approx(8, abs=0.7)
+
+
+def test_stages_are_foretold_by_the_last_polynomial():
+    last = radau_turned(0.5)
+    after = collocated(
+        lambda points: points @ TURN.T, last.new, np.array([0.4]), TURN[None]
+    )  # fmt: skip
+    foretold = farther(last.moved, np.array([0.8]))
+    assert np.abs(foretold - after.moved).max() < 1e-6
+    assert not farther(last.moved, np.array([3.0])).any()  # too far to say
+
+
+def test_a_radau_step_keeps_its_order_on_a_surface_of_slow_motion():
+    """A fast mode that follows a slow one, at rates up to 1e9 times the step, each to 1e-10."""
+    rates, h = np.array([1.0, 1e3, 1e6, 1e9]), np.full(4, 0.5)
+
+    def derivative(z):
+        x, y = z.T
+        rate = np.resize(rates, len(z))  # of the stages, one after another
+        return np.stack([-x * y, -rate * (y - x) - x * y], axis=1)
+
+    z = np.ones((4, 2))
+    for _ in range(4):
+        x, y = z.T
+        J = np.moveaxis(np.array([[-y, -x], [rates - y, -rates - x]]), -1, 0)
+        step = collocated(derivative, z, h, J)
+        assert step.solved.all()
+        z = step.new
+    assert np.allclose(z, 1 / 3, rtol=1e-10, atol=0)  # x = y = 1 / (1 + t)
+
+
+def test_a_radau_step_beyond_a_pole_is_refused():
+    def derivative(z):
+        return z**2
+
+    z = np.ones((1, 1))
+    step = collocated(derivative, z, np.array([1.5]), 2 * z[..., None])
+    assert not step.error(np.full((1, 1), 1e-8))[0] <= 1
 
 
 @pytest.mark.parametrize("method", [Explicit, Implicit])

@@ -7,7 +7,7 @@ from scipy import integrate
 import transpde as tp
 from transpde.stepping.carried import Carried
 from transpde.stepping.dense import Polynomial
-from transpde.stepping.ends import DOUBLINGS, Ends, _steady
+from transpde.stepping.ends import DOUBLINGS, Ends, Windows
 from transpde.stepping.explicit import STABLE, Explicit
 from transpde.stepping.implicit import Implicit
 from transpde.stepping.options import Options
@@ -110,7 +110,10 @@ def test_a_power_is_steady_over_all_windows_or_not_at_all(bent_last, steady):
     before = marks.copy()
     rows, over = np.array([0, 2]), np.array([False, True])
     now = np.array([3.0, 32.0])
-    found = _steady(marks, rows, now, power * np.log(now), over, np.log, 2e-3)
+    kept = Windows(windows, np.zeros(3))
+    kept.marks[:] = marks
+    found = kept.end(rows, over, now, power * np.log(now)).steady(np.log, 2e-3)
+    marks = kept.marks
     assert np.isnan(found[:, 0]).all()
     assert np.array_equal(marks[..., :2], before[..., :2])
     assert np.array_equal(marks[0, :, 2], [32.0, 16.0, 8.0, 4.0, 2.0])
@@ -128,7 +131,7 @@ def test_windows_are_as_many_as_said():
         np.inf,
         np.zeros((1, 11)),
     )
-    assert ends.doublings.shape[1] == DOUBLINGS + 1
+    assert ends.doublings.marks.shape[1] == DOUBLINGS + 1
 
 
 def test_what_never_moves_is_final_at_once_and_the_others_go_on():

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from problems import head_parameters
+from scipy import integrate
 from table import GAUSSIAN, ROWS
 
 import transpde as tp
-from transpde.ensembles import random_gaussians, random_head
+from transpde.ensembles import case_seed, random_gaussians, random_head
 
 EYE = np.eye(2)
 
@@ -109,6 +110,49 @@ def test_random_heads_always_end(name, time):
         if path.stop == "blow-up":
             known = tp.flow(start, head, 2 * path.blowup_time, method="LSODA", budget=20_000)
             assert path.blowup_time == pytest.approx(known.blowup_time, rel=1e-6)
+
+
+def test_growth_is_seen_before_rounding_hides_it():
+    """One axis grows beside another, of which it takes an ever smaller part: scipy's Radau."""
+    start, (Q, K, V) = random_gaussians(3, seed=110), random_head(3, seed=10)
+
+    def moved(_, x):
+        X = x.reshape(3, 3)
+        return (V @ X @ (X.T @ K.T @ Q @ X)).ravel()
+
+    known = integrate.solve_ivp(
+        moved, (0, 2.0), start.factor.ravel(), "Radau", [1.8, 2.0], rtol=1e-9, atol=1e-12
+    )
+    sizes = np.log((known.y**2).sum(axis=0))
+    for name in ("softmax", "linear"):
+        path = tp.flow(start, ROWS[name].make(Q, K, V), np.inf)
+        assert path.stop == "growth"
+        assert path.growth_rate == pytest.approx((sizes[1] - sizes[0]) / 0.2, rel=1e-3)
+
+
+def test_a_limit_approached_at_a_power_of_time_is_stationary():
+    start, head = random_gaussians(3, seed=113), tp.L2(*random_head(3, seed=13))
+    path = tp.flow(start, head, np.inf)
+    assert path.stop == "stationary"
+    later = tp.flow(start, head, [0.0, 1e4 * path.end]).covariances[-1]
+    assert np.linalg.norm(path.final.covariance - later) <= 1e-3 * np.linalg.norm(later)
+
+
+def test_columns_that_have_shrunk_out_of_sight_rest_and_the_covariance_goes_on():
+    start = random_gaussians(5, seed=104)
+    heads = [random_head(5, seed=case_seed(4, h)) for h in range(2)]
+
+    def moved(_, s):
+        S = s.reshape(5, 5)
+        BS = sum(V @ S @ K.T @ Q for Q, K, V in heads) @ S
+        return (BS + BS.T).ravel()
+
+    known = integrate.solve_ivp(
+        moved, (0, 0.3), start.covariance.ravel(), "DOP853", rtol=1e-12, atol=1e-30
+    ).y[:, -1].reshape(5, 5)  # fmt: skip
+    path = tp.flow(start, tp.MultiHead([tp.Softmax(*head) for head in heads]), [0.0, 0.3])
+    assert np.abs(path.covariances[-1] - known).max() <= 2e-9 * np.abs(known).max()
+    assert path.final.log_scales.min() < start.principal().log_scales.min() - 100
 
 
 def test_a_stiff_flow_is_found_to_be_stiff():

@@ -128,13 +128,24 @@ class Linear(Head):
         m, X = measure.mean[..., None], measure.scaled_factor
         exponent = np.maximum(*(_of_order_one(M)[1] for M in (m, X)))
         m, X = np.ldexp(m, -exponent), np.ldexp(X, -exponent)
-        field = self._moment_field(X @ X.mT + m * m.mT, 2 * exponent)
+        moment = X @ X.mT + m * m.mT
+        field = self._moment_field(moment, 2 * exponent)
         place = measure.mean, measure.factor
         # The field may be right where these are not.
         with np.errstate(over="ignore", invalid="ignore"):
             moves = field.moves(*place)
-        motion = Motion(*place, *moves, along=lambda *by: self._along(measure, *by))
+        motion = Motion(
+            *place, *moves, lambda: self._left(moment, X), lambda *by: self._along(measure, *by)
+        )
         return AffineField.trusted(field.linear, field.offset, motion)
+
+    def _left(self, moment: Array, X: Array) -> Array:
+        """Return what part of the product of field and factor is left after its terms cancel."""
+        (V, K, Q), _ = self._units
+        B = V @ moment @ K.mT @ Q
+        left, *whole = (np.sqrt((M**2).sum(axis=(-2, -1))) for M in (B @ X, B, X))
+        whole = whole[0] * whole[1]
+        return np.asarray(left / np.where(whole > 0, whole, 1.0))
 
     def _moment_field(self, moment: Array, exponent: Array) -> AffineField:
         """Return the field of the second moment that is a matrix times a power of two."""

@@ -25,6 +25,13 @@ LARGEST = 1e150  # a coordinate whose square still is a number
 # the size, wide enough for what turns while it grows.
 DOUBLINGS, SAME_POWER = 7, 2e-3
 E_FOLDS, WIDE, SAME_RATE = 4, 12.0, 1e-2
+# Or, of what does not turn, over narrower ones.
+NARROW, VERY_SAME = 3.0, 1e-3
+# A limit that is approached at a power of time: in each of so many windows, in which time grows so
+# many times, the way relative to the size is at most this share of the one before, and all that
+# would so be left is short.
+FALLS, LONGER, SHORTER, NEAR = 4, 4.0, 0.8, 3e-4
+HIDDEN = 1e10  # first time scales after which rounding hides how slowly a limit is approached
 SLOWEST = 0.02  # a power that small is no growth
 # The growth of a covariance is lost in rounding: so little is left of the sum that drives it.
 # (A covariance that converges does not grow.)
@@ -52,10 +59,9 @@ class Ends:
         self.mark = np.zeros((2, count))  # a time not long ago, and the growth then
         sizes = np.broadcast_to(np.reshape(measure.log_size, -1), count)
         self.first_size = sizes
-        # The times and log sizes at which windows ended, the last first.
-        first = np.stack([np.zeros(count), sizes])[:, None]
-        self.doublings = np.repeat(first, DOUBLINGS + 1, axis=1)
-        self.e_folds = np.repeat(first, E_FOLDS + 1, axis=1)
+        self.doublings = Windows(DOUBLINGS, sizes)
+        self.wide, self.narrow = Windows(E_FOLDS, sizes), Windows(E_FOLDS, sizes)
+        self.ways, self.way = Windows(FALLS, np.zeros(count)), np.zeros(count)
 
     def close(self, rows: Array, why: str, end: Array | float, states: Array) -> None:
         """Write down the end of some cases."""
@@ -80,11 +86,13 @@ class Ends:
         if self.stationary is not None:
             speed = np.reshape(state.measure.relative_speed(state.velocity), -1)
             yield last & (speed * (1 + now) <= self.stationary), "stationary", now
+            if np.isinf(self.horizon):
+                yield last & self._settling(state), "stationary", now
         if np.isinf(self.horizon):
             yield last & self._growing(state.measure, rows, now), "growth", now
         if state.measure.can_be_thin and state.cases.attention is not None:
             yield self._unresolved(state.cases, state.measure), "undecided", now
-        yield self._out_of_range(state.z, now), "undecided", now
+        yield self._out_of_range(state), "undecided", now
 
     def _exploding(self, rows: Array, now: Array, growth: Array, tail: Array) -> Array:
         since, grew = self.mark[:, rows]
@@ -92,21 +100,37 @@ class Ends:
         self.mark[:, rows] = np.where(moved, [now, growth], [since, grew])
         return ~moved & (tail < BLOWUP_TAIL * now) & (growth > BLOWUP_RISE * grew)
 
+    def _settling(self, state: State) -> Array:
+        """Return which cases approach a limit at a power of time, too slowly to be waited for."""
+        rows, now, unit = state.cases.rows, state.now, state.cases.unit
+        # The way of the step, not its speed: a state just found may be off its slow motion.
+        self.way[rows] += np.reshape(state.measure.relative_speed(state.moved), -1)
+        over = now >= LONGER * self.ways.times(rows)
+        ways = -np.diff(self.ways.end(rows, over, now, self.way[rows]).marks[1][:, rows], axis=0)
+        with np.errstate(all="ignore"):
+            share = (ways[:-1] / ways[1:]).max(axis=0)
+            left = ways[0] * share / (1 - share)
+            rest: Any = now * LONGER ** (np.log(self.stationary / left) / np.log(share))
+        return np.asarray(over & (share <= SHORTER) & (left <= NEAR) & (rest > HIDDEN * unit))
+
     def _growing(self, measure: Any, rows: Array, now: Array) -> Array:
         """Return which cases grow at a steady power or rate, and write it down."""
         size = np.reshape(measure.log_size, -1)
-        doubled = now >= 2 * self.doublings[0, 0, rows]
-        wide = np.abs(size - self.e_folds[1, 0, rows]) >= WIDE
         with np.errstate(divide="ignore", invalid="ignore"):
-            self.power[rows] = _steady(
-                self.doublings, rows, now, size, doubled, np.log, SAME_POWER
-            )[0]
-            self.rate[rows] = _steady(self.e_folds, rows, now, size, wide, np.asarray, SAME_RATE)[
-                1
-            ]
-        self.power[rows[np.abs(self.power[rows]) < SLOWEST]] = np.nan
-        self.rate[rows[np.isfinite(self.power[rows])]] = np.nan
-        return np.asarray(np.isfinite(self.power[rows]) | np.isfinite(self.rate[rows]))
+            over = now >= 2 * self.doublings.times(rows)
+            power = self.doublings.end(rows, over, now, size).steady(np.log, SAME_POWER)[0]
+            rate = np.full(len(rows), np.nan)
+            for windows, width, same in (
+                (self.wide, WIDE, SAME_RATE),
+                (self.narrow, NARROW, VERY_SAME),
+            ):
+                over = np.abs(size - windows.sizes(rows)) >= width
+                found = windows.end(rows, over, now, size).steady(np.asarray, same)[1]
+                rate = np.where(np.isfinite(found), found, rate)
+        power[np.abs(power) < SLOWEST] = np.nan
+        rate[np.isfinite(power)] = np.nan
+        self.power[rows], self.rate[rows] = power, rate
+        return np.asarray(np.isfinite(power) | np.isfinite(rate))
 
     def _unresolved(self, cases: Cases, measure: Any) -> Array:
         """Return where a covariance has grown so thin that rounding hides what drives it."""
@@ -122,40 +146,49 @@ class Ends:
         self.noise[cases.rows] = EPSILON / np.maximum(left, EPSILON)
         return np.asarray((grown > GROWN) & (left < UNRESOLVED))
 
-    def _out_of_range(self, z: Array, now: Array) -> Array:
-        large = ~(np.abs(z[:, :-1]).max(axis=1) < LARGEST)
-        return large | (z[:, -1] > LATEST) if np.isinf(self.horizon) else large
+    def _out_of_range(self, state: State) -> Array:
+        large = ~(np.abs(state.z[:, :-1]).max(axis=1) < LARGEST)
+        late = state.now > LATEST * state.cases.unit
+        return large | late if np.isinf(self.horizon) else large
 
 
-def _steady(
-    marks: Array,
-    rows: Array,
-    now: Array,
-    size: Array,
-    over: Array,
-    clock: Callable[[Array], Array],
-    agree: float,
-) -> Array:
-    """Write down the ends of windows; return slopes of log sizes by a clock, NaN if unsteady.
-
-    The first is that of the last window, the second their mean, (2, b).
+class Windows:
+    """The times and log sizes at which windows of each case ended, the last first.
 
     Args:
-        marks: times and log sizes at the ends of windows (2, W + 1, B), changed in place.
-        rows: the cases, (b,).
-        now: their times, (b,).
-        size: their log sizes, (b,).
-        over: where a window ends, (b,).
-        clock: the time in which growth is to be steady.
-        agree: how far each slope may be from their mean, relative to it.
+        count: how many windows.
+        sizes: the log sizes (B,) at time 0.
     """
-    some = rows[over]
-    marks[:, 1:, some] = marks[:, :-1, some]
-    marks[:, 0, some] = now[over], size[over]
-    times, sizes = marks[:, :, some]
-    slopes = np.diff(sizes, axis=0) / np.diff(clock(times), axis=0)
-    mean = slopes.mean(axis=0)
-    steady = (np.abs(slopes - mean) <= agree * np.abs(mean)).all(axis=0)
-    found = np.full((2, len(rows)), np.nan)
-    found[:, over] = np.where(steady, [slopes[0], mean], np.nan)
-    return found
+
+    def __init__(self, count: int, sizes: Array) -> None:
+        self.marks = np.stack([np.zeros(len(sizes)), sizes])[:, None].repeat(count + 1, axis=1)
+
+    def times(self, rows: Array) -> Array:
+        """Return when the last windows of cases ended."""
+        return np.asarray(self.marks[0, 0, rows])
+
+    def sizes(self, rows: Array) -> Array:
+        """Return the log sizes at which the last windows of cases ended."""
+        return np.asarray(self.marks[1, 0, rows])
+
+    def end(self, rows: Array, over: Array, now: Array, size: Array) -> Windows:
+        """End the windows of those of cases `rows` that are `over`."""
+        some = rows[over]
+        self.marks[:, 1:, some] = self.marks[:, :-1, some]
+        self.marks[:, 0, some] = now[over], size[over]
+        self.over, self.some = over, some
+        return self
+
+    def steady(self, clock: Callable[[Array], Array], agree: float) -> Array:
+        """Return the slopes (2, b) of log sizes by a clock, of the last window and their mean.
+
+        They are NaN where no window has ended now, and where the slopes are not steady: some is
+        farther from their mean than `agree` of it.
+        """
+        times, sizes = self.marks[:, :, self.some]
+        slopes = np.diff(sizes, axis=0) / np.diff(clock(times), axis=0)
+        mean = slopes.mean(axis=0)
+        steady = (np.abs(slopes - mean) <= agree * np.abs(mean)).all(axis=0)
+        found = np.full((2, len(self.over)), np.nan)
+        found[:, self.over] = np.where(steady, [slopes[0], mean], np.nan)
+        return found

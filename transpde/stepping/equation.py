@@ -9,6 +9,10 @@ blow-up time t* is reached only as $\tau \to \infty$: it is a number that the so
 its tolerance, not the moment at which a norm passes a threshold. What turns while it explodes may
 grow and shrink in turns: there the clock keeps a small share of the speed, else it would stand
 still to within rounding. The time of a case is one more coordinate of it.
+
+A stiff case has a clock that asks nothing of its motion, $d\tau = dt/(t_0 + t)$, and that clock is
+its last coordinate: what a large rate leaves of a step would else disturb the clock, and with it
+all the rest.
 """
 
 from __future__ import annotations
@@ -40,8 +44,9 @@ class State(NamedTuple):
     Attributes:
         cases: which.
         measure: their measures.
-        z: their coordinates and times, (b, N + 1).
-        velocity: the derivatives of the coordinates in time, of the axes of `measure`.
+        z: their coordinates and times, or clocks, (b, N + 1).
+        moved: how far the last step took the coordinates, of the axes of `measure`.
+        velocity: their derivatives in time, of the same axes.
         growth: that of the sizes, (b,).
         now: the times, (b,).
     """
@@ -49,6 +54,7 @@ class State(NamedTuple):
     cases: Cases
     measure: Any
     z: Array
+    moved: Array
     velocity: Array
     growth: Array
     now: Array
@@ -67,6 +73,8 @@ class Cases:
         clocked: which run on the clock, (b,).
         attention: theirs, where it does not depend on time.
         how: how their sums over tokens are evaluated, with a memory of their own.
+        stiff: whether they are stiff.
+        repeated: the same several times.
     """
 
     rows: Array
@@ -77,10 +85,13 @@ class Cases:
     clocked: Array
     attention: Attention | None
     how: Evaluation
+    stiff: bool = False
+    repeated: Cases | None = None
 
     def __post_init__(self) -> None:
         self.any_clocked, self.all_clocked = bool(self.clocked.any()), bool(self.clocked.all())
         self.units = self.unit[:, None]
+        self.logged = self.clocked if self.stiff else np.zeros_like(self.clocked)
 
     @cached_property
     def mover(self) -> Callable[[Array], Array] | None:
@@ -95,6 +106,20 @@ class Cases:
         """Return the measures with coordinates (b, N)."""
         found = self.measure.unpack(states[0] if self.single else states)
         return found.marked(True) if self.graded else found
+
+    def theta(self, z: Array) -> Array:
+        """Return the times (b,) of states (b, N + 1) over the time scales."""
+        last = z[:, -1]
+        return np.where(self.logged, np.expm1(last), last) if self.stiff else last
+
+    def last(self, times: Array, some: Any = slice(None)) -> Array:
+        """Return the last coordinates of cases, all or `some` of them, at given times."""
+        theta = times / self.unit[some]
+        return np.where(self.logged[some], np.log1p(theta), theta)
+
+    def stretch(self, z: Array) -> Any:
+        """Return by how much theta changes with the last coordinate, (b, 1), or 1 for all."""
+        return np.where(self.logged[:, None], np.exp(z[:, -1:]), 1.0) if self.stiff else 1.0
 
 
 class Equation:
@@ -116,14 +141,22 @@ class Equation:
         # Between jumps a step sees the limits from inside.
         self.since, self.until = np.zeros(count), np.full(count, horizon)
 
-    def cases(self, rows: Array, graded: bool, clocked: Array) -> Cases:
+    def cases(self, rows: Array, graded: bool, clocked: Array, stiff: bool = False) -> Cases:
         """Return some cases, which may stand in `rows` several times."""
         single = not self.measure.stack and len(rows) == 1
         measure, attention = self.measure.select(rows), None
         if self.schedule.constant:
             attention = self.schedule(0.0).select(self.measure.stack, rows)
         unit, how = self.unit[rows], self.how.remembering()
-        return Cases(rows, measure, single, graded, unit, clocked, attention, how)
+        return Cases(rows, measure, single, graded, unit, clocked, attention, how, stiff)
+
+    def repeated(self, cases: Cases, times: int) -> Cases:
+        """Return some cases several times, one after another; they are made once."""
+        if cases.repeated is None:
+            which = np.tile(np.arange(len(cases.rows)), times)
+            rows, clocked = cases.rows[which], cases.clocked[which]
+            cases.repeated = self.cases(rows, cases.graded, clocked, cases.stiff)
+        return cases.repeated
 
     def find_units(self, cases: Cases, z: Array) -> None:
         """Set the first time scale of each case, in which its time is counted.
@@ -146,16 +179,20 @@ class Equation:
     def derivative(self, z: Array, cases: Cases) -> Array:
         """Return the derivatives (b, N + 1) of coordinates and times, by the clock of each."""
         out, growth, turning = self._in_time(z, cases)
-        if cases.any_clocked:
+        if cases.stiff:
+            out[:, :-1] *= cases.stretch(z)
+        elif cases.any_clocked:
             out /= self._pace(z[:, -1], growth, turning, cases)[0][:, None]
         return out
 
-    def state(self, cases: Cases, z: Array, slope: Array, now: Array) -> State:
-        """Return how cases move whose states have the derivatives `slope`."""
+    def state(self, cases: Cases, z: Array, slope: Array, now: Array, moved: Array) -> State:
+        """Return how cases move that a step has `moved`, and whose states have slopes."""
         measure = cases.at(z[:, :-1])
-        velocity = slope[:, :-1] / (slope[:, -1:] * cases.units)
-        given = velocity if measure.stack else velocity[0]
-        return State(cases, measure, z, given, np.reshape(measure.growth(given), -1), now)
+        velocity = slope[:, :-1] / (slope[:, -1:] * cases.units * cases.stretch(z))
+        if not measure.stack:
+            velocity, moved = velocity[0], moved[0]
+        growth = np.reshape(measure.growth(velocity), -1)
+        return State(cases, measure, z, moved, velocity, growth, now)
 
     def jacobian(self, z: Array, slope: Array, cases: Cases) -> Array:
         """Return the derivatives (b, N + 1, N + 1) of `derivative`, whose value is `slope`.
@@ -163,6 +200,8 @@ class Equation:
         The pace of a clock bends where the growth changes its sign, more sharply than differences
         could see: the pace is derived.
         """
+        if cases.stiff:
+            return self._stiff_jacobian(z, slope, cases)
         pace = 1 / slope[:, -1]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             values = slope * pace[:, None]
@@ -175,6 +214,18 @@ class Equation:
                 growth, turning = self._growth(cases.at(z[:, :-1]), velocity, cases)
                 change = self._pace_change(z[:, -1], growth, turning, growths, turnings, cases)
                 J = (J - slope[..., None] * change[:, None, :]) / pace[:, None, None]
+        return J
+
+    def _stiff_jacobian(self, z: Array, slope: Array, cases: Cases) -> Array:
+        stretch = cases.stretch(z)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            values = np.column_stack([slope[:, :-1] / stretch, slope[:, -1]])
+            found = self._derived(z, values, cases)
+            if found is None or not np.isfinite(found[0]).all():
+                found = self._differences(z, cases)
+            J = found[0]
+            J[:, :-1] *= stretch[..., None]
+            J[:, :-1, -1] += np.where(cases.logged[:, None], slope[:, :-1], 0.0)
         return J
 
     def _derived(self, z: Array, values: Array, cases: Cases) -> tuple[Array, Array, Array] | None:
@@ -200,7 +251,8 @@ class Equation:
         shifts = steps[:, :, None] * np.eye(M)
         near = np.stack([z[:, None] + shifts, z[:, None] - shifts], axis=1)
         many = np.repeat(np.arange(b), 2 * M)
-        around = self.cases(cases.rows[many], cases.graded, cases.clocked[many])
+        clocked = cases.clocked[many]
+        around = self.cases(cases.rows[many], cases.graded, clocked, cases.stiff)
         rises = [a.reshape(b, 2, M, -1) for a in self._in_time(near.reshape(-1, M), around)]
         slopes, growths, turnings = ((a[:, 0] - a[:, 1]) / (2 * steps[..., None]) for a in rises)
         return slopes.mT, growths[..., 0], turnings[..., 0]
@@ -212,7 +264,7 @@ class Equation:
         velocity = self.velocity(z, cases)
         np.multiply(velocity, cases.units, out=out[:, :-1])
         out[:, -1] = 1.0
-        if not cases.any_clocked:
+        if cases.stiff or not cases.any_clocked:
             return out, cases.unit, cases.unit
         return out, *self._growth(cases.at(z[:, :-1]), velocity, cases)
 
@@ -229,7 +281,7 @@ class Equation:
             return cases.mover(states[0] if cases.single else states)
         measure = cases.at(states)
         if cases.attention is None:
-            return self._case_by_time(measure, z[:, -1], cases)
+            return self._case_by_time(measure, cases.theta(z), cases)
         velocity: Array = measure.advect(cases.attention.field(measure, cases.how))
         return velocity
 

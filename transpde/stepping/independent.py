@@ -51,6 +51,7 @@ class Independent(Run):
             return
         solver, due = self._solver(cases, self.z[row[0]], None), 1
         for _ in range(self.options.budget):
+            before = solver.y[None].copy()
             try:
                 solver.step()
             except (ValueError, np.linalg.LinAlgError):  # a matrix of scipy's is out of range
@@ -59,7 +60,7 @@ class Independent(Run):
                 break
             z = solver.y[None]
             due = self._record(cases, solver, due)
-            if self._ended(cases, z):
+            if self._ended(cases, z, (z - before)[:, :-1]):
                 return
             measure = cases.at(z[:, :-1])
             if np.any(measure.needs_principal_axes()):
@@ -116,13 +117,14 @@ class Independent(Run):
             self.records[j, row] = path(place)[:-1]
         return passed
 
-    def _ended(self, cases: Cases, z: Array) -> bool:
+    def _ended(self, cases: Cases, z: Array, moved: Array) -> bool:
         now = z[:, -1] * cases.unit
         if now[0] >= self.horizon:
             end = np.array([self.horizon])
             self.ends.close(cases.rows, "time", end, self.records[-1, cases.rows])
             return True
-        state = self.equation.state(cases, z, self.equation.derivative(z, cases), now)
+        slope = self.equation.derivative(z, cases)
+        state = self.equation.state(cases, z, slope, now, moved)
         for _, why, end in self.ends.found(state, np.full(1, self.horizon)):
             self.ends.close(cases.rows, why, end, z[:, :-1])
             return True

@@ -1,12 +1,14 @@
 """Stepping a stack of measures through time, each case with a step, a clock and an end of its own.
 
-The explicit method is DOP853; where a case turns out to be stiff, or if asked for, Rodas5P. Both
-advance all cases that are stepped alike at once; an ended case leaves them.
+The explicit method is DOP853; where a case turns out to be stiff, Radau IIA of order 13 or, if
+asked for, Rodas5P. All advance all cases that are stepped alike at once; an ended case leaves
+them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,12 @@ from transpde.checks import Array
 from transpde.kernels.blocks import slices
 from transpde.stepping.equation import FAST, LONG, Cases, Equation, State
 from transpde.stepping.explicit import Explicit
-from transpde.stepping.implicit import Implicit
+from transpde.stepping.lengths import first_lengths, next_lengths
 from transpde.stepping.run import Run
+from transpde.stepping.stiff import Stiff
 
 __all__ = ["Integration"]
 
-SAFETY, SHRINK, GROW = 0.9, 0.2, 10.0
-LEAST_ERROR = 1e-10  # smaller ones are rounding
 SHORTEST_STEP = 1e-15  # of a clock or of the time gone: rounding stops a case that needs less
 FIRST_DOUBT = 20  # steps before a case is asked whether it is stiff
 # A step times the largest rate at which it is near the border of stability; a mean over about so
@@ -31,6 +32,7 @@ LARGEST_STIFF = 200  # coordinates of a case for which a matrix of all derivativ
 GROUP = 50_000  # numbers of the states of cases that are stepped at once: they fill a cache
 RESERVE = 64  # times as much memory as states that are stepped at once take
 AT_ONCE = 1 << 20  # numbers of the records that are written at once
+NOISIEST = 1e-3  # what rounding may take from a step; more could hide any motion
 SHORTEST = 1e-6  # relative tolerance of the shortest columns of a covariance
 
 
@@ -55,6 +57,8 @@ class Integration(Run):
         self.equation = Equation(self.measure, self.schedule, how, self.horizon, count)
         self.goal = np.full(count, self.horizon)
         self.slope, self.h = np.zeros_like(self.z), np.ones(count)
+        ends_alone = self.times is None and not len(self.schedule.jumps)
+        self.method = Stiff(self.equation, self.options, self.z.shape, ends_alone)
         # The last steps and their errors; before the first a short one, which foretells nothing.
         self.last = np.array([np.full(count, 1e-300), np.ones(count)])
         # Freed memory goes back to the system, and is slow to get anew, unless it is small beside
@@ -79,21 +83,12 @@ class Integration(Run):
         self._close_without_step(rows)
         rows = np.flatnonzero(self.running)
         for cases in self._alike(rows):
-            self.h[cases.rows] = self._first_step(cases)
+            z, slope = self.z[cases.rows], self.slope[cases.rows]
+            derivative = partial(equation.derivative, cases=cases)
+            order = 5 if cases.stiff else 8
+            scale = self._scale(cases, z, z)
+            self.h[cases.rows] = first_lengths(derivative, z, slope, scale, order)
         self._changed = True
-
-    def _first_step(self, cases: Cases) -> Array:
-        """Return steps that an Euler step finds safe (Hairer, Norsett, Wanner, section II.4)."""
-        z, slope = self.z[cases.rows], self.slope[cases.rows]
-        scale = self._scale(cases, z, z)
-        size, speed = (np.abs(a / scale).max(axis=1) for a in (z, slope))
-        h = 0.01 * size / np.maximum(speed, 1e-300)
-        bend = self.equation.derivative(z + h[:, None] * slope, cases) - slope
-        bend = np.abs(bend / scale).max(axis=1) / h
-        bend = np.where(np.isfinite(bend), bend, np.inf)
-        order = 5 if self.stiff[cases.rows[0]] else 8
-        second = (0.01 / np.maximum(np.maximum(speed, bend), 1e-15)) ** (1 / order)
-        return np.asarray(np.maximum(np.minimum(100 * h, second), 1e-12))
 
     def _close_without_step(self, rows: Array) -> None:
         """End at once what never moves, without a last time and under constant parameters."""
@@ -110,7 +105,7 @@ class Integration(Run):
             some = rows[kinds == kind]
             if len(some):
                 for group in self._groups(some):
-                    yield self.equation.cases(group, bool(kind % 2), self.clocked[group])
+                    yield self.equation.cases(group, bool(kind % 2), self.clocked[group], kind > 1)
 
     def _groups(self, rows: Array) -> list[Array]:
         """Return cases in groups that fit in a cache, together where they share a time."""
@@ -123,10 +118,11 @@ class Integration(Run):
         """Return those of some cases that stand in `rows`."""
         if len(rows) == len(cases.rows):
             return cases
-        return self.equation.cases(rows, cases.graded, self.clocked[rows])
+        return self.equation.cases(rows, cases.graded, self.clocked[rows], cases.stiff)
 
     def _slopes_at(self, rows: Array) -> None:
         """Evaluate the slopes of cases whose coordinates, clock or parameters have changed."""
+        self.method.forget(rows)
         for cases in self._alike(rows):
             self.slope[cases.rows] = self.equation.derivative(self.z[cases.rows], cases)
 
@@ -141,7 +137,7 @@ class Integration(Run):
         noise = self.ends.noise[cases.rows]
         if noise.any():  # no step is held to digits that rounding takes from the motion
             motion = self.h[cases.rows] * np.abs(self.slope[cases.rows]).max(axis=1)
-            scale += (noise * motion)[:, None]
+            scale += np.minimum(noise * motion, NOISIEST)[:, None]
         return scale
 
     # --- stepping --------------------------------------------------------------------------------
@@ -160,31 +156,39 @@ class Integration(Run):
 
     def _share_done(self) -> float:
         """Return the part of the work that is done, from 0 to 1, for a progress bar."""
-        shares = np.minimum(self.z[:, -1] * self.equation.unit / self.horizon, 1.0)
+        shares = np.minimum(self._now(np.arange(len(self.z))) / self.horizon, 1.0)
         return float(np.where(self.running, shares, 1.0).mean())
+
+    def _now(self, rows: Array) -> Array:
+        """Return the times of cases."""
+        last = self.z[rows, -1]
+        theta = np.where(self.clocked[rows] & self.stiff[rows], np.expm1(last), last)
+        return np.asarray(theta * self.equation.unit[rows])
 
     def _step(self, cases: Cases) -> None:
         """Try one step of cases that are stepped alike, each of its own length."""
-        rows, equation = cases.rows, self.equation
+        rows = cases.rows
         z, slope = self.z[rows], self.slope[rows]
         h, landing = self._lengths(cases, z)
-
-        def derivative(points: Array) -> Array:
-            return equation.derivative(points, cases)
-
         step: Any
-        if self.stiff[rows[0]]:
-            step = Implicit(derivative, z, slope, h, equation.jacobian(z, slope, cases))
+        if cases.stiff:
+            step = self.method.step(cases, z, slope, h, self._scale(cases, z, z))
+            loose = self.method.tolerance
         else:
             z = cases.measure.arranged(z)
-            step = Explicit(derivative, z, slope, h)
-        error = step.error(self._scale(cases, z, step.new))
+            derivative = partial(self.equation.derivative, cases=cases)
+            step, loose = Explicit(derivative, z, slope, h), 1.0
+        error = step.error(self._scale(cases, z, step.new) * loose)
         usable = np.isfinite(error) & np.isfinite(step.slope).all(axis=1)
         error = np.where(usable, error, np.inf)
         if self.together:
             error = np.where(cases.clocked, error, error[~cases.clocked].max(initial=0.0))
         good = error <= 1
-        self._choose_lengths(rows, h, error, good, step.order)
+        if cases.stiff:
+            self.method.keep(rows, good, step)
+        self.h[rows], self.last[:, rows] = next_lengths(
+            h, self.h[rows], self.last[:, rows], error, good, step.order
+        )
         self.taken[rows] += 1
         if good.any():
             self._accept(cases, step, good, landing)
@@ -202,29 +206,13 @@ class Integration(Run):
         landing = 1.05 * h >= left
         return np.where(landing, left, np.minimum(h, np.maximum(left / 2, 0.5 * h))), landing
 
-    def _choose_lengths(
-        self, rows: Array, h: Array, error: Array, good: Array, order: int
-    ) -> None:
-        error = np.maximum(error, LEAST_ERROR)
-        factor, before, last = SAFETY * error ** (-1 / order), self.h[rows], self.last[:, rows]
-        # Errors that have risen from one step to the next will go on to: Gustafsson's predictive
-        # controller, where it is the more careful.
-        trend = h / last[0] * (last[1] / error) ** (1 / order)
-        np.multiply(factor, np.minimum(trend, 1.0), out=factor, where=good)
-        wanted = h * np.minimum(np.maximum(factor, SHRINK), np.where(good, GROW, 1.0))
-        # A step cut short to land on a time says nothing against the longer one wanted.
-        np.maximum(wanted, before, out=wanted, where=good & (h < before))
-        self.h[rows] = wanted
-        np.copyto(last, [h, error], where=good)
-        self.last[:, rows] = last
-
     def _accept(self, cases: Cases, step: Any, good: Array, landing: Array) -> None:
         """Move on the cases whose step is good: records, ends, jumps, coordinates, clocks."""
         rows, new, unit = cases.rows, step.new, cases.unit
         goal, landed, all_good = self.goal[rows], good & landing, good.all()
         if landed.any():
             new[landed, -1] = (goal / unit)[landed]
-        now = np.where(landed, goal, new[:, -1] * unit)
+        now = np.where(landed, goal, cases.theta(new) * unit)
         self._record(cases, step, good, now)
         some = rows if all_good else rows[good]
         self.z[some], self.slope[some] = new[good], step.slope[good]
@@ -239,7 +227,8 @@ class Integration(Run):
             some = rows[good]
         if len(some):
             part = self._part(cases, some)
-            state = self.equation.state(part, self.z[some], self.slope[some], now[good])
+            here, moved = self.z[some], (step.new - step.z)[good, :-1]
+            state = self.equation.state(part, here, self.slope[some], now[good], moved)
             for ended, why, end in self.ends.found(state, self.goal[some]):
                 self._close(some[ended], why, end[ended], state.z[ended, :-1])
             self._change_clocks(state)
@@ -259,7 +248,7 @@ class Integration(Run):
             return
         which = np.arange(len(due)).repeat(counts)
         j = np.arange(len(which)) + (due + counts - counts.cumsum()).repeat(counts)
-        targets = self.times[j] / cases.unit[which]
+        targets = cases.last(self.times[j], which)
         self.next_record[cases.rows] = due + counts
         if counts.max() == 1 and (targets == step.new[which, -1]).all():  # the ends of the steps
             self.records[j, cases.rows[which]] = step.new[which, :-1]
@@ -294,7 +283,7 @@ class Integration(Run):
         over = here & cases.clocked
         if over.any():
             some = np.flatnonzero(over)
-            targets = (self.goal[rows] / cases.unit)[some]
+            targets = cases.last(self.goal[rows[some]], some)
             self.z[rows[some]] = step.interpolant().at_times(some, targets)
             self.z[rows[some], -1] = targets
             if self.times is None and rows[some[0]] == 0:
@@ -307,12 +296,12 @@ class Integration(Run):
 
     def _give_up(self, rows: Array) -> None:
         """End as undecided what has spent its budget, or needs steps that rounding hides."""
-        spent = self.h[rows] < SHORTEST_STEP * np.maximum(1.0, np.abs(self.z[rows, -1]))
+        least = np.where(self.stiff[rows], 0.0, 1.0)  # which do not have a clock that goes on
+        spent = self.h[rows] < SHORTEST_STEP * np.maximum(least, np.abs(self.z[rows, -1]))
         spent |= self.taken[rows] >= self.options.budget
         if spent.any():
             some = rows[spent & self.running[rows]]
-            now = self.z[some, -1] * self.equation.unit[some]
-            self._close(some, "undecided", now, self.z[some, :-1])
+            self._close(some, "undecided", self._now(some), self.z[some, :-1])
 
     def _close(self, rows: Array, why: str, end: Array, states: Array) -> None:
         if len(rows):
@@ -347,8 +336,11 @@ class Integration(Run):
         if over.any():
             some = rows[over]
             self.clocked[some] = True
-            self._slopes_at(some)
-            self.h[some] /= np.maximum(self.slope[some, -1], 1e-300)
+            if cases.stiff:
+                self._to_log(some)
+            else:
+                self._slopes_at(some)
+                self.h[some] /= np.maximum(self.slope[some, -1], 1e-300)
             self._changed = True
 
     def _doubt(self, cases: Cases, step: Any, good: Array) -> None:
@@ -366,4 +358,12 @@ class Integration(Run):
         over = rows[self.doubt[rows] > SURE]
         if len(over):
             self.stiff[over] = True
+            self._to_log(over[self.clocked[over]])
             self._changed = True
+
+    def _to_log(self, rows: Array) -> None:
+        """Give stiff cases the logarithm of time as their clock."""
+        stretch = 1 + self.z[rows, -1]
+        self.h[rows] *= self.slope[rows, -1] / stretch
+        self.z[rows, -1] = np.log(stretch)
+        self._slopes_at(rows)
