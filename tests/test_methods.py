@@ -86,6 +86,24 @@ def test_a_radau_step_keeps_its_order_on_a_surface_of_slow_motion():
     assert np.allclose(z, 1 / 3, rtol=1e-10, atol=0)  # x = y = 1 / (1 + t)
 
 
+def test_the_radau_steps_of_a_stack_are_those_of_each_case():
+    """A case that is hard to solve says nothing of the others."""
+
+    def derivative(z):
+        return -np.resize([1.0, 50.0], (len(z), 1)) * z**3
+
+    z, h = np.array([[1.0], [1.0]]), np.array([0.1, 0.02])
+    J = -3 * np.array([[[0.9]], [[20.0]]])
+    step = collocated(derivative, z, h, J)
+    errors = step.error(np.full((2, 1), 1e-8))
+    for i, rate in enumerate((1.0, 50.0)):
+        alone = collocated(lambda z, rate=rate: -rate * z**3, z[[i]], h[[i]], J[[i]])
+        assert alone.counts == step.counts[i]
+        assert alone.new == pytest.approx(step.new[[i]], rel=1e-14)
+        assert alone.error(np.full((1, 1), 1e-8)) == pytest.approx(errors[[i]], rel=1e-6)
+    assert step.counts[1] > step.counts[0]
+
+
 def test_a_radau_step_beyond_a_pole_is_refused():
     def derivative(z):
         return z**2

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from problems import head_parameters
-from scipy import integrate
+from scipy import integrate, linalg
 from table import GAUSSIAN, ROWS
 
 import transpde as tp
-from transpde.ensembles import case_seed, random_gaussians, random_head
+from transpde.ensembles import random_gaussians, random_head
 
 EYE = np.eye(2)
 
@@ -138,21 +138,78 @@ def test_a_limit_approached_at_a_power_of_time_is_stationary():
     assert np.linalg.norm(path.final.covariance - later) <= 1e-3 * np.linalg.norm(later)
 
 
-def test_columns_that_have_shrunk_out_of_sight_rest_and_the_covariance_goes_on():
-    start = random_gaussians(5, seed=104)
-    heads = [random_head(5, seed=case_seed(4, h)) for h in range(2)]
+@pytest.mark.parametrize("drift", [0.03, 0.01, 0.003])
+def test_directions_that_shrink_out_of_sight_come_back(drift):
+    """A mean that moves on turns their decay into growth: by up to 444 e-folds and back."""
+    e = np.eye(3)
+    A = np.zeros((3, 3))
+    A[:2, :2] = [[-2, 0.1], [-0.1, -2]]
+    heads = [
+        tp.Linear(np.outer(e[2], e[i]), np.outer(e[2], e[2]), np.outer(e[i], e[2])) for i in (0, 1)
+    ]
+    attention = heads[0] + heads[1] + tp.AffineField(A, drift * e[2])
+    end = np.sqrt(3) / drift
+    path = tp.flow(tp.Gaussian(np.zeros(3), factor=np.diag([1, 0.3, 1])), attention, [0, end])
+    turn = linalg.expm(0.1 * end * np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 0]]))
+    exact = turn @ np.diag([1, 0.09, 1]) @ turn.T
+    assert path.final.covariance == pytest.approx(exact, abs=2e-6)
 
-    def moved(_, s):
-        S = s.reshape(5, 5)
-        BS = sum(V @ S @ K.T @ Q for Q, K, V in heads) @ S
-        return (BS + BS.T).ravel()
 
-    known = integrate.solve_ivp(
-        moved, (0, 0.3), start.covariance.ravel(), "DOP853", rtol=1e-12, atol=1e-30
-    ).y[:, -1].reshape(5, 5)  # fmt: skip
-    path = tp.flow(start, tp.MultiHead([tp.Softmax(*head) for head in heads]), [0.0, 0.3])
-    assert np.abs(path.covariances[-1] - known).max() <= 2e-9 * np.abs(known).max()
-    assert path.final.log_scales.min() < start.principal().log_scales.min() - 100
+def affine_pair(rates, turn=0.0, head=1.0):
+    """Softmax, times a number, and a field with given rates along two axes."""
+    R = linalg.expm(turn * np.array([[0, -1], [1, 0]]))
+    field = tp.AffineField(R @ np.diag(rates) @ R.T, [0.0, 0.0])
+    return tp.Softmax(EYE, EYE, head * EYE) + field
+
+
+@pytest.mark.parametrize("later", [20.2, 20.45, 21.0])
+def test_a_case_may_turn_stiff_where_its_parameters_jump(later):
+    """The step that decides it may be the one that crosses the jump."""
+    parts = [
+        tp.Softmax(EYE, EYE, -EYE) + tp.AffineField([[0, 0.1], [-0.1, -rate]], [1.0, 1.0])
+        for rate in (1.0, 300.0, 1.0)
+    ]
+    start, schedule = tp.Gaussian([0.5, 1.0], factor=[[1.0], [0.2]]), [20.0, later]
+    paths = [
+        tp.flow(start, tp.Schedule(parts, jumps=schedule), [0, 40.0], method=method)
+        for method in ("auto", "DOP853")
+    ]
+    assert paths[0].final.mean == pytest.approx(paths[1].final.mean, abs=1e-9)
+    assert paths[0].final.covariance == pytest.approx(paths[1].final.covariance, abs=1e-9)
+
+
+@pytest.mark.parametrize("size", [1.0, 2.0])
+def test_a_fast_decay_beside_a_slow_one_is_no_limit(size):
+    path = tp.flow(
+        tp.Gaussian([0.0, 0.0], factor=size * EYE), affine_pair([-1, -1e-6], head=0.0), np.inf
+    )
+    assert path.stop == "growth"
+    assert path.growth_rate == pytest.approx(-2e-6, rel=1e-6)
+
+
+def test_a_slow_growth_beside_a_fast_decay_is_no_limit():
+    path = tp.flow(tp.Gaussian([0.0, 0.0], factor=0.01 * EYE), affine_pair([0, -100]), np.inf)
+    assert path.blowup_time == pytest.approx(5000, rel=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e-7, 1e-3])
+def test_a_blow_up_of_a_stiff_case_is_found_to_the_last_digits(size):
+    """Beside a large rate the size grows like 1 / (t* - t); the same time by LSODA."""
+    start = tp.Gaussian([0.0, 0.0], factor=np.sqrt(size) * np.array([[1, 0.5], [-0.3, 1]]))
+    attention = affine_pair([0, -1000], 0.3)
+    path = tp.flow(start, attention, [0, 1e3 / size])
+    known = tp.flow(start, attention, [0, 1e3 / size], method="LSODA")
+    assert path.stop == "blow-up"
+    assert path.blowup_time == pytest.approx(known.blowup_time, rel=1e-6)
+
+
+def test_no_growth_is_measured_across_a_jump():
+    start = tp.Gaussian([0.0, 0.0], factor=EYE)
+    parts = [affine_pair([rate, rate], head=0.0) for rate in (1, -1)]
+    for jump in (10.0, 44.721, 80.0):
+        path = tp.flow(start, tp.Schedule(parts, jumps=[jump]), np.inf)
+        assert path.stop == "growth"
+        assert path.growth_rate == pytest.approx(-2, rel=1e-6)
 
 
 def test_a_stiff_flow_is_found_to_be_stiff():

@@ -73,8 +73,9 @@ def flow(
             and the cells, that keep the density non-negative. Its error is that of the grid;
             refine the cells to see it. A `Circle` and an `Axial`, which are not stiff, step by
             "DOP853" or by a solver of scipy.
-        rtol: relative tolerance, held by each coordinate of each case. No part in the flow of a
-            grid.
+        rtol: relative tolerance, held by each coordinate of each case; with `time=inf`, which
+            wants no times in between, by what is known of the order of a stiff method, not by its
+            estimate, which is far larger. No part in the flow of a grid.
         atol: absolute tolerance, in the units of the tokens. No part in the flow of a grid.
         stationary: if given, a case also ends when the norm of the covariance's derivative (the
             tokens' velocity) is at most this number times its size over 1 + t. With `time=inf` it
@@ -91,10 +92,11 @@ def flow(
         A trajectory. Its `stop` says why each case ended: at the last "time"; "stationary"; at a
         "blow-up"; with `time=inf` in "growth", or decay, at a power that is the same to 2e-3 over
         two decades of time, or at a rate that is the same to a hundredth over 48 e-folds of the
-        size, or to a thousandth over 12; then "stationary", too, where a limit is approached so
-        slowly that rounding would hide it first: the way of each of four windows, in which time
-        grows fourfold, is at most 4/5 of the one before, and what is so left of it at most 3e-4 of
-        the size (verdicts on what was seen: what is still small then may show later); or
+        size, or to a thousandth over 16; then "stationary", too, where a limit is approached so
+        slowly, at a power of time, that rounding would hide it first: from window to window, four
+        in which time grows fourfold, the way falls by shares that are alike, at most 4/5 of the
+        one before, and what is so left of it is at most 3e-4 of the size (verdicts on what was
+        seen: what is still small then may show later); or
         "undecided", where the budget is spent, a number leaves the range of floats, or a
         covariance grows so large and thin that rounding hides how it goes on.
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from transpde.checks import Array
-from transpde.fields import AffineField, VelocityField
+from transpde.measures.motion import common_motion, graded_motion
 from transpde.measures.products import arranged
 
-__all__ = ["Moves", "affine", "joined", "moved_by", "split"]
+__all__ = ["Moves", "joined", "moved_by", "split"]
 
 # From means (..., d), factors (..., d, r) and log scales (..., r) to velocities of the first two.
 Moves = Callable[[Array, Array, Array], tuple[Array, Array]]
@@ -29,8 +28,9 @@ def joined(mean: Array, factor: Array, log_scales: Array) -> Array:
     return np.concatenate((mean, flat, log_scales), axis=-1)
 
 
-def moved_by(moves: Moves, motion: Any, d: int, r: int) -> Callable[[Array], Array]:
+def moved_by(moves: Moves, in_axes: bool, d: int, r: int) -> Callable[[Array], Array]:
     """Return the map from coordinates to their time derivatives, see `Gaussian.advect`."""
+    motion = graded_motion if in_axes else common_motion
 
     def moved(state: Array) -> Array:
         state = arranged(state, d, r)
@@ -43,13 +43,3 @@ def moved_by(moves: Moves, motion: Any, d: int, r: int) -> Callable[[Array], Arr
         return velocity
 
     return moved
-
-
-def affine(field: VelocityField) -> AffineField:
-    """Return a field that is affine, and raise `TypeError` for another."""
-    if not isinstance(field, AffineField):
-        raise TypeError(
-            "advect: only an affine field keeps a Gaussian Gaussian; "
-            f"got {type(field).__name__}. Sample the measure first: measure.sample(n, seed)."
-        )
-    return field

@@ -25,16 +25,16 @@ from transpde.checks import (
     same_size,
     single_case,
 )
-from transpde.fields import VelocityField, quiet
+from transpde.fields import AffineField, VelocityField, quiet
 from transpde.measures.axes import lengths, nearly_singular, orthonormal_columns, ratio, shares_of
 from transpde.measures.base import Measure
-from transpde.measures.coordinates import Moves, affine, joined, moved_by, split
+from transpde.measures.coordinates import Moves, joined, moved_by, split
 from transpde.measures.motion import (
+    common_motion,
     common_motion_along,
     far_from_orthogonal,
-    gone,
+    graded_motion,
     graded_motion_along,
-    motion_of,
 )
 from transpde.measures.particles import Particles
 from transpde.measures.products import arranged, inner
@@ -79,7 +79,6 @@ class Gaussian(Measure):
     factor: Array
     log_scales: Array
     in_axes: bool  # the columns are, nearly, orthonormal: principal axes
-    _floor: Any = None  # the least log scale at the start of a flow, (...,)
 
     def __init__(
         self, mean: ArrayLike, *unnamed: Any, factor: ArrayLike | None = None, log_scale: Any = 0.0
@@ -254,8 +253,7 @@ class Gaussian(Measure):
         """
         known = np.isfinite(self.mean).all(axis=-1, keepdims=True)
         Y, s = orthonormal_columns(self.factor, np.where(known, self.log_scales, np.nan))
-        Y = np.where(gone(s, self._floor)[..., None, :], 0.0, Y)
-        return Gaussian.trusted(self.mean, Y, s, in_axes=True)._since(self._floor)
+        return Gaussian.trusted(self.mean, Y, s, in_axes=True)
 
     @quiet
     def prepared(self) -> Gaussian:
@@ -264,15 +262,7 @@ class Gaussian(Measure):
         one_scale = (s == s[..., :1]) | ~np.isfinite(self.pack()).all(axis=-1, keepdims=True)
         unit = self.normalised()
         thin = not one_scale.all() or unit.needs_principal_axes().any()
-        found = self.principal() if thin else unit
-        return found._since(
-            np.where(found.factor.any(axis=-2), found._logs(), np.inf).min(axis=-1)
-        )
-
-    def _since(self, floor: Any, case: Any = ()) -> Gaussian:
-        """Say with which least log scale the flow of a new Gaussian began; return it."""
-        vars(self)["_floor"] = None if floor is None else frozen(np.array(floor[case]))
-        return self
+        return self.principal() if thin else unit
 
     def marked(self, in_axes: bool) -> Gaussian:
         """Return the same Gaussian, known to be in its principal axes or not known to be."""
@@ -286,8 +276,9 @@ class Gaussian(Measure):
             raise TypeError("a single Gaussian has no cases to choose from.")
         if np.size(self.log_scales[case]) == 0:
             raise ValueError("case: must choose at least one case of the stack; got none.")
-        parts = self.mean[case], self.factor[case], self.log_scales[case]
-        return Gaussian.trusted(*parts, self.in_axes)._since(self._floor, case)
+        return Gaussian.trusted(
+            self.mean[case], self.factor[case], self.log_scales[case], self.in_axes
+        )
 
     def select(self, index: Array) -> Gaussian:
         """Return the chosen cases of a stack, counted along the flattened stack."""
@@ -345,10 +336,6 @@ class Gaussian(Measure):
             array.flags.writeable = False
         gaussian = object.__new__(Gaussian)
         vars(gaussian).update(mean=mean, factor=factor, log_scales=log_scales, in_axes=False)
-        floor, stack = self._floor, log_scales.shape[:-1]
-        if floor is not None and floor.shape != stack:  # times, or stages of a step
-            floor = np.broadcast_to(floor, stack)
-        vars(gaussian)["_floor"] = floor
         return gaussian
 
     def advect(self, field: VelocityField) -> Array:
@@ -357,16 +344,14 @@ class Gaussian(Measure):
         The mean has $\dot m = Bm + c$; `common_motion` and `graded_motion` say how the growth of
         the factor goes into s, so that no number overflows when the covariance does.
         """
-        mean_velocity, BX = affine(field).moves(self.mean, self.factor)
-        motion = motion_of(self.in_axes, self._floor)
+        mean_velocity, BX = _affine(field).moves(self.mean, self.factor)
+        motion = graded_motion if self.in_axes else common_motion
         return joined(mean_velocity, *motion(self.factor, self.log_scales, BX))
 
     def mover(self, attention: Any, how: Any) -> Callable[[Array], Array] | None:
         """Return the map from coordinates to what `advect` gives: no field is made in between."""
         moves: Moves | None = attention.of_gaussians(self.in_axes)
-        return moves and moved_by(
-            moves, motion_of(self.in_axes, self._floor), *self.factor.shape[-2:]
-        )
+        return moves and moved_by(moves, self.in_axes, *self.factor.shape[-2:])
 
     def derivatives(
         self, field: VelocityField, velocity: Array
@@ -375,15 +360,15 @@ class Gaussian(Measure):
 
         Shapes (..., N, N), a row a coordinate, (..., N) and (..., N); None if the field has none.
         """
-        along, (d, r) = affine(field).along(), self.factor.shape[-2:]
-        if along is None or affine(field).motion is None:
+        along, (d, r) = _affine(field).along(), self.factor.shape[-2:]
+        if along is None or _affine(field).motion is None:
             return None
         by = np.eye(d + d * r + r)
         dm, dX, ds = by[:, :d], by[:, d:-r].reshape(-1, d, r), by[:, -r:]
         drift, dBX = along(dm, dX, ds)
-        X, s, BX = self.factor, self.log_scales, affine(field).moves(self.mean, self.factor)[1]
+        X, s, BX = self.factor, self.log_scales, _affine(field).moves(self.mean, self.factor)[1]
         if self.in_axes:
-            turning, growth = graded_motion_along(X, s, BX, (dX, ds), dBX, self._floor)
+            turning, growth = graded_motion_along(X, s, BX, (dX, ds), dBX)
             shares = shares_of(np.where(X.any(axis=-2), s, -np.inf))[..., None, :]
             rates = velocity[..., None, -r:]
             tilt = ds - (shares * ds).sum(axis=-1, keepdims=True)
@@ -417,14 +402,16 @@ class Gaussian(Measure):
         if self.factor.shape[-1] == 1:
             return np.zeros(self.stack, dtype=bool)
         if self.in_axes:
-            return far_from_orthogonal(self.factor, self.log_scales, self._floor)
+            return far_from_orthogonal(self.factor, self.log_scales)
         return nearly_singular(self.factor)
 
     def push(self, field: VelocityField, step: float) -> Gaussian:
         """Return the exact push-forward by the affine map x -> x + step * field(x)."""
-        mean_velocity, BX = affine(field).moves(self.mean, self.factor)
-        mean, factor = self.mean + step * mean_velocity, self.factor + step * BX
-        return Gaussian.trusted(mean, factor, self.log_scales).prepared()
+        mean_velocity, BX = _affine(field).moves(self.mean, self.factor)
+        pushed = Gaussian.trusted(
+            self.mean + step * mean_velocity, self.factor + step * BX, self.log_scales
+        )
+        return pushed.prepared()
 
     def rate(self, velocity: Array) -> Array:
         """Return the relative speed of the factor."""
@@ -456,3 +443,12 @@ class Gaussian(Measure):
         rate, Sigma = rate + rate.mT, X @ X.mT
         speed, size = (lengths(M.reshape(*self.stack, -1), axis=-1) for M in (rate, Sigma))
         return np.asarray(ratio(speed, size))
+
+
+def _affine(field: VelocityField) -> AffineField:
+    if not isinstance(field, AffineField):
+        raise TypeError(
+            "advect: only an affine field keeps a Gaussian Gaussian; "
+            f"got {type(field).__name__}. Sample the measure first: measure.sample(n, seed)."
+        )
+    return field

@@ -7,10 +7,6 @@ growth of each goes into a scale of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
 import numpy as np
 
 from transpde.checks import Array
@@ -20,63 +16,25 @@ __all__ = [
     "common_motion",
     "common_motion_along",
     "far_from_orthogonal",
-    "gone",
     "graded_motion",
     "graded_motion_along",
-    "motion_of",
 ]
 
 APART = 2.0  # the ratio of squared lengths from which columns are kept apart
 OBLIQUE, DISORDER = 0.9, 5.0  # a cosine, a difference of log scales: more is no longer in axes
 UNSEEN = -1500.0  # log of a share of the trace that no float can show
-# Below the longest column, and below the shortest at the start: e-folds of a square length, after
-# which a column turns no more, and after which it has gone for good.
-ASLEEP, GONE = 50.0, 500.0
 
 
-def _depth(s: Array, floor: Any) -> Array:
-    """Return by how many e-folds columns are below the longest, and below the floor."""
-    longest = s.max(axis=-1, keepdims=True)
-    return np.asarray(np.minimum(longest, np.asarray(floor)[..., None]) - s)
-
-
-def gone(s: Array, floor: Any) -> Array:
-    """Return which columns have shrunk so far, since the shortest had the log scale `floor`."""
-    return np.zeros(s.shape, dtype=bool) if floor is None else _depth(s, floor) > GONE
-
-
-def _awake(s: Array, floor: Any) -> Array:
-    """Return how fast columns may turn, from 0 to 1 of what they would, of the shape of s.
-
-    A column too short to be seen beside the longest rests, and so does one that has shrunk out of
-    sight, in itself and beside the longest: it often turns fastest of all.
-    """
-    awake = np.clip((s - s.max(axis=-1, keepdims=True) - UNSEEN) / 100, 0.0, 1.0)
-    if floor is None:
-        return awake
-    return awake * np.clip((ASLEEP + 20 - _depth(s, floor)) / 20, 0.0, 1.0)
-
-
-def _any_asleep(s: Array, floor: Any) -> bool:
-    """Return whether a column may be on its way out of sight."""
-    return floor is not None and bool((s < np.asarray(floor)[..., None] - ASLEEP).any())
-
-
-def far_from_orthogonal(Y: Array, s: Array, floor: Any = None) -> Array:
-    """Return which of a stack of factors have lost their principal axes or the order of these.
-
-    Or a column that has gone since the shortest had the log scale `floor`.
-    """
-    asleep = _any_asleep(s, floor)
-    if s.shape[-1] == 2 and s.ndim > 1 and not asleep:
+def far_from_orthogonal(Y: Array, s: Array) -> Array:
+    """Return which of a stack of factors have lost their principal axes or the order of these."""
+    if s.shape[-1] == 2 and s.ndim > 1:
         u = s[..., 0] - s[..., 1]
         cosines = np.abs(np.add.reduce(Y[..., 0] * Y[..., 1], axis=-1))
         return (~(cosines < OBLIQUE) & (np.abs(u) < -UNSEEN)) | (u < -DISORDER)
     visible = s > s.max(axis=-1, keepdims=True) + UNSEEN
     cosines = np.abs(product(Y.mT, Y)) * (visible[..., None, :] & visible[..., :, None])
     apart = (np.triu(cosines, 1) < OBLIQUE).all(axis=(-2, -1))
-    lost = gone(s, floor) & Y.any(axis=-2)
-    return np.asarray(~apart | (np.diff(s, axis=-1) > DISORDER).any(axis=-1) | lost.any(axis=-1))
+    return np.asarray(~apart | (np.diff(s, axis=-1) > DISORDER).any(axis=-1))
 
 
 def common_motion(X: Array, s: Array, BX: Array) -> tuple[Array, Array]:
@@ -114,7 +72,7 @@ def common_motion_along(
     return dBX - db * X - b * dX, growth
 
 
-def graded_motion(Y: Array, s: Array, BY: Array, floor: Any = None) -> tuple[Array, Array]:
+def graded_motion(Y: Array, s: Array, BY: Array) -> tuple[Array, Array]:
     r"""Return $\dot y_j = By_j - \sum_i y_i M_{ij} - b_j y_j$ and $\dot s_j = 2b_j$.
 
     The length of each column is kept, and its growth $b_j$ along itself goes into its scale. With
@@ -124,22 +82,24 @@ def graded_motion(Y: Array, s: Array, BY: Array, floor: Any = None) -> tuple[Arr
     are alike, so that principal axes may turn at any speed, M is near zero.
     """
     if s.shape[-1] == 2 and s.ndim > 1:
-        return _motion_of_pair(Y, s, BY, floor)
+        return _motion_of_pair(Y, s, BY)
     if s.shape[-1] > 1:
         BY = BY - product(Y, _apartness(Y, s, BY))
     square = (Y * Y).sum(axis=-2)
     b = (Y * BY).sum(axis=-2) / np.where(square == 0, 1.0, square)
-    return (BY - b[..., None, :] * Y) * _awake(s, floor)[..., None, :], 2 * b
+    return (BY - b[..., None, :] * Y) * _awake(s)[..., None, :], 2 * b
 
 
-def _motion_of_pair(Y: Array, s: Array, BY: Array, floor: Any) -> tuple[Array, Array]:
+def _motion_of_pair(Y: Array, s: Array, BY: Array) -> tuple[Array, Array]:
     """Return `graded_motion` of a stack of two columns, entry by entry."""
     W, squares = product(Y.mT, BY), np.add.reduce(Y * Y, axis=-2)
     own, gram = np.diagonal(W, axis1=-2, axis2=-1), np.add.reduce(Y[..., 0] * Y[..., 1], axis=-1)
-    speed = np.sqrt(np.add.reduce(W * W, axis=(-2, -1)))
-    H = W[..., 0, 1] + W[..., 1, 0] + (speed - own[..., 0] - own[..., 1]) * gram
     u = s[..., 0] - s[..., 1]
     apart = np.abs(u)
+    asleep = not np.maximum.reduce(apart, axis=None) <= -100 - UNSEEN
+    seen = W * _awake(s)[..., None, :] if asleep else W
+    speed = np.sqrt(np.add.reduce(seen * seen, axis=(-2, -1)))
+    H = W[..., 0, 1] + W[..., 1, 0] + (speed - own[..., 0] - own[..., 1]) * gram
     q = np.exp(-apart)
     H *= (1 - q) / (1 + (APART - 2) * q + q * q)
     short, M = u < 0, np.empty_like(s)  # what each column loses of the other
@@ -149,49 +109,52 @@ def _motion_of_pair(Y: Array, s: Array, BY: Array, floor: Any) -> tuple[Array, A
     b = (own - gram[..., None] * M) / squares
     turning = BY - M[..., None, :] * Y[..., ::-1]
     turning -= b[..., None, :] * Y
-    asleep = _any_asleep(s, floor)
-    if asleep or not np.maximum.reduce(apart, axis=None) <= -100 - UNSEEN:
-        turning *= _awake(s, floor)[..., None, :]
+    if asleep:
+        turning *= _awake(s)[..., None, :]
     b *= 2
     return turning, b
 
 
+def _awake(s: Array) -> Array:
+    """Return 0 for columns too short to be seen beside the longest, often the fastest of all."""
+    depth = s - s.max(axis=-1, keepdims=True)
+    return np.clip((depth - UNSEEN) / 100, 0.0, 1.0)
+
+
 def _apartness(Y: Array, s: Array, BY: Array) -> Array:
     """Return the matrix M of `graded_motion`."""
-    H, u = _leaning(Y, BY)[0], s[..., :, None] - s[..., None, :]
+    H, u = _leaning(Y, s, BY)[0], s[..., :, None] - s[..., None, :]
     q = np.exp(-np.abs(u))
     return H * np.where(u > 0, 1.0, -q) * ((1 - q) / (1 + (APART - 2) * q + q**2))
 
 
-def _leaning(Y: Array, BY: Array) -> tuple[Array, Array, Array, Array]:
+def _leaning(Y: Array, s: Array, BY: Array) -> tuple[Array, Array, Array, Array]:
     """Return H, which M weighs, W = Y^T BY, Y^T Y and what multiplies it in H."""
     Yt = Y.mT
     W, gram = product(Yt, BY), product(Yt, Y)
     growth = np.diagonal(W, axis1=-2, axis2=-1)
-    # The last terms take angles back to right ones, as fast as anything moves, while the lengths
-    # change: any symmetric H leaves the covariance alone.
-    speed = np.sqrt((W**2).sum(axis=(-2, -1)))[..., None, None]
+    # The last terms take angles back to right ones, as fast as anything moves that is seen, while
+    # the lengths change: any symmetric H leaves the covariance alone.
+    speed = np.sqrt(((W * _awake(s)[..., None, :]) ** 2).sum(axis=(-2, -1)))[..., None, None]
     back = speed - growth[..., :, None] - growth[..., None, :]
     return W + W.mT + back * gram, W, gram, back
 
 
-def motion_of(in_axes: bool, floor: Any) -> Callable[[Array, Array, Array], tuple[Array, Array]]:
-    """Return `graded_motion` or `common_motion`, as functions of X, s and BX."""
-    return partial(graded_motion, floor=floor) if in_axes else common_motion
-
-
 def graded_motion_along(
-    Y: Array, s: Array, BY: Array, by: tuple[Array, Array], dBY: Array, floor: Any = None
+    Y: Array, s: Array, BY: Array, by: tuple[Array, Array], dBY: Array
 ) -> tuple[Array, Array]:
     """Return the derivatives of `graded_motion` in N directions `by` of Y and s."""
     Y, BY, (dY, ds) = Y[..., None, :, :], BY[..., None, :, :], by
-    awake = _awake(s, floor)[..., None, None, :]
+    awake = _awake(s)[..., None, None, :]
     if s.shape[-1] > 1:
-        H, W, gram, back = _leaning(Y, BY)
+        parts = _leaning(Y[..., 0, :, :], s, BY[..., 0, :, :])
+        H, W, gram, back = (part[..., None, :, :] for part in parts)
         dW = dY.mT @ BY + Y.mT @ dBY
         growth = np.diagonal(dW, axis1=-2, axis2=-1)
-        speed = np.sqrt((W**2).sum(axis=(-2, -1), keepdims=True))
-        dspeed = (W * dW).sum(axis=(-2, -1), keepdims=True) / np.where(speed == 0, 1.0, speed)
+        seen = W * awake
+        speed = np.sqrt((seen**2).sum(axis=(-2, -1), keepdims=True))
+        dspeed = (seen * awake * dW).sum(axis=(-2, -1), keepdims=True)
+        dspeed /= np.where(speed == 0, 1.0, speed)
         dback = dspeed - growth[..., :, None] - growth[..., None, :]
         dgram = dY.mT @ Y
         dH = dW + dW.mT + dback * gram + back * (dgram + dgram.mT)

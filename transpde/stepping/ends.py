@@ -26,11 +26,11 @@ LARGEST = 1e150  # a coordinate whose square still is a number
 DOUBLINGS, SAME_POWER = 7, 2e-3
 E_FOLDS, WIDE, SAME_RATE = 4, 12.0, 1e-2
 # Or, of what does not turn, over narrower ones.
-NARROW, VERY_SAME = 3.0, 1e-3
-# A limit that is approached at a power of time: in each of so many windows, in which time grows so
-# many times, the way relative to the size is at most this share of the one before, and all that
-# would so be left is short.
-FALLS, LONGER, SHORTER, NEAR = 4, 4.0, 0.8, 3e-4
+NARROW, VERY_SAME = 4.0, 1e-3
+# A limit that is approached at a power of time: in so many windows, in which time grows so many
+# times, the way relative to the size falls by shares of the one before that are at most so large,
+# and alike, the least this part of the largest; and all that would so be left is short.
+FALLS, LONGER, SHORTER, ALIKE, NEAR = 4, 4.0, 0.8, 0.6, 3e-4
 HIDDEN = 1e10  # first time scales after which rounding hides how slowly a limit is approached
 SLOWEST = 0.02  # a power that small is no growth
 # The growth of a covariance is lost in rounding: so little is left of the sum that drives it.
@@ -66,6 +66,12 @@ class Ends:
     def close(self, rows: Array, why: str, end: Array | float, states: Array) -> None:
         """Write down the end of some cases."""
         self.stop[rows], self.end[rows], self.final[rows] = why, end, states
+
+    def begin_anew(self, rows: Array, now: Array) -> None:
+        """Let no window of some cases reach across a jump of the parameters, which is now."""
+        for windows in (self.doublings, self.wide, self.narrow, self.ways):
+            windows.marks[:, :, rows] = np.nan
+            windows.marks[0, :, rows] = now[:, None]
 
     def found(self, state: State, goal: Array) -> Iterator[tuple[Array, str, Array]]:
         """Give which of the cases end here, why, and when.
@@ -108,10 +114,12 @@ class Ends:
         over = now >= LONGER * self.ways.times(rows)
         ways = -np.diff(self.ways.end(rows, over, now, self.way[rows]).marks[1][:, rows], axis=0)
         with np.errstate(all="ignore"):
-            share = (ways[:-1] / ways[1:]).max(axis=0)
+            shares = ways[:-1] / ways[1:]
+            share, power = shares.max(axis=0), shares.min(axis=0) >= ALIKE * shares.max(axis=0)
             left = ways[0] * share / (1 - share)
             rest: Any = now * LONGER ** (np.log(self.stationary / left) / np.log(share))
-        return np.asarray(over & (share <= SHORTER) & (left <= NEAR) & (rest > HIDDEN * unit))
+        found = over & power & (share <= SHORTER) & (left <= NEAR) & (rest > HIDDEN * unit)
+        return np.asarray(found)
 
     def _growing(self, measure: Any, rows: Array, now: Array) -> Array:
         """Return which cases grow at a steady power or rate, and write it down."""
@@ -124,7 +132,7 @@ class Ends:
                 (self.wide, WIDE, SAME_RATE),
                 (self.narrow, NARROW, VERY_SAME),
             ):
-                over = np.abs(size - windows.sizes(rows)) >= width
+                over = ~(np.abs(size - windows.sizes(rows)) < width)  # the first after a jump, too
                 found = windows.end(rows, over, now, size).steady(np.asarray, same)[1]
                 rate = np.where(np.isfinite(found), found, rate)
         power[np.abs(power) < SLOWEST] = np.nan

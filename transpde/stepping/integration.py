@@ -19,15 +19,15 @@ from transpde.stepping.equation import FAST, LONG, Cases, Equation, State
 from transpde.stepping.explicit import Explicit
 from transpde.stepping.lengths import first_lengths, next_lengths
 from transpde.stepping.run import Run
-from transpde.stepping.stiff import Stiff
+from transpde.stepping.stiff import Stiff, limited_by_rate
 
 __all__ = ["Integration"]
 
-SHORTEST_STEP = 1e-15  # of a clock or of the time gone: rounding stops a case that needs less
+# Of a clock or of the time gone: rounding stops a case that needs less. Beside the logarithm of a
+# time, which goes on in the steps of the others, it may be shorter.
+SHORTEST_STEP, SHORTEST_OF_LOG = 1e-15, 1e-17
 FIRST_DOUBT = 20  # steps before a case is asked whether it is stiff
-# A step times the largest rate at which it is near the border of stability; a mean over about so
-# many steps; the share of them that tells a stiff case.
-AT_BORDER, MEMORY, SURE = 0.4, 0.05, 0.6
+MEMORY, SURE = 0.05, 0.6  # one over the steps of a mean; the share of them that tells a stiff case
 LARGEST_STIFF = 200  # coordinates of a case for which a matrix of all derivatives is worth it
 GROUP = 50_000  # numbers of the states of cases that are stepped at once: they fill a cache
 RESERVE = 64  # times as much memory as states that are stepped at once take
@@ -136,7 +136,10 @@ class Integration(Run):
             scale[:, :-1] *= cases.at(z[:, :-1]).tolerance_scale(most).reshape(len(z), -1)
         noise = self.ends.noise[cases.rows]
         if noise.any():  # no step is held to digits that rounding takes from the motion
-            motion = self.h[cases.rows] * np.abs(self.slope[cases.rows]).max(axis=1)
+            motion = np.abs(self.slope[cases.rows])
+            if cases.graded:  # what is seen of it
+                motion[:, :-1] /= cases.at(z[:, :-1]).tolerance_scale(np.inf).reshape(len(z), -1)
+            motion = self.h[cases.rows] * motion.max(axis=1)
             scale += np.minimum(noise * motion, NOISIEST)[:, None]
         return scale
 
@@ -189,6 +192,8 @@ class Integration(Run):
         self.h[rows], self.last[:, rows] = next_lengths(
             h, self.h[rows], self.last[:, rows], error, good, step.order
         )
+        if cases.stiff:
+            self.h[rows] = np.minimum(self.h[rows], self.method.longest(rows))
         self.taken[rows] += 1
         if good.any():
             self._accept(cases, step, good, landing)
@@ -216,7 +221,7 @@ class Integration(Run):
         self._record(cases, step, good, now)
         some = rows if all_good else rows[good]
         self.z[some], self.slope[some] = new[good], step.slope[good]
-        self._doubt(cases, step, good)
+        stepped = good
         arrived = good & (now >= goal)
         if arrived.any() and goal[arrived].min() < self.horizon:
             arrived &= ~self._jump(cases, step, arrived)
@@ -233,6 +238,7 @@ class Integration(Run):
                 self._close(some[ended], why, end[ended], state.z[ended, :-1])
             self._change_clocks(state)
             self._change_coordinates(state)
+        self._doubt(cases, step, stepped)  # last: until here the cases are as they were stepped
 
     def _record(self, cases: Cases, step: Any, good: Array, now: Array) -> None:
         """Write down every requested time that the last step passed."""
@@ -288,6 +294,7 @@ class Integration(Run):
             self.z[rows[some], -1] = targets
             if self.times is None and rows[some[0]] == 0:
                 self.steps[-1] = (float(self.goal[0]), self.z[0, :-1].copy())
+        self.ends.begin_anew(rows[here], self.goal[rows[here]])
         self._enter_segment(rows[here], self.goal[rows[here]])
         self._slopes_at(rows[here])
         return here
@@ -296,8 +303,9 @@ class Integration(Run):
 
     def _give_up(self, rows: Array) -> None:
         """End as undecided what has spent its budget, or needs steps that rounding hides."""
-        least = np.where(self.stiff[rows], 0.0, 1.0)  # which do not have a clock that goes on
-        spent = self.h[rows] < SHORTEST_STEP * np.maximum(least, np.abs(self.z[rows, -1]))
+        stiff, clock = self.stiff[rows], np.abs(self.z[rows, -1])
+        least = np.where(stiff, SHORTEST_OF_LOG * clock, SHORTEST_STEP * np.maximum(1.0, clock))
+        spent = self.h[rows] < least
         spent |= self.taken[rows] >= self.options.budget
         if spent.any():
             some = rows[spent & self.running[rows]]
@@ -344,7 +352,7 @@ class Integration(Run):
             self._changed = True
 
     def _doubt(self, cases: Cases, step: Any, good: Array) -> None:
-        """Go over to the stiff method where steps stay at the border of stability."""
+        """Go over to the stiff method where a large rate limits most steps."""
         rows = cases.rows[good]
         if (
             self.options.method != "auto"
@@ -353,9 +361,9 @@ class Integration(Run):
             or self.taken[rows].max() < FIRST_DOUBT
         ):
             return
-        at_border = step.stiffness()[good] > AT_BORDER
-        self.doubt[rows] += MEMORY * (at_border - self.doubt[rows])
-        over = rows[self.doubt[rows] > SURE]
+        limited = limited_by_rate(step, good, self.measure.can_be_thin)
+        self.doubt[rows] += MEMORY * (limited - self.doubt[rows])
+        over = rows[(self.doubt[rows] > SURE) & self.running[rows]]
         if len(over):
             self.stiff[over] = True
             self._to_log(over[self.clocked[over]])

@@ -19,7 +19,7 @@ from scipy import special
 from transpde.checks import Array
 from transpde.stepping.dense import Polynomial
 
-__all__ = ["MIDDLE", "STAGES", "Radau", "farther"]
+__all__ = ["FARTHEST", "MIDDLE", "STAGES", "Radau", "farther"]
 
 STAGES = 7
 MOST, FEW = 10, 6  # Newton steps, and those after which the next step is hardly longer
@@ -99,31 +99,33 @@ class Radau:
         J = np.where(finite, J, 0.0)
         self.real = _inverse((REAL / self.h)[..., None] * eye - J)
         self.pairs = _inverse((VALUES[1:, None] / h)[..., None, None] * eye - J)
-        self.moved, self.solved, self.count = self._newton(stages, scale, moved)
+        self.moved, self.solved, self.counts = self._newton(stages, scale, moved)
         self.solved &= finite[:, 0, 0]
         self.new = z + self.moved[-1]
         self.slope = derivative(self.new)
 
     def _newton(
         self, stages: Callable[[Array], Array], scale: Array, moved: Array
-    ) -> tuple[Array, Array, int]:
+    ) -> tuple[Array, Array, Array]:
         """Return how far the stages are from the start, which are solved, and the Newton steps."""
-        b, count = len(self.z), 0
+        b = len(self.z)
         running, solved = np.ones(b, dtype=bool), np.zeros(b, dtype=bool)
-        last = np.full(b, np.inf)
-        while running.any() and count < MOST:
+        last, counts = np.full(b, np.inf), np.zeros(b, dtype=int)
+        for count in range(1, MOST + 1):
             change = self._newton_step(stages, moved)
-            moved, count = moved + np.where(running[:, None], change, 0.0), count + 1
+            moved, counts = moved + np.where(running[:, None], change, 0.0), counts + running
             size = np.abs(change / scale).max(axis=(0, 2))
             contraction = size / np.maximum(last, 1e-300)
             left = size * contraction / np.maximum(1 - contraction, 1e-3)
-            # What no longer falls below the tolerance is rounding.
-            found = (left < NEWTON) | (size < 0.1 * NEWTON) | ((size < 1) & (contraction > 0.5))
+            # What falls so slowly below the tolerance is rounding, or will be less than it.
+            found = (left < NEWTON) | (size < 0.1 * NEWTON) | ((size < 0.1) & (contraction > 0.5))
             worse = contraction > (WILD if count < 4 else SLOW)
             solved |= running & found & (count > 1)
             running &= ~solved & ~worse & np.isfinite(size)
             last = size
-        return moved, solved, count
+            if not running.any():
+                break
+        return moved, solved, counts
 
     def _newton_step(self, stages: Callable[[Array], Array], moved: Array) -> Array:
         slopes = stages((self.z + moved).reshape(-1, self.z.shape[1])).reshape(moved.shape)
@@ -141,16 +143,19 @@ class Radau:
 
     def error(self, scale: Array) -> Array:
         """Return the largest error of each case over the scale (b, M) of its coordinates."""
-        rest, slope = np.tensordot(ERROR, self.moved, 1) / self.h, self.first
-        for again in range(2):
+        rest = np.tensordot(ERROR, self.moved, 1) / self.h
+
+        def filtered(slope: Array) -> tuple[Array, Array]:
             errors = (self.real @ (slope + rest)[..., None])[..., 0]
-            size = np.abs(errors / scale).max(axis=1)
-            if again or not (size > 1).any():
-                break
-            # What a large rate has left in the estimate is filtered once more.
-            slope = self.derivative(self.z + errors)
-        if self.count > FEW:
-            size = np.maximum(size, (0.9 / (1 + (MOST - self.count) / 4)) ** self.order)
+            return errors, np.abs(errors / scale).max(axis=1)
+
+        errors, size = filtered(self.first)
+        large = size > 1
+        if large.any():  # what a large rate has left in the estimate is filtered once more
+            again = filtered(self.derivative(self.z + errors))[1]
+            size = np.where(large, again, size)
+        slow = (0.9 / (1 + (MOST - self.counts) / 4)) ** self.order
+        size = np.where(self.counts > FEW, np.maximum(size, slow), size)
         unsolved = ~self.solved & np.isfinite(self.new).all(axis=1)
         return np.asarray(np.where(unsolved, FAILED, size))
 
@@ -162,7 +167,7 @@ def farther(moved: Array, ratio: Array) -> Array:
         moved: how far those of the last steps were, (7, b, M).
         ratio: the steps over the last ones, (b,); where it is too large to say, the answer is 0.
     """
-    known = ratio <= FARTHEST
+    known = ratio <= (1 + 1e-9) * FARTHEST
     places, nodes = 1 + np.where(known, ratio, 0.0)[:, None] * NODES, np.append(0.0, NODES)
     weights = np.ones((len(ratio), STAGES, STAGES + 1))
     for i, node in enumerate(nodes):
