@@ -203,6 +203,41 @@ def test_a_blow_up_of_a_stiff_case_is_found_to_the_last_digits(size):
     assert path.blowup_time == pytest.approx(known.blowup_time, rel=1e-6)
 
 
+@pytest.mark.parametrize("rate", [1e3, 1e6])
+@pytest.mark.parametrize("rtol", [1e-10, 1e-4])
+def test_a_fast_mode_follows_a_force_in_time(rate, rtol):
+    """Between the steps as well, for two cases and for one, whose last step ends at the end."""
+    zero = np.zeros((1, 1))
+    times = np.array([0.0, 4.01, 7.3, 8.0])
+
+    def attention(t):
+        return tp.Softmax(zero, zero, zero) + tp.AffineField([[-rate]], [rate * np.cos(t)])
+
+    exact = (rate**2 * np.cos(times) + rate * np.sin(times)) / (rate**2 + 1)
+    for start in ([0.5], [[0.5], [1.0]]):
+        mean = np.array(start)
+        path = tp.flow(
+            tp.Gaussian(mean, factor=np.ones((*mean.shape, 1))), attention, times, rtol=rtol
+        )
+        assert np.all(path.stop == "time")
+        for k in (1, 2, 3):
+            found = path[k].mean.ravel()
+            assert found == pytest.approx(np.full(len(found), exact[k]), abs=max(1e-6, 10 * rtol))
+
+
+@pytest.mark.parametrize(
+    ("factor", "rates", "head", "size"),
+    [([1, 1e-6], [-1, 0], 0, 2 * np.log(1e-6)), ([1e-7, 5e-8], [1, 1], -1, np.log(2))],
+)
+def test_growth_of_sixteen_e_folds_is_no_verdict_where_rounding_hides_nothing(
+    factor, rates, head, size
+):
+    start = tp.Gaussian([0.0, 0.0], factor=np.diag(factor))
+    path = tp.flow(start, affine_pair(rates, head=head), np.inf)
+    assert path.stop == "stationary"
+    assert path.final.log_size == pytest.approx(size, abs=1e-6)
+
+
 def test_no_growth_is_measured_across_a_jump():
     start = tp.Gaussian([0.0, 0.0], factor=EYE)
     parts = [affine_pair([rate, rate], head=0.0) for rate in (1, -1)]

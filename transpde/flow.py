@@ -65,14 +65,14 @@ def flow(
         time: a positive depth, recorded at 129 equal times, or increasing times from 0. `inf` runs
             each case to an end or to the budget: a single case is then recorded at the solver's
             own steps, a stack at time 0 alone; a grid needs an end.
-        method: "auto" (default) steps by DOP853, and goes over to Radau IIA of order 13 where a
-            case turns out to be stiff; "DOP853" alone, or "Rodas5P", another stiff method; each
-            case of a stack has steps of its own. A solver of `scipy.integrate`, "RK45", "RK23",
-            "Radau", "BDF" or "LSODA", is a route of its own, one case after another. A grid has
-            one method, "SSPRK2": finite volumes of second order with steps, set by the velocities
-            and the cells, that keep the density non-negative. Its error is that of the grid;
-            refine the cells to see it. A `Circle` and an `Axial`, which are not stiff, step by
-            "DOP853" or by a solver of scipy.
+        method: "auto" (default) steps by DOP853, and goes over to Radau IIA of order 13, or to
+            Rodas5P if parameters depend on time, where a case turns out to be stiff; "DOP853" or
+            "Rodas5P" for one of them alone; each case of a stack has steps of its own. A solver
+            of `scipy.integrate`, "RK45", "RK23", "Radau", "BDF" or "LSODA", is a route of its own,
+            one case after another. A grid has one method, "SSPRK2": finite volumes of second order
+            with steps, set by the velocities and the cells, that keep the density non-negative.
+            Its error is that of the grid; refine the cells to see it. A `Circle` and an `Axial`,
+            which are not stiff, step by "DOP853" or by a solver of scipy.
         rtol: relative tolerance, held by each coordinate of each case; with `time=inf`, which
             wants no times in between, by what is known of the order of a stiff method, not by its
             estimate, which is far larger. No part in the flow of a grid.
@@ -92,11 +92,11 @@ def flow(
         A trajectory. Its `stop` says why each case ended: at the last "time"; "stationary"; at a
         "blow-up"; with `time=inf` in "growth", or decay, at a power that is the same to 2e-3 over
         two decades of time, or at a rate that is the same to a hundredth over 48 e-folds of the
-        size, or to a thousandth over 16; then "stationary", too, where a limit is approached so
-        slowly, at a power of time, that rounding would hide it first: from window to window, four
-        in which time grows fourfold, the way falls by shares that are alike, at most 4/5 of the
-        one before, and what is so left of it is at most 3e-4 of the size (verdicts on what was
-        seen: what is still small then may show later); or
+        size, or, where rounding will soon hide it, to a thousandth over 16; "stationary", too,
+        where a limit is approached so slowly, at a power of time, that rounding would hide it
+        first: from window to window, four in which time grows fourfold, the way falls by shares
+        that are alike, at most 4/5 of the one before, and what is so left of it is at most 3e-4 of
+        the size (verdicts on what was seen: what is still small then may show later); or
         "undecided", where the budget is spent, a number leaves the range of floats, or a
         covariance grows so large and thin that rounding hides how it goes on.
 

@@ -25,8 +25,8 @@ LARGEST = 1e150  # a coordinate whose square still is a number
 # the size, wide enough for what turns while it grows.
 DOUBLINGS, SAME_POWER = 7, 2e-3
 E_FOLDS, WIDE, SAME_RATE = 4, 12.0, 1e-2
-# Or, of what does not turn, over narrower ones.
-NARROW, VERY_SAME = 4.0, 1e-3
+# Or, where rounding takes so much of the motion that it soon will hide it, over narrower ones.
+NARROW, VERY_SAME, HIDING = 4.0, 1e-3, 1e-10
 # A limit that is approached at a power of time: in so many windows, in which time grows so many
 # times, the way relative to the size falls by shares of the one before that are at most so large,
 # and alike, the least this part of the largest; and all that would so be left is short.
@@ -128,13 +128,13 @@ class Ends:
             over = now >= 2 * self.doublings.times(rows)
             power = self.doublings.end(rows, over, now, size).steady(np.log, SAME_POWER)[0]
             rate = np.full(len(rows), np.nan)
-            for windows, width, same in (
-                (self.wide, WIDE, SAME_RATE),
-                (self.narrow, NARROW, VERY_SAME),
+            for windows, width, same, counts in (
+                (self.narrow, NARROW, VERY_SAME, self.noise[rows] > HIDING),
+                (self.wide, WIDE, SAME_RATE, True),
             ):
                 over = ~(np.abs(size - windows.sizes(rows)) < width)  # the first after a jump, too
                 found = windows.end(rows, over, now, size).steady(np.asarray, same)[1]
-                rate = np.where(np.isfinite(found), found, rate)
+                rate = np.where(counts & np.isfinite(found), found, rate)
         power[np.abs(power) < SLOWEST] = np.nan
         rate[np.isfinite(power)] = np.nan
         self.power[rows], self.rate[rows] = power, rate

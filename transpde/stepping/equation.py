@@ -289,12 +289,14 @@ class Equation:
         """Return the velocities where parameters depend on time: at once for equal times."""
         rows = cases.rows
         times = np.clip(theta * cases.unit, self.since[rows], self.until[rows])
+        velocity = np.full(measure.pack().shape, np.nan)  # of a step that has left the floats
         if not measure.stack:
+            if np.isnan(times[0]):
+                return velocity[None]
             attention = self.schedule(float(times[0]))
             attention.check(measure)
             return measure.advect(attention.field(measure, cases.how))[None]
-        velocity = np.empty(measure.pack().shape)
-        for time in np.unique(times):
+        for time in np.unique(times[np.isfinite(times)]):
             some = np.flatnonzero(times == time)
             attention = self.schedule(float(time)).select(self.measure.stack, rows[some])
             part = measure if len(some) == len(times) else measure[some]

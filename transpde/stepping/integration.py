@@ -17,7 +17,7 @@ from transpde.checks import Array
 from transpde.kernels.blocks import slices
 from transpde.stepping.equation import FAST, LONG, Cases, Equation, State
 from transpde.stepping.explicit import Explicit
-from transpde.stepping.lengths import first_lengths, next_lengths
+from transpde.stepping.lengths import first_lengths, next_lengths, tolerances
 from transpde.stepping.run import Run
 from transpde.stepping.stiff import Stiff, limited_by_rate
 
@@ -33,7 +33,6 @@ GROUP = 50_000  # numbers of the states of cases that are stepped at once: they 
 RESERVE = 64  # times as much memory as states that are stepped at once take
 AT_ONCE = 1 << 20  # numbers of the records that are written at once
 NOISIEST = 1e-3  # what rounding may take from a step; more could hide any motion
-SHORTEST = 1e-6  # relative tolerance of the shortest columns of a covariance
 
 
 class Integration(Run):
@@ -128,12 +127,7 @@ class Integration(Run):
 
     def _scale(self, cases: Cases, z: Array, new: Array) -> Array:
         """Return the tolerance of each coordinate."""
-        scale = np.maximum(np.abs(z), np.abs(new))
-        scale *= self.options.rtol
-        scale += self.options.atol
-        if cases.graded:
-            most = max(1.0, SHORTEST / self.options.rtol)
-            scale[:, :-1] *= cases.at(z[:, :-1]).tolerance_scale(most).reshape(len(z), -1)
+        scale = tolerances(cases, z, new, self.options)
         noise = self.ends.noise[cases.rows]
         if noise.any():  # no step is held to digits that rounding takes from the motion
             motion = np.abs(self.slope[cases.rows])
@@ -205,26 +199,40 @@ class Integration(Run):
         h = self.h[rows]
         if self.together:
             h = np.where(cases.clocked, h, h[~cases.clocked].min(initial=np.inf))
-        left = self.goal[rows] / cases.unit - z[:, -1]
+        left = cases.last(self._stops(cases)) - z[:, -1]
         if cases.any_clocked:
-            left[cases.clocked] = np.inf
+            left[cases.clocked & ~cases.logged] = np.inf
         landing = 1.05 * h >= left
         return np.where(landing, left, np.minimum(h, np.maximum(left / 2, 0.5 * h))), landing
+
+    def _stops(self, cases: Cases) -> Array:
+        """Return the next times at which steps end: jumps, the last time, and those to record.
+
+        The last ones only under Rodas5P, whose polynomial loses what follows a force in time.
+        """
+        goal = self.goal[cases.rows]
+        if self.times is None or not cases.stiff or self.method.radau:
+            return goal
+        due = np.minimum(self.next_record[cases.rows], len(self.times) - 1)
+        return np.minimum(goal, self.times[due])
 
     def _accept(self, cases: Cases, step: Any, good: Array, landing: Array) -> None:
         """Move on the cases whose step is good: records, ends, jumps, coordinates, clocks."""
         rows, new, unit = cases.rows, step.new, cases.unit
         goal, landed, all_good = self.goal[rows], good & landing, good.all()
+        now = cases.theta(new) * unit
         if landed.any():
-            new[landed, -1] = (goal / unit)[landed]
-        now = np.where(landed, goal, cases.theta(new) * unit)
+            stops = self._stops(cases)
+            new[landed, -1] = cases.last(stops[landed], landed)
+            now = np.where(landed, stops, now)
         self._record(cases, step, good, now)
         some = rows if all_good else rows[good]
         self.z[some], self.slope[some] = new[good], step.slope[good]
         stepped = good
         arrived = good & (now >= goal)
         if arrived.any() and goal[arrived].min() < self.horizon:
-            arrived &= ~self._jump(cases, step, arrived)
+            jumped = self._jump(cases, step, arrived)
+            now, arrived = np.where(jumped, goal, now), arrived & ~jumped
         if arrived.any():
             late = rows[arrived]
             self._close(late, "time", np.full(len(late), self.horizon), self.records[-1, late])
@@ -286,7 +294,7 @@ class Integration(Run):
         """Put cases that passed a jump on it; return which did, of those that arrived."""
         rows = cases.rows
         here = arrived & (self.goal[rows] < self.horizon)
-        over = here & cases.clocked
+        over = here & cases.clocked & ~cases.logged
         if over.any():
             some = np.flatnonzero(over)
             targets = cases.last(self.goal[rows[some]], some)

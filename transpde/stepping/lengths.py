@@ -1,4 +1,4 @@
-"""How long steps are: the first of each case, and the next by the errors of the last ones."""
+"""Tolerances, and how long steps are: the first, and the next by the errors of the last ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,25 @@ from collections.abc import Callable
 import numpy as np
 
 from transpde.checks import Array
+from transpde.stepping.equation import Cases
+from transpde.stepping.options import Options
 
-__all__ = ["first_lengths", "next_lengths"]
+__all__ = ["first_lengths", "next_lengths", "tolerances"]
 
 SAFETY, SHRINK, GROW = 0.9, 0.2, 10.0
 LEAST_ERROR = 1e-10  # smaller ones are rounding
+SHORTEST = 1e-6  # relative tolerance of the shortest columns of a covariance
+
+
+def tolerances(cases: Cases, z: Array, new: Array, options: Options) -> Array:
+    """Return the tolerance of each coordinate (b, M) of steps from z to `new`."""
+    scale = np.maximum(np.abs(z), np.abs(new))
+    scale *= options.rtol
+    scale += options.atol
+    if cases.graded:
+        most = max(1.0, SHORTEST / options.rtol)
+        scale[:, :-1] *= cases.at(z[:, :-1]).tolerance_scale(most).reshape(len(z), -1)
+    return scale
 
 
 def first_lengths(

@@ -40,7 +40,9 @@ class Stiff:
     def __init__(
         self, equation: Equation, options: Options, shape: tuple[int, int], ends_alone: bool
     ) -> None:
-        self.equation, self.radau = equation, options.method == "auto"
+        # The estimate of Radau filters out the error of a mode that follows a force in time.
+        self.radau = options.method == "auto" and equation.schedule.constant
+        self.equation = equation
         self.shape, self.last = shape, np.zeros(shape[0])  # steps, 0 where none foretells
         self.moved: Any = None
         # The estimate has order 7, the method 13: its error is far smaller.
