@@ -51,6 +51,7 @@ class Ends:
 
     def __init__(self, measure: Measure, options: Options, horizon: float, z: Array) -> None:
         self.stationary, self.how, self.horizon = options.stationary, options.how, horizon
+        self.to_a_limit = options.stationary is not None and bool(np.isinf(horizon))
         count = len(z)
         self.final, self.end = z[:, :-1].copy(), np.zeros(count)
         self.stop = np.full(count, "time", dtype="<U10")
@@ -92,7 +93,7 @@ class Ends:
         if self.stationary is not None:
             speed = np.reshape(state.measure.relative_speed(state.velocity), -1)
             yield last & (speed * (1 + now) <= self.stationary), "stationary", now
-            if np.isinf(self.horizon):
+            if self.to_a_limit:
                 yield last & self._settling(state), "stationary", now
         if np.isinf(self.horizon):
             yield last & self._growing(state.measure, rows, now), "growth", now

@@ -45,7 +45,8 @@ class State(NamedTuple):
         cases: which.
         measure: their measures.
         z: their coordinates and times, or clocks, (b, N + 1).
-        moved: how far the last step took the coordinates, of the axes of `measure`.
+        moved: how far the last step took the coordinates, of the axes of `measure`; None where no
+            limit is looked for.
         velocity: their derivatives in time, of the same axes.
         growth: that of the sizes, (b,).
         now: the times, (b,).
@@ -54,7 +55,7 @@ class State(NamedTuple):
     cases: Cases
     measure: Any
     z: Array
-    moved: Array
+    moved: Any
     velocity: Array
     growth: Array
     now: Array
@@ -115,11 +116,11 @@ class Cases:
     def last(self, times: Array, some: Any = slice(None)) -> Array:
         """Return the last coordinates of cases, all or `some` of them, at given times."""
         theta = times / self.unit[some]
-        return np.where(self.logged[some], np.log1p(theta), theta)
+        return np.where(self.logged[some], np.log1p(theta), theta) if self.stiff else theta
 
-    def stretch(self, z: Array) -> Any:
-        """Return by how much theta changes with the last coordinate, (b, 1), or 1 for all."""
-        return np.where(self.logged[:, None], np.exp(z[:, -1:]), 1.0) if self.stiff else 1.0
+    def stretch(self, z: Array) -> Array:
+        """Return by how much theta changes with the last coordinate, (b, 1)."""
+        return np.where(self.logged[:, None], np.exp(z[:, -1:]), 1.0)
 
 
 class Equation:
@@ -185,12 +186,13 @@ class Equation:
             out /= self._pace(z[:, -1], growth, turning, cases)[0][:, None]
         return out
 
-    def state(self, cases: Cases, z: Array, slope: Array, now: Array, moved: Array) -> State:
+    def state(self, cases: Cases, z: Array, slope: Array, now: Array, moved: Any) -> State:
         """Return how cases move that a step has `moved`, and whose states have slopes."""
         measure = cases.at(z[:, :-1])
-        velocity = slope[:, :-1] / (slope[:, -1:] * cases.units * cases.stretch(z))
+        pace = slope[:, -1:] * cases.units
+        velocity = slope[:, :-1] / (pace * cases.stretch(z) if cases.stiff else pace)
         if not measure.stack:
-            velocity, moved = velocity[0], moved[0]
+            velocity, moved = velocity[0], None if moved is None else moved[0]
         growth = np.reshape(measure.growth(velocity), -1)
         return State(cases, measure, z, moved, velocity, growth, now)
 

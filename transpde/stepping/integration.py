@@ -84,8 +84,7 @@ class Integration(Run):
         for cases in self._alike(rows):
             z, slope = self.z[cases.rows], self.slope[cases.rows]
             derivative = partial(equation.derivative, cases=cases)
-            order = 5 if cases.stiff else 8
-            scale = self._scale(cases, z, z)
+            scale, order = self._scale(cases, z, z), 5 if cases.stiff else 8
             self.h[cases.rows] = first_lengths(derivative, z, slope, scale, order)
         self._changed = True
 
@@ -240,8 +239,8 @@ class Integration(Run):
             some = rows[good]
         if len(some):
             part = self._part(cases, some)
-            here, moved = self.z[some], (step.new - step.z)[good, :-1]
-            state = self.equation.state(part, here, self.slope[some], now[good], moved)
+            moved = (step.new - step.z)[good, :-1] if self.ends.to_a_limit else None
+            state = self.equation.state(part, self.z[some], self.slope[some], now[good], moved)
             for ended, why, end in self.ends.found(state, self.goal[some]):
                 self._close(some[ended], why, end[ended], state.z[ended, :-1])
             self._change_clocks(state)
