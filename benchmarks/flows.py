@@ -179,9 +179,9 @@ def evaluations(task):
     """Return how often a flow evaluates a right-hand side."""
     plain, calls = Equation.derivative, []
 
-    def counted(*given):
+    def counted(*given, **named):
         calls.append(1)
-        return plain(*given)
+        return plain(*given, **named)
 
     Equation.derivative = counted
     try:
