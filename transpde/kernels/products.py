@@ -121,13 +121,11 @@ def _in_range(sums: Array) -> bool:
     return bool(sums[:, -1].min() > TINY and sums.max() < 1 / TINY and sums.min() > -1 / TINY)
 
 
-def _of_rows(matrix: Array, rows: Array, out: Array) -> Array:
-    """Put matrices (k, d) or (b, k, d) times rows (b, d, n) into (b, k, n), and return it."""
-    if matrix.ndim > 2:
-        return np.matmul(matrix, rows, out=out)
-    flat = [planes.swapaxes(0, 1).reshape(planes.shape[1], -1) for planes in (rows, out)]
-    np.matmul(matrix, flat[0], out=flat[1])  # one product for all
-    return out
+def _of_rows(matrix: Array, rows: Array, out: Array) -> None:
+    """Put matrices (k, d) or (b, k, d) times rows (b, d, n) into `out`, (b, k, n)."""
+    if matrix.ndim == 2:  # one product for all
+        rows, out = (planes.swapaxes(0, 1).reshape(planes.shape[1], -1) for planes in (rows, out))
+    np.matmul(matrix, rows, out=out)
 
 
 def exponentials(scores: Array) -> Array:

@@ -83,11 +83,12 @@ def graded_motion(Y: Array, s: Array, BY: Array) -> tuple[Array, Array]:
     """
     if s.shape[-1] == 2 and s.ndim > 1:
         return _motion_of_pair(Y, s, BY)
+    awake = _awake(s)[..., None, :]
     if s.shape[-1] > 1:
-        BY = BY - product(Y, _apartness(Y, s, BY))
+        BY = BY - product(Y, _apartness(Y, s, BY, awake))
     square = (Y * Y).sum(axis=-2)
     b = (Y * BY).sum(axis=-2) / np.where(square == 0, 1.0, square)
-    return (BY - b[..., None, :] * Y) * _awake(s)[..., None, :], 2 * b
+    return (BY - b[..., None, :] * Y) * awake, 2 * b
 
 
 def _motion_of_pair(Y: Array, s: Array, BY: Array) -> tuple[Array, Array]:
@@ -121,23 +122,26 @@ def _awake(s: Array) -> Array:
     return np.clip((depth - UNSEEN) / 100, 0.0, 1.0)
 
 
-def _apartness(Y: Array, s: Array, BY: Array) -> Array:
+def _apartness(Y: Array, s: Array, BY: Array, awake: Array) -> Array:
     """Return the matrix M of `graded_motion`."""
-    H, u = _leaning(Y, s, BY)[0], s[..., :, None] - s[..., None, :]
+    H, u = _leaning(Y, BY, awake)[0], s[..., :, None] - s[..., None, :]
     q = np.exp(-np.abs(u))
     return H * np.where(u > 0, 1.0, -q) * ((1 - q) / (1 + (APART - 2) * q + q**2))
 
 
-def _leaning(Y: Array, s: Array, BY: Array) -> tuple[Array, Array, Array, Array]:
-    """Return H, which M weighs, W = Y^T BY, Y^T Y and what multiplies it in H."""
+def _leaning(Y: Array, BY: Array, awake: Array) -> tuple[Array, ...]:
+    """Return H, which M weighs, W = Y^T BY, Y^T Y, what multiplies it in H, and the speed in it.
+
+    `awake` is that of the columns, (..., 1, r).
+    """
     Yt = Y.mT
     W, gram = product(Yt, BY), product(Yt, Y)
     growth = np.diagonal(W, axis1=-2, axis2=-1)
     # The last terms take angles back to right ones, as fast as anything moves that is seen, while
     # the lengths change: any symmetric H leaves the covariance alone.
-    speed = np.sqrt(((W * _awake(s)[..., None, :]) ** 2).sum(axis=(-2, -1)))[..., None, None]
+    speed = np.sqrt(((W * awake) ** 2).sum(axis=(-2, -1)))[..., None, None]
     back = speed - growth[..., :, None] - growth[..., None, :]
-    return W + W.mT + back * gram, W, gram, back
+    return W + W.mT + back * gram, W, gram, back, speed
 
 
 def graded_motion_along(
@@ -147,13 +151,10 @@ def graded_motion_along(
     Y, BY, (dY, ds) = Y[..., None, :, :], BY[..., None, :, :], by
     awake = _awake(s)[..., None, None, :]
     if s.shape[-1] > 1:
-        parts = _leaning(Y[..., 0, :, :], s, BY[..., 0, :, :])
-        H, W, gram, back = (part[..., None, :, :] for part in parts)
+        H, W, gram, back, speed = _leaning(Y, BY, awake)
         dW = dY.mT @ BY + Y.mT @ dBY
         growth = np.diagonal(dW, axis1=-2, axis2=-1)
-        seen = W * awake
-        speed = np.sqrt((seen**2).sum(axis=(-2, -1), keepdims=True))
-        dspeed = (seen * awake * dW).sum(axis=(-2, -1), keepdims=True)
+        dspeed = (W * awake**2 * dW).sum(axis=(-2, -1), keepdims=True)
         dspeed /= np.where(speed == 0, 1.0, speed)
         dback = dspeed - growth[..., :, None] - growth[..., None, :]
         dgram = dY.mT @ Y

@@ -207,10 +207,7 @@ class Equation:
         pace = 1 / slope[:, -1]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             values = slope * pace[:, None]
-            found = self._derived(z, values, cases)
-            if found is None or not np.isfinite(found[0]).all():
-                found = self._differences(z, cases)
-            J, growths, turnings = found
+            J, growths, turnings = self._by_coordinates(z, values, cases)
             if cases.any_clocked:
                 velocity = values[:, :-1] / cases.unit[:, None]
                 growth, turning = self._growth(cases.at(z[:, :-1]), velocity, cases)
@@ -222,13 +219,17 @@ class Equation:
         stretch = cases.stretch(z)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             values = np.column_stack([slope[:, :-1] / stretch, slope[:, -1]])
-            found = self._derived(z, values, cases)
-            if found is None or not np.isfinite(found[0]).all():
-                found = self._differences(z, cases)
-            J = found[0]
+            J = self._by_coordinates(z, values, cases)[0]
             J[:, :-1] *= stretch[..., None]
             J[:, :-1, -1] += np.where(cases.logged[:, None], slope[:, :-1], 0.0)
         return J
+
+    def _by_coordinates(self, z: Array, values: Array, cases: Cases) -> tuple[Array, Array, Array]:
+        """Return the derivatives of what `_in_time` returns, exactly or else by differences."""
+        found = self._derived(z, values, cases)
+        if found is None or not np.isfinite(found[0]).all():
+            return self._differences(z, cases)
+        return found
 
     def _derived(self, z: Array, values: Array, cases: Cases) -> tuple[Array, Array, Array] | None:
         """Return the derivatives of what `_in_time` returns, exactly, where the measure can."""
